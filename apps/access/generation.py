@@ -1,0 +1,63 @@
+"""Triggers that raise the access generation: the net below ``access.services``.
+
+Whatever changes who may do what, by whichever path, raises one number in the same transaction,
+and every process drops what it has remembered about rights when it sees the number move.
+"""
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+# table -> the columns whose update matters; none: every update
+WATCHED: dict[str, tuple[str, ...]] = {
+    "access_serviceuserpermission": (),
+    "access_servicegrouppermission": (),
+    "access_environmentuserpermission": (),
+    "access_environmentgrouppermission": (),
+    "access_configurationuserpermission": (),
+    "access_configurationgrouppermission": (),
+    "access_token": ("withdrawn_at", "expires_at", "digest"),
+    "access_serviceaccount": ("deleted_at", "environment_id"),
+    "core_user": ("is_active", "is_superuser", "is_staff", "password"),
+    "core_user_groups": (),
+    "core_user_user_permissions": (),
+    "auth_group_permissions": (),
+}
+EVENTS = ("insert", "update", "delete")
+RAISE = "UPDATE access_accessgeneration SET number = number + 1"
+
+
+def trigger_names() -> list[str]:
+    """Every trigger that must be there."""
+    return [f"{table}_{event}_generation" for table in WATCHED for event in EVENTS]
+
+
+def create_triggers(connection: BaseDatabaseWrapper) -> None:
+    """Make the triggers afresh; harmless when they exist."""
+    drop_triggers(connection)
+    with connection.cursor() as cursor:
+        if connection.vendor != "sqlite":
+            cursor.execute(
+                "CREATE OR REPLACE FUNCTION configsvc_access_moved() RETURNS trigger AS $$ "
+                f"BEGIN {RAISE}; RETURN NULL; END $$ LANGUAGE plpgsql"
+            )
+        for table, columns in WATCHED.items():
+            for event in EVENTS:
+                when = event.upper()
+                if event == "update" and columns:
+                    when += " OF " + ", ".join(columns)
+                cursor.execute(_statement(connection.vendor, table, event, when))
+
+
+def _statement(vendor: str, table: str, event: str, when: str) -> str:
+    head = f'CREATE TRIGGER "{table}_{event}_generation" AFTER {when} ON "{table}" '
+    if vendor == "sqlite":
+        return f"{head} BEGIN {RAISE}; END"
+    return f"{head} FOR EACH STATEMENT EXECUTE FUNCTION configsvc_access_moved()"
+
+
+def drop_triggers(connection: BaseDatabaseWrapper) -> None:
+    """Remove the triggers."""
+    with connection.cursor() as cursor:
+        for table in WATCHED:
+            on = "" if connection.vendor == "sqlite" else f' ON "{table}"'
+            for event in EVENTS:
+                cursor.execute(f'DROP TRIGGER IF EXISTS "{table}_{event}_generation"{on}')

@@ -1,0 +1,248 @@
+"""Reading logins, grants and rights."""
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+from django.db.models import BigIntegerField, F, Q, QuerySet, Value
+
+from apps.access.models import (
+    AccessGeneration,
+    ConfigurationGroupPermission,
+    ConfigurationUserPermission,
+    EnvironmentGroupPermission,
+    EnvironmentUserPermission,
+    Grant,
+    ServiceAccount,
+    ServiceGroupPermission,
+    ServiceUserPermission,
+    Token,
+)
+from apps.core.actor import Actor
+from apps.core.models import User
+from apps.engine.errors import NotFoundError, UnauthenticatedError
+from apps.registry.models import Environment, Service
+
+TOKEN_PREFIX = "csk_"  # noqa: S105 - the public prefix of every token
+CACHED_ACTORS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What one user may do: triples of verb, service key and environment key (None: any)."""
+
+    triples: frozenset[tuple[str, int | None, int | None]]
+
+    def holds(self, verb: str, service: int | None, environment: int | None) -> bool:
+        """Whether a grant on the place itself, its service, its environment or all covers it."""
+        scopes = {(None, None), (service, None), (None, environment), (service, environment)}
+        return any((verb, *scope) in self.triples for scope in scopes)
+
+    def touches_service(self, verb: str, service: int) -> bool:
+        """Whether the verb is held somewhere on the service, in at least one environment."""
+        return any(v == verb and s in (None, service) for v, s, _e in self.triples)
+
+    def touches_environment(self, verb: str, environment: int) -> bool:
+        """Whether the verb is held somewhere in the environment, for at least one service."""
+        return any(v == verb and e in (None, environment) for v, _s, e in self.triples)
+
+    def holds_anywhere(self, verb: str) -> bool:
+        """Whether the verb is held on anything."""
+        return any(v == verb for v, _s, _e in self.triples)
+
+
+_remembered: dict[int, tuple[int, Rights]] = {}
+
+
+def generation() -> int:
+    """The access generation: it moves with every change of who may do what."""
+    return AccessGeneration.objects.values_list("number", flat=True).get(pk=1)
+
+
+def rights_of(actor: Actor) -> Rights:
+    """The actor's rights as of now, remembered until the access generation moves."""
+    if actor.user_id is None:
+        return Rights(frozenset())
+    current = generation()
+    held = _remembered.get(actor.user_id)
+    if held is not None and held[0] == current:
+        return held[1]
+    rights = Rights(frozenset(_read_triples(actor.user_id)))
+    if len(_remembered) >= CACHED_ACTORS:
+        _remembered.clear()
+    _remembered[actor.user_id] = (current, rights)
+    return rights
+
+
+def _read_triples(user_id: int) -> Iterable[tuple[str, int | None, int | None]]:
+    nothing = Value(None, output_field=BigIntegerField())
+    member = {"group__user": user_id}
+    scoped: list[tuple[Any, dict[str, int], Any, Any]] = [
+        (ServiceUserPermission, {"user": user_id}, F("content_object_id"), nothing),
+        (ServiceGroupPermission, member, F("content_object_id"), nothing),
+        (EnvironmentUserPermission, {"user": user_id}, nothing, F("content_object_id")),
+        (EnvironmentGroupPermission, member, nothing, F("content_object_id")),
+        (
+            ConfigurationUserPermission,
+            {"user": user_id},
+            F("content_object__service_id"),
+            F("content_object__environment_id"),
+        ),
+        (
+            ConfigurationGroupPermission,
+            member,
+            F("content_object__service_id"),
+            F("content_object__environment_id"),
+        ),
+    ]
+    parts: list[Any] = [
+        model.objects.filter(**holder)
+        .order_by()
+        .values_list(F("permission__codename"), service, environment)
+        for model, holder, service, environment in scoped
+    ]
+    globally = Permission.objects.filter(
+        content_type__app_label="registry", content_type__model="configuration"
+    ).order_by()
+    parts += [
+        globally.filter(**holder).values_list(F("codename"), nothing, nothing)
+        for holder in ({"user": user_id}, member)
+    ]
+    return parts[0].union(*parts[1:])  # type: ignore[no-any-return]
+
+
+def digest_of(raw: str) -> str:
+    """The SHA-256 (hex) under which a token is stored."""
+    return hashlib.sha256(raw.encode()).hexdigest()
+
+
+def authenticate_token(raw: str, *, now: datetime, address: str | None = None) -> Actor:
+    """The service account that holds the token. Raises :class:`UnauthenticatedError`."""
+    refusal = UnauthenticatedError("The token is unknown, expired or withdrawn.")
+    if not raw.startswith(TOKEN_PREFIX) or not raw.isascii():
+        raise refusal
+    token = (
+        Token.objects.select_related("account__user", "account__environment")
+        .filter(digest=digest_of(raw), withdrawn_at__isnull=True, account__deleted_at__isnull=True)
+        .filter(account__user__is_active=True)
+        .filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
+        .first()
+    )
+    if token is None:
+        raise refusal
+    account = token.account
+    return Actor(
+        name=f"service-account:{account.slug}",
+        user_id=account.user_id,
+        environment=account.environment.slug if account.environment else None,
+        account_id=account.pk,
+        token_id=str(token.pk),
+        address=address,
+        expires_at=token.expires_at,
+    )
+
+
+def actor_of_user(user: User, *, address: str | None = None) -> Actor:
+    """The person who is logged in. Raises :class:`UnauthenticatedError` when deactivated."""
+    if not user.is_active:
+        raise UnauthenticatedError("This login is deactivated.")
+    return Actor(
+        name=f"user:{user.get_username()}",
+        user_id=user.pk,
+        is_superuser=user.is_superuser,
+        address=address,
+    )
+
+
+def still_valid(actor: Actor, *, now: datetime) -> Actor | None:
+    """The actor read afresh, or ``None`` when the login or token has ended: for open streams."""
+    if actor.token_id is not None:
+        valid = (
+            Token.objects.filter(pk=actor.token_id, withdrawn_at__isnull=True)
+            .filter(account__deleted_at__isnull=True, account__user__is_active=True)
+            .filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
+            .exists()
+        )
+        return actor if valid else None
+    user = User.objects.filter(pk=actor.user_id or 0, is_active=True).first()
+    return actor_of_user(user, address=actor.address) if user else None
+
+
+def get_account(slug: str) -> ServiceAccount:
+    """The service account of that name. Raises :class:`NotFoundError`."""
+    found = ServiceAccount.objects.named(slug).select_related("environment", "user").first()
+    if found is None:
+        raise NotFoundError("There is no such service account.")
+    return found
+
+
+def list_accounts() -> QuerySet[ServiceAccount]:
+    """Every service account that was not deleted, by name."""
+    return ServiceAccount.objects.present().select_related("environment", "user")
+
+
+def list_tokens(account: ServiceAccount) -> QuerySet[Token]:
+    """The account's tokens, newest first, withdrawn ones too."""
+    return account.tokens.all()
+
+
+def get_token(account: ServiceAccount, token_id: str) -> Token:
+    """One token of the account. Raises :class:`NotFoundError`."""
+    try:
+        key = uuid.UUID(token_id)
+    except ValueError:
+        raise NotFoundError("There is no such token.") from None
+    found = account.tokens.filter(pk=key).first()
+    if found is None:
+        raise NotFoundError("There is no such token.")
+    return found
+
+
+def list_grants() -> QuerySet[Grant]:
+    """Every grant, with who has it and where."""
+    return Grant.objects.select_related(
+        "user__service_account", "group", "service", "environment"
+    ).order_by("pk")
+
+
+def list_grants_on(service: Service | None, environment: Environment | None) -> QuerySet[Grant]:
+    """The grants that decide at a place: on itself, its service, its environment, everywhere."""
+    return list_grants().filter(
+        Q(service__isnull=True) | Q(service=service),
+        Q(environment__isnull=True) | Q(environment=environment),
+    )
+
+
+def get_grant(pk: int) -> Grant:
+    """One grant. Raises :class:`NotFoundError`."""
+    found = list_grants().filter(pk=pk).first()
+    if found is None:
+        raise NotFoundError("There is no such grant.")
+    return found
+
+
+def holder_name(grant: Grant) -> str:
+    """``user:ada``, ``group:shop`` or ``service-account:checkout-app``."""
+    if grant.group is not None:
+        return f"group:{grant.group.name}"
+    if grant.user is None:
+        return ""
+    account = getattr(grant.user, "service_account", None)
+    return f"service-account:{account.slug}" if account else f"user:{grant.user.username}"
+
+
+def find_holder(name: str) -> User | Group | None:
+    """The user or group behind ``user:…``, ``group:…`` or ``service-account:…``."""
+    kind, _colon, slug = name.partition(":")
+    if kind == "user":
+        return User.objects.filter(username=slug, service_account__isnull=True).first()
+    if kind == "group":
+        return Group.objects.filter(name=slug).first()
+    if kind == "service-account":
+        account = ServiceAccount.objects.named(slug).select_related("user").first()
+        return account.user if account else None
+    return None

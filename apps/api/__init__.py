@@ -1,0 +1,1 @@
+"""REST, and the one place where errors become HTTP answers."""

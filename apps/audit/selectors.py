@@ -1,0 +1,51 @@
+"""Reading the ledger."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from apps.audit.models import AuditEvent, Head
+
+BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the ledger ends: its epoch, the last revision, and the time of that act."""
+
+    epoch: str
+    revision: int
+    at: datetime
+
+
+def head() -> Position:
+    """The end of the ledger, as committed now."""
+    row = Head.objects.get(pk=1)
+    return Position(epoch=row.epoch, revision=row.number, at=row.at)
+
+
+def list_events() -> QuerySet[AuditEvent]:
+    """Every event, oldest first; filter and slice as needed."""
+    return AuditEvent.objects.all()
+
+
+def events_since(revision: int, *, until: int | None = None) -> Iterator[AuditEvent]:
+    """The events after ``revision`` in order, read in batches, up to ``until`` inclusive."""
+    cursor = revision
+    while True:
+        batch = AuditEvent.objects.filter(number__gt=cursor).order_by("number")
+        if until is not None:
+            batch = batch.filter(number__lte=until)
+        rows = list(batch[:BATCH])
+        yield from rows
+        if len(rows) < BATCH:
+            return
+        cursor = rows[-1].number
+
+
+def revision_at(moment: datetime) -> int:
+    """The revision of the last act at or before ``moment``; 0 when there is none."""
+    row = AuditEvent.objects.filter(at__lte=moment).order_by("-number").first()
+    return row.revision if row else 0

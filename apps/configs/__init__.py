@@ -1,0 +1,1 @@
+"""Versions, live pointers, drafts, templates, sections: composing, publishing, rolling back."""

@@ -1,0 +1,154 @@
+"""Loading the layers of a configuration and composing them with the engine.
+
+Layers, lowest first: the nearest ancestor environment's merged tree, the templates in the order
+of ``extends``, the document itself. A version's lock names the exact version of each layer that
+went in, so what a version was made from can always be merged again from rows that never change.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apps.configs.models import Live, Section, Template, TemplateVersion, Version
+from apps.engine import formats, merge, sections
+from apps.engine.errors import invalid
+from apps.engine.values import Tree, canonical, parse_canonical
+from apps.registry.models import Environment, Service
+from apps.registry.selectors import ancestors
+
+Lock = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What composing gave: the tree below the document, the effective text, and the lock."""
+
+    below: Tree
+    effective: Tree
+    text: str
+    lock: Lock
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The lower layers of one configuration as of now, with the service's merge keys."""
+
+    trees: tuple[merge.Layer, ...]
+    lock: Lock
+    merge_keys: Mapping[str, str]
+
+    @property
+    def below(self) -> Tree:
+        """The merged, unresolved tree under the document."""
+        return merge.merge_layers(self.trees, self.merge_keys) if self.trees else {}
+
+
+def check_extends(extends: object) -> list[dict[str, Any]]:
+    """``extends`` as the contract writes it. Raises :class:`InvalidError` naming the entry."""
+    if not isinstance(extends, list):
+        raise invalid("/extends", "type", "'extends' is a list of {\"template\": name}.")
+    checked = []
+    for index, entry in enumerate(extends):
+        pointer = f"/extends/{index}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("template"), str):
+            raise invalid(pointer, "type", 'Each entry is {"template": name}.')
+        if set(entry) - {"template", "with"}:
+            raise invalid(pointer, "unknown_member", "An entry has 'template' and 'with' alone.")
+        if entry.get("with"):
+            raise invalid(f"{pointer}/with", "parameters", "Templates take no parameters yet.")
+        checked.append({"template": entry["template"]})
+    return checked
+
+
+def load_layers(
+    service: Service, environment: Environment, extends: Sequence[Mapping[str, Any]]
+) -> Layers:
+    """The layers below a document of ``service`` in ``environment``, at their newest versions."""
+    merge_keys = _merge_keys(service)
+    trees: list[merge.Layer] = []
+    lock: Lock = []
+    inherited = _find_inherited(service, environment)
+    if inherited is not None:
+        slug = inherited.configuration.environment.slug
+        trees.append(merge.Layer(f"environment:{slug}", merged_tree(inherited, merge_keys)))
+        lock.append({"environment": slug, "version": inherited.number, "id": inherited.pk.hex})
+    for version in _newest_templates(extends):
+        trees.append(template_layer(version))
+        lock.append({"template": version.template.slug, "version": version.number})
+    return Layers(tuple(trees), lock, merge_keys)
+
+
+def compose(layers: Layers, source: Tree) -> Composed:
+    """Compose ``source`` over its layers. Raises :class:`InvalidError` for composition syntax."""
+    trees = [*layers.trees, merge.Layer("own", source)]
+    effective = merge.compose(trees, layers.merge_keys)
+    return Composed(layers.below, effective, canonical(effective), layers.lock)
+
+
+def merged_tree(version: Version, merge_keys: Mapping[str, str]) -> Tree:
+    """The merged, unresolved tree of a version, from the layers that its lock names."""
+    layers: list[merge.Layer] = []
+    for entry in parse_canonical(version.lock):
+        if "template" in entry:
+            found = TemplateVersion.objects.select_related("content", "template").get(
+                template__slug=entry["template"], number=entry["version"]
+            )
+            layers.append(template_layer(found))
+        else:
+            below = Version.objects.select_related("source").get(pk=entry["id"])
+            tree = merged_tree(below, merge_keys)
+            layers.append(merge.Layer(f"environment:{entry['environment']}", tree))
+    source = formats.parse(version.source.content, version.format).tree
+    return merge.merge_layers([*layers, merge.Layer("own", source)], merge_keys)
+
+
+def template_layer(version: TemplateVersion) -> merge.Layer:
+    """A template version as a layer."""
+    name = f"template:{version.template.slug}@{version.number}"
+    return merge.Layer(name, parse_canonical(version.content.content))
+
+
+def _find_inherited(service: Service, environment: Environment) -> Version | None:
+    """The live version of the nearest ancestor environment that has one with content."""
+    if environment.parent_id is None:
+        return None
+    chain = [each.pk for each in ancestors(environment)]
+    live = {
+        each.configuration.environment_id: each.version
+        for each in Live.objects.select_related(
+            "version__source", "version__configuration__environment", "configuration"
+        ).filter(configuration__service=service, configuration__environment__in=chain)
+    }
+    for pk in chain:
+        if pk in live and not live[pk].retired:
+            return live[pk]
+    return None
+
+
+def _newest_templates(extends: Sequence[Mapping[str, Any]]) -> list[TemplateVersion]:
+    versions = []
+    for index, entry in enumerate(extends):
+        template = Template.objects.named(entry["template"]).first()
+        newest = (
+            TemplateVersion.objects.select_related("content", "template")
+            .filter(template=template)
+            .order_by("-number")
+            .first()
+            if template
+            else None
+        )
+        if newest is None:
+            raise invalid(
+                f"/extends/{index}/template",
+                "template",
+                f"There is no template '{entry['template']}'.",
+            )
+        versions.append(newest)
+    return versions
+
+
+def _merge_keys(service: Service) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for section in Section.objects.filter(service=service):
+        found.update(sections.merge_keys(parse_canonical(section.schema), section.key))
+    return found

@@ -1,0 +1,1 @@
+"""Reading configurations, their history and their templates."""

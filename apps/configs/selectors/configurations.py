@@ -1,0 +1,230 @@
+"""Reading what is published: live, by number, by time, or as of a revision."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs.models import Live, Version
+from apps.core.actor import Actor
+from apps.engine.errors import GoneError, NotFoundError, invalid
+from apps.engine.values import Tree, parse_canonical
+from apps.registry.models import Service
+from apps.registry.selectors import get_default_environment, get_environment, get_service
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One version as readers see it. ``text`` is the canonical effective document."""
+
+    service: str
+    environment: str
+    version: int
+    version_id: str
+    revision: int
+    checksum: str
+    published_at: datetime
+    author: str
+    message: str
+    cause: str
+    format: str
+    text: str
+    restores: int | None
+    pinned: bool
+    outdated: bool
+    row: Version
+
+    @property
+    def tree(self) -> Tree:
+        """The effective document."""
+        return parse_canonical(self.text)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that this version changed."""
+        return json.loads(self.row.keys)  # type: ignore[no-any-return]
+
+    @property
+    def source(self) -> str:
+        """What the author wrote."""
+        return self.row.source.content
+
+    @property
+    def extends(self) -> list[dict[str, Any]]:
+        """The templates that the source extends."""
+        return json.loads(self.row.extends)  # type: ignore[no-any-return]
+
+    @property
+    def lock(self) -> list[dict[str, Any]]:
+        """The version of every layer that went in, lowest first."""
+        return json.loads(self.row.lock)  # type: ignore[no-any-return]
+
+
+def resolve_place(*, actor: Actor, service: str, environment: str | None, verb: str) -> Place:
+    """The place that a request names, once the actor has ``list`` (else 404) and ``verb`` there.
+
+    Without an environment it is the service account's own, else the default one.
+    """
+    place = Place(get_service(service), _environment(actor, environment))
+    policy.require(actor, "list", place)
+    policy.require(actor, verb, place)
+    return place
+
+
+def _environment(actor: Actor, slug: str | None) -> Any:
+    if slug:
+        return get_environment(slug)
+    if actor.environment:
+        return get_environment(actor.environment)
+    return get_default_environment()
+
+
+def get_live(*, actor: Actor, place: Place) -> Published:
+    """The live version. Raises :class:`NotFoundError` before the first publish,
+    :class:`GoneError` when it is retired, :class:`ForbiddenError` without ``read``.
+    """
+    published = find_live(actor=actor, place=place)
+    if published is None:
+        raise NotFoundError("There is no such configuration.")
+    return refuse_retired(published)
+
+
+def find_live(*, actor: Actor, place: Place) -> Published | None:
+    """The live version, retired ones too; ``None`` before the first publish."""
+    policy.require(actor, "read", place)
+    live = (
+        Live.objects.select_related("version__effective", "version__source")
+        .filter(configuration__service=place.service, configuration__environment=place.environment)
+        .first()
+    )
+    return _published(place, live.version, live) if live else None
+
+
+def get_version(*, actor: Actor, place: Place, number: int) -> Published:
+    """One version by its number, retired ones too. Raises :class:`NotFoundError`."""
+    policy.require(actor, "read", place)
+    version = _versions(place).filter(number=number).first()
+    if version is None:
+        raise NotFoundError("There is no such version.")
+    return _published(place, version, None)
+
+
+def get_at(*, actor: Actor, place: Place, moment: datetime) -> Published:
+    """The version that was live after the last act at or before ``moment``."""
+    policy.require(actor, "read", place)
+    version = _versions(place).filter(published_at__lte=moment).order_by("-number").first()
+    if version is None:
+        raise NotFoundError("Nothing was published here by then.")
+    return _published(place, version, None)
+
+
+def get_as_of(*, actor: Actor, place: Place, revision: int) -> Published:
+    """The version that was live as of a revision of the ledger."""
+    policy.require(actor, "read", place)
+    version = _versions(place).filter(revision__lte=revision).order_by("-number").first()
+    if version is None:
+        raise NotFoundError("There is no such configuration.")
+    return refuse_retired(_published(place, version, None))
+
+
+def get_side(*, actor: Actor, place: Place, text: str) -> Published:
+    """One side of a diff: ``N``, ``live``, ``ENV``, ``ENV@N`` or an RFC 3339 time."""
+    if text == "live" or not text:
+        return get_live(actor=actor, place=place)
+    if text.isdigit():
+        return get_version(actor=actor, place=place, number=_number(text))
+    moment = _find_moment(text)
+    if moment is not None:
+        return get_at(actor=actor, place=place, moment=moment)
+    environment, _at, number = text.partition("@")
+    other = Place(place.service, get_environment(environment))
+    policy.require(actor, "list", other)
+    if not number:
+        return get_live(actor=actor, place=other)
+    if not number.isdigit():
+        raise invalid("", "side", "A side is N, live, ENV, ENV@N or a time.")
+    return get_version(actor=actor, place=other, number=_number(number))
+
+
+def refuse_retired(published: Published) -> Published:
+    """``published``, unless it is a retirement: then :class:`GoneError`."""
+    if published.row.retired:
+        raise GoneError(
+            "This configuration is retired. Publish anew, or roll back to bring it back.",
+            version=published.version,
+        )
+    return published
+
+
+def list_live(*, actor: Actor, service: Service | None = None) -> QuerySet[Live]:
+    """The live pointers that the actor may list, with their versions (documents not loaded)."""
+    rows = Live.objects.select_related(
+        "version", "configuration__service", "configuration__environment"
+    ).order_by("configuration__service__slug", "configuration__environment__rank")
+    if service is not None:
+        rows = rows.filter(configuration__service=service)
+    return rows.filter(scope_filter(actor, "list", "configuration__"))
+
+
+def scope_filter(actor: Actor, verb: str, prefix: str = "") -> Q:
+    """The filter that keeps rows whose configuration the actor has ``verb`` on."""
+    rights = policy.find_rights(actor)
+    if rights is None:
+        return Q()
+    query = Q(pk__in=[])
+    for held, service, environment in rights.triples:
+        if held == verb:
+            scope = {f"{prefix}service_id": service, f"{prefix}environment_id": environment}
+            query |= Q(pk__isnull=False, **{k: v for k, v in scope.items() if v is not None})
+    return query
+
+
+def _versions(place: Place) -> QuerySet[Version]:
+    return Version.objects.select_related("effective", "source").filter(
+        configuration__service=place.service, configuration__environment=place.environment
+    )
+
+
+def _published(place: Place, version: Version, live: Live | None) -> Published:
+    assert place.service is not None  # noqa: S101 - a published version is of one configuration
+    assert place.environment is not None  # noqa: S101 - as above
+    return Published(
+        service=place.service.slug,
+        environment=place.environment.slug,
+        version=version.number,
+        version_id=version.pk.hex,
+        revision=version.revision,
+        checksum=version.checksum,
+        published_at=version.published_at,
+        author=version.author,
+        message=version.message,
+        cause=version.cause,
+        format=version.format,
+        text=version.effective.content,
+        restores=version.restores,
+        pinned=bool(live and live.pinned),
+        outdated=bool(live and live.outdated),
+        row=version,
+    )
+
+
+MAX_NUMBER = 2_147_483_647
+
+
+def _number(text: str) -> int:
+    number = int(text[:11])
+    if number > MAX_NUMBER:
+        raise NotFoundError("There is no such version.")
+    return number
+
+
+def _find_moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None

@@ -1,0 +1,301 @@
+"""The one way in which a version comes to be: plan, write, append to the ledger, move pointers.
+
+Publishing, patching, retiring, rolling back and refreshing each make :class:`Plan` objects
+under the composition lock and hand them to :func:`commit`. Acts on many configurations are one
+commit of many plans, never a loop of commits.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.audit.services import Act, Event, append
+from apps.configs.models import Live, Template, Text, Version
+from apps.configs.sources import dump_extends
+from apps.core.actor import Actor
+from apps.engine import diff
+from apps.engine.errors import Problem
+from apps.engine.values import Tree, canonical, checksum, parse_canonical
+from apps.registry.models import Composition, Configuration, Environment, Service
+
+
+@dataclass(slots=True)
+class State:
+    """A configuration as it is while the composition lock is held."""
+
+    place: Place
+    configuration: Configuration | None
+    live: Live | None
+
+    @property
+    def version(self) -> Version | None:
+        """The live version, also when it is a retired one."""
+        return self.live.version if self.live else None
+
+    @property
+    def number(self) -> int:
+        """The live version's number; 0 before the first."""
+        return self.live.version.number if self.live else 0
+
+    @property
+    def effective(self) -> Tree:
+        """The live effective document; empty before the first publish and while retired."""
+        version = self.version
+        if version is None or version.retired:
+            return {}
+        return parse_canonical(version.effective.content)
+
+    @property
+    def extends(self) -> list[dict[str, object]]:
+        """What the live version extends."""
+        return json.loads(self.version.extends) if self.version else []
+
+    @property
+    def service(self) -> Service:
+        """The configuration's service."""
+        assert self.place.service is not None  # noqa: S101 - a State is of one configuration
+        return self.place.service
+
+    @property
+    def environment(self) -> Environment:
+        """The configuration's environment."""
+        assert self.place.environment is not None  # noqa: S101 - as above
+        return self.place.environment
+
+
+@dataclass(slots=True)
+class Plan:
+    """A version to be: everything is decided, nothing is written."""
+
+    state: State
+    content: str
+    format: str
+    extends: list[dict[str, object]]
+    effective: Tree
+    text: str
+    lock: list[dict[str, object]]
+    cause: str
+    message: str
+    restores: int | None = None
+    pinned: bool = False
+    retired: bool = False
+    unchanged: bool = False
+    warnings: list[Problem] = field(default_factory=list)
+
+    def changes(self) -> list[diff.Change]:
+        """What it changes in the effective document."""
+        return diff.changes(self.state.effective, self.effective)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an act did to one configuration, or would do (``dry_run``)."""
+
+    service: str
+    environment: str
+    version: int
+    version_id: str
+    revision: int
+    checksum: str
+    published_at: datetime | None
+    changes: list[diff.Change]
+    affected: list[Place]
+    warnings: list[Problem]
+    unchanged: bool = False
+    dry_run: bool = False
+    pinned: bool = False
+
+
+def lock_composition() -> None:
+    """Take the one lock that orders everything which moves an input of composing."""
+    Composition.objects.select_for_update().get(pk=1)
+
+
+def load_state(place: Place) -> State:
+    """The configuration at ``place`` as committed; read it under the lock before deciding."""
+    configuration = Configuration.objects.filter(
+        service=place.service, environment=place.environment
+    ).first()
+    live = (
+        Live.objects.select_related("version__source", "version__effective")
+        .filter(configuration=configuration)
+        .first()
+        if configuration
+        else None
+    )
+    return State(place, configuration, live)
+
+
+def preview(plan: Plan, actor: Actor) -> Outcome:
+    """The outcome of ``plan`` without writing anything."""
+    version = plan.state.version
+    return Outcome(
+        service=plan.state.service.slug,
+        environment=plan.state.environment.slug,
+        version=plan.state.number,
+        version_id=version.pk.hex if version else "",
+        revision=version.revision if version else 0,
+        checksum=checksum(plan.text),
+        published_at=version.published_at if version else None,
+        changes=plan.changes(),
+        affected=_visible(actor, _users_of(plan.state)),
+        warnings=plan.warnings,
+        unchanged=plan.unchanged,
+        dry_run=True,
+        pinned=plan.pinned,
+    )
+
+
+def commit(plans: Sequence[Plan], actor: Actor) -> list[Outcome]:
+    """Write the versions of ``plans`` as one act, and move the pointers.
+
+    The caller holds the composition lock inside a transaction. The ledger is appended before
+    the version rows are inserted, because each carries its act's revision and never changes.
+    Plans marked ``unchanged`` write nothing.
+    """
+    moving = [plan for plan in plans if not plan.unchanged]
+    if not moving:
+        return [_unchanged(plan, actor) for plan in plans]
+    for plan in moving:
+        if plan.state.configuration is None:
+            plan.state.configuration = Configuration.objects.create(
+                service=plan.state.service, environment=plan.state.environment
+            )
+    keys = [diff.changed_keys(plan.state.effective, plan.effective) for plan in moving]
+    _store_texts(text for plan in moving for text in (plan.content, plan.text))
+    act = append(
+        [_event(plan, changed) for plan, changed in zip(moving, keys, strict=True)], actor=actor
+    )
+    versions = [
+        _version(plan, changed, act, actor) for plan, changed in zip(moving, keys, strict=True)
+    ]
+    Version.objects.bulk_create(versions)
+    affected = [_point(plan, version) for plan, version in zip(moving, versions, strict=True)]
+    made = {
+        id(plan): _outcome(plan, version, _visible(actor, places))
+        for plan, version, places in zip(moving, versions, affected, strict=True)
+    }
+    return [made.get(id(plan)) or _unchanged(plan, actor) for plan in plans]
+
+
+def _unchanged(plan: Plan, actor: Actor) -> Outcome:
+    live = plan.state.live
+    if live is not None and (live.outdated or live.pinned):
+        live.outdated = live.pinned = False
+        live.save(update_fields=["outdated", "pinned"])
+    outcome = preview(plan, actor)
+    return Outcome(**{**{n: getattr(outcome, n) for n in outcome.__slots__}, "dry_run": False})
+
+
+def _event(plan: Plan, keys: list[str]) -> Event:
+    data: dict[str, Tree] = {
+        "service": plan.state.service.slug,
+        "environment": plan.state.environment.slug,
+        "version": plan.state.number + 1,
+        "checksum": checksum(plan.text),
+        "source": checksum(plan.content),
+        "format": plan.format,
+        "keys": keys,
+        "cause": plan.cause,
+        "message": plan.message,
+    }
+    if plan.restores is not None:
+        data["restores"] = plan.restores
+    return Event(f"configuration.{plan.cause}", f"configuration:{plan.state.place}", data)
+
+
+def _store_texts(texts: Iterable[str]) -> None:
+    rows = {digest(text): text for text in texts}
+    Text.objects.bulk_create(
+        [Text(digest=key, content=text) for key, text in rows.items()], ignore_conflicts=True
+    )
+
+
+def digest(text: str) -> str:
+    """The key of a :class:`Text` row."""
+    return checksum(text).removeprefix("sha256:")
+
+
+def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
+    return Version(
+        id=uuid.uuid4(),
+        configuration=plan.state.configuration,
+        number=plan.state.number + 1,
+        source_id=digest(plan.content),
+        format=plan.format,
+        extends=dump_extends(plan.extends),
+        effective_id=digest(plan.text),
+        lock=canonical(plan.lock),
+        keys=canonical(keys),
+        cause=plan.cause,
+        author=actor.name,
+        message=plan.message,
+        revision=act.revision,
+        published_at=act.at,
+        restores=plan.restores,
+        retired=plan.retired,
+    )
+
+
+def _point(plan: Plan, version: Version) -> list[Place]:
+    """Make ``version`` live; gives back the places that composing would now change."""
+    live, _created = Live.objects.update_or_create(
+        configuration=plan.state.configuration,
+        defaults={"version": version, "pinned": plan.pinned, "outdated": False},
+    )
+    before = [entry["template"] for entry in plan.state.extends]
+    after = [entry["template"] for entry in plan.extends]
+    if before != after:
+        live.templates.set(Template.objects.filter(slug__in=after))
+    users = _users_of(plan.state)
+    mark_outdated(users)
+    return users
+
+
+def mark_outdated(places: Sequence[Place]) -> None:
+    """Mark the live pointers at ``places``: a layer below them has moved."""
+    for place in places:
+        Live.objects.filter(
+            configuration__service=place.service, configuration__environment=place.environment
+        ).update(outdated=True)
+
+
+def _users_of(state: State) -> list[Place]:
+    """Where the same service inherits from this configuration: the nearest with a version."""
+    found: list[Place] = []
+    waiting = [state.environment.pk]
+    while waiting:
+        children = list(Environment.objects.present().filter(parent__in=waiting))
+        live = set(
+            Live.objects.filter(
+                configuration__service=state.service, configuration__environment__in=children
+            ).values_list("configuration__environment_id", flat=True)
+        )
+        found += [Place(state.service, each) for each in children if each.pk in live]
+        waiting = [each.pk for each in children if each.pk not in live]
+    return found
+
+
+def _visible(actor: Actor, places: Sequence[Place]) -> list[Place]:
+    """The places in full where the actor may list them, else anonymous ones to be counted."""
+    return [place if policy.sees(actor, place) else Place() for place in places]
+
+
+def _outcome(plan: Plan, version: Version, affected: list[Place]) -> Outcome:
+    return Outcome(
+        service=plan.state.service.slug,
+        environment=plan.state.environment.slug,
+        version=version.number,
+        version_id=version.pk.hex,
+        revision=version.revision,
+        checksum=version.checksum,
+        published_at=version.published_at,
+        changes=plan.changes(),
+        affected=affected,
+        warnings=plan.warnings,
+        pinned=plan.pinned,
+    )

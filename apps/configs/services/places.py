@@ -1,0 +1,226 @@
+"""Registering, changing and hiding services and environments."""
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+
+from apps.access import policy
+from apps.access.policy import EVERYWHERE, Place
+from apps.audit.services import Event, append
+from apps.configs.models import Live
+from apps.configs.services.kernel import lock_composition
+from apps.core import clock
+from apps.core.actor import Actor, mark_history
+from apps.core.slugs import check_slug
+from apps.core.transactions import writing
+from apps.engine import values
+from apps.engine.errors import invalid
+from apps.registry.models import Environment, Service
+from apps.registry.selectors import ancestors, find_environment, find_group
+
+RESERVED_SERVICES = ("self", "param", "secret")
+RESERVED_ENVIRONMENTS = ("live",)
+MAX_LABELS = 64
+SERVICE_MEMBERS = ("name", "description", "owner", "labels")
+ENVIRONMENT_MEMBERS = ("name", "parent", "rank", "default", "protected", "required_approvals")
+
+
+def create_service(*, actor: Actor, slug: str, **members: Any) -> Service:
+    """Register a service. Members: ``name, description, owner`` (group name) ``, labels``.
+
+    Needs ``manage`` everywhere. Raises :class:`InvalidError` for a taken or refused name.
+    """
+    policy.require(actor, "manage", EVERYWHERE)
+    check_slug(slug, reserved=RESERVED_SERVICES)
+    with writing():
+        if Service.objects.filter(slug__lower=slug.lower()).exists():
+            raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
+        service = Service(slug=slug, name=slug, created_at=clock.now())
+        _fill_service(service, members)
+        _save(service, actor, "service.created", f"service:{slug}")
+    return service
+
+
+def update_service(*, actor: Actor, service: Service, **members: Any) -> Service:
+    """Change a service's members. Needs ``manage`` on it."""
+    policy.require(actor, "manage", Place(service))
+    with writing():
+        _fill_service(service, members)
+        _save(service, actor, "service.updated", f"service:{service.slug}")
+    return service
+
+
+def delete_service(*, actor: Actor, service: Service) -> None:
+    """Hide a service whose configurations are all retired; its name is never used again."""
+    policy.require(actor, "manage", Place(service))
+    with writing():
+        lock_composition()
+        _refuse_live(Live.objects.filter(configuration__service=service, version__retired=False))
+        service.deleted_at = clock.now()
+        _save(service, actor, "service.deleted", f"service:{service.slug}")
+
+
+def create_environment(*, actor: Actor, slug: str, **members: Any) -> Environment:
+    """Make an environment. Members: ``name, parent`` (name or None) ``, rank, default,
+    protected, required_approvals``. Needs ``manage`` everywhere.
+    """
+    policy.require(actor, "manage", EVERYWHERE)
+    check_slug(slug, reserved=RESERVED_ENVIRONMENTS)
+    if slug.isdigit():
+        raise invalid("/slug", "slug", "An environment's name may not be a number.")
+    with writing():
+        lock_composition()
+        if Environment.objects.filter(slug__lower=slug.lower()).exists():
+            raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
+        environment = Environment(slug=slug, name=slug, created_at=clock.now())
+        _fill_environment(environment, members)
+        _save(environment, actor, "environment.created", f"environment:{slug}")
+    return environment
+
+
+def update_environment(*, actor: Actor, environment: Environment, **members: Any) -> Environment:
+    """Change an environment. A moved parent marks what is composed in it as outdated."""
+    policy.require(actor, "manage", Place(environment=environment))
+    with writing():
+        lock_composition()
+        parent_before = environment.parent_id
+        _fill_environment(environment, members)
+        _save(environment, actor, "environment.updated", f"environment:{environment.slug}")
+        if environment.parent_id != parent_before:
+            below = _with_descendants(environment)
+            Live.objects.filter(configuration__environment__in=below).update(outdated=True)
+    return environment
+
+
+def delete_environment(*, actor: Actor, environment: Environment) -> None:
+    """Hide an environment that nothing live uses and nothing inherits from."""
+    policy.require(actor, "manage", Place(environment=environment))
+    with writing():
+        lock_composition()
+        _refuse_live(
+            Live.objects.filter(configuration__environment=environment, version__retired=False)
+        )
+        if environment.is_default:
+            raise invalid("", "default", "It is the default: make another one the default first.")
+        if environment.children.filter(deleted_at__isnull=True).exists():
+            raise invalid("", "in_use", "Other environments inherit from it: move them first.")
+        environment.deleted_at = clock.now()
+        _save(environment, actor, "environment.deleted", f"environment:{environment.slug}")
+
+
+def _fill_service(service: Service, members: dict[str, Any]) -> None:
+    _refuse_unknown(members, SERVICE_MEMBERS)
+    if "name" in members:
+        service.name = _text("name", members["name"], 200)
+    if "description" in members:
+        service.description = _text("description", members["description"], 10_000)
+    if "labels" in members:
+        service.labels = _labels(members["labels"])
+    if "owner" in members:
+        service.owner = _owner(members["owner"])
+
+
+def _owner(name: object) -> Group | None:
+    if name is None or name == "":
+        return None
+    group = find_group(str(name))
+    if group is None:
+        raise invalid("/owner", "owner", "There is no such group.")
+    return group
+
+
+def _labels(labels: object) -> dict[str, str]:
+    good = isinstance(labels, dict) and all(
+        isinstance(text, str) and len(text) <= values.MAX_KEY_LENGTH for text in labels.values()
+    )
+    if not good or not isinstance(labels, dict) or len(labels) > MAX_LABELS:
+        raise invalid("/labels", "labels", f"Labels are at most {MAX_LABELS} short texts by name.")
+    values.check(labels)
+    return labels
+
+
+def _fill_environment(environment: Environment, members: dict[str, Any]) -> None:
+    _refuse_unknown(members, ENVIRONMENT_MEMBERS)
+    if "name" in members:
+        environment.name = _text("name", members["name"], 200)
+    if "rank" in members:
+        environment.rank = _whole_number("rank", members["rank"], -32_768, 32_767)
+    if "protected" in members:
+        environment.is_protected = _flag("protected", members["protected"])
+    if "parent" in members:
+        environment.parent = _parent(environment, members["parent"])
+    approvals = members.get("required_approvals", 0)
+    if _whole_number("required_approvals", approvals, 0, 100):
+        raise invalid(
+            "/required_approvals", "not_available", "Reviews are not available yet: use 0."
+        )
+    if "default" in members:
+        _set_default(environment, _flag("default", members["default"]))
+
+
+def _set_default(environment: Environment, wanted: bool) -> None:
+    if environment.is_default and not wanted:
+        raise invalid("/default", "default", "Make another environment the default instead.")
+    if wanted and not environment.is_default:
+        Environment.objects.filter(is_default=True).update(is_default=False)
+    environment.is_default = wanted
+
+
+def _parent(environment: Environment, slug: object) -> Environment | None:
+    if slug is None or slug == "":
+        return None
+    parent = find_environment(str(slug))
+    if parent is None:
+        raise invalid("/parent", "parent", "There is no such environment.")
+    if environment.pk and environment.pk in {parent.pk, *(each.pk for each in ancestors(parent))}:
+        raise invalid("/parent", "cycle", "An environment may not inherit from itself.")
+    return parent
+
+
+def _with_descendants(environment: Environment) -> list[int]:
+    found = [environment.pk]
+    level = found
+    while level:
+        level = list(Environment.objects.filter(parent__in=level).values_list("pk", flat=True))
+        found = [*found, *level]
+    return found
+
+
+def _refuse_live(live: Any) -> None:
+    users = [
+        str(each.configuration)
+        for each in live.select_related("configuration__service", "configuration__environment")[:20]
+    ]
+    if users:
+        raise invalid("", "in_use", f"Still live: {', '.join(users)}. Retire them first.")
+
+
+def _save(row: Service | Environment, actor: Actor, action: str, target: str) -> None:
+    mark_history(row, actor)
+    row.save()
+    append([Event(action, target, {"name": row.name})], actor=actor)
+
+
+def _refuse_unknown(members: dict[str, Any], known: tuple[str, ...]) -> None:
+    for name in members:
+        if name not in known:
+            raise invalid(f"/{values.escape(name)}", "unknown_member", "There is no such member.")
+
+
+def _text(name: str, given: object, longest: int) -> str:
+    if not isinstance(given, str) or len(given) > longest:
+        raise invalid(f"/{name}", "type", f"This is text of at most {longest} characters.")
+    values.check({name: given})
+    return given
+
+
+def _flag(name: str, given: object) -> bool:
+    if not isinstance(given, bool):
+        raise invalid(f"/{name}", "type", "This is true or false.")
+    return given
+
+
+def _whole_number(name: str, given: object, least: int, most: int) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or not least <= given <= most:
+        raise invalid(f"/{name}", "type", f"This is a whole number from {least} to {most}.")
+    return given

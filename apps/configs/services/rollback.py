@@ -1,0 +1,146 @@
+"""Rolling back: always a new version, with exactly the effective document of the old one."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs import composing, sources, validating
+from apps.configs.models import Version
+from apps.configs.services.kernel import (
+    Outcome,
+    Plan,
+    State,
+    commit,
+    load_state,
+    lock_composition,
+    preview,
+)
+from apps.configs.services.publishing import Options, check_base, plan_composed, rewritten_source
+from apps.core.actor import Actor
+from apps.core.transactions import writing
+from apps.engine import paths
+from apps.engine.errors import DomainError, NotFoundError, invalid
+from apps.engine.values import Tree, parse_canonical
+
+
+def rollback(
+    *,
+    actor: Actor,
+    place: Place,
+    options: Options,
+    to_version: int | None = None,
+    at: datetime | None = None,
+    keys: Sequence[str] = (),
+) -> Outcome:
+    """Publish again what an earlier version was, or chosen keys of it.
+
+    The target is ``to_version``, the version that was live ``at`` a time, or the one before the
+    live one. The new version holds the stored source, effective document and lock, byte for
+    byte; where composing afresh would differ it is pinned. With ``keys`` (globs) those keys
+    alone are brought back, as overrides in today's source. What today's schemas refuse is a
+    warning: this is an emergency act. Needs the right ``rollback``.
+    """
+    policy.require(actor, "rollback", place)
+    options.check()
+    with writing():
+        lock_composition()
+        state = load_state(place)
+        check_base(state, options, None, base_needed=False)
+        target = _find_target(state, to_version, at)
+        plan = _plan_keys(state, target, keys, options) if keys else _plan(state, target, options)
+        return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
+
+
+def _find_target(state: State, to_version: int | None, at: datetime | None) -> Version:
+    versions = Version.objects.select_related("source", "effective").filter(
+        configuration=state.configuration
+    )
+    if state.version is None:
+        raise NotFoundError("Nothing has been published here yet.")
+    if to_version is not None and at is not None:
+        raise invalid("/to_version", "ambiguous", "Give 'to_version' or 'at', not both.")
+    if to_version is not None:
+        target = versions.filter(number=to_version).first()
+    elif at is not None:
+        target = versions.filter(published_at__lte=at).order_by("-number").first()
+    else:
+        target = versions.filter(number__lt=state.number).order_by("-number").first()
+    if target is None:
+        raise invalid("/to_version", "version", "There is no such version to go back to.")
+    if target.retired:
+        raise invalid(
+            "/to_version", "retired", f"Version {target.number} has no content: it is a retirement."
+        )
+    return target
+
+
+def _plan(state: State, target: Version, options: Options) -> Plan:
+    plan = Plan(
+        state=state,
+        content=target.source.content,
+        format=target.format,
+        extends=json.loads(target.extends),
+        effective=parse_canonical(target.effective.content),
+        text=target.effective.content,
+        lock=parse_canonical(target.lock),
+        cause="rollback",
+        message=options.message or f"Roll back to version {target.number}",
+        restores=target.number,
+    )
+    plan.pinned = not _composes_the_same(state, plan)
+    plan.warnings = validating.validate(state.service, state.environment, plan.effective)
+    return plan
+
+
+def _plan_keys(state: State, target: Version, keys: Sequence[str], options: Options) -> Plan:
+    version = state.version
+    if version is None or version.retired:
+        raise invalid("/keys", "retired", "It is retired: roll back to a whole version first.")
+    old = parse_canonical(target.effective.content)
+    wanted = _with_keys(state.effective, old, [paths.Glob(key) for key in keys])
+    source = rewritten_source(state, version, wanted)
+    message = options.message or f"Roll back {', '.join(keys)} to version {target.number}"
+    plan, problems = plan_composed(state, source, "rollback", message)
+    plan.restores, plan.warnings, plan.unchanged = target.number, problems, False
+    return plan
+
+
+def _with_keys(now: Tree, old: Tree, globs: Sequence[paths.Glob]) -> Tree:
+    """``now`` with every key that a glob covers as it was in ``old``."""
+    result = {}
+    for key in dict.fromkeys([*now, *old]):
+        chosen = _pick(now, old, key, (key,), globs)
+        if chosen is not _ABSENT:
+            result[key] = chosen
+    return result
+
+
+_ABSENT = object()
+
+
+def _pick(now: Tree, old: Tree, key: str, path: paths.Path, globs: Sequence[paths.Glob]) -> object:
+    if any(glob.covers(path) for glob in globs):
+        return old.get(key, _ABSENT)
+    mine, theirs = now.get(key, _ABSENT), old.get(key, _ABSENT)
+    if not isinstance(mine, dict) and mine is not _ABSENT:
+        return mine
+    if not isinstance(theirs, dict):
+        return mine
+    inside = {}
+    below = mine if isinstance(mine, dict) else {}
+    for step in dict.fromkeys([*below, *theirs]):
+        chosen = _pick(below, theirs, step, (*path, step), globs)
+        if chosen is not _ABSENT:
+            inside[step] = chosen
+    return inside if inside or isinstance(mine, dict) else _ABSENT
+
+
+def _composes_the_same(state: State, plan: Plan) -> bool:
+    try:
+        layers = composing.load_layers(state.service, state.environment, plan.extends)
+        source = sources.from_text(plan.content, plan.format)
+        return composing.compose(layers, source.tree).text == plan.text
+    except DomainError:  # a template is gone, say: today's composing gives no document at all
+        return False

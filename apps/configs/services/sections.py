@@ -1,0 +1,83 @@
+"""Sections: what a service's top-level keys must look like."""
+
+from typing import Any
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.audit.services import Event, append
+from apps.configs.models import Section
+from apps.core import clock
+from apps.core.actor import Actor, mark_history
+from apps.core.transactions import writing
+from apps.engine import schemas, sections, values
+from apps.engine.errors import invalid
+from apps.engine.values import canonical
+from apps.registry.models import Service
+
+
+def create_section(*, actor: Actor, service: Service, key: str, **members: Any) -> Section:
+    """Declare a section. Members: ``type, schema, description``. Needs ``manage`` on the service.
+
+    What is live is not checked again: the schema holds from the next publish on.
+    """
+    policy.require(actor, "manage", Place(service))
+    if not isinstance(key, str) or not key:
+        raise invalid("/key", "type", "A section's key is text of at least one character.")
+    values.check({key: None})
+    with writing():
+        if Section.objects.filter(service=service, key=key).exists():
+            raise invalid("/key", "taken", "The service has this section already.")
+        section = Section(service=service, key=key, type="", created_at=clock.now())
+        _fill(section, {"type": "application_settings", **members})
+        _save(section, actor, "section.created")
+    return section
+
+
+def update_section(*, actor: Actor, section: Section, **members: Any) -> Section:
+    """Change a section's type, schema or description."""
+    policy.require(actor, "manage", Place(section.service))
+    with writing():
+        _fill(section, members)
+        _save(section, actor, "section.updated")
+    return section
+
+
+def delete_section(*, actor: Actor, section: Section) -> None:
+    """Take the declaration away; the values stay, free of a schema."""
+    policy.require(actor, "manage", Place(section.service))
+    with writing():
+        event = Event("section.deleted", _target(section), {})
+        mark_history(section, actor)
+        section.delete()
+        append([event], actor=actor)
+
+
+def _fill(section: Section, members: dict[str, Any]) -> None:
+    for name in members:
+        if name not in ("type", "schema", "description"):
+            raise invalid(f"/{values.escape(name)}", "unknown_member", "There is no such member.")
+    if "type" in members:
+        if members["type"] not in sections.SECTION_TYPES:
+            known = ", ".join(sections.SECTION_TYPES)
+            raise invalid("/type", "type", f"The type is one of {known}.")
+        section.type = members["type"]
+    if "schema" in members:
+        values.check(members["schema"])
+        schemas.check_schema(members["schema"])
+        section.schema = canonical(members["schema"])
+    if "description" in members:
+        if not isinstance(members["description"], str):
+            raise invalid("/description", "type", "The description is text.")
+        values.check({"description": members["description"]})
+        section.description = members["description"]
+
+
+def _save(section: Section, actor: Actor, action: str) -> None:
+    mark_history(section, actor)
+    section.save()
+    data = {"type": section.type, "schema": values.checksum(section.schema)}
+    append([Event(action, _target(section), data)], actor=actor)
+
+
+def _target(section: Section) -> str:
+    return f"section:{section.service.slug}:{section.key}"[:300]

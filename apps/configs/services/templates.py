@@ -1,0 +1,117 @@
+"""Templates: base documents with versions of their own."""
+
+from apps.access import policy
+from apps.access.policy import EVERYWHERE
+from apps.audit.services import Event, append
+from apps.configs.models import Live, Template, TemplateVersion, Text
+from apps.configs.services.kernel import digest, lock_composition
+from apps.core import clock
+from apps.core.actor import Actor, mark_history
+from apps.core.slugs import check_slug
+from apps.core.transactions import writing
+from apps.engine import merge, values
+from apps.engine.errors import invalid
+from apps.engine.values import Tree, canonical
+
+
+def create_template(
+    *, actor: Actor, slug: str, content: Tree, name: str = "", message: str = ""
+) -> TemplateVersion:
+    """Make a template and its first version. Needs ``manage`` everywhere."""
+    policy.require(actor, "manage", EVERYWHERE)
+    check_slug(slug)
+    _check_content(content)
+    with writing():
+        lock_composition()
+        if Template.objects.filter(slug__lower=slug.lower()).exists():
+            raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
+        template = Template(slug=slug, name=name or slug, created_at=clock.now())
+        mark_history(template, actor)
+        template.save()
+        return _add_version(template, 1, content, message, actor)
+
+
+def publish_template(
+    *, actor: Actor, template: Template, content: Tree, message: str = "", base: int | None = None
+) -> TemplateVersion:
+    """Publish the next version of a template, and mark the configurations that use it outdated.
+
+    They take it up at their next publish or refresh. Raises :class:`InvalidError` for a stale
+    ``base`` or for markers that no document may hold. The same content gives the version there is.
+    """
+    policy.require(actor, "manage", EVERYWHERE)
+    _check_content(content)
+    with writing():
+        lock_composition()
+        newest = template.versions.select_related("content", "template").first()
+        if base is not None and newest is not None and newest.number != base:
+            raise invalid("/base_version", "stale", f"The template is at version {newest.number}.")
+        if newest is not None and newest.content.content == canonical(content):
+            return newest
+        version = _add_version(
+            template, newest.number + 1 if newest else 1, content, message, actor
+        )
+        Live.objects.filter(templates=template).update(outdated=True)
+    return version
+
+
+def update_template(*, actor: Actor, template: Template, name: str) -> Template:
+    """Change the title of a template."""
+    policy.require(actor, "manage", EVERYWHERE)
+    values.check({"name": name})
+    with writing():
+        template.name = name
+        mark_history(template, actor)
+        template.save()
+        append([_event("template.updated", template, {"name": name})], actor=actor)
+    return template
+
+
+def delete_template(*, actor: Actor, template: Template) -> None:
+    """Hide a template that no live configuration extends."""
+    policy.require(actor, "manage", EVERYWHERE)
+    with writing():
+        lock_composition()
+        users = Live.objects.filter(templates=template, version__retired=False).select_related(
+            "configuration__service", "configuration__environment"
+        )
+        names = [str(each.configuration) for each in users[:20]]
+        if names:
+            raise invalid("", "in_use", f"Still extended by {', '.join(names)}.")
+        template.deleted_at = clock.now()
+        mark_history(template, actor)
+        template.save()
+        append([_event("template.deleted", template, {})], actor=actor)
+
+
+def _check_content(content: Tree) -> None:
+    if not isinstance(content, dict):
+        raise invalid("/content", "type", "A template is an object: its top level needs keys.")
+    values.check(content)
+    merge.merge_layers([merge.Layer("template", content)], {})
+
+
+def _add_version(
+    template: Template, number: int, content: Tree, message: str, actor: Actor
+) -> TemplateVersion:
+    values.check({"message": message})
+    text = canonical(content)
+    data: dict[str, Tree] = {"version": number, "checksum": values.checksum(text)}
+    act = append(
+        [_event("template.published", template, {**data, "message": message})], actor=actor
+    )
+    stored = Text(digest=digest(text), content=text)
+    Text.objects.bulk_create([stored], ignore_conflicts=True)
+    return TemplateVersion.objects.create(
+        template=template,
+        number=number,
+        content=stored,
+        author=actor.name,
+        message=message,
+        revision=act.revision,
+        published_at=act.at,
+    )
+
+
+def _event(action: str, template: Template, data: dict[str, Tree]) -> Event:
+    return Event(action, f"template:{template.slug}", data)

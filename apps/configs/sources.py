@@ -1,0 +1,65 @@
+"""What an author hands in: a text in a format, or a document, with what it extends."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from apps.configs.composing import check_extends
+from apps.engine import formats, values
+from apps.engine.errors import InvalidError, MalformedError, Problem
+from apps.engine.values import Tree
+
+DEFAULT_FORMAT = "yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A parsed source. ``tree`` is an object; ``given_as_tree`` when no text was written."""
+
+    content: str
+    format: str
+    extends: list[dict[str, Any]] | None
+    parsed: formats.Parsed
+    given_as_tree: bool = False
+
+    @property
+    def tree(self) -> Tree:
+        """The document that was written, before composing."""
+        return self.parsed.tree
+
+
+def from_text(content: str | bytes, format_name: str, extends: object = None) -> Source:
+    """Read a source text. Raises :class:`MalformedError` with the position.
+
+    ``extends`` absent (``None``) means as it was; an empty list means none.
+    """
+    if format_name not in formats.FORMATS:
+        known = ", ".join(formats.FORMATS)
+        raise MalformedError(f"There is no format '{format_name}': use one of {known}.")
+    parsed = formats.parse(content, format_name)
+    if not isinstance(parsed.tree, dict):
+        message = "A configuration is an object: its top level needs keys."
+        raise InvalidError(message, [Problem("", "type", message, 1, 1)])
+    text = content if isinstance(content, str) else content.decode("utf-8-sig")
+    return Source(text, format_name, _extends(extends), parsed)
+
+
+def from_tree(tree: Tree, extends: object = None) -> Source:
+    """Take a document that came as JSON; it is kept as JSON text with two spaces of indent."""
+    values.check(tree)
+    source = from_text(pretty(tree), "json", extends)
+    return Source(source.content, "json", source.extends, source.parsed, given_as_tree=True)
+
+
+def pretty(tree: Tree) -> str:
+    """JSON text for people: members in the order that was sent, digits kept."""
+    return formats.render(tree, "json")
+
+
+def dump_extends(extends: list[dict[str, Any]]) -> str:
+    """``extends`` as it is stored."""
+    return json.dumps(extends, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _extends(extends: object) -> list[dict[str, Any]] | None:
+    return None if extends is None else check_extends(extends)

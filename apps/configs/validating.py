@@ -1,0 +1,54 @@
+"""Checking an effective document against the sections that its service declares."""
+
+from collections.abc import Sequence
+
+from apps.configs.models import Section
+from apps.engine import formats, schemas, sections
+from apps.engine.errors import Problem
+from apps.engine.values import Tree, escape, parse_canonical
+from apps.registry.models import Environment, Service
+
+
+def validate(
+    service: Service,
+    environment: Environment,
+    effective: Tree,
+    positions: formats.Positions | None = None,
+) -> list[Problem]:
+    """Every problem of ``effective``; lines and columns where the author's text has the place."""
+    found: list[Problem] = []
+    for section in Section.objects.filter(service=service):
+        if section.key in effective:
+            found += _check_section(section, effective[section.key])
+    return [_located(problem, service, environment, positions) for problem in found]
+
+
+def _check_section(section: Section, tree: Tree) -> list[Problem]:
+    built_in = sections.SECTION_TYPES[section.type].schema
+    problems = [*schemas.validate(built_in, tree)]
+    problems += schemas.validate(parse_canonical(section.schema), tree)
+    prefix = f"/{escape(section.key)}"
+    return [Problem(prefix + each.pointer, each.code, each.message) for each in _distinct(problems)]
+
+
+def _distinct(problems: Sequence[Problem]) -> list[Problem]:
+    return list(dict.fromkeys(problems))
+
+
+def _located(
+    problem: Problem,
+    service: Service,
+    environment: Environment,
+    positions: formats.Positions | None,
+) -> Problem:
+    place = positions.find(problem.pointer) if positions else None
+    line, column = place or (None, None)
+    return Problem(
+        problem.pointer,
+        problem.code,
+        problem.message,
+        line,
+        column,
+        service.slug,
+        environment.slug,
+    )

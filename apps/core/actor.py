@@ -1,0 +1,44 @@
+"""Who acts. Every service takes one, and every audit event carries its name."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Model
+
+from apps.core.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person, a service account or the system itself, as of one request.
+
+    ``name`` is what the ledger keeps: ``user:ada``, ``service-account:checkout-app``,
+    ``system:import_configs``. ``environment`` is a service account's own environment (slug).
+    A superuser passes every permission question and is audited as everybody.
+    """
+
+    name: str
+    user_id: int | None = None
+    is_superuser: bool = False
+    environment: str | None = None
+    account_id: int | None = None
+    token_id: str | None = None
+    address: str | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def short_name(self) -> str:
+        """The name without its kind: ``ada``."""
+        return self.name.partition(":")[2]
+
+
+def system(command: str) -> Actor:
+    """The actor of a management command: whoever can run it holds the data folder anyway."""
+    return Actor(name=f"system:{command}", is_superuser=True)
+
+
+def mark_history(instance: Model, actor: Actor) -> None:
+    """Let django-simple-history write ``actor`` into the row that the next save makes."""
+    user = None if actor.user_id is None else User(pk=actor.user_id)
+    instance._history_user = user  # type: ignore[attr-defined] # noqa: SLF001
+    instance._change_reason = actor.name  # type: ignore[attr-defined] # noqa: SLF001

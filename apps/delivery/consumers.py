@@ -1,0 +1,169 @@
+"""Watching over WebSocket, with Channels; the frames come from the same generator as SSE."""
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.core.actor import Actor
+from apps.delivery.feed import running_feed
+from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor
+from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
+from apps.engine.errors import DomainError, invalid
+from apps.registry.selectors import get_environment, get_service
+from apps.rollouts.services import note_instance
+
+NOT_AUTHENTICATED = 4401
+WITHDRAWN = 4403
+TOO_FAST = 1008
+TOO_LARGE = 1009
+MAX_FRAME = 65_536
+MAX_SUBSCRIPTIONS = 200
+BURST = 60
+BURST_SECONDS = 10.0
+
+Key = tuple[str, str]
+
+
+class ConfigConsumer(AsyncWebsocketConsumer):
+    """One socket: any number of subscriptions, each its own watcher."""
+
+    channel_layer_alias = "none"  # wake-ups come through the process's one feed
+
+    async def connect(self) -> None:
+        """Accept those who are logged in; others hear close code 4401."""
+        self.subscriptions: dict[Key, asyncio.Task[None]] = {}
+        self.times: deque[float] = deque(maxlen=BURST)
+        self.instance: str | None = None
+        await self.accept()
+        try:
+            self.actor = await self._authenticate()
+        except DomainError:
+            await self.close(NOT_AUTHENTICATED)
+
+    @database_sync_to_async
+    def _authenticate(self) -> Actor:
+        asked = Asked.of({**self.scope, "method": "GET"})
+        self.instance = asked.headers.get("x-config-instance")
+        return find_actor(asked)
+
+    async def disconnect(self, code: int) -> None:
+        """End every subscription."""
+        tasks = list(self.subscriptions.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Take one message; a bad one is answered with ``error`` and the socket stays open."""
+        if text_data is None or len(text_data) > MAX_FRAME:
+            await self.close(TOO_LARGE)
+            return
+        if self._is_too_fast():
+            await self.close(TOO_FAST)
+            return
+        try:
+            message = _parse(text_data)
+            await self._handle(message)
+        except DomainError as error:
+            await self._say({"type": "error", "code": error.code, "detail": error.detail})
+
+    def _is_too_fast(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        full = len(self.times) == BURST and now - self.times[0] < BURST_SECONDS
+        self.times.append(now)
+        return full
+
+    async def _handle(self, message: dict[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "ping":
+            await self._say({"type": "pong"})
+        elif kind == "subscribe":
+            await self._subscribe(message)
+        elif kind == "unsubscribe":
+            task = self.subscriptions.pop(_key(message), None)
+            if task is not None:
+                task.cancel()
+        elif kind == "applied":
+            await self._applied(message)
+        else:
+            raise invalid("/type", "type", "Use subscribe, unsubscribe, applied or ping.")
+
+    async def _subscribe(self, message: dict[str, Any]) -> None:
+        if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise invalid("", "subscriptions", f"At most {MAX_SUBSCRIPTIONS} on one socket.")
+        key = _key(message)
+        after = message.get("after")
+        cursor = read_cursor(None if after is None else str(after))
+        interest = await self._interest(key, message.get("include"))
+        previous = self.subscriptions.pop(key, None)
+        if previous is not None:
+            previous.cancel()
+        self.subscriptions[key] = asyncio.create_task(self._pump(interest, cursor))
+
+    @database_sync_to_async
+    def _interest(self, key: Key, include: object) -> Interest:
+        service, environment = key
+        names = [service] if service else []
+        return interest_of(self.actor, names, environment or None, str(include or "") or None)
+
+    async def _pump(self, interest: Interest, cursor: Cursor | None) -> None:
+        try:
+            frames = watch(await running_feed(), self.actor, interest, cursor)
+            async with contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
+                async for frame in opened:
+                    for message in _messages(frame):
+                        await self._say(message)
+        except WithdrawnError:
+            await self.close(WITHDRAWN)
+
+    async def _applied(self, message: dict[str, Any]) -> None:
+        version = message.get("version")
+        if not isinstance(version, int) or isinstance(version, bool):
+            raise invalid("/version", "type", "'version' is a whole number.")
+        name = message.get("instance") or self.instance
+        if not isinstance(name, str):
+            raise invalid("/instance", "instance", "Name the instance: X-Config-Instance.")
+        await self._note(_key(message), name, version)
+
+    @database_sync_to_async
+    def _note(self, key: Key, name: str, version: int) -> None:
+        place = Place(get_service(key[0]), get_environment(key[1]))
+        policy.require(self.actor, "list", place)
+        policy.require(self.actor, "read", place)
+        note_instance(actor=self.actor, place=place, name=name, version=version)
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        await self.send(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+
+
+def _messages(frame: Frame) -> list[dict[str, Any]]:
+    """The frame as JSON messages; the last ``changed`` of a revision says so."""
+    if frame.kind != "changed":
+        return [{"type": frame.kind, **frame.position}]
+    *before, last = frame.messages
+    return [*before, {**last, "last": True}]
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        raise invalid("", "malformed", "A message is one JSON object.") from None
+    if not isinstance(message, dict):
+        raise invalid("", "malformed", "A message is one JSON object.")
+    return message
+
+
+def _key(message: dict[str, Any]) -> Key:
+    service, environment = message.get("service"), message.get("environment")
+    for name, given in (("service", service), ("environment", environment)):
+        if given is not None and not isinstance(given, str):
+            raise invalid(f"/{name}", "type", f"'{name}' is a name.")
+    return service or "", environment or ""

@@ -1,0 +1,240 @@
+"""The ledger as a feed: one listener per process reads it and tells its own watchers.
+
+Push is a hint, the ledger is the truth: a wake-up (from a commit in this process, or through
+the channel layer from another one) only makes the listener look; without one it looks every
+second. What it hands on is therefore complete, ordered and unique, whatever the channel layer
+drops.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+
+from apps.access.selectors import generation
+from apps.audit import selectors as ledger
+from apps.audit import wakeup
+from apps.audit.models import AuditEvent
+from apps.engine.values import parse_canonical
+from apps.registry.models import Configuration
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = 1.0
+GROUP = "configsvc.ledger"
+QUEUE_LIMIT = 1_000
+PREFIX = "configuration."
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One configuration's change, in the shape that the contract pushes, and where it was."""
+
+    message: dict[str, Any]
+    service_id: int
+    environment_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """The changes of one revision: they go out together."""
+
+    revision: int
+    notices: tuple[Notice, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Watcher:
+    """One stream's end of the feed. ``overflowed`` is set when it was too slow."""
+
+    queue: asyncio.Queue[Act] = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
+    overflowed: bool = False
+    stopped: bool = False
+
+    def offer(self, act: Act) -> None:
+        """Queue an act, or mark the watcher as too slow."""
+        try:
+            self.queue.put_nowait(act)
+        except asyncio.QueueFull:
+            self.overflowed = True
+
+
+class Feed:
+    """Follows the ledger in one event loop. ``revision`` is how far it has read."""
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self.revision = 0
+        self.generation = 0
+        self._watchers: set[Watcher] = set()
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Condition()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unsubscribe: Callable[[], None] | None = None
+
+    async def start(self) -> None:
+        """Read where the ledger ends and begin to follow it."""
+        self.epoch, self.revision, self.generation = await _read_position()
+        loop = asyncio.get_running_loop()
+        self._unsubscribe = wakeup.subscribe(lambda: loop.call_soon_threadsafe(self._wake_all))
+        self._tasks = [asyncio.create_task(self._follow())]
+        layer = get_channel_layer()
+        if layer is not None and not isinstance(layer, InMemoryChannelLayer):
+            self._tasks.append(asyncio.create_task(self._hear(layer)))
+
+    async def stop(self) -> None:
+        """End following; open watchers hear nothing more."""
+        if self._unsubscribe:
+            self._unsubscribe()
+        for watcher in self._watchers:
+            watcher.stopped = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def position(self) -> str:
+        """``EPOCH-REVISION`` as far as this process has read."""
+        return f"{self.epoch}-{self.revision}"
+
+    def register(self) -> tuple[Watcher, int]:
+        """A watcher that gets every act after the returned revision."""
+        watcher = Watcher()
+        self._watchers.add(watcher)
+        return watcher, self.revision
+
+    def unregister(self, watcher: Watcher) -> None:
+        """Forget a watcher."""
+        self._watchers.discard(watcher)
+
+    async def reached(self, revision: int, timeout: float) -> bool:
+        """Wait until ``revision`` has been read, at most ``timeout`` seconds."""
+        self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout), self._moved:
+                await self._moved.wait_for(lambda: self.revision >= revision)
+        return self.revision >= revision
+
+    def _wake_all(self) -> None:
+        self._wake.set()
+        layer = get_channel_layer()
+        if layer is not None and not isinstance(layer, InMemoryChannelLayer):
+            task = asyncio.ensure_future(_send(layer))
+            self._tasks.append(task)
+            task.add_done_callback(self._tasks.remove)
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._advance()
+            except Exception:
+                logger.exception("The ledger could not be read; looking again in a second.")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY)
+            self._wake.clear()
+
+    async def _advance(self) -> None:
+        epoch, head, access = await _read_position()
+        if epoch != self.epoch or head < self.revision:
+            self.epoch, self.revision = epoch, head
+            for watcher in self._watchers:
+                watcher.overflowed = True
+        elif head > self.revision:
+            for act in await read_acts(epoch, self.revision, head):
+                for watcher in tuple(self._watchers):
+                    watcher.offer(act)
+            self.revision = head
+        self.generation = access
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _hear(self, layer: Any) -> None:
+        while True:
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(GROUP, channel)
+                while True:
+                    await layer.receive(channel)
+                    self._wake.set()
+            except Exception:
+                logger.warning("The channel layer is away; the ledger is read every second.")
+                await asyncio.sleep(LOOK_EVERY)
+
+
+async def _send(layer: Any) -> None:
+    try:
+        await layer.group_send(GROUP, {"type": "wake"})
+    except Exception as error:
+        logger.warning("No wake-up was sent (%s); other nodes look every second.", error)
+
+
+@database_sync_to_async
+def _read_position() -> tuple[str, int, int]:
+    head = ledger.head()
+    return head.epoch, head.revision, generation()
+
+
+@database_sync_to_async
+def read_acts(epoch: str, after: int, until: int) -> list[Act]:
+    """The acts after revision ``after`` up to ``until`` that changed configurations."""
+    acts: list[Act] = []
+    notices: list[Notice] = []
+    for event in ledger.events_since(after, until=until):
+        if event.action.startswith(PREFIX):
+            notices.append(_notice(epoch, event))
+        if event.number == event.revision and notices:
+            acts.append(Act(event.revision, tuple(notices)))
+            notices = []
+    return acts
+
+
+_places: dict[tuple[str, str], tuple[int, int]] = {}
+
+
+def _notice(epoch: str, event: AuditEvent) -> Notice:
+    data = parse_canonical(event.data)
+    place = (data["service"], data["environment"])
+    if place not in _places:  # names never change and are never used again
+        found = Configuration.objects.get(service__slug=place[0], environment__slug=place[1])
+        _places[place] = (found.service_id, found.environment_id)
+    message = {
+        "type": "changed",
+        "epoch": epoch,
+        "revision": event.revision,
+        "service": place[0],
+        "environment": place[1],
+        "version": data["version"],
+        "checksum": data["checksum"],
+        "keys": data["keys"],
+        "cause": data["cause"],
+    }
+    return Notice(message, *_places[place])
+
+
+_feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
+_starting: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
+
+
+async def running_feed() -> Feed:
+    """The feed of the running event loop, started on its first use."""
+    loop = asyncio.get_running_loop()
+    async with _starting.setdefault(loop, asyncio.Lock()):
+        if loop not in _feeds:
+            feed = Feed()
+            await feed.start()
+            _feeds[loop] = feed
+    return _feeds[loop]
+
+
+async def stop_feed() -> None:
+    """End the feed of the running event loop, if it has one."""
+    loop = asyncio.get_running_loop()
+    _starting.pop(loop, None)
+    feed = _feeds.pop(loop, None)
+    if feed is not None:
+        await feed.stop()

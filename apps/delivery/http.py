@@ -1,0 +1,171 @@
+"""The ASGI layer before Django: streams, and the waiting of long polls.
+
+It answers what it knows well, ``/stream`` for those who may watch, and otherwise only waits:
+every refusal and every document comes from Django behind it, so there is one place for those.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from asgiref.typing import Scope
+from channels.db import database_sync_to_async
+
+from apps.core.actor import Actor
+from apps.delivery.feed import Feed, running_feed
+from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor, read_interest
+from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
+from apps.engine.errors import DomainError
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+App = Callable[[Any, Receive, Send], Awaitable[None]]
+
+MAX_WAIT = 60.0
+REVISION_WAIT = 5.0
+RETRY_MILLISECONDS = (1_000, 4_000)
+CONFIG_PATH = "/config/"
+
+
+class Delivery:
+    """Wraps Django's ASGI application."""
+
+    def __init__(self, django: App) -> None:
+        self.django = django
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request."""
+        asked = _read(scope)
+        if asked is not None and asked.method == "GET":
+            if asked.path == "/stream":
+                opened = await _open_stream(asked)
+                if opened is not None:
+                    await _stream(opened, receive, send)
+                    return
+            elif asked.path.startswith(CONFIG_PATH):
+                await _wait(asked)
+        await self.django(scope, receive, send)
+
+
+def _read(scope: Any) -> Asked | None:
+    try:
+        return Asked.of(scope)
+    except DomainError:  # Django says what is wrong with it
+        return None
+
+
+async def _open_stream(asked: Asked) -> AsyncIterator[Frame] | None:
+    try:
+        cursor = read_cursor(asked.headers.get("last-event-id") or asked.one("after"))
+        actor, interest = await _admit(asked)
+    except DomainError:  # the same refusal comes from Django's view of this address
+        return None
+    return watch(await running_feed(), actor, interest, cursor)
+
+
+@database_sync_to_async
+def _admit(asked: Asked) -> tuple[Actor, Interest]:
+    actor = find_actor(asked)
+    return actor, read_interest(actor, asked)
+
+
+async def _stream(frames: AsyncIterator[Frame], receive: Receive, send: Send) -> None:
+    headers = [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    retry = random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing
+    await _send_text(send, f"retry: {retry}\n\n")
+    sender = asyncio.create_task(_send_frames(frames, send))
+    hearer = asyncio.create_task(_until_gone(receive))
+    try:
+        await asyncio.wait({sender, hearer}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (sender, hearer):
+            task.cancel()
+        await asyncio.gather(sender, hearer, return_exceptions=True)
+    with contextlib.suppress(OSError):
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_frames(frames: AsyncIterator[Frame], send: Send) -> None:
+    with contextlib.suppress(WithdrawnError):
+        async with contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
+            async for frame in opened:
+                await _send_text(send, encode(frame))
+
+
+async def _send_text(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def encode(frame: Frame) -> str:
+    """A frame as server-sent events (WHATWG HTML, section 9.2).
+
+    Of the ``changed`` events of one revision only the last has an ``id``, so a client that was
+    cut off in between resumes before all of them.
+    """
+    position = f"{frame.epoch}-{frame.revision}"
+    if frame.kind == "bookmark":
+        return f"id: {position}\n\n"
+    if frame.kind != "changed":
+        return f"event: {frame.kind}\ndata: {_json(frame.position)}\n\n"
+    last = len(frame.messages) - 1
+    return "".join(
+        (f"id: {position}\n" if index == last else "") + f"event: changed\ndata: {_json(each)}\n\n"
+        for index, each in enumerate(frame.messages)
+    )
+
+
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+
+
+async def _wait(asked: Asked) -> None:
+    """Hold a long poll until there is news, or until its time is over; Django then answers."""
+    try:
+        after = read_cursor(asked.one("after"))
+        needed = read_cursor(asked.one("min_revision"))
+        seconds = min(float(asked.one("wait") or 0), MAX_WAIT)
+    except (DomainError, ValueError):
+        return
+    if needed is None and (after is None or not seconds > 0):
+        return
+    try:
+        actor, interest = await _admit_poll(asked)
+    except DomainError:
+        return
+    feed = await running_feed()
+    if needed is not None and needed.epoch in (None, feed.epoch):
+        await feed.reached(needed.revision, REVISION_WAIT)
+    if after is not None and seconds > 0:
+        await _first_change(feed, actor, interest, after, seconds)
+
+
+@database_sync_to_async
+def _admit_poll(asked: Asked) -> tuple[Actor, Interest]:
+    actor = find_actor(asked)
+    service = asked.path.removeprefix(CONFIG_PATH)
+    return actor, interest_of(actor, [service], asked.one("environment"), None)
+
+
+async def _first_change(
+    feed: Feed, actor: Actor, interest: Interest, after: Cursor, seconds: float
+) -> None:
+    frames = watch(feed, actor, interest, after)
+    with contextlib.suppress(TimeoutError, WithdrawnError):
+        async with asyncio.timeout(seconds), contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
+            async for frame in opened:
+                if frame.kind in ("changed", "resync"):
+                    return

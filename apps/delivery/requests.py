@@ -1,0 +1,159 @@
+"""Who asks, and for what, in a raw ASGI scope: the questions that come before Django."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest
+from django.http.cookie import parse_cookie
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.access.selectors import actor_of_user, authenticate_token
+from apps.core import clock
+from apps.core.actor import Actor
+from apps.core.models import User
+from apps.delivery.services import redeem_ticket
+from apps.delivery.watch import Cursor, Interest
+from apps.engine.errors import InvalidError, UnauthenticatedError, invalid
+from apps.registry.selectors import get_default_environment, get_environment, get_service
+
+API_PREFIX = "/api/v1"
+MAX_SERVICES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A parsed scope: path below the prefixes, headers (lower case) and query."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    query: dict[str, list[str]]
+    address: str | None
+
+    @classmethod
+    def of(cls, scope: dict[str, Any]) -> "Asked":
+        """Read a scope. Raises :class:`InvalidError` for bytes that are no UTF-8."""
+        try:
+            query = parse_qs(
+                scope.get("query_string", b"").decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=500,
+            )
+            headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        except ValueError as error:
+            raise invalid("", "query", "The query string cannot be read.") from error
+        client = scope.get("client")
+        return cls(
+            scope.get("method", "GET"),
+            _below_prefixes(scope["path"]),
+            headers,
+            query,
+            client[0] if client else None,
+        )
+
+    def one(self, name: str) -> str | None:
+        """The last value of a query parameter."""
+        values = self.query.get(name)
+        return values[-1] if values else None
+
+
+def _below_prefixes(path: str) -> str:
+    prefix = settings.FORCE_SCRIPT_NAME or ""
+    path = path.removeprefix(prefix) if prefix else path
+    return path.removeprefix(API_PREFIX) if path.startswith(f"{API_PREFIX}/") else path
+
+
+def find_actor(asked: Asked) -> Actor:
+    """The actor by bearer token, one-time ticket or session cookie, in this order.
+
+    Raises :class:`UnauthenticatedError`. A cookie counts only when the request comes from a page
+    of this server (``Origin`` equals ``Host``, or there is none, as with same-origin GET).
+    """
+    scheme, _space, token = asked.headers.get("authorization", "").partition(" ")
+    if scheme:
+        if scheme.lower() != "bearer":
+            raise UnauthenticatedError("Send 'Authorization: Bearer csk_…'.")
+        return authenticate_token(token.strip(), now=clock.now(), address=asked.address)
+    ticket = asked.one("ticket")
+    if ticket is not None:
+        return redeem_ticket(ticket, address=asked.address)
+    if not _same_origin(asked):
+        raise UnauthenticatedError("The session cookie is for pages of this server alone.")
+    user = _user_of_session(parse_cookie(asked.headers.get("cookie", "")))
+    if user is None:
+        raise UnauthenticatedError("Credentials are needed.")
+    return actor_of_user(user, address=asked.address)
+
+
+def _same_origin(asked: Asked) -> bool:
+    origin = asked.headers.get("origin")
+    if origin is None:
+        return True
+    host = asked.headers.get("host", "")
+    return origin.partition("://")[2] == host or origin in settings.CSRF_TRUSTED_ORIGINS
+
+
+def _user_of_session(cookies: dict[str, str]) -> User | None:
+    key = cookies.get(settings.SESSION_COOKIE_NAME)
+    if not key:
+        return None
+    request = HttpRequest()
+    request.session = SessionStore(key)
+    user = get_user(request)
+    return user if isinstance(user, User) else None
+
+
+def read_interest(actor: Actor, asked: Asked) -> Interest:
+    """What a stream is asked for, once the actor may read it.
+
+    Raises :class:`NotFoundError` and :class:`ForbiddenError` as fetching would.
+    """
+    names = asked.query.get("service", [])
+    if len(names) > MAX_SERVICES:
+        raise invalid("", "service", f"At most {MAX_SERVICES} services in one stream.")
+    include = asked.one("include")
+    return interest_of(actor, names, asked.one("environment"), include)
+
+
+def interest_of(
+    actor: Actor, services: list[str], environment: str | None, include: str | None
+) -> Interest:
+    """The interest in ``services`` (none: all) in one environment (``*``: in all)."""
+    if include not in (None, "", "config"):
+        raise invalid("/include", "include", "The only thing to include is 'config'.")
+    found = [get_service(name) for name in services]
+    place = None if environment == "*" else _environment(actor, environment)
+    for service in found:
+        policy.require_sight(actor, Place(service, place))
+        if place is not None:
+            policy.require(actor, "read", Place(service, place))
+    if not found:
+        policy.require_sight(actor, Place(environment=place))
+        policy.require_anywhere(actor, "read")
+    return Interest(
+        frozenset(each.pk for each in found) if found else None,
+        place.pk if place else None,
+        include == "config",
+    )
+
+
+def _environment(actor: Actor, slug: str | None) -> Any:
+    if slug or actor.environment:
+        return get_environment(slug or actor.environment or "")
+    return get_default_environment()
+
+
+def read_cursor(text: str | None) -> Cursor | None:
+    """``REVISION`` or ``EPOCH-REVISION`` as a cursor. Raises :class:`InvalidError`."""
+    if text is None or text == "":
+        return None
+    epoch, _dash, number = text.rpartition("-")
+    if not (number.isascii() and number.isdigit()) or len(number) > 18:  # noqa: PLR2004 - 64 bits
+        raise InvalidError("A revision is a number, or EPOCH-NUMBER.")
+    return Cursor(int(number), epoch or None)

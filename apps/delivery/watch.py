@@ -1,0 +1,193 @@
+"""The one generator behind SSE, WebSocket and long poll.
+
+Register first, then read the backlog from the ledger, then the new acts: nothing is missed
+between the two and nothing is seen twice. Rights are asked again for every act, against the
+access generation that the feed read after the act itself.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from channels.db import database_sync_to_async
+
+from apps.access.policy import Place
+from apps.access.selectors import rights_of, still_valid
+from apps.configs.selectors.configurations import find_live
+from apps.core import clock
+from apps.core.actor import Actor
+from apps.delivery.feed import Act, Feed, Notice, Watcher, read_acts
+from apps.engine.values import parse_canonical
+from apps.registry.selectors import get_environment, get_service
+
+BOOKMARK_EVERY = 15.0
+LOOK_AT_RIGHTS_EVERY = 1.0
+MAX_BACKLOG = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """What a stream is about. ``None`` stands for all that the actor may see."""
+
+    service_ids: frozenset[int] | None = None
+    environment_id: int | None = None
+    with_config: bool = False
+
+    def covers(self, notice: Notice) -> bool:
+        """Whether the notice is about this."""
+        if self.service_ids is not None and notice.service_id not in self.service_ids:
+            return False
+        return self.environment_id in (None, notice.environment_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a stream goes on: a revision of an epoch (``None``: of the present one)."""
+
+    revision: int
+    epoch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One thing to send. ``kind`` is ready, changed, bookmark or resync."""
+
+    kind: str
+    epoch: str
+    revision: int
+    messages: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """``{"epoch","revision"}``."""
+        return {"epoch": self.epoch, "revision": self.revision}
+
+
+class WithdrawnError(Exception):
+    """The actor's login, token or last right on the stream has ended."""
+
+
+async def watch(
+    feed: Feed, actor: Actor, interest: Interest, after: Cursor | None = None
+) -> AsyncIterator[Frame]:
+    """Frames for ``actor``, for ever: ``ready``, then every later change in order, once.
+
+    Raises :class:`WithdrawnError` at most a few seconds after the actor lost his login or token.
+    """
+    watcher, registered_at = feed.register()
+    try:
+        resumable = after is None or _resumable(feed, after, registered_at)
+        start = registered_at if after is None or not resumable else after.revision
+        gate = _Gate(feed, actor, interest)
+        if resumable:
+            yield Frame("ready", feed.epoch, start)
+            async for frame in _backlog(feed, gate, start, registered_at):
+                yield frame
+        else:
+            yield Frame("ready", feed.epoch, registered_at)
+            yield Frame("resync", feed.epoch, registered_at)
+        async for frame in _live(feed, watcher, gate, registered_at):
+            yield frame
+    finally:
+        feed.unregister(watcher)
+
+
+def _resumable(feed: Feed, after: Cursor, head: int) -> bool:
+    same_epoch = after.epoch in (None, feed.epoch)
+    return same_epoch and 0 <= head - after.revision <= MAX_BACKLOG
+
+
+async def _backlog(feed: Feed, gate: "_Gate", start: int, until: int) -> AsyncIterator[Frame]:
+    if until > start:
+        for act in await read_acts(feed.epoch, start, until):
+            messages = await gate.pass_through(act)
+            if messages:
+                yield Frame("changed", feed.epoch, act.revision, messages)
+        yield Frame("bookmark", feed.epoch, until)
+
+
+async def _live(feed: Feed, watcher: Watcher, gate: "_Gate", reached: int) -> AsyncIterator[Frame]:
+    loop = asyncio.get_running_loop()
+    bookmark_at = loop.time() + BOOKMARK_EVERY
+    while not watcher.stopped:
+        if watcher.overflowed:
+            while not watcher.queue.empty():
+                watcher.queue.get_nowait()
+            watcher.overflowed = False
+            reached = feed.revision
+            yield Frame("resync", feed.epoch, reached)
+        try:
+            act = await asyncio.wait_for(watcher.queue.get(), LOOK_AT_RIGHTS_EVERY)
+        except TimeoutError:
+            await gate.check()
+            reached = feed.revision if watcher.queue.empty() else reached
+            if loop.time() >= bookmark_at:
+                bookmark_at = loop.time() + BOOKMARK_EVERY
+                yield Frame("bookmark", feed.epoch, reached)
+            continue
+        messages = await gate.pass_through(act)
+        reached = act.revision
+        if messages:
+            bookmark_at = loop.time() + BOOKMARK_EVERY
+            yield Frame("changed", feed.epoch, act.revision, messages)
+
+
+class _Gate:
+    """The actor's rights on a stream, read afresh whenever the access generation has moved."""
+
+    def __init__(self, feed: Feed, actor: Actor, interest: Interest) -> None:
+        self.feed, self.actor, self.interest = feed, actor, interest
+        self.generation = -1
+        self.rights: Any = None
+
+    async def check(self) -> None:
+        """Raise :class:`WithdrawnError` when the login or token has ended."""
+        expires_at = self.actor.expires_at
+        if expires_at is not None and expires_at <= clock.now():
+            raise WithdrawnError
+        if self.generation == self.feed.generation:
+            return
+        generation = self.feed.generation
+        actor = await _reload(self.actor)
+        if actor is None:
+            raise WithdrawnError
+        self.actor = replace(actor, environment=self.actor.environment)
+        self.rights = None if actor.is_superuser else await _rights(actor)
+        self.generation = generation
+
+    async def pass_through(self, act: Act) -> tuple[dict[str, Any], ...]:
+        """The act's messages that the actor asked for and may see."""
+        notices = [each for each in act.notices if self.interest.covers(each)]
+        if not notices:
+            return ()
+        await self.check()
+        seen = [each for each in notices if self._may_read(each)]
+        if self.interest.with_config:
+            return tuple([await _with_config(self.actor, each) for each in seen])
+        return tuple(each.message for each in seen)
+
+    def _may_read(self, notice: Notice) -> bool:
+        if self.rights is None:
+            return self.actor.is_superuser
+        return bool(self.rights.holds("read", notice.service_id, notice.environment_id))
+
+
+@database_sync_to_async
+def _reload(actor: Actor) -> Actor | None:
+    return still_valid(actor, now=clock.now())
+
+
+@database_sync_to_async
+def _rights(actor: Actor) -> Any:
+    return rights_of(actor)
+
+
+@database_sync_to_async
+def _with_config(actor: Actor, notice: Notice) -> dict[str, Any]:
+    message = notice.message
+    place = Place(get_service(message["service"]), get_environment(message["environment"]))
+    live = find_live(actor=actor, place=place)
+    if live is None or live.version != message["version"] or live.row.retired:
+        return message
+    return {**message, "config": parse_canonical(live.text)}

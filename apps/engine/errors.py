@@ -1,0 +1,167 @@
+"""The one tree of errors that the product raises on purpose.
+
+Every class has a stable, documented ``code``. Which HTTP status belongs to which class is
+decided in ``apps/api/errors.py`` alone; the portal shows the same texts beside the form.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, at one place.
+
+    ``pointer`` is a JSON Pointer (RFC 6901) into the document, empty for the whole of it.
+    ``line`` and ``column`` count from 1 and are given when the input was text. ``message``
+    never repeats a value that may be a secret.
+    """
+
+    pointer: str
+    code: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+    service: str | None = None
+    environment: str | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """The members that are set, as the contract's ``errors[]`` item."""
+        names = (
+            "pointer",
+            "code",
+            "message",
+            "line",
+            "column",
+            "service",
+            "environment",
+        )
+        members = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in members.items() if value is not None}
+
+
+class DomainError(Exception):
+    """Base of every refusal. ``detail`` tells the reader what to do next.
+
+    ``extra`` holds further members of the answer (``current_version`` of a conflict).
+    """
+
+    code = "error"
+    title = "The request was refused"
+
+    def __init__(
+        self,
+        detail: str,
+        problems: Sequence[Problem] = (),
+        *,
+        code: str = "",
+        **extra: object,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problems = tuple(problems)
+        self.code = code or type(self).code
+        self.extra = extra
+
+
+class MalformedError(DomainError):
+    """The input is not what its format says it is (not parseable, duplicate keys, bad text)."""
+
+    code = "malformed"
+    title = "The input cannot be read"
+
+
+class LimitError(MalformedError):
+    """The input is readable but exceeds a limit (nesting, nodes, length of a key)."""
+
+    code = "limit"
+    title = "The input exceeds a limit"
+
+
+class TooLargeError(DomainError):
+    """The body has more bytes than the limit."""
+
+    code = "too_large"
+    title = "The body is too large"
+
+
+class UnrepresentableError(DomainError):
+    """A format cannot hold the document (null in TOML). Names the keys; nothing is dropped."""
+
+    code = "not_representable"
+    title = "The format cannot hold this document"
+
+
+class InvalidError(DomainError):
+    """Well-formed, and against a schema, a type, a rule or the composition syntax."""
+
+    code = "invalid"
+    title = "The configuration is not valid"
+
+
+class NotFoundError(DomainError):
+    """It does not exist, or the caller may not know that it does: the two look alike."""
+
+    code = "not_found"
+    title = "Not found"
+
+
+class GoneError(DomainError):
+    """The configuration is retired."""
+
+    code = "retired"
+    title = "The configuration is retired"
+
+
+class ForbiddenError(DomainError):
+    """The caller may see it and lacks the right that ``extra['right']`` names."""
+
+    code = "forbidden"
+    title = "A right is missing"
+
+
+class ReviewRequiredError(ForbiddenError):
+    """The environment wants a review and the publish was not a proposal."""
+
+    code = "review_required"
+    title = "This environment wants a review"
+
+
+class UnauthenticatedError(DomainError):
+    """No credentials, or none that are valid."""
+
+    code = "unauthenticated"
+    title = "Credentials are needed"
+
+
+class ConflictError(DomainError):
+    """Somebody else changed it since the given base."""
+
+    code = "conflict"
+    title = "The base is stale"
+
+
+class PreconditionFailedError(DomainError):
+    """``If-Match`` names a version that is not live any more."""
+
+    code = "precondition_failed"
+    title = "The precondition does not hold"
+
+
+class PreconditionRequiredError(DomainError):
+    """A write to something that exists came without a base."""
+
+    code = "base_required"
+    title = "A base version is needed"
+
+
+class UnavailableError(DomainError):
+    """The server cannot do it now; nothing was changed."""
+
+    code = "unavailable"
+    title = "Not available now"
+
+
+def invalid(pointer: str, code: str, message: str) -> InvalidError:
+    """An :class:`InvalidError` with one problem, whose text is also the detail."""
+    return InvalidError(message, [Problem(pointer, code, message)])

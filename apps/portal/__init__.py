@@ -1,0 +1,1 @@
+"""The admin site: every admin class and page."""

@@ -1,0 +1,1 @@
+"""Who is configured, and where: services, environments, configurations. Models and selectors only."""

@@ -1,0 +1,64 @@
+"""Reading services, environments and configurations by name."""
+
+from django.contrib.auth.models import Group
+
+from apps.engine.errors import NotFoundError
+from apps.registry.models import Configuration, Environment, Service
+
+
+def get_service(slug: str) -> Service:
+    """The service of that name, regardless of case. Raises :class:`NotFoundError`."""
+    service = Service.objects.named(slug).first()
+    if service is None:
+        raise NotFoundError("There is no such service.")
+    return service
+
+
+def get_environment(slug: str) -> Environment:
+    """The environment of that name, regardless of case. Raises :class:`NotFoundError`."""
+    environment = Environment.objects.named(slug).first()
+    if environment is None:
+        raise NotFoundError("There is no such environment.")
+    return environment
+
+
+def find_environment(slug: str) -> Environment | None:
+    """The environment of that name, or ``None``."""
+    return Environment.objects.named(slug).first()
+
+
+def find_group(name: str) -> Group | None:
+    """The group of that name, or ``None``."""
+    return Group.objects.filter(name=name).first()
+
+
+def get_default_environment() -> Environment:
+    """The environment marked as default. Raises :class:`NotFoundError` when none is."""
+    environment = Environment.objects.present().filter(is_default=True).first()
+    if environment is None:
+        raise NotFoundError("No environment is marked as default: name one.")
+    return environment
+
+
+def find_configuration(service: Service, environment: Environment) -> Configuration | None:
+    """The identity of one service in one environment, when some act has made it."""
+    return Configuration.objects.filter(service=service, environment=environment).first()
+
+
+def get_configuration(pk: int) -> Configuration:
+    """The configuration with that key, its service and environment loaded."""
+    found = Configuration.objects.select_related("service", "environment").filter(pk=pk).first()
+    if found is None:
+        raise NotFoundError("There is no such configuration.")
+    return found
+
+
+def ancestors(environment: Environment) -> list[Environment]:
+    """The environment's parents, nearest first."""
+    by_id = {each.pk: each for each in Environment.objects.all()}
+    chain: list[Environment] = []
+    parent_id = environment.parent_id
+    while parent_id is not None and len(chain) <= len(by_id):
+        chain.append(by_id[parent_id])
+        parent_id = by_id[parent_id].parent_id
+    return chain

@@ -1,0 +1,1 @@
+"""Secrets, key providers and rotation. Built in its own issue."""

@@ -1,0 +1,64 @@
+"""The server's entry: lifespan, WebSocket by Channels, HTTP by the delivery layer over Django."""
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "configsvc.settings")
+
+from django.core.asgi import get_asgi_application
+
+django_application = get_asgi_application()
+
+from channels.db import database_sync_to_async  # noqa: E402 - Django must be set up first
+from channels.routing import URLRouter  # noqa: E402
+from django.urls import path  # noqa: E402
+
+from apps.core.safety import refuse_unsafe  # noqa: E402
+from apps.delivery.consumers import ConfigConsumer  # noqa: E402
+from apps.delivery.feed import running_feed, stop_feed  # noqa: E402
+from apps.delivery.http import Delivery  # noqa: E402
+
+http = Delivery(django_application)
+websocket = URLRouter(
+    [
+        path("ws/config", ConfigConsumer.as_asgi()),
+        path("api/v1/ws/config", ConfigConsumer.as_asgi()),
+    ]
+)
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Route one ASGI connection."""
+    if scope["type"] == "http":
+        await http(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await _websocket(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+
+
+async def _websocket(scope: Any, receive: Any, send: Any) -> None:
+    try:
+        await websocket(scope, receive, send)
+    except ValueError as error:
+        if "No route found" not in str(error):
+            raise
+        await send({"type": "websocket.close", "code": 4404})
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    """Refuse to start with an unsafe setting; follow the ledger while the server runs."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                await database_sync_to_async(refuse_unsafe)()
+                await running_feed()
+            except Exception as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                raise
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await stop_feed()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

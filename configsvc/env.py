@@ -1,0 +1,118 @@
+"""The only reader of the process environment.
+
+Every variable is a field of :class:`Env` with its default; the README's table lists the same
+ones, held equal by a test. No secret has a default: keys come from the environment or from
+files of mode 0600 in the data folder, made by :func:`create_keys` when settings load.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+KEY_BYTES = 48
+MIN_KEY_LENGTH = 32
+WEAK_WORDS = ("changeme", "secret", "insecure", "password", "example", "default")
+VARIABLE_PREFIX = "CONFIGSVC_"
+BARE_VARIABLES = ("database_url", "redis_url")
+
+
+class UnsafeSettingError(Exception):
+    """The server must not start so; the message names the setting and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """What the environment says. Field ``data_dir`` is read from ``CONFIGSVC_DATA_DIR``."""
+
+    data_dir: Path = Path("var")
+    database_url: str = ""
+    redis_url: str = ""
+    secret_key: str = field(default="", repr=False)
+    encryption_key: str = field(default="", repr=False)
+    debug: bool = False
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    trusted_origins: tuple[str, ...] = ()
+    behind_tls: bool = False
+    path_prefix: str = ""
+    max_body_bytes: int = 1_048_576
+    page_size: int = 50
+    log_level: str = "INFO"
+
+    @classmethod
+    def read(cls) -> "Env":
+        """Read ``os.environ``. Raises :class:`UnsafeSettingError` on a value of the wrong kind."""
+        given: dict[str, Any] = {}
+        for each in fields(cls):
+            name = variable_name(each.name)
+            if name in os.environ:
+                given[each.name] = _convert(name, os.environ[name], each.default)
+        return cls(**given)
+
+    def signing_key(self) -> str:
+        """The key for sessions and signatures, from the environment or the data folder."""
+        return self.secret_key or read_key(self.data_dir / "keys" / "signing.key")
+
+
+def variable_name(field_name: str) -> str:
+    """The environment variable of a field of :class:`Env`."""
+    upper = field_name.upper()
+    return upper if field_name in BARE_VARIABLES else VARIABLE_PREFIX + upper
+
+
+def _convert(name: str, text: str, default: object) -> object:
+    if isinstance(default, bool):
+        if text.lower() not in ("0", "1", "true", "false"):
+            raise UnsafeSettingError(f"{name} must be true or false.")
+        return text.lower() in ("1", "true")
+    if isinstance(default, int):
+        if not text.isdigit():
+            raise UnsafeSettingError(f"{name} must be a whole number.")
+        return int(text)
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return Path(text) if isinstance(default, Path) else text
+
+
+def read_key(path: Path) -> str:
+    """The key in a file of mode 0600. Raises :class:`UnsafeSettingError` naming what is wrong."""
+    if not path.exists():
+        raise UnsafeSettingError(
+            f"There is no key file {path.name} in the data folder. "
+            "Restore it from your backup, or set the variable for it."
+        )
+    if path.stat().st_mode & 0o077:
+        raise UnsafeSettingError(f"The key file {path.name} is readable by others: chmod 600.")
+    key = path.read_text().strip()
+    check_key(path.name, key)
+    return key
+
+
+def check_key(name: str, key: str) -> None:
+    """Refuse keys that are short, of few characters, or that look like a placeholder."""
+    weak = len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_LENGTH // 3
+    if weak or any(word in key.lower() for word in WEAK_WORDS):
+        raise UnsafeSettingError(
+            f"{name} is weak: use at least {MIN_KEY_LENGTH} random characters, for example from "
+            "`python -c 'import secrets; print(secrets.token_urlsafe(48))'`."
+        )
+
+
+def create_keys(env: Env) -> None:
+    """Make the data folder and the keys that are neither there nor in the environment."""
+    folder = env.data_dir / "keys"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    given = {"signing.key": env.secret_key, "encryption.key": env.encryption_key}
+    for name, from_environment in given.items():
+        path = folder / name
+        if from_environment or path.exists():
+            continue
+        temporary = path.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)

@@ -1,0 +1,221 @@
+"""Django's settings. Whatever varies between installations comes from ``configsvc.env``."""
+
+import sys
+from pathlib import Path
+
+import dj_database_url
+from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+
+from configsvc.env import Env, check_key, create_keys
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENV = Env.read()
+
+if not ENV.secret_key:
+    create_keys(ENV)
+SECRET_KEY = ENV.signing_key()
+check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
+
+DEBUG = ENV.debug
+ALLOWED_HOSTS = list(ENV.allowed_hosts)
+CSRF_TRUSTED_ORIGINS = list(ENV.trusted_origins)
+FORCE_SCRIPT_NAME = ENV.path_prefix or None
+
+INSTALLED_APPS = [
+    "apps.portal.apps.PortalConfig",
+    "unfold",
+    "django.contrib.admin.apps.SimpleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "guardian",
+    "simple_history",
+    "channels",
+    "csp",
+    "apps.core.apps.CoreConfig",
+    "apps.audit.apps.AuditConfig",
+    "apps.registry.apps.RegistryConfig",
+    "apps.access.apps.AccessConfig",
+    "apps.configs.apps.ConfigsConfig",
+    "apps.rollouts.apps.RolloutsConfig",
+    "apps.delivery.apps.DeliveryConfig",
+    "apps.api.apps.ApiConfig",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.api.middleware.ContractMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+]
+
+ROOT_URLCONF = "configsvc.urls"
+ASGI_APPLICATION = "configsvc.asgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+            ],
+        },
+    }
+]
+
+SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA cache_spill=OFF;",
+}
+POSTGRES_OPTIONS = {"pool": {"min_size": 1, "max_size": 16, "timeout": 15}}
+SQLITE = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": ENV.data_dir / "configsvc.sqlite3",
+    "OPTIONS": SQLITE_OPTIONS,
+}
+POSTGRES = {
+    **(dj_database_url.parse(ENV.database_url) if ENV.database_url else {}),
+    "CONN_MAX_AGE": 0,
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": POSTGRES_OPTIONS,
+}
+DATABASES = {"default": POSTGRES if ENV.database_url else SQLITE}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_CACHE = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": ENV.redis_url}
+MEMORY_CACHE = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+CACHES = {"default": REDIS_CACHE if ENV.redis_url else MEMORY_CACHE}
+REDIS_LAYER = {
+    "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+    "CONFIG": {"hosts": [ENV.redis_url], "prefix": "configsvc"},
+}
+MEMORY_LAYER = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+CHANNEL_LAYERS = {"default": REDIS_LAYER if ENV.redis_url else MEMORY_LAYER}
+
+AUTH_USER_MODEL = "core.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+GUARDIAN_MONKEY_PATCH_USER = False
+ANONYMOUS_USER_NAME = None
+SIMPLE_HISTORY_REVERT_DISABLED = True
+SIMPLE_HISTORY_HISTORY_ID_USE_UUID = False
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = ENV.data_dir / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+SESSION_COOKIE_SECURE = ENV.behind_tls
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SECURE = ENV.behind_tls
+SECURE_SSL_REDIRECT = False
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.behind_tls else None
+SECURE_HSTS_SECONDS = 31_536_000 if ENV.behind_tls else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = ENV.behind_tls
+SECURE_HSTS_PRELOAD = ENV.behind_tls
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# TLS ends at the proxy, so redirects and secure cookies follow CONFIGSVC_BEHIND_TLS.
+SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"]
+
+# django-unfold evaluates Alpine expressions, so pages need 'unsafe-eval'; no inline scripts.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, UNSAFE_EVAL, NONCE],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+    }
+}
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes + 65_536
+MAX_BODY_BYTES = ENV.max_body_bytes
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.api.authentication.BearerAuthentication",
+        "apps.api.authentication.BrowserAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.api.authentication.HasActor"],
+    "DEFAULT_RENDERER_CLASSES": ["apps.api.rendering.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["apps.api.parsing.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.api.rendering.AnyAccept",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "apps.api.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+    "FORMAT_SUFFIX_KWARG": None,
+}
+PAGE_SIZE = ENV.page_size
+MAX_PAGE_SIZE = 200
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "configsvc",
+    "DESCRIPTION": "One source of truth for the configuration of distributed applications.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_PERMISSIONS": ["apps.api.authentication.HasActor"],
+    "OAS_VERSION": "3.1.0",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"},
+    },
+    "root": {"handlers": ["stderr"], "level": ENV.log_level},
+    "loggers": {"django.request": {"level": "ERROR"}, "uvicorn.access": {"level": "WARNING"}},
+}
+
+UNFOLD = {
+    "SITE_TITLE": "configsvc",
+    "SITE_HEADER": "configsvc",
+    "SITE_SYMBOL": "tune",
+    "SHOW_VIEW_ON_SITE": False,
+}

@@ -1,0 +1,3 @@
+"""The addresses of everything."""
+
+urlpatterns: list[object] = []

@@ -1,0 +1,22 @@
+#!/usr/bin/env python
+"""Django's command line, with this project's settings."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+
+def _take_data_folder(arguments: list[str]) -> None:
+    """Let ``--data DIR`` stand for the variable that settings read before commands run."""
+    for index, argument in enumerate(arguments):
+        if argument == "--data" and index + 1 < len(arguments):
+            os.environ["CONFIGSVC_DATA_DIR"] = arguments[index + 1]
+        elif argument.startswith("--data="):
+            os.environ["CONFIGSVC_DATA_DIR"] = argument.partition("=")[2]
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "configsvc.settings")
+    _take_data_folder(sys.argv[2:])
+    execute_from_command_line(sys.argv)
