@@ -19,12 +19,9 @@ from apps.delivery.feed import running_feed, stop_feed  # noqa: E402
 from apps.delivery.http import Delivery  # noqa: E402
 
 http = Delivery(django_application)
-websocket = URLRouter(
-    [
-        path("ws/config", ConfigConsumer.as_asgi()),
-        path("api/v1/ws/config", ConfigConsumer.as_asgi()),
-    ]
-)
+consumer: Any = ConfigConsumer.as_asgi()
+routes: list[Any] = [path("ws/config", consumer), path("api/v1/ws/config", consumer)]
+websocket = URLRouter(routes)
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

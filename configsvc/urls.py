@@ -1,3 +1,16 @@
-"""The addresses of everything."""
+"""The addresses of everything: the contract's at the root and under /api/v1, and the portal."""
 
-urlpatterns: list[object] = []
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from apps.api.urls import nowhere
+from apps.portal.site import site
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", site.urls),
+    path("", include("apps.api.urls")),
+    path("api/v1/", include("apps.api.urls")),
+    *nowhere,
+]

@@ -26,9 +26,39 @@ def head() -> Position:
     return Position(epoch=row.epoch, revision=row.number, at=row.at)
 
 
-def list_events() -> QuerySet[AuditEvent]:
-    """Every event, oldest first; filter and slice as needed."""
-    return AuditEvent.objects.all()
+@dataclass(frozen=True, slots=True)
+class EventFilters:
+    """What a view of the ledger is narrowed to; empty texts do not narrow."""
+
+    actor: str = ""
+    action: str = ""
+    target: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    ascending: bool = False
+
+
+def list_events(filters: EventFilters, beyond: int | None = None) -> QuerySet[AuditEvent]:
+    """Events, newest first unless ``ascending``, beyond an event's number; slice as needed.
+
+    ``action`` may end in ``*``: ``configuration.*``.
+    """
+    rows = AuditEvent.objects.order_by("number" if filters.ascending else "-number")
+    if filters.actor:
+        rows = rows.filter(actor__in=(filters.actor, f"user:{filters.actor}"))
+    if filters.action.endswith("*"):
+        rows = rows.filter(action__startswith=filters.action.rstrip("*"))
+    elif filters.action:
+        rows = rows.filter(action=filters.action)
+    if filters.target:
+        rows = rows.filter(target=filters.target)
+    if filters.since:
+        rows = rows.filter(at__gte=filters.since)
+    if filters.until:
+        rows = rows.filter(at__lte=filters.until)
+    if beyond is not None:
+        rows = rows.filter(**{f"number__{'gt' if filters.ascending else 'lt'}": beyond})
+    return rows
 
 
 def events_since(revision: int, *, until: int | None = None) -> Iterator[AuditEvent]:

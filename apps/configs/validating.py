@@ -20,7 +20,17 @@ def validate(
     for section in Section.objects.filter(service=service):
         if section.key in effective:
             found += _check_section(section, effective[section.key])
-    return [_located(problem, service, environment, positions) for problem in found]
+    return locate(found, service, environment, positions)
+
+
+def locate(
+    problems: Sequence[Problem],
+    service: Service,
+    environment: Environment,
+    positions: formats.Positions | None,
+) -> list[Problem]:
+    """The problems with their place in the author's text, and whose they are."""
+    return [_located(problem, service, environment, positions) for problem in problems]
 
 
 def _check_section(section: Section, tree: Tree) -> list[Problem]:

@@ -81,7 +81,11 @@ class Feed:
         """Read where the ledger ends and begin to follow it."""
         self.epoch, self.revision, self.generation = await _read_position()
         loop = asyncio.get_running_loop()
-        self._unsubscribe = wakeup.subscribe(lambda: loop.call_soon_threadsafe(self._wake_all))
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(self._wake_all)
+
+        self._unsubscribe = wakeup.subscribe(wake)
         self._tasks = [asyncio.create_task(self._follow())]
         layer = get_channel_layer()
         if layer is not None and not isinstance(layer, InMemoryChannelLayer):

@@ -152,6 +152,8 @@ def override(source: Tree, below: Tree, wanted: Tree, merge_keys: Mapping[str, s
     ``below`` is the merged, unresolved tree of the lower layers. What composes to its wanted
     value already stays as it is written; what only a lower layer gives is not copied.
     """
+    if _is_special(wanted) or _is_special(below):
+        return {"$replace": _written(wanted)}
     edited = _override(source, below, wanted, merge_keys)
     if edited is ABSENT:
         return {}

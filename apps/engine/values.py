@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Callable
 from json.encoder import encode_basestring
 from typing import Any, Final
 
@@ -75,17 +76,22 @@ def canonical(tree: Tree) -> str:
 
     The tree must hold finite numbers and text keys only; :func:`check` says so for parsed input.
     """
+    return _dump(tree, sort=True)
+
+
+def compact(tree: Tree) -> str:
+    """JSON without white space, members in their own order, digits kept: for answers."""
+    return _dump(tree, sort=False)
+
+
+def _dump(tree: Tree, *, sort: bool) -> str:
     try:
         return json.dumps(
-            tree,
-            ensure_ascii=False,
-            allow_nan=False,
-            separators=(",", ":"),
-            sort_keys=True,
+            tree, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=sort
         )
     except TypeError:  # a Number somewhere: the C encoder cannot write literals
         pieces: list[str] = []
-        _write(tree, pieces.append)
+        _write(tree, pieces.append, sort=sort)
         return "".join(pieces)
 
 
@@ -160,21 +166,20 @@ def _at(pointer: str, message: str, error: type[MalformedError]) -> MalformedErr
     return error(message, [Problem(pointer, error.code, message)])
 
 
-def _write(node: Tree, emit: Any) -> None:
+def _write(node: Tree, emit: Callable[[str], None], *, sort: bool) -> None:
     if isinstance(node, dict):
-        separator = "{"
-        for key in sorted(node):
-            emit(f"{separator}{encode_basestring(key)}:")
-            _write(node[key], emit)
-            separator = ","
-        emit("{}" if not node else "}")
+        emit("{")
+        for index, key in enumerate(sorted(node) if sort else node):
+            emit(f"{',' if index else ''}{encode_basestring(key)}:")
+            _write(node[key], emit, sort=sort)
+        emit("}")
     elif isinstance(node, list):
-        separator = "["
-        for item in node:
-            emit(separator)
-            _write(item, emit)
-            separator = ","
-        emit("[]" if not node else "]")
+        emit("[")
+        for index, item in enumerate(node):
+            if index:
+                emit(",")
+            _write(item, emit, sort=sort)
+        emit("]")
     elif isinstance(node, Number):
         emit(node.literal)
     else:

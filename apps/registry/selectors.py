@@ -27,6 +27,11 @@ def find_environment(slug: str) -> Environment | None:
     return Environment.objects.named(slug).first()
 
 
+def find_service(slug: str) -> Service | None:
+    """The service of that name, or ``None``."""
+    return Service.objects.named(slug).first()
+
+
 def find_group(name: str) -> Group | None:
     """The group of that name, or ``None``."""
     return Group.objects.filter(name=name).first()

@@ -1,32 +1,30 @@
 """The services and environments that somebody may know of."""
 
-from django.db.models import Count, Q, QuerySet
+from typing import Any
+
+from django.db.models import Count, Q
 
 from apps.access import policy
 from apps.access.policy import Place
 from apps.core.actor import Actor
-from apps.registry.models import Environment, Service
+from apps.engine.errors import NotFoundError
+from apps.registry.models import Environment, NamedQuerySet, Service
 from apps.registry.selectors import get_environment, get_service
 
 
-def list_services(*, actor: Actor) -> QuerySet[Service]:
+def list_services(*, actor: Actor) -> NamedQuerySet[Service]:
     """The services on which the actor has ``list`` in at least one environment, by name."""
     services = Service.objects.present().select_related("owner")
-    rights = policy.find_rights(actor)
-    if rights is None:
-        return services
-    listed = [service for verb, service, _environment in rights.triples if verb == "list"]
-    if None in listed:
-        return services
-    return services.filter(pk__in=listed)
+    listed = _listed(actor, _SERVICE)
+    return services if listed is None else services.filter(pk__in=listed)
 
 
-def list_environments(*, actor: Actor) -> QuerySet[Environment]:
+def list_environments(*, actor: Actor) -> NamedQuerySet[Environment]:
     """The environments in which the actor has ``list`` on something, each with ``services``.
 
     ``services`` counts the configurations there that have a live version.
     """
-    environments = (
+    environments: Any = (
         Environment.objects.present()
         .select_related("parent")
         .annotate(
@@ -37,13 +35,31 @@ def list_environments(*, actor: Actor) -> QuerySet[Environment]:
             )
         )
     )
+    listed = _listed(actor, _ENVIRONMENT)
+    found: NamedQuerySet[Environment] = (
+        environments if listed is None else environments.filter(pk__in=listed)
+    )
+    return found
+
+
+_SERVICE, _ENVIRONMENT = 1, 2
+
+
+def _listed(actor: Actor, part: int) -> set[Any] | None:
+    """The keys of the services or environments that the actor may list; ``None``: all."""
     rights = policy.find_rights(actor)
     if rights is None:
-        return environments
-    listed = [environment for verb, _service, environment in rights.triples if verb == "list"]
-    if None in listed:
-        return environments
-    return environments.filter(pk__in=listed)
+        return None
+    listed = {triple[part] for triple in rights.triples if triple[0] == "list"}
+    return None if None in listed else listed
+
+
+def get_counted_environment(*, actor: Actor, slug: str) -> Environment:
+    """An environment with its count of ``services``. Raises :class:`NotFoundError`."""
+    found = list_environments(actor=actor).named(slug).first()
+    if found is None:
+        raise NotFoundError("There is no such environment.")
+    return found
 
 
 def get_listed_service(*, actor: Actor, slug: str) -> Service:

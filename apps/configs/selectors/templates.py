@@ -64,3 +64,9 @@ def find_draft(*, actor: Actor, place: Place) -> Change | None:
         configuration__service=place.service,
         configuration__environment=place.environment,
     ).first()
+
+
+def list_env_sections(service: Service) -> list[str]:
+    """The keys of the service's sections of type environment variables."""
+    rows = Section.objects.filter(service=service, type="environment_variables")
+    return list(rows.values_list("key", flat=True))

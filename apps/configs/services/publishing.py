@@ -216,8 +216,14 @@ def plan_composed(
 ) -> tuple[Plan, list[Problem]]:
     """Compose and validate ``source`` in the place of ``state``: the plan and what is wrong."""
     extends: list[dict[str, Any]] = state.extends if source.extends is None else source.extends
-    layers = composing.load_layers(state.service, state.environment, extends)
-    composed = composing.compose(layers, source.tree)
+    try:
+        layers = composing.load_layers(state.service, state.environment, extends)
+        composed = composing.compose(layers, source.tree)
+    except InvalidError as error:
+        located = validating.locate(
+            error.problems, state.service, state.environment, source.parsed.positions
+        )
+        raise InvalidError(error.detail, located) from error
     values.check(composed.effective)
     problems = validating.validate(
         state.service, state.environment, composed.effective, source.parsed.positions
@@ -265,7 +271,7 @@ def _conflict(state: State, base: Base, ours: Tree | None) -> ConflictError:
     clashes: list[diff.Conflict] = []
     before = (
         Version.objects.select_related("source")
-        .filter(configuration=state.configuration, number=base.version)
+        .filter(configuration=state.configuration, number=base.version or 0)
         .first()
     )
     mergeable = before is not None or base.version == 0

@@ -136,16 +136,17 @@ def _object(element: _Element, text: str) -> Tree:
 def _typed(kind: str, text: str, place: Place) -> Tree:
     text = text.strip()
     if kind == "null" and not text:
-        result: Tree = None
-        return result
+        return None
     if kind == "boolean" and text in ("true", "false"):
         return text == "true"
-    if kind == "number" or (kind == "integer" and _INTEGER.fullmatch(text)):
-        try:
-            return number(text)
-        except MalformedError as error:
-            refuse(error.detail, place)
-    refuse(f"This is not of the type {kind} that its attribute says.", place)
+    sound = kind == "number" or (kind == "integer" and _INTEGER.fullmatch(text))
+    if not sound:
+        refuse(f"This is not of the type {kind} that its attribute says.", place)
+    try:
+        value = number(text)
+    except MalformedError as error:
+        refuse(error.detail, place)
+    return value
 
 
 def _places(reader: _Reader) -> dict[str, Place]:

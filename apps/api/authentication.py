@@ -1,0 +1,59 @@
+"""Who calls: a bearer token, or a browser's session with CSRF."""
+
+from typing import Any
+
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.permissions import BasePermission
+
+from apps.access.selectors import actor_of_user, authenticate_token
+from apps.access.services import note_use
+from apps.core import clock
+from apps.core.actor import Actor
+from apps.engine.errors import UnauthenticatedError
+
+
+class BearerAuthentication(BaseAuthentication):
+    """``Authorization: Bearer csk_…`` for services and automation."""
+
+    def authenticate(self, request: Any) -> tuple[Actor, Actor] | None:
+        """The service account behind the token; ``None`` without the header."""
+        header = request.headers.get("Authorization", "")
+        if not header:
+            return None
+        scheme, _space, token = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise UnauthenticatedError("Send 'Authorization: Bearer csk_…'.")
+        actor = authenticate_token(token.strip(), now=clock.now(), address=_address(request))
+        if actor.token_id is not None:
+            note_use(actor.token_id)
+        return actor, actor
+
+    def authenticate_header(self, _request: Any) -> str:
+        """What a 401 asks for."""
+        return "Bearer"
+
+
+class BrowserAuthentication(SessionAuthentication):
+    """The session cookie; writes need the CSRF token."""
+
+    def authenticate(self, request: Any) -> tuple[Any, Actor] | None:
+        """The person who is logged in, or ``None``."""
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        return found[0], actor_of_user(found[0], address=_address(request))
+
+
+class HasActor(BasePermission):
+    """Everything but a few open addresses needs somebody to be logged in."""
+
+    def has_permission(self, request: Any, _view: Any) -> bool:
+        """Raise :class:`UnauthenticatedError` without credentials."""
+        if not isinstance(request.auth, Actor):
+            raise UnauthenticatedError("Send 'Authorization: Bearer csk_…', or log in.")
+        return True
+
+
+def _address(request: Any) -> str | None:
+    address: str | None = request.META.get("REMOTE_ADDR")
+    return address

@@ -1,0 +1,286 @@
+"""``/config/{service}``: fetch, publish, patch, retire."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.exceptions import UnsupportedMediaType
+
+from apps.access.policy import Place
+from apps.api.base import (
+    ApiView,
+    answer_json,
+    bad_member,
+    content_type,
+    read_body,
+    read_flag,
+    read_number,
+    read_time,
+)
+from apps.api.documentation import CONFIG_GET, CONFIG_MANY, CONFIG_VALUE, WRITE, documented
+from apps.api.negotiation import split_suffix, wanted_format
+from apps.api.writing import (
+    answer_outcome,
+    environment_of,
+    members_of_query,
+    read_options,
+    read_publication,
+)
+from apps.audit.selectors import Position, head
+from apps.configs.selectors import configurations
+from apps.configs.selectors.configurations import Published
+from apps.configs.selectors.templates import list_env_sections
+from apps.configs.services import publishing
+from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
+from apps.delivery.requests import read_cursor
+from apps.engine import formats, patching, paths
+from apps.engine.errors import (
+    ConflictError,
+    ForbiddenError,
+    MalformedError,
+    PreconditionFailedError,
+)
+from apps.rollouts.services import note_instance
+
+VARY = "Accept, Accept-Encoding, Authorization, Cookie, X-Config-Unit, X-Config-Instance"
+MAX_SERVICES = 200
+PATCHES = {
+    "application/merge-patch+json": patching.merge_patch,
+    "application/json-patch+json": patching.json_patch,
+}
+
+
+class ConfigView(ApiView):
+    """One configuration."""
+
+    @documented("Fetch the live configuration", CONFIG_GET)
+    def get(self, request: Any, service: str) -> HttpResponse:
+        """The envelope, or the document alone as a file."""
+        name, suffix = split_suffix(service)
+        reached = check_revision(request)
+        place = configurations.resolve_place(
+            actor=self.actor,
+            service=name,
+            environment=request.GET.get("environment"),
+            verb="read",
+        )
+        question = _question(request, wanted_format(request, suffix))
+        published = _find(self.actor, place, request)
+        waiting = _waits(request, published, reached)
+        if waiting is not None:
+            return waiting
+        if (instance := request.headers.get("X-Config-Instance")) is not None:
+            version = published.version
+            note_instance(actor=self.actor, place=place, name=instance, version=version)
+        return serve(request, published, question, reached, _env_sections(question, place))
+
+    @documented("Publish a new version", WRITE)
+    def post(self, request: Any, service: str) -> HttpResponse:
+        """Publish the body as the next version."""
+        return self.once(lambda: self._publish(request, service), service=service)
+
+    def authorize(self, **kwargs: str) -> None:
+        """The right to publish there."""
+        _source, members = read_publication(self.request)
+        self._place(kwargs["service"], environment_of(self.request, members))
+
+    def _publish(self, request: Any, service: str) -> HttpResponse:
+        source, members = read_publication(request)
+        place = self._place(service, environment_of(request, members))
+        outcome = publishing.publish(
+            actor=self.actor, place=place, source=source, options=read_options(request, members)
+        )
+        return answer_outcome(outcome, place, request.path)
+
+    @documented("Change the composed document by a patch", WRITE)
+    def patch(self, request: Any, service: str) -> HttpResponse:
+        """Apply a JSON Merge Patch or JSON Patch; the rest of the source stays as written."""
+        kind = content_type(request)
+        if kind not in PATCHES:
+            raise UnsupportedMediaType(kind)
+        change = formats.parse(read_body(request), "json").tree
+        if kind == "application/merge-patch+json" and not isinstance(change, dict):
+            raise MalformedError("A merge patch of a configuration is an object.")
+        members = members_of_query(request)
+        place = self._place(service, environment_of(request, members))
+        outcome = publishing.patch(
+            actor=self.actor,
+            place=place,
+            apply=lambda tree: PATCHES[kind](tree, change),
+            options=read_options(request, members),
+        )
+        return answer_outcome(outcome, place, request.path)
+
+    @documented("Retire the configuration", WRITE)
+    def delete(self, request: Any, service: str) -> HttpResponse:
+        """Publish a version without content."""
+        members = members_of_query(request)
+        place = self._place(service, environment_of(request, members))
+        outcome = publishing.retire(
+            actor=self.actor, place=place, options=read_options(request, members)
+        )
+        return answer_outcome(outcome, place, request.path)
+
+    def _place(self, service: str, environment: str | None) -> Place:
+        return configurations.resolve_place(
+            actor=self.actor, service=service, environment=environment, verb="publish"
+        )
+
+
+class ConfigValueView(ApiView):
+    """One value of a configuration."""
+
+    @documented("Fetch one value", CONFIG_VALUE)
+    def get(self, request: Any, service: str) -> HttpResponse:
+        """Text bare, everything else as JSON."""
+        reached = check_revision(request)
+        key = request.GET.get("key")
+        if not key:
+            raise bad_member("key", "Name the value: ?key=settings.timeout.")
+        paths.parse_path(key)
+        place = configurations.resolve_place(
+            actor=self.actor,
+            service=service,
+            environment=request.GET.get("environment"),
+            verb="read",
+        )
+        published = _find(self.actor, place, request)
+        return serve(request, published, Question(VALUE, "", (key,)), reached)
+
+
+class ConfigsView(ApiView):
+    """Several configurations at once."""
+
+    @documented("Fetch several configurations as of one revision", CONFIG_MANY)
+    def get(self, request: Any) -> HttpResponse:
+        """``{revision, epoch, results}``; one that is missing or hidden makes the whole 404."""
+        names = request.GET.getlist("service")
+        if not 0 < len(names) <= MAX_SERVICES:
+            raise bad_member("service", f"Name 1 to {MAX_SERVICES} services: ?service=a&service=b.")
+        reached = check_revision(request)
+        results = []
+        for name in names:
+            place = configurations.resolve_place(
+                actor=self.actor,
+                service=name,
+                environment=request.GET.get("environment"),
+                verb="read",
+            )
+            found = configurations.get_as_of(
+                actor=self.actor, place=place, revision=reached.revision
+            )
+            results.append({**envelope_members(found, found.text), "config": found.tree})
+        data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
+        return answer_json(data, 200, _headers(reached))
+
+
+def check_revision(request: Any) -> Position:
+    """The ledger's end, read before the document; holds ``min_revision`` against it.
+
+    The waiting has been done before Django. Raises :class:`ConflictError` (code ``epoch``) for
+    a revision of another epoch or above the head, :class:`PreconditionFailedError`
+    (``not_reached``) for one that this server has not seen.
+    """
+    reached = head()
+    needed = read_cursor(request.GET.get("min_revision"))
+    if needed is None:
+        return reached
+    if needed.epoch is not None and needed.epoch.lower() != reached.epoch.lower():
+        raise ConflictError(
+            "The ledger is in another epoch: fetch without min_revision.",
+            code="epoch",
+            epoch=reached.epoch,
+        )
+    if needed.revision > reached.revision:
+        raise PreconditionFailedError(
+            f"This server has seen revision {reached.revision}.", code="not_reached"
+        )
+    return reached
+
+
+def serve(
+    request: Any,
+    published: Published,
+    question: Question,
+    reached: Position,
+    env_sections: list[str] | None = None,
+) -> HttpResponse:
+    """The answer about a version, or 304 when the client has it."""
+    headers = _headers(reached) | {
+        "ETag": etag(published, question),
+        "X-Config-Version": str(published.version),
+    }
+    if _has_it(request, headers["ETag"]):
+        unchanged = HttpResponse(status=304)
+        for name, value in headers.items():
+            unchanged[name] = value
+        return unchanged
+    made = answer(published, question, env_sections or ())
+    response = HttpResponse(made.body, content_type=made.media_type)
+    for name, value in headers.items():
+        response[name] = value
+    return response
+
+
+def _headers(reached: Position) -> dict[str, str]:
+    return {
+        "X-Config-Revision": str(reached.revision),
+        "X-Config-Epoch": reached.epoch,
+        "Cache-Control": "private, no-cache",
+        "Vary": VARY,
+    }
+
+
+def _has_it(request: Any, tag: str) -> bool:
+    header = request.headers.get("If-None-Match", "")
+    known = [each.strip().removeprefix("W/") for each in header.split(",")]
+    return tag in known or "*" in known
+
+
+def _question(request: Any, format_name: str) -> Question:
+    view = request.GET.get("view", "")
+    if view not in ("", SOURCE):
+        raise bad_member("view", "The only other view is 'source'.")
+    if read_flag(request.GET.get("reveal"), "reveal"):
+        raise ForbiddenError("There are no secrets to reveal yet.", right="reveal")
+    keys = tuple(request.GET.getlist("key"))
+    for key in keys:
+        paths.Glob(key)
+    if view == SOURCE:
+        return Question(SOURCE)
+    return Question("envelope", format_name, keys, request.GET.get("section", ""))
+
+
+def _find(actor: Any, place: Place, request: Any) -> Published:
+    number = read_number(request.GET.get("version"), "version")
+    moment = read_time(request.GET.get("at"), "at")
+    if number is not None and moment is not None:
+        raise bad_member("at", "Give 'version' or 'at', not both.")
+    if number is not None:
+        found = configurations.get_version(actor=actor, place=place, number=number)
+        return configurations.refuse_retired(found)
+    if moment is not None:
+        found = configurations.get_at(actor=actor, place=place, moment=moment)
+        return configurations.refuse_retired(found)
+    return configurations.get_live(actor=actor, place=place)
+
+
+def _waits(request: Any, published: Published, reached: Position) -> HttpResponse | None:
+    """The answer of a long poll that has no news; ``None`` when there is some."""
+    after = read_cursor(request.GET.get("after"))
+    if after is None:
+        return None
+    wait = request.GET.get("wait", "0")
+    if not (wait.isascii() and wait.replace(".", "", 1).isdigit()) or float(wait) > 60:  # noqa: PLR2004
+        raise bad_member("wait", "'wait' is 0 to 60 seconds.")
+    same_epoch = after.epoch is None or after.epoch.lower() == reached.epoch.lower()
+    if not same_epoch or after.revision > reached.revision or published.revision > after.revision:
+        return None
+    status = 304 if request.headers.get("If-None-Match") else 204
+    response = HttpResponse(status=status)
+    for name, value in _headers(reached).items():
+        response[name] = value
+    return response
+
+
+def _env_sections(question: Question, place: Place) -> list[str]:
+    return list_env_sections(place.service) if question.format == "env" and place.service else []

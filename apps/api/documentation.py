@@ -1,0 +1,171 @@
+"""What the OpenAPI schema says of each view: parameters, bodies, answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "errors"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What to do next."},
+        "code": {"type": "string", "description": "Stable; programs may rely on it."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string", "description": "JSON Pointer (RFC 6901)"},
+                    "code": {"type": "string"},
+                    "message": {"type": "string"},
+                    "line": {"type": "integer"},
+                    "column": {"type": "integer"},
+                },
+            },
+        },
+    },
+}
+TEXTS = {
+    200: "Done",
+    201: "Made",
+    202: "Accepted",
+    204: "No content",
+    304: "Not modified",
+    400: "The request cannot be read",
+    401: "Credentials are needed",
+    403: "A right is missing",
+    404: "It does not exist, or the caller may not know that it does",
+    406: "The format cannot hold the document",
+    409: "The base is stale",
+    410: "The configuration is retired",
+    412: "If-Match is stale, or the revision is not reached",
+    413: "The body is too large",
+    415: "Unsupported media type",
+    422: "Not valid",
+    428: "A base is needed",
+}
+OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
+ENVELOPE: dict[str, Any] = {
+    "type": "object",
+    "required": ["service", "environment", "version", "revision", "checksum", "config"],
+    "properties": {
+        "service": {"type": "string"},
+        "environment": {"type": "string"},
+        "version": {"type": "integer"},
+        "revision": {"type": "integer"},
+        "checksum": {"type": "string"},
+        "published_at": {"type": "string", "format": "date-time"},
+        "config": OBJECT,
+    },
+}
+COMMON = (400, 401, 403, 404)
+WRITING = (*COMMON, 409, 412, 413, 415, 422)
+
+
+def text(name: str, description: str = "", *, many: bool = False) -> OpenApiParameter:
+    """A query parameter of type text."""
+    return OpenApiParameter(name, OpenApiTypes.STR, description=description, many=many)
+
+
+def number(name: str, description: str = "") -> OpenApiParameter:
+    """A query parameter that is a whole number."""
+    return OpenApiParameter(name, OpenApiTypes.INT, description=description)
+
+
+ENVIRONMENT_PARAMETER = text("environment", "Absent: the account's own, else the default one.")
+PAGE = (number("page_size", "1 to 200"), text("cursor", "From 'next' of the page before."))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a group of views is documented."""
+
+    success: dict[int, dict[str, Any]] = field(default_factory=lambda: {200: OBJECT})
+    failures: Sequence[int] = COMMON
+    parameters: Sequence[OpenApiParameter] = ()
+    body: bool = False
+
+
+CONFIG_GET = Shape(
+    {200: ENVELOPE, 204: {}, 304: {}},
+    (*COMMON, 406, 409, 410, 412),
+    (
+        ENVIRONMENT_PARAMETER,
+        number("version"),
+        text("at", "RFC 3339: the state after the last act at or before then."),
+        text("key", "A glob; may be repeated.", many=True),
+        text("view", "source: what was written."),
+        text("format", "json, yaml, toml, xml, env or properties: the document alone."),
+        text("section", "For env and properties: one section."),
+        text("after", "Long poll: REVISION or EPOCH-REVISION."),
+        number("wait", "Seconds, at most 60."),
+        text("min_revision", "Wait up to 5 s until this server has seen it."),
+    ),
+)
+CONFIG_VALUE = Shape({200: {}}, (*COMMON, 410, 412), (ENVIRONMENT_PARAMETER, text("key")))
+CONFIG_MANY = Shape(
+    {200: OBJECT}, (*COMMON, 410), (ENVIRONMENT_PARAMETER, text("service", many=True))
+)
+WRITE = Shape({200: OBJECT, 201: OBJECT}, (*WRITING, 428), (ENVIRONMENT_PARAMETER,), body=True)
+HISTORY = Shape(
+    parameters=(
+        ENVIRONMENT_PARAMETER,
+        text("key"),
+        text("author"),
+        text("since"),
+        text("until"),
+        *PAGE,
+    )
+)
+VERSION = Shape({200: ENVELOPE}, COMMON, (ENVIRONMENT_PARAMETER,))
+DIFF = Shape(
+    {200: OBJECT},
+    (*COMMON, 422),
+    (ENVIRONMENT_PARAMETER, text("from"), text("to"), text("format", "changes, patch or unified")),
+)
+LIST = Shape(parameters=PAGE)
+ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = Shape(
+    {200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True
+)
+AUDIT = Shape(
+    parameters=(
+        text("actor"),
+        text("action"),
+        text("target"),
+        text("since"),
+        text("until"),
+        text("order", "asc: oldest first"),
+        *PAGE,
+    )
+)
+STREAM = Shape(
+    {200: {}},
+    COMMON,
+    (text("service", many=True), text("environment", "* for all"), text("after"), text("include")),
+)
+OPEN = Shape({200: OBJECT}, ())
+
+
+def documented(summary: str, shape: Shape) -> Callable[[Any], Any]:
+    """Describe a view method in the OpenAPI schema."""
+    responses: dict[Any, Any] = {
+        status: OpenApiResponse(body or None, description=TEXTS[status])
+        for status, body in shape.success.items()
+    }
+    responses |= {
+        (status, "application/problem+json"): OpenApiResponse(PROBLEM, description=TEXTS[status])
+        for status in shape.failures
+    }
+    decorator: Callable[[Any], Any] = extend_schema(
+        summary=summary,
+        parameters=list(shape.parameters),
+        responses=responses,
+        request={"application/json": OBJECT} if shape.body else None,
+    )
+    return decorator

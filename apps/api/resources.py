@@ -1,0 +1,318 @@
+"""Environments, services with their sections, and templates."""
+
+from typing import Any
+
+from django.http import HttpResponse
+
+from apps.api.base import ApiView, answer_json, bad_member, paged, read_members, typed
+from apps.api.documentation import ENVIRONMENT, LIST, SECTION, SERVICE, TEMPLATE, documented
+from apps.configs.selectors import places as listed
+from apps.configs.selectors import templates as selected
+from apps.configs.services import places, sections, templates
+from apps.core import clock
+from apps.engine.errors import InvalidError, invalid
+from apps.engine.values import Tree, parse_canonical
+
+SERVICE_MEMBERS = ("slug", *places.SERVICE_MEMBERS)
+ENVIRONMENT_MEMBERS = ("slug", *places.ENVIRONMENT_MEMBERS)
+SECTION_MEMBERS = ("key", "type", "schema", "description")
+TEMPLATE_MEMBERS = ("slug", "name", "parameters", "content", "extends", "message", "base_version")
+
+
+def present_environment(row: Any) -> Tree:
+    """An environment as the contract writes it."""
+    return {
+        "slug": row.slug,
+        "name": row.name,
+        "rank": row.rank,
+        "parent": row.parent.slug if row.parent else None,
+        "default": row.is_default,
+        "protected": row.is_protected,
+        "required_approvals": row.required_approvals,
+        "services": getattr(row, "services", 0),
+    }
+
+
+def present_service(row: Any) -> Tree:
+    """A service as the contract writes it."""
+    return {
+        "slug": row.slug,
+        "name": row.name,
+        "description": row.description,
+        "owner": row.owner.name if row.owner else None,
+        "labels": row.labels,
+    }
+
+
+def present_section(row: Any) -> Tree:
+    """A section as the contract writes it."""
+    return {
+        "key": row.key,
+        "type": row.type,
+        "schema": parse_canonical(row.schema),
+        "description": row.description,
+    }
+
+
+def present_template_version(row: Any) -> Tree:
+    """One version of a template."""
+    return {
+        "version": row.number,
+        "revision": row.revision,
+        "published_at": clock.rfc3339(row.published_at),
+        "author": row.author,
+        "message": row.message,
+        "content": parse_canonical(row.content.content),
+    }
+
+
+class EnvironmentsView(ApiView):
+    """The environments that the caller may know of."""
+
+    @documented("List environments", LIST)
+    def get(self, request: Any) -> HttpResponse:
+        """A page of them, by rank."""
+        return paged(request, listed.list_environments(actor=self.actor), present_environment)
+
+    @documented("Make an environment", ENVIRONMENT)
+    def post(self, request: Any) -> HttpResponse:
+        """Make one; its name is for ever."""
+        return self.once(lambda: self._create(request))
+
+    def _create(self, request: Any) -> HttpResponse:
+        members = read_members(request, ENVIRONMENT_MEMBERS)
+        slug = members.pop("slug", None)
+        made = places.create_environment(actor=self.actor, slug=slug, **members)
+        return answer_json(present_environment(made), 201, _at(request, made.slug))
+
+
+class EnvironmentView(ApiView):
+    """One environment."""
+
+    @documented("Fetch an environment", ENVIRONMENT)
+    def get(self, _request: Any, slug: str) -> HttpResponse:
+        """Its members."""
+        row = listed.get_counted_environment(actor=self.actor, slug=slug)
+        return answer_json(present_environment(row))
+
+    @documented("Change an environment", ENVIRONMENT)
+    def patch(self, request: Any, slug: str) -> HttpResponse:
+        """Change the given members."""
+        row = listed.get_listed_environment(actor=self.actor, slug=slug)
+        members = _without_slug(read_members(request, ENVIRONMENT_MEMBERS), row.slug)
+        places.update_environment(actor=self.actor, environment=row, **members)
+        row = listed.get_counted_environment(actor=self.actor, slug=slug)
+        return answer_json(present_environment(row))
+
+    @documented("Hide an environment", ENVIRONMENT)
+    def delete(self, _request: Any, slug: str) -> HttpResponse:
+        """Refused while something live uses it."""
+        row = listed.get_listed_environment(actor=self.actor, slug=slug)
+        places.delete_environment(actor=self.actor, environment=row)
+        return HttpResponse(status=204)
+
+
+class ServicesView(ApiView):
+    """The services that the caller may know of."""
+
+    @documented("List services", LIST)
+    def get(self, request: Any) -> HttpResponse:
+        """A page of them, by name."""
+        return paged(request, listed.list_services(actor=self.actor), present_service)
+
+    @documented("Register a service", SERVICE)
+    def post(self, request: Any) -> HttpResponse:
+        """Register one; its name is for ever."""
+        return self.once(lambda: self._create(request))
+
+    def _create(self, request: Any) -> HttpResponse:
+        members = read_members(request, SERVICE_MEMBERS)
+        slug = members.pop("slug", None)
+        made = places.create_service(actor=self.actor, slug=slug, **members)
+        return answer_json(present_service(made), 201, _at(request, made.slug))
+
+
+class ServiceView(ApiView):
+    """One service."""
+
+    @documented("Fetch a service", SERVICE)
+    def get(self, _request: Any, slug: str) -> HttpResponse:
+        """Its members."""
+        row = listed.get_listed_service(actor=self.actor, slug=slug)
+        return answer_json(present_service(row))
+
+    @documented("Change a service", SERVICE)
+    def patch(self, request: Any, slug: str) -> HttpResponse:
+        """Change the given members."""
+        row = listed.get_listed_service(actor=self.actor, slug=slug)
+        members = _without_slug(read_members(request, SERVICE_MEMBERS), row.slug)
+        made = places.update_service(actor=self.actor, service=row, **members)
+        return answer_json(present_service(made))
+
+    @documented("Hide a service", SERVICE)
+    def delete(self, _request: Any, slug: str) -> HttpResponse:
+        """Refused while it has a live configuration."""
+        row = listed.get_listed_service(actor=self.actor, slug=slug)
+        places.delete_service(actor=self.actor, service=row)
+        return HttpResponse(status=204)
+
+
+class SectionsView(ApiView):
+    """The sections of a service."""
+
+    @documented("List a service's sections", LIST)
+    def get(self, request: Any, slug: str) -> HttpResponse:
+        """A page of them, by key."""
+        service = listed.get_listed_service(actor=self.actor, slug=slug)
+        rows = selected.list_sections(actor=self.actor, service=service)
+        return paged(request, rows, present_section)
+
+    @documented("Declare a section", SECTION)
+    def post(self, request: Any, slug: str) -> HttpResponse:
+        """Declare one: its type and JSON Schema hold from the next publish on."""
+        return self.once(lambda: self._create(request, slug))
+
+    def _create(self, request: Any, slug: str) -> HttpResponse:
+        service = listed.get_listed_service(actor=self.actor, slug=slug)
+        members = read_members(request, SECTION_MEMBERS)
+        key = members.pop("key", None)
+        made = sections.create_section(actor=self.actor, service=service, key=key, **members)
+        return answer_json(present_section(made), 201, _at(request, made.key))
+
+
+class SectionView(ApiView):
+    """One section."""
+
+    @documented("Fetch a section", SECTION)
+    def get(self, _request: Any, slug: str, key: str) -> HttpResponse:
+        """Its members."""
+        return answer_json(present_section(self._find(slug, key)))
+
+    @documented("Change a section", SECTION)
+    def patch(self, request: Any, slug: str, key: str) -> HttpResponse:
+        """Change the given members."""
+        row = self._find(slug, key)
+        members = read_members(request, SECTION_MEMBERS)
+        if members.pop("key", row.key) != row.key:
+            raise invalid("/key", "immutable", "A section's key does not change.")
+        made = sections.update_section(actor=self.actor, section=row, **members)
+        return answer_json(present_section(made))
+
+    @documented("Take a section's declaration away", SECTION)
+    def delete(self, _request: Any, slug: str, key: str) -> HttpResponse:
+        """The values stay, free of a schema."""
+        sections.delete_section(actor=self.actor, section=self._find(slug, key))
+        return HttpResponse(status=204)
+
+    def _find(self, slug: str, key: str) -> Any:
+        service = listed.get_listed_service(actor=self.actor, slug=slug)
+        return selected.get_section(actor=self.actor, service=service, key=key)
+
+
+class TemplatesView(ApiView):
+    """Templates."""
+
+    @documented("List templates", LIST)
+    def get(self, request: Any) -> HttpResponse:
+        """A page of them, by name."""
+        rows = selected.list_templates(actor=self.actor)
+        return paged(request, rows, lambda row: _template(row, row.newest))
+
+    @documented("Make a template", TEMPLATE)
+    def post(self, request: Any) -> HttpResponse:
+        """Make one with its first version."""
+        return self.once(lambda: self._create(request))
+
+    def _create(self, request: Any) -> HttpResponse:
+        members = _template_members(request)
+        made = templates.create_template(
+            actor=self.actor,
+            slug=members.get("slug", ""),
+            content=members.get("content"),
+            name=typed(members, "name", str, ""),
+            message=typed(members, "message", str, ""),
+        )
+        data = {**_template(made.template, made.number), **present_template_version(made)}
+        return answer_json(data, 201, _at(request, made.template.slug))
+
+
+class TemplateView(ApiView):
+    """One template, with its newest version."""
+
+    @documented("Fetch a template", TEMPLATE)
+    def get(self, _request: Any, slug: str) -> HttpResponse:
+        """Its name and newest content."""
+        row = selected.get_template(actor=self.actor, slug=slug)
+        newest = selected.list_template_versions(actor=self.actor, template=row).first()
+        data = _template(row, newest.number if newest else None)
+        return answer_json({**data, **(present_template_version(newest) if newest else {})})
+
+    @documented("Change a template's title", TEMPLATE)
+    def patch(self, request: Any, slug: str) -> HttpResponse:
+        """Change its name; content changes by publishing a version."""
+        row = selected.get_template(actor=self.actor, slug=slug)
+        members = read_members(request, ("name",))
+        name = typed(members, "name", str, row.name)
+        templates.update_template(actor=self.actor, template=row, name=name)
+        return answer_json(_template(row, None))
+
+    @documented("Hide a template", TEMPLATE)
+    def delete(self, _request: Any, slug: str) -> HttpResponse:
+        """Refused while a live configuration extends it."""
+        row = selected.get_template(actor=self.actor, slug=slug)
+        templates.delete_template(actor=self.actor, template=row)
+        return HttpResponse(status=204)
+
+
+class TemplateVersionsView(ApiView):
+    """The versions of a template."""
+
+    @documented("List a template's versions, newest first", LIST)
+    def get(self, request: Any, slug: str) -> HttpResponse:
+        """A page of them."""
+        row = selected.get_template(actor=self.actor, slug=slug)
+        rows = selected.list_template_versions(actor=self.actor, template=row)
+        return paged(request, rows, present_template_version)
+
+    @documented("Publish a version of a template", TEMPLATE)
+    def post(self, request: Any, slug: str) -> HttpResponse:
+        """Its users are marked outdated and take it up at their next publish or refresh."""
+        return self.once(lambda: self._publish(request, slug))
+
+    def _publish(self, request: Any, slug: str) -> HttpResponse:
+        row = selected.get_template(actor=self.actor, slug=slug)
+        members = _template_members(request)
+        made = templates.publish_template(
+            actor=self.actor,
+            template=row,
+            content=members.get("content"),
+            message=typed(members, "message", str, ""),
+            base=typed(members, "base_version", int),
+        )
+        return answer_json(present_template_version(made), 201)
+
+
+def _template(row: Any, newest: int | None) -> dict[str, Tree]:
+    return {"slug": row.slug, "name": row.name, "version": newest}
+
+
+def _template_members(request: Any) -> dict[str, Tree]:
+    members = read_members(request, TEMPLATE_MEMBERS)
+    for name in ("parameters", "extends"):
+        if members.get(name):
+            raise invalid(
+                f"/{name}", "not_available", f"'{name}' of templates is not available yet."
+            )
+    if not isinstance(members.get("content"), dict):
+        raise bad_member("content", "'content' must be an object.")
+    return members
+
+
+def _without_slug(members: dict[str, Tree], slug: str) -> dict[str, Tree]:
+    if members.pop("slug", slug) != slug:
+        raise InvalidError("A name does not change.", [])
+    return members
+
+
+def _at(request: Any, slug: str) -> dict[str, str]:
+    return {"Location": f"{request.path}/{slug}"}

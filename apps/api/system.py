@@ -1,0 +1,87 @@
+"""Health, stream tickets, the address of streams, and what is at no address at all."""
+
+from typing import Any
+
+from django.db import connection
+from django.http import HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.utils import extend_schema
+
+from apps.api.base import ApiView, answer_json
+from apps.api.documentation import OPEN, STREAM, TOKEN, documented
+from apps.audit.selectors import head
+from apps.core import clock
+from apps.delivery.requests import Asked, read_cursor, read_interest
+from apps.delivery.services import create_ticket
+from apps.engine.errors import MalformedError, NotFoundError, UnavailableError
+
+
+class HealthView(ApiView):
+    """Whether the process answers."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    @documented("Whether the process answers", OPEN)
+    def get(self, _request: Any) -> HttpResponse:
+        """Always 200."""
+        return answer_json({"status": "ok"})
+
+
+class ReadyView(ApiView):
+    """Whether the server can do its work."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    @documented("Whether the server can do its work", OPEN)
+    def get(self, _request: Any) -> HttpResponse:
+        """200 with the revision, 503 without the database."""
+        try:
+            position = head()
+        except Exception as error:  # whatever the driver raises, the answer is the same
+            raise UnavailableError("The database is away.") from error
+        data = {"status": "ok", "epoch": position.epoch, "revision": position.revision}
+        return answer_json({**data, "database": connection.vendor})
+
+
+class TicketsView(ApiView):
+    """One-time tickets for streams that cannot send a header."""
+
+    @documented("Make a stream ticket: 30 s, one use", TOKEN)
+    def post(self, _request: Any) -> HttpResponse:
+        """``{ticket, expires_at}``."""
+        raw, expires_at = create_ticket(actor=self.actor)
+        data = {"ticket": raw, "expires_at": clock.rfc3339(expires_at)}
+        return answer_json(data, 201, {"Cache-Control": "no-store"})
+
+
+class StreamView(ApiView):
+    """Streams are served before Django; what comes here is refused, and this says why."""
+
+    @documented("Watch changes as server-sent events", STREAM)
+    def get(self, request: Any) -> HttpResponse:
+        """Raise what keeps this request from being a stream."""
+        asked = Asked.of({**request.META, **_scope(request)})
+        read_cursor(asked.headers.get("last-event-id") or asked.one("after"))
+        read_interest(self.actor, asked)
+        raise MalformedError("This server was started without its streams: use configsvc.asgi.")
+
+
+def _scope(request: Any) -> dict[str, Any]:
+    headers = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
+    query = request.META.get("QUERY_STRING", "").encode()
+    return {"method": "GET", "path": request.path_info, "headers": headers, "query_string": query}
+
+
+@extend_schema(exclude=True)
+class NothingView(ApiView):
+    """Every address that is none."""
+
+    def _refuse(self, _request: Any, **_kwargs: str) -> HttpResponse:
+        raise NotFoundError("There is nothing at this address.")
+
+    get = post = put = patch = delete = _refuse
+
+
+nothing = csrf_exempt(NothingView.as_view())

@@ -1,0 +1,41 @@
+"""The addresses of the contract."""
+
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from apps.api import accounts, config, resources, system, versions
+
+urlpatterns = [
+    path("healthz", system.HealthView.as_view()),
+    path("readyz", system.ReadyView.as_view()),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("config", config.ConfigsView.as_view()),
+    path("config/<str:service>", config.ConfigView.as_view()),
+    path("config/<str:service>/value", config.ConfigValueView.as_view()),
+    path("config/<str:service>/history", versions.HistoryView.as_view()),
+    path("config/<str:service>/versions/<str:number>", versions.VersionView.as_view()),
+    path("config/<str:service>/diff", versions.DiffView.as_view()),
+    path("config/<str:service>/rollback", versions.RollbackView.as_view()),
+    path("config/<str:service>/refresh", versions.RefreshView.as_view()),
+    path("validate", versions.ValidateView.as_view()),
+    path("environments", resources.EnvironmentsView.as_view()),
+    path("environments/<str:slug>", resources.EnvironmentView.as_view()),
+    path("services", resources.ServicesView.as_view()),
+    path("services/<str:slug>", resources.ServiceView.as_view()),
+    path("services/<str:slug>/sections", resources.SectionsView.as_view()),
+    path("services/<str:slug>/sections/<str:key>", resources.SectionView.as_view()),
+    path("templates", resources.TemplatesView.as_view()),
+    path("templates/<str:slug>", resources.TemplateView.as_view()),
+    path("templates/<str:slug>/versions", resources.TemplateVersionsView.as_view()),
+    path("service-accounts", accounts.AccountsView.as_view()),
+    path("service-accounts/<str:slug>", accounts.AccountView.as_view()),
+    path("service-accounts/<str:slug>/tokens", accounts.TokensView.as_view()),
+    path("service-accounts/<str:slug>/tokens/<str:token_id>", accounts.TokenView.as_view()),
+    path("grants", accounts.GrantsView.as_view()),
+    path("grants/<str:pk>", accounts.GrantView.as_view()),
+    path("audit", accounts.AuditView.as_view()),
+    path("stream", system.StreamView.as_view()),
+    path("stream/tickets", system.TicketsView.as_view()),
+]
+nowhere = [re_path(r"^.*$", system.nothing)]

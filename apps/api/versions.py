@@ -1,0 +1,238 @@
+"""A configuration's past: history, versions, diff, rollback, refresh; and validating."""
+
+import json
+from typing import Any
+
+from django.http import HttpResponse
+
+from apps.access.policy import Place
+from apps.api.base import (
+    ApiView,
+    answer_json,
+    bad_member,
+    page_link,
+    page_size,
+    read_members,
+    read_number,
+    read_time,
+    typed,
+)
+from apps.api.documentation import DIFF, HISTORY, VERSION, WRITE, documented
+from apps.api.writing import (
+    answer_outcome,
+    environment_of,
+    present_affected,
+    read_options,
+    read_source,
+)
+from apps.configs.selectors import configurations
+from apps.configs.selectors.history import Filters, list_history
+from apps.configs.services import publishing
+from apps.configs.services.rollback import rollback
+from apps.configs.services.validation import check_alone, validate
+from apps.core import clock
+from apps.delivery.answers import envelope_members
+from apps.engine import diff, formats, paths
+from apps.engine.errors import NotFoundError
+from apps.engine.values import Tree
+
+ROLLBACK_MEMBERS = ("environment", "to_version", "at", "keys", "message", "base_version", "dry_run")
+REFRESH_MEMBERS = ("environment", "message", "dry_run", "base_version")
+VALIDATE_MEMBERS = ("service", "environment", "config", "content", "format", "extends", "schema")
+DIFF_FORMATS = ("changes", "patch", "unified")
+
+
+class PlaceView(ApiView):
+    """Base of the views of one configuration."""
+
+    def place(self, service: str, verb: str, environment: str | None = None) -> Place:
+        """The place that the address names, once the caller has ``verb`` there."""
+        return configurations.resolve_place(
+            actor=self.actor,
+            service=service,
+            environment=environment or self.request.GET.get("environment"),
+            verb=verb,
+        )
+
+
+class HistoryView(PlaceView):
+    """The versions of a configuration."""
+
+    @documented("List the versions, newest first", HISTORY)
+    def get(self, request: Any, service: str) -> HttpResponse:
+        """A page of the history."""
+        place = self.place(service, "list")
+        filters = Filters(
+            key=request.GET.get("key", ""),
+            author=request.GET.get("author", ""),
+            since=read_time(request.GET.get("since"), "since"),
+            until=read_time(request.GET.get("until"), "until"),
+        )
+        if filters.key:
+            paths.Glob(filters.key)
+        page = list_history(
+            actor=self.actor,
+            place=place,
+            filters=filters,
+            before=read_number(request.GET.get("cursor"), "cursor"),
+            size=page_size(request),
+        )
+        results = [
+            {
+                "version": version.number,
+                "revision": version.revision,
+                "published_at": clock.rfc3339(version.published_at),
+                "author": version.author,
+                "message": version.message,
+                "cause": version.cause,
+                "keys": json.loads(version.keys),
+                "checksum": version.checksum,
+            }
+            for version in page.versions
+        ]
+        following = page_link(request, page.next_before)
+        return answer_json({"results": results, "next": following, "previous": None})
+
+
+class VersionView(PlaceView):
+    """One version, whole."""
+
+    @documented("Fetch one version with its source and lock", VERSION)
+    def get(self, _request: Any, service: str, number: str) -> HttpResponse:
+        """The envelope, what history says of it, the source and the lock."""
+        place = self.place(service, "read")
+        wanted = read_number(number, "version")
+        if wanted is None:
+            raise NotFoundError("There is no such version.")
+        found = configurations.get_version(actor=self.actor, place=place, number=wanted)
+        source: dict[str, Tree] = {
+            "content": found.source,
+            "format": found.format,
+            "extends": found.extends,
+        }
+        members = envelope_members(found, found.text) | {
+            "author": found.author,
+            "message": found.message,
+            "cause": found.cause,
+            "keys": found.keys,
+            "retired": found.row.retired,
+            "restores": found.restores,
+            "source": source,
+            "lock": found.lock,
+        }
+        return answer_json({**members, "config": None if found.row.retired else found.tree})
+
+
+class DiffView(PlaceView):
+    """What differs between two states of a configuration."""
+
+    @documented("Compare two versions, environments or times", DIFF)
+    def get(self, request: Any, service: str) -> HttpResponse:
+        """As changes by key, as JSON Patch, or as text in the document's own format."""
+        wanted = request.GET.get("format", "changes")
+        if wanted not in DIFF_FORMATS:
+            raise bad_member("format", f"'format' is one of {', '.join(DIFF_FORMATS)}.")
+        place = self.place(service, "read")
+        sides = [request.GET.get("from", ""), request.GET.get("to", "live")]
+        if not sides[0]:
+            raise bad_member("from", "Name what to compare: ?from=41&to=live.")
+        old, new = (
+            configurations.get_side(actor=self.actor, place=place, text=side) for side in sides
+        )
+        if wanted == "patch":
+            return answer_json(diff.patch(old.tree, new.tree))
+        if wanted == "unified":
+            texts = [formats.render(each.tree, new.format) for each in (old, new)]
+            names = [f"{each.service}@{each.environment} v{each.version}" for each in (old, new)]
+            text = diff.unified(texts[0], texts[1], names[0], names[1])
+            return HttpResponse(text.encode(), content_type="text/x-diff; charset=utf-8")
+        changes = [change.as_dict() for change in diff.changes(old.tree, new.tree)]
+        return answer_json({"from": _side(old), "to": _side(new), "changes": changes})
+
+
+def _side(published: configurations.Published) -> Tree:
+    return {"environment": published.environment, "version": published.version}
+
+
+class RollbackView(PlaceView):
+    """Publishing again what an earlier version was."""
+
+    @documented("Roll back to an earlier version", WRITE)
+    def post(self, request: Any, service: str) -> HttpResponse:
+        """Always a new version with exactly the old effective document."""
+        return self.once(lambda: self._roll_back(request, service), service=service)
+
+    def authorize(self, **kwargs: str) -> None:
+        """The right to roll back there."""
+        members = read_members(self.request, ROLLBACK_MEMBERS)
+        self.place(kwargs["service"], "rollback", environment_of(self.request, members))
+
+    def _roll_back(self, request: Any, service: str) -> HttpResponse:
+        members = read_members(request, ROLLBACK_MEMBERS)
+        place = self.place(service, "rollback", environment_of(request, members))
+        keys = typed(members, "keys", list, [])
+        for key in keys:
+            if not isinstance(key, str):
+                raise bad_member("keys", "'keys' is a list of globs.")
+            paths.Glob(key)
+        outcome = rollback(
+            actor=self.actor,
+            place=place,
+            options=read_options(request, members),
+            to_version=typed(members, "to_version", int),
+            at=read_time(members.get("at"), "at"),
+            keys=keys,
+        )
+        return answer_outcome(outcome, place, request.path.removesuffix("/rollback"))
+
+
+class RefreshView(PlaceView):
+    """Composing afresh over today's layers."""
+
+    @documented("Compose the live source afresh", WRITE)
+    def post(self, request: Any, service: str) -> HttpResponse:
+        """Take up newer templates and parents; ends being pinned or outdated."""
+        return self.once(lambda: self._refresh(request, service), service=service)
+
+    def authorize(self, **kwargs: str) -> None:
+        """The right to publish there."""
+        members = read_members(self.request, REFRESH_MEMBERS)
+        self.place(kwargs["service"], "publish", environment_of(self.request, members))
+
+    def _refresh(self, request: Any, service: str) -> HttpResponse:
+        members = read_members(request, REFRESH_MEMBERS)
+        place = self.place(service, "publish", environment_of(request, members))
+        outcome = publishing.refresh(
+            actor=self.actor, place=place, options=read_options(request, members)
+        )
+        return answer_outcome(outcome, place, request.path.removesuffix("/refresh"))
+
+
+class ValidateView(ApiView):
+    """Checking without storing."""
+
+    @documented("Validate a configuration; nothing is stored", WRITE)
+    def post(self, request: Any) -> HttpResponse:
+        """200 for invalid too; 400 only for what is no request."""
+        members = read_members(request, VALIDATE_MEMBERS)
+        if "schema" in members:
+            if "config" not in members:
+                raise bad_member("config", "Send 'schema' and 'config'.")
+            report = check_alone(members["schema"], members["config"])
+        else:
+            place = configurations.resolve_place(
+                actor=self.actor,
+                service=typed(members, "service", str, ""),
+                environment=environment_of(request, members),
+                verb="read",
+            )
+            report = validate(actor=self.actor, place=place, read=lambda: read_source(members))
+        return answer_json(
+            {
+                "valid": not report.errors,
+                "errors": [problem.as_dict() for problem in report.errors],
+                "warnings": [problem.as_dict() for problem in report.warnings],
+                "changes": [change.as_dict() for change in report.changes],
+                "affected": present_affected(report.affected),
+            }
+        )

@@ -1,0 +1,55 @@
+"""Saying what publishing would say, storing nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs.services.kernel import load_state, preview
+from apps.configs.services.publishing import plan_composed
+from apps.configs.sources import Source
+from apps.core.actor import Actor
+from apps.engine import diff, schemas
+from apps.engine.errors import InvalidError, LimitError, MalformedError, Problem
+from apps.engine.values import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is wrong, what would change, and whom it would affect."""
+
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    changes: list[diff.Change] = field(default_factory=list)
+    affected: list[Place] = field(default_factory=list)
+
+
+def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Report:
+    """Compose and validate what ``read`` gives in ``place``. Text that cannot be read is an error
+    of the report, with its line; a limit or a missing member is raised.
+    """
+    policy.require(actor, "read", place)
+    try:
+        source = read()
+    except LimitError:
+        raise
+    except (MalformedError, InvalidError) as error:
+        if not error.problems:
+            raise
+        return Report(errors=list(error.problems))
+    state = load_state(place)
+    try:
+        plan, problems = plan_composed(state, source, "publish", "")
+    except InvalidError as error:
+        return Report(errors=list(error.problems))
+    outcome = preview(plan, actor)
+    return Report(problems, plan.warnings, outcome.changes, outcome.affected)
+
+
+def check_alone(schema: Tree, config: Tree) -> Report:
+    """Hold a document against a schema, without any service."""
+    try:
+        schemas.check_schema(schema)
+    except InvalidError as error:
+        return Report(errors=list(error.problems))
+    return Report(errors=schemas.validate(schema, config))
