@@ -1,0 +1,144 @@
+"""Set up what is missing, and serve."""
+
+import argparse
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import IO, Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from apps.access.selectors import get_account
+from apps.access.services import create_account, create_token, grant
+from apps.configs.services.demonstration import load_demonstration
+from apps.core.actor import system
+from apps.core.models import User
+from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
+from apps.engine.errors import NotFoundError
+
+READER = "demo-reader"
+ADMIN = "admin"
+STOP_WITHIN = 3
+
+
+class Command(BaseCommand):
+    """``manage.py serve``: keys, database, first administrator, demonstration, server."""
+
+    help = "Set up what is missing and serve the portal, the API and the streams."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options of the contract."""
+        parser.add_argument("--data", help="the data folder (CONFIGSVC_DATA_DIR); default var")
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--workers", type=int, default=1)
+        parser.add_argument("--no-demo", action="store_true", help="no demonstration data")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Refuse what is unsafe, prepare, print where to go, and serve until stopped."""
+        if options["workers"] > 1 and connection.vendor == "sqlite":
+            raise CommandError(
+                "SQLite is for one server process. Set DATABASE_URL to a PostgreSQL database to "
+                "use --workers."
+            )
+        lock = self._lock_data_folder()
+        self._prepare(options)
+        self._check_host(options["host"])
+        try:
+            refuse_unsafe()
+        except UnsafeStartError as error:
+            raise CommandError(str(error)) from error
+        connection.close()
+        uvicorn.run(
+            "configsvc.asgi:application",
+            host=options["host"],
+            port=options["port"],
+            workers=options["workers"] if options["workers"] > 1 else None,
+            lifespan="on",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=STOP_WITHIN,
+            ws_max_size=2**17,
+            proxy_headers=settings.SESSION_COOKIE_SECURE,
+        )
+        if lock is not None:
+            lock.close()
+
+    def _lock_data_folder(self) -> IO[str] | None:
+        if connection.vendor != "sqlite":
+            return None
+        path = Path(settings.DATABASES["default"]["NAME"]).parent / "server.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CommandError(
+                f"Another server runs on the data folder {path.parent}. Stop it, choose another "
+                "folder with --data, or set DATABASE_URL to use PostgreSQL."
+            ) from error
+        return file
+
+    def _prepare(self, options: dict[str, Any]) -> None:
+        self.stdout.write("Preparing the database …")
+        call_command("migrate", verbosity=0, interactive=False)
+        address = f"http://{options['host']}:{options['port']}"
+        first = not User.objects.exists()
+        if first:
+            password = secrets.token_urlsafe(12)
+            User.objects.create_superuser(ADMIN, password=password)
+            if not options["no_demo"]:
+                self.stdout.write("Loading the demonstration, a shop's platform:")
+                load_demonstration(
+                    settings.BASE_DIR / "deploy" / "demo" / "shop.yaml", self.stdout.write
+                )
+            raw = _reader_token()
+        self.stdout.write("")
+        self.stdout.write(f"Portal    {address}/admin/")
+        self.stdout.write(f"User      {ADMIN}")
+        if first:
+            example = "checkout?environment=production" if not options["no_demo"] else "SERVICE"
+            self.stdout.write(f"Password  {password}   (shown once)")
+            self.stdout.write("Try       ", ending="")
+            self.stdout.write(f"curl -H 'Authorization: Bearer {raw}' '{address}/config/{example}'")
+        else:
+            self.stdout.write(
+                "Password  as before; `manage.py changepassword admin` sets a new one"
+            )
+        self.stdout.write(f"API       {address}/docs")
+
+    def _check_host(self, host: str) -> None:
+        if host in LOOPBACK:
+            return
+        if not settings.SESSION_COOKIE_SECURE:
+            self.stderr.write(
+                self.style.WARNING(
+                    f"WARNING: serving on {host} without TLS: passwords and tokens can be read on "
+                    "the network. Put a TLS proxy before it (deploy/nginx) and set "
+                    "CONFIGSVC_BEHIND_TLS=true."
+                )
+            )
+        if not [each for each in settings.ALLOWED_HOSTS if each not in LOOPBACK]:
+            hosts = ",".join([*settings.ALLOWED_HOSTS, *([host] if host != "0.0.0.0" else [])])  # noqa: S104
+            os.environ["CONFIGSVC_ALLOWED_HOSTS"] = hosts  # noqa: TID251 - for worker processes
+            settings.ALLOWED_HOSTS[:] = hosts.split(",")
+            self.stderr.write(
+                "Answering only to the names "
+                f"{hosts}. Set CONFIGSVC_ALLOWED_HOSTS to the names that clients use."
+            )
+
+
+def _reader_token() -> str:
+    actor = system("serve")
+    try:
+        account = get_account(READER)
+    except NotFoundError:
+        account = create_account(actor=actor, slug=READER, description="Reads everything")
+        grant(actor=actor, to=f"service-account:{READER}", role="viewer")
+    _token, raw = create_token(actor=actor, account=account, name="printed at the first start")
+    return raw
