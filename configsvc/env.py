@@ -101,8 +101,9 @@ def check_key(name: str, key: str) -> None:
 
 def create_keys(env: Env) -> None:
     """Make the data folder and the keys that are neither there nor in the environment."""
+    (env.data_dir / "static").mkdir(parents=True, exist_ok=True)
     folder = env.data_dir / "keys"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
     given = {"signing.key": env.secret_key, "encryption.key": env.encryption_key}
     for name, from_environment in given.items():

@@ -11,8 +11,7 @@ from configsvc.env import Env, check_key, create_keys
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Env.read()
 
-if not ENV.secret_key:
-    create_keys(ENV)
+create_keys(ENV)
 SECRET_KEY = ENV.signing_key()
 check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from apps.access import policy
 from apps.access import services as access
 from apps.access.policy import Place
 from apps.access.selectors import actor_of_user
@@ -123,7 +124,7 @@ def _publish(actor: Actor, people: dict[str, Actor], service: dict[str, Any]) ->
 
 
 def _may_publish(actor: Actor, place: Place) -> bool:
-    return access.policy.allowed(actor, "publish", place)
+    return policy.allowed(actor, "publish", place)
 
 
 def _filled(document: str, values: dict[str, Any]) -> str:

@@ -72,7 +72,7 @@ class Command(BaseCommand):
     def _lock_data_folder(self) -> IO[str] | None:
         if connection.vendor != "sqlite":
             return None
-        path = Path(settings.DATABASES["default"]["NAME"]).parent / "server.lock"
+        path = Path(str(settings.DATABASES["default"]["NAME"])).parent / "server.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
         try:

@@ -1,0 +1,32 @@
+"""Finding a Chromium: the system's, else Playwright's own. ``python -m tests.chromium find``."""
+
+import shutil
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def find_chromium() -> str | None:
+    for name in NAMES:
+        found = shutil.which(name)
+        if found:
+            return found
+    browsers = Path.home() / ".cache" / "ms-playwright"
+    return next((str(path) for path in sorted(browsers.glob("chromium-*/*/chrome"))), None)
+
+
+if __name__ == "__main__":
+    path = find_chromium()
+    if path is None:
+        sys.exit(1)
+    print(path)

@@ -1,0 +1,163 @@
+"""What all tests share: real databases, actors with rights, and an API client."""
+
+import pytest
+from django.db import connection
+
+DATABASE_FIXTURES = {"db", "transactional_db", "server"}
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--database-only", action="store_true", help="only tests that touch the database"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--database-only"):
+        return
+    keep, drop = [], []
+    for item in items:
+        touches = item.get_closest_marker("django_db") or (
+            DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
+        )
+        (keep if touches or item.get_closest_marker("servers") else drop).append(item)
+    config.hook.pytest_deselected(items=drop)
+    items[:] = keep
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_that_keeps_the_rules():
+    """Let transactional tests empty append-only tables, and make the first rows again."""
+    from django.db.backends.base.operations import BaseDatabaseOperations
+
+    from apps.access.models import AccessGeneration
+    from apps.audit.models import Head
+    from apps.core import appendonly
+    from apps.registry.models import Composition, Environment
+
+    original = BaseDatabaseOperations.execute_sql_flush
+
+    def flush(operations, statements):
+        for table in appendonly.append_only_tables():
+            appendonly.drop_triggers(connection, table)
+        original(operations, statements)
+        for table in appendonly.append_only_tables():
+            appendonly.create_triggers(connection, table)
+        first_rows(Head, Composition, Environment, AccessGeneration)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(BaseDatabaseOperations, "execute_sql_flush", flush)
+    yield
+    patch.undo()
+
+
+def first_rows(head, composition, environment, generation):
+    """The rows that migrations make, after a flush."""
+    import datetime
+    import secrets
+
+    started = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    head.objects.create(pk=1, at=started, hash="0" * 64, epoch=secrets.token_hex(4))
+    composition.objects.create(pk=1)
+    generation.objects.create(pk=1)
+    for slug, rank in (("development", 10), ("staging", 20), ("production", 30)):
+        environment.objects.create(
+            slug=slug,
+            name=slug.capitalize(),
+            rank=rank,
+            is_default=slug == "development",
+            created_at=started,
+        )
+
+
+@pytest.fixture(autouse=True)
+def _forget_rights():
+    """Rights are remembered by user key and generation, and tests use both again."""
+    from apps.access import selectors
+    from apps.delivery import feed
+
+    selectors._remembered.clear()
+    feed._places.clear()
+
+
+@pytest.fixture
+def system():
+    from apps.core.actor import system
+
+    return system("test")
+
+
+@pytest.fixture
+def shop(db, system):
+    """The service ``shop`` in three environments, without a version yet."""
+    from apps.configs.services.places import create_service
+
+    return create_service(actor=system, slug="shop")
+
+
+class Api:
+    """A REST client that speaks as one service account or not at all."""
+
+    def __init__(self, token=None):
+        from django.test import Client
+
+        self.client = Client(raise_request_exception=False)
+        self.headers = {"authorization": f"Bearer {token}"} if token else {}
+
+    def __call__(self, method, path, data=None, content_type="application/json", **headers):
+        if isinstance(data, (dict, list)):
+            import json
+
+            data = json.dumps(data)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.generic(
+            method,
+            path,
+            data if data is not None else "",
+            content_type,
+            headers={**self.headers, **sent},
+        )
+
+    def get(self, path, **headers):
+        return self("GET", path, **headers)
+
+    def post(self, path, data, **headers):
+        return self("POST", path, data, **headers)
+
+
+@pytest.fixture
+def make_api(db, system):
+    """Makes a client with a role: ``make_api("operator", service="shop")``."""
+    from apps.access import services
+    from apps.registry.selectors import get_environment, get_service
+
+    count = iter(range(1_000))
+
+    def make(role=None, service=None, environment=None, own="production"):
+        account = services.create_account(
+            actor=system, slug=f"robot-{next(count)}", environment=get_environment(own)
+        )
+        if role:
+            services.grant(
+                actor=system,
+                to=f"service-account:{account.slug}",
+                role=role,
+                service=get_service(service) if service else None,
+                environment=get_environment(environment) if environment else None,
+            )
+        _token, raw = services.create_token(actor=system, account=account)
+        api = Api(raw)
+        api.account, api.raw = account, raw
+        return api
+
+    return make
+
+
+@pytest.fixture
+def anonymous(db):
+    return Api()
+
+
+@pytest.fixture
+def operator(make_api):
+    return make_api("administrator")
