@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 from django.db.models import BigIntegerField, F, Q, QuerySet, Value
+from django.db.models.functions import Cast
 
 from apps.access.models import (
     AccessGeneration,
@@ -79,7 +80,7 @@ def rights_of(actor: Actor) -> Rights:
 
 
 def _read_triples(user_id: int) -> Iterable[tuple[str, int | None, int | None]]:
-    nothing = Value(None, output_field=BigIntegerField())
+    nothing = Cast(Value(None), BigIntegerField())
     member = {"group__user": user_id}
     scoped: list[tuple[Any, dict[str, int], Any, Any]] = [
         (ServiceUserPermission, {"user": user_id}, F("content_object_id"), nothing),
