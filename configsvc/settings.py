@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.templatetags.static import static
 
 from configsvc.env import Env, check_key, create_keys
 
@@ -23,6 +24,7 @@ FORCE_SCRIPT_NAME = ENV.path_prefix or None
 INSTALLED_APPS = [
     "apps.portal.apps.PortalConfig",
     "unfold",
+    "unfold.contrib.simple_history",
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -222,5 +224,26 @@ UNFOLD = {
     "SITE_TITLE": "configsvc",
     "SITE_HEADER": "configsvc",
     "SITE_SYMBOL": "tune",
+    "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda _request: static("portal/portal.css")],
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": "apps.portal.navigation.navigation",
+    },
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.7% .014 230)",
+            "100": "oklch(95% .026 230)",
+            "200": "oklch(90% .058 228)",
+            "300": "oklch(82% .11 228)",
+            "400": "oklch(74% .14 231)",
+            "500": "oklch(65% .15 235)",
+            "600": "oklch(55% .14 240)",
+            "700": "oklch(48% .12 241)",
+            "800": "oklch(42% .1 240)",
+            "900": "oklch(37% .08 240)",
+            "950": "oklch(28% .06 242)",
+        },
+    },
 }

@@ -4,12 +4,12 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from apps.api.urls import nowhere
-from apps.portal.site import site
+from apps.portal.registered import urls as portal_urls
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
-    path("admin/", site.urls),
+    path("admin/", portal_urls),
     path("", include("apps.api.urls")),
     path("api/v1/", include("apps.api.urls")),
     *nowhere,

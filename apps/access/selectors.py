@@ -247,3 +247,15 @@ def find_holder(name: str) -> User | Group | None:
         account = ServiceAccount.objects.named(slug).select_related("user").first()
         return account.user if account else None
     return None
+
+
+def list_holders() -> list[str]:
+    """Everybody a grant can be given to, by name."""
+    people = User.objects.filter(service_account__isnull=True, is_active=True)
+    return sorted(
+        [
+            *(f"user:{name}" for name in people.values_list("username", flat=True)),
+            *(f"group:{name}" for name in Group.objects.values_list("name", flat=True)),
+            *(f"service-account:{each.slug}" for each in list_accounts()),
+        ]
+    )

@@ -217,6 +217,18 @@ def create_person(
     return user
 
 
+def rename_person(*, actor: Actor, user: User, email: str, name: str) -> User:
+    """Change a person's address and name; only a superuser may, for others than himself."""
+    if actor.user_id != user.pk:
+        _require_superuser(actor)
+    user.first_name, _space, user.last_name = name.partition(" ")
+    user.email = email
+    with writing():
+        user.save(update_fields=["first_name", "last_name", "email"])
+        append([Event("user.renamed", f"user:{user.username}", {})], actor=actor)
+    return user
+
+
 def update_person(*, actor: Actor, user: User, is_active: bool, is_superuser: bool) -> User:
     """Activate or deactivate a login, make it superuser or not. Only a superuser may."""
     _require_superuser(actor)

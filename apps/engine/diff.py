@@ -1,38 +1,37 @@
 """What differs between two documents: by key, as RFC 6902 patch, as text, and in three ways."""
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from apps.engine.paths import Path, format_path, leaves, pointer
+from apps.engine import lines
+from apps.engine.merge import ABSENT, RESERVED
+from apps.engine.paths import Path, format_path, pointer
 from apps.engine.values import Tree, same
-
-ABSENT: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One difference. ``old`` is meaningless for an added key, ``new`` for a removed one."""
 
-    path: Path
+    steps: Path
     kind: str
     old: Tree
     new: Tree
 
     @property
-    def key(self) -> str:
+    def path(self) -> str:
         """The dotted path."""
-        return format_path(self.path)
+        return format_path(self.steps)
 
     @property
     def pointer(self) -> str:
         """The JSON Pointer."""
-        return pointer(self.path)
+        return pointer(self.steps)
 
     def as_dict(self) -> dict[str, Tree]:
         """``{"key","pointer","kind","old"?,"new"?}``; ``kind`` is added, removed or changed."""
-        members = {"key": self.key, "pointer": self.pointer, "kind": self.kind}
+        members = {"key": self.path, "pointer": self.pointer, "kind": self.kind}
         if self.kind != "added":
             members["old"] = self.old
         if self.kind != "removed":
@@ -60,7 +59,9 @@ def changes(old: Tree, new: Tree) -> list[Change]:
     """The differences by key, in the order of the new document, removed keys first.
 
     Lists of equal length are compared item by item; of others, the common start and end are set
-    aside and what is between is removed or added. Added and removed objects are one change.
+    aside and what is between is changed, then removed or added. Added and removed objects are
+    one change. Made one after the other, in this order, they turn ``old`` into ``new``: an item
+    that is removed or added moves the later ones.
     """
     return list(_changes(old, new, ()))
 
@@ -82,11 +83,7 @@ def _changes(old: Tree, new: Tree, path: Path) -> Iterator[Change]:
 
 
 def _list_changes(old: list[Tree], new: list[Tree], path: Path) -> Iterator[Change]:
-    if len(old) == len(new):
-        for index, (left, right) in enumerate(zip(old, new, strict=True)):
-            yield from _changes(left, right, (*path, index))
-        return
-    start, end = _common(old, new)
+    start, end = (0, 0) if len(old) == len(new) else lines.common_ends(old, new, same)
     removed, added = old[start : len(old) - end], new[start : len(new) - end]
     both = min(len(removed), len(added))
     for index in range(both):
@@ -97,23 +94,11 @@ def _list_changes(old: list[Tree], new: list[Tree], path: Path) -> Iterator[Chan
         yield Change((*path, start + index), "added", None, added[index])
 
 
-def _common(old: list[Tree], new: list[Tree]) -> tuple[int, int]:
-    """How many items at the start and at the end are the same."""
-    shorter = min(len(old), len(new))
-    start = 0
-    while start < shorter and same(old[start], new[start]):
-        start += 1
-    end = 0
-    while end < shorter - start and same(old[-1 - end], new[-1 - end]):
-        end += 1
-    return start, end
-
-
 def patch(old: Tree, new: Tree) -> list[dict[str, Tree]]:
     """The JSON Patch (RFC 6902) that makes ``new`` of ``old``."""
     operations = {"added": "add", "removed": "remove", "changed": "replace"}
     made = []
-    for change in changes(old, new):
+    for change in _changes(old, new, ()):
         operation: dict[str, Tree] = {"op": operations[change.kind], "path": change.pointer}
         if change.kind != "removed":
             operation["value"] = change.new
@@ -123,37 +108,47 @@ def patch(old: Tree, new: Tree) -> list[dict[str, Tree]]:
 
 def changed_keys(old: Tree, new: Tree) -> list[str]:
     """The dotted paths of the leaves that differ, sorted; a list counts as one leaf."""
-    found: set[str] = set()
-    for change in changes(old, new):
-        side = change.old if change.kind == "removed" else change.new
-        found.update(_without_index((*change.path, *inner)) for inner, _leaf in leaves(side))
-        if change.kind == "changed":
-            found.update(_without_index((*change.path, *i)) for i, _leaf in leaves(change.old))
-    return sorted(found)
+    found: set[Path] = set()
+    for change in _changes(old, new, ()):
+        if change.kind != "added":
+            found.update(_keys(change.old, change.steps))
+        if change.kind != "removed":
+            found.update(_keys(change.new, change.steps))
+    return sorted(map(format_path, found))
 
 
-def _without_index(path: Path) -> str:
-    steps: list[str | int] = []
-    for step in path:
-        if isinstance(step, int):
-            break
-        steps.append(step)
-    return format_path(tuple(steps))
+def _keys(tree: Tree, path: Path) -> Iterator[Path]:
+    """The leaves of ``tree``, which stands at ``path``; inside of a list: that list."""
+    index = next((i for i, step in enumerate(path) if isinstance(step, int)), None)
+    return _leaf_keys(tree, path) if index is None else iter((path[:index],))
+
+
+def _leaf_keys(tree: Tree, path: Path) -> Iterator[Path]:
+    if isinstance(tree, dict) and tree:
+        for key, child in tree.items():
+            yield from _leaf_keys(child, (*path, key))
+    else:
+        yield path
 
 
 def unified(old: str, new: str, old_name: str, new_name: str) -> str:
-    """The unified diff of two texts, with three lines of context; empty when they are equal."""
-    lines = difflib.unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), old_name, new_name
-    )
-    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+    """The unified diff of two texts, with three lines of context; empty when they are equal.
+
+    It turns the old text into the new one, the end of the last line included. In bounded time:
+    where two large texts share little, it shows more as changed than the shortest diff would.
+    """
+    if old == new:
+        return ""
+    hunks = lines.hunks(lines.split(old), lines.split(new))
+    return "".join([f"--- {old_name}\n+++ {new_name}\n", *hunks])
 
 
 def overlapping(base: Tree, ours: Tree, theirs: Tree) -> list[Conflict]:
     """The places that both sides changed since ``base``, differently, at their smallest.
 
     The same change on both sides is none; a change inside of what the other side removed or
-    replaced is one, at the place of the larger change.
+    replaced is one, at the place of the larger change. So are changes of one object of which at
+    least one makes a marker of it: such a one can only be taken whole.
     """
     return list(_overlaps(base, ours, theirs, ()))
 
@@ -161,17 +156,25 @@ def overlapping(base: Tree, ours: Tree, theirs: Tree) -> list[Conflict]:
 def _overlaps(base: Any, ours: Any, theirs: Any, path: Path) -> Iterator[Conflict]:
     if _equal(ours, theirs) or _equal(base, ours) or _equal(base, theirs):
         return
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        below = base if isinstance(base, dict) else {}
+    if _are_mergeable(base, ours, theirs):
+        below = {} if base is ABSENT else base
         for key in dict.fromkeys([*below, *ours, *theirs]):
             before, mine = below.get(key, ABSENT), ours.get(key, ABSENT)
             yield from _overlaps(before, mine, theirs.get(key, ABSENT), (*path, key))
-        return
-    if _are_equally_long(base, ours, theirs):
+    elif _are_equally_long(base, ours, theirs):
         for index, before in enumerate(base):
             yield from _overlaps(before, ours[index], theirs[index], (*path, index))
-        return
-    yield Conflict(pointer(path), base, ours, theirs)
+    else:
+        yield Conflict(pointer(path), base, ours, theirs)
+
+
+def _are_mergeable(base: Any, ours: Any, theirs: Any) -> bool:
+    """Whether three objects can be taken key by key: ordinary ones, or all the same marker."""
+    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
+        return False
+    if not (base is ABSENT or isinstance(base, dict)):
+        return False
+    return ours.keys() & RESERVED == theirs.keys() & RESERVED
 
 
 def _are_equally_long(*sides: Any) -> bool:

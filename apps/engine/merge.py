@@ -4,21 +4,29 @@ Objects merge deeply; a list whose schema names a merge key merges its items by 
 everything else replaces. Markers change that: ``{"$replace": v}``, ``{"$append": […]}``,
 ``{"$prepend": […]}`` and ``{"$remove": true}`` apply to the layers below them and are gone after
 merging; ``{"$literal": v}`` keeps ``v`` as it is, whatever it looks like, until resolving.
+
+No function here changes its arguments, and what it gives may share parts with them: treat trees
+as values.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from apps.engine.errors import InvalidError, Problem, invalid
 from apps.engine.paths import Path, format_path, pointer
 from apps.engine.values import Tree
 
 ABSENT: Final = object()
-LIST_MARKERS = ("$append", "$prepend")
-MERGE_MARKERS = ("$replace", "$remove", *LIST_MARKERS)
-RESERVED = (*MERGE_MARKERS, "$literal", "$secret", "$if", "$for", "$param")
-OPAQUE = ("$literal", "$secret")
+"""Nothing stands there; no value of a document is it."""
+
+LIST_MARKERS: Final = ("$append", "$prepend")
+OPAQUE: Final = ("$literal", "$secret")
+TEMPLATE_MARKERS: Final = ("$if", "$for", "$param")
+RESERVED: Final = frozenset(("$replace", "$remove", *LIST_MARKERS, *OPAQUE, *TEMPLATE_MARKERS))
+NO_KEYS: Final[Mapping[str, str]] = MappingProxyType({})
+MAX_PROBLEMS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,83 +37,113 @@ class Layer:
     tree: Tree
 
 
-def compose(layers: Sequence[Layer], merge_keys: Mapping[str, str]) -> Tree:
-    """Merge the layers, lowest first, and resolve the result.
+class _Place(NamedTuple):
+    """The key path, which merge keys go by, and where it stands in the layer's document."""
+
+    path: Path = ()
+    written: Path = ()
+
+    def at(self, step: str | int) -> "_Place":
+        return _Place((*self.path, step), (*self.written, step))
+
+    def inside(self, marker: str) -> "_Place":
+        return _Place(self.path, (*self.written, marker))
+
+
+def compose(layers: Sequence[Layer], merge_keys: Mapping[str, str] = NO_KEYS) -> Tree:
+    """Merge the layers, lowest first, and resolve the result, which is always an object.
 
     ``merge_keys`` gives, by the path of a list, the member by which its items merge. Raises
-    :class:`InvalidError` with the JSON Pointer of what is wrong.
+    :class:`InvalidError`: for wrong markers with the JSON Pointer in the layer's document, for
+    what cannot be resolved with that in the merged document.
     """
-    return resolve(merge_layers(layers, merge_keys))
+    effective = resolve(merge_layers(layers, merge_keys))
+    if not isinstance(effective, dict):
+        raise invalid("", "type", "A configuration is an object: its top level needs keys.")
+    return effective
 
 
-def merge_layers(layers: Sequence[Layer], merge_keys: Mapping[str, str]) -> Tree:
-    """The merged, unresolved tree: no markers are left in it but ``$literal`` and ``$secret``."""
+def merge_layers(layers: Sequence[Layer], merge_keys: Mapping[str, str] = NO_KEYS) -> Tree:
+    """The merged, unresolved tree: no markers are left in it but ``$literal`` and ``$secret``.
+
+    Raises :class:`InvalidError` with the JSON Pointer in the layer's document.
+    """
     merged: Any = {}
     for layer in layers:
         merged = merge(merged, layer.tree, merge_keys)
     return merged
 
 
-def merge(below: Tree, above: Tree, merge_keys: Mapping[str, str]) -> Tree:
-    """``above`` over ``below``; neither is changed."""
-    result = _merge(below, above, (), merge_keys)
-    return {} if result is ABSENT else result
+def merge(below: Tree, above: Tree, merge_keys: Mapping[str, str] = NO_KEYS) -> Tree:
+    """``above`` over ``below``, whole documents both."""
+    merged = merge_at((), below, above, merge_keys)
+    return {} if merged is ABSENT else merged
+
+
+def merge_at(path: Path, below: Any, above: Tree, merge_keys: Mapping[str, str] = NO_KEYS) -> Any:
+    """``above`` over ``below`` at one place of a document; ``below`` and the answer may be
+    ``ABSENT``.
+    """
+    return _merge(below, above, _Place(path, path), merge_keys)
+
+
+def is_object(tree: Any) -> bool:
+    """Whether ``tree`` is an object that layers above merge into, not an opaque value."""
+    return isinstance(tree, dict) and not any(name in tree for name in OPAQUE)
 
 
 def marker_of(tree: Tree, path: Path = ()) -> str | None:
     """The marker that an object is, or ``None`` for ordinary data.
 
-    Raises :class:`InvalidError` when a marker stands beside other members.
+    Raises :class:`InvalidError` when a marker stands beside other members, and for the markers
+    of parameterised templates.
     """
-    if not isinstance(tree, dict):
+    if not isinstance(tree, dict) or tree.keys().isdisjoint(RESERVED):
         return None
-    names = [name for name in RESERVED if name in tree]
-    if not names:
-        return None
-    if len(tree) > 1:
-        raise invalid(
-            pointer(path),
-            "marker",
-            f"'{names[0]}' must be the only member of its object; to keep it as data, wrap the "
-            'object in {"$literal": …}.',
+    name = min(tree.keys() & RESERVED)
+    if not tree.keys().isdisjoint(TEMPLATE_MARKERS):
+        message = f"'{name}' is for templates with parameters, not for documents."
+    elif len(tree) > 1:
+        message = (
+            f"'{name}' must be the only member of its object; to keep it as data, wrap the "
+            'object in {"$literal": …}.'
         )
-    return names[0]
+    else:
+        return name
+    raise invalid(pointer(path), "marker", message)
 
 
-def _merge(below: Any, above: Tree, path: Path, keys: Mapping[str, str]) -> Any:
+def _merge(below: Any, above: Tree, place: _Place, keys: Mapping[str, str]) -> Any:
     if isinstance(above, list):
-        return _merge_list(below, above, path, keys)
+        return _merge_list(below, above, place, keys)
     if not isinstance(above, dict):
         return above
-    marker = marker_of(above, path)
+    marker = marker_of(above, place.written)
     if marker is None:
-        return _merge_object(below, above, path, keys)
-    return _merge_marker(marker, below, above, path, keys)
+        return _merge_object(below, above, place, keys)
+    return _merge_marker(marker, below, above[marker], place, keys)
 
 
 def _merge_marker(
-    marker: str, below: Any, above: dict[str, Tree], path: Path, keys: Mapping[str, str]
+    marker: str, below: Any, given: Tree, place: _Place, keys: Mapping[str, str]
 ) -> Any:
-    if marker == "$remove":
-        if above["$remove"] is not True:
-            raise invalid(pointer(path), "marker", '{"$remove": true} is the only form.')
-        return ABSENT
-    if marker == "$replace":
-        return _merge(ABSENT, above["$replace"], path, keys)
-    if marker in LIST_MARKERS:
-        return _extended(below, above[marker], marker, path, keys)
     if marker in OPAQUE:
-        return above
-    raise invalid(
-        pointer(path), "marker", f"'{marker}' is for templates with parameters, not for documents."
-    )
+        return {marker: given}
+    if marker == "$replace":
+        return _merge(ABSENT, given, place.inside(marker), keys)
+    if marker in LIST_MARKERS:
+        return _extended(below, given, marker, place, keys)
+    if given is not True:
+        raise invalid(pointer(place.written), "marker", '{"$remove": true} is the only form.')
+    return ABSENT
 
 
-def _merge_object(below: Any, above: Tree, path: Path, keys: Mapping[str, str]) -> Tree:
-    mergeable = isinstance(below, dict) and not any(name in below for name in OPAQUE)
-    result = dict(below) if mergeable else {}
+def _merge_object(
+    below: Any, above: dict[str, Tree], place: _Place, keys: Mapping[str, str]
+) -> Tree:
+    result = dict(below) if is_object(below) else {}
     for key, value in above.items():
-        merged = _merge(result.get(key, ABSENT), value, (*path, key), keys)
+        merged = _merge(result.get(key, ABSENT), value, place.at(key), keys)
         if merged is ABSENT:
             result.pop(key, None)
         else:
@@ -113,42 +151,52 @@ def _merge_object(below: Any, above: Tree, path: Path, keys: Mapping[str, str]) 
     return result
 
 
-def _merge_list(below: Any, above: list[Tree], path: Path, keys: Mapping[str, str]) -> Tree:
-    member = keys.get(format_path(path)) if keys else None
-    if member is None or not isinstance(below, list):
-        return _items(above, path, keys)
-    result = list(below)
-    places = {_identity(item, member): index for index, item in enumerate(result)}
-    places.pop(None, None)
-    removed: set[int] = set()
+def _merge_list(below: Any, above: list[Tree], place: _Place, keys: Mapping[str, str]) -> Tree:
+    member = keys.get(format_path(place.path)) if keys else None
+    if member is None:
+        return _items(above, place, keys)
+    result = list(below) if isinstance(below, list) else []
+    known: dict[object, int] = {}
+    for index, item in enumerate(result):
+        known.setdefault(identity(item, member), index)
     for index, item in enumerate(above):
-        identity = _identity(item, member)
-        place = places.get(identity) if identity is not None else None
-        if isinstance(item, dict) and item.get("$remove") is True and len(item) > 1:
-            removed.update(() if place is None else (place,))
-        elif place is None:
-            result += _items([item], (*path, index), keys)
+        named = identity(item, member)
+        if named is None or named not in known:
+            if not removes_item(item, member):
+                result.append(_merge(ABSENT, item, place.at(index), keys))
+        elif removes_item(item, member):
+            result[known.pop(named)] = ABSENT
         else:
-            result[place] = _merge(result[place], item, (*path, index), keys)
-    return [item for index, item in enumerate(result) if index not in removed]
+            result[known[named]] = _merge(result[known[named]], item, place.at(index), keys)
+    return [item for item in result if item is not ABSENT]
 
 
-def _identity(item: Tree, member: str) -> object:
+def identity(item: Tree, member: str) -> tuple[type, object] | None:
+    """What an item of a list is known by, by its merge key; ``None``: nothing."""
     value = item.get(member) if isinstance(item, dict) else None
-    return value if isinstance(value, (str, int)) else None
+    return (type(value), value) if isinstance(value, (str, int)) else None
 
 
-def _items(items: list[Tree], path: Path, keys: Mapping[str, str]) -> list[Tree]:
-    merged = (_merge(ABSENT, item, (*path, index), keys) for index, item in enumerate(items))
+def removes_item(item: Tree, member: str) -> bool:
+    """Whether it is ``{member: …, "$remove": true}``, which removes the item below."""
+    return identity(item, member) is not None and (
+        len(item) == 2 and item.get("$remove") is True  # noqa: PLR2004 - these two members
+    )
+
+
+def _items(items: list[Tree], place: _Place, keys: Mapping[str, str]) -> list[Tree]:
+    merged = (_merge(ABSENT, item, place.at(index), keys) for index, item in enumerate(items))
     return [item for item in merged if item is not ABSENT]
 
 
-def _extended(below: Any, given: Tree, marker: str, path: Path, keys: Mapping[str, str]) -> Tree:
+def _extended(
+    below: Any, given: Tree, marker: str, place: _Place, keys: Mapping[str, str]
+) -> list[Tree]:
     if not isinstance(given, list):
-        raise invalid(pointer(path), "marker", f"'{marker}' takes a list.")
+        raise invalid(pointer(place.written), "marker", f"'{marker}' takes a list.")
     if below is not ABSENT and not isinstance(below, list):
-        raise invalid(pointer(path), "marker", f"'{marker}' needs a list below it.")
-    items = _items(given, path, keys)
+        raise invalid(pointer(place.written), "marker", f"'{marker}' needs a list below it.")
+    items = _items(given, place.inside(marker), keys)
     existing = below if isinstance(below, list) else []
     return existing + items if marker == "$append" else items + existing
 
@@ -156,13 +204,13 @@ def _extended(below: Any, given: Tree, marker: str, path: Path, keys: Mapping[st
 def resolve(tree: Tree) -> Tree:
     """The effective document of a merged tree: literals unwrapped, ``$${`` read as ``${``.
 
-    Raises :class:`InvalidError` naming every reference and every secret: those come with later
-    parts of the product.
+    Raises :class:`InvalidError` naming the first ``MAX_PROBLEMS`` references and secrets: those
+    come with later parts of the product.
     """
     problems: list[Problem] = []
     resolved = _resolve(tree, (), problems)
     if problems:
-        raise InvalidError("The document holds what cannot be resolved.", problems)
+        raise InvalidError("The document holds what cannot be resolved.", problems[:MAX_PROBLEMS])
     return resolved
 
 
@@ -193,3 +241,62 @@ def _unescape(text: str, path: Path, problems: list[Problem]) -> str:
 def escape_text(text: str) -> str:
     """``text`` so that resolving gives it back."""
     return text.replace("${", "$${")
+
+
+@dataclass(slots=True)
+class _Origin:
+    """Which layers gave one place, lowest first, and what is known of the keys in it."""
+
+    names: tuple[str, ...]
+    kind: type
+    members: dict[str, "_Origin"] = field(default_factory=dict)
+
+
+def origins(
+    layers: Sequence[Layer], merge_keys: Mapping[str, str] = NO_KEYS
+) -> dict[str, tuple[str, ...]]:
+    """The names of the layers that each key of the composed document comes from, lowest first.
+
+    By the dotted path of each leaf key; a list is one leaf, and so is an empty object. A layer
+    whose value was replaced from above is not named. The layers must compose.
+    """
+    root = _Origin((), dict)
+    for layer in layers:
+        root = _trace(root, layer.tree, (layer.name, merge_keys), ()) or _Origin((), dict)
+    return dict(_leaf_origins(root, compose(layers, merge_keys), ()))
+
+
+def _trace(
+    below: _Origin | None, above: Tree, by: tuple[str, Mapping[str, str]], path: Path
+) -> _Origin | None:
+    """The origins at one place after merging ``above`` there; ``None``: nothing is there."""
+    name, keys = by
+    kept = below.names if below else ()
+    marker = marker_of(above, path)
+    if marker == "$remove":
+        return None
+    if marker == "$replace":
+        return _trace(None, above[marker], by, path)
+    if marker in LIST_MARKERS:
+        return _Origin((*kept, name), list)
+    if isinstance(above, list):
+        merges = below is not None and below.kind is list and format_path(path) in keys
+        return _Origin((*(kept if merges else ()), name), list)
+    if marker is not None or not isinstance(above, dict):
+        return _Origin((name,), type(None))
+    merges = below is not None and below.kind is dict
+    result = _Origin((*(kept if merges else ()), name), dict)
+    result.members = dict(below.members) if below is not None and merges else {}
+    for key, value in above.items():
+        traced = _trace(result.members.pop(key, None), value, by, (*path, key))
+        if traced is not None:
+            result.members[key] = traced
+    return result
+
+
+def _leaf_origins(origin: _Origin, tree: Tree, path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    if not isinstance(tree, dict) or not tree:
+        yield format_path(path), origin.names
+        return
+    for key, child in tree.items():  # the keys of a literal have the origin of the whole
+        yield from _leaf_origins(origin.members.get(key, origin), child, (*path, key))

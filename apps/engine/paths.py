@@ -2,27 +2,29 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
-from apps.engine.errors import MalformedError, Problem
+from apps.engine.errors import LimitError, MalformedError, Problem
 from apps.engine.values import MAX_DEPTH, Tree, escape
 
 Path = tuple[str | int, ...]
+States = frozenset[int]
+
+MAX_TEXT: Final = 20_000
+MAX_GLOBS: Final = 100
+MAX_GLOB_STEPS: Final = 1_000
 
 _PLAIN = re.compile(r"[^.\[\]\"\\\s*][^.\[\]\"\\*]*")
-_INDEX = re.compile(r"\[(\d{1,9})\]")
+_INDEX = re.compile(r"\[([0-9]{1,9})\]")
 _QUOTED = re.compile(r'\["((?:[^"\\]|\\.)*)"\]')
-_BARE_GLOB = re.compile(r"[^.\[\]\"\\]+")
+_BARE = re.compile(r"[^.\[\]\"\\]+")
 _ESCAPED = re.compile(r"\\(.)")
 _ANY_INDEX = re.compile(r"\[\*\]")
-MAX_TEXT = 20_000
 
 
 def parse_path(text: str) -> Path:
     """The steps of a dotted path. Raises :class:`MalformedError` with the column."""
-    steps = [step for step, _quoted in _steps(text, _BARE_GLOB)]
-    return tuple(steps)
+    return tuple(step for step, _quoted in _steps(text))
 
 
 def format_path(path: Path) -> str:
@@ -60,7 +62,7 @@ def find(tree: Tree, path: Path) -> tuple[bool, Tree]:
         if isinstance(node, dict):
             if step not in node:
                 return False, None
-        elif not (isinstance(node, list) and isinstance(step, int) and step < len(node)):
+        elif not (isinstance(node, list) and isinstance(step, int) and 0 <= step < len(node)):
             return False, None
         node = node[step]
     return True, node
@@ -81,88 +83,97 @@ def leaves(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Tree]]:
 class Glob:
     """A pattern over paths: ``*`` is one step (or part of one, ``db_*``), ``**`` any number.
 
-    Text and index steps are matched by their text, so ``hosts.*`` and ``hosts[*]`` are the same.
+    Text and index steps are matched by their text, so ``hosts.*`` and ``hosts[*]`` are the same;
+    what stands in ``["…"]`` is taken literally. Raises :class:`MalformedError` with the column.
+    A walk over a tree that asks at every node goes on from its parent's ``States`` (``begin``,
+    ``advance``, ``ends``) in place of asking ``covers`` from the root each time.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._steps = [_pattern(step, quoted) for step, quoted in _steps(text, _BARE_GLOB)]
+        self._steps = [_pattern(step, quoted) for step, quoted in _steps(text)]
+        self._reach: list[States] = [frozenset({len(self._steps)})]
+        for state in range(len(self._steps) - 1, -1, -1):  # `**` may take no step at all
+            skips = self._reach[0] if self._steps[state] is None else frozenset()
+            self._reach.insert(0, skips | {state})
+
+    def __len__(self) -> int:
+        """How many steps the pattern is made of."""
+        return len(self._steps)
 
     def matches(self, path: Path) -> bool:
         """Whether the pattern is about ``path`` itself."""
-        return len(path) in self._ends(path)
+        states = self.begin()
+        for step in path:
+            states = self.advance(states, step)
+        return self.ends(states)
 
     def covers(self, path: Path) -> bool:
         """Whether it is about ``path`` or about something that ``path`` lies in."""
-        return bool(self._ends(path))
-
-    def reaches_into(self, path: Path) -> bool:
-        """Whether something under ``path`` could match."""
-        return bool(self._states(path)) or self.covers(path)
-
-    @cached_property
-    def _final(self) -> int:
-        return len(self._steps)
-
-    def _ends(self, path: Path) -> set[int]:
-        """How many steps of ``path`` a complete match may take."""
-        states = self._close({0})
-        ends = {0} if self._final in states else set()
-        for taken, step in enumerate(path, start=1):
-            states = self._advance(states, str(step))
-            if self._final in states:
-                ends.add(taken)
-        return ends
-
-    def _states(self, path: Path) -> set[int]:
-        states = self._close({0})
+        states = self.begin()
         for step in path:
-            states = self._advance(states, str(step))
-        return states
+            if not states or self.ends(states):
+                break
+            states = self.advance(states, step)
+        return self.ends(states)
 
-    def _advance(self, states: set[int], step: str) -> set[int]:
-        moved = set()
+    def begin(self) -> States:
+        """How much of the pattern may be used up at the root."""
+        return self._reach[0]
+
+    def advance(self, states: States, step: str | int) -> States:
+        """The same one step further down; empty when nothing there can match any more."""
+        text = str(step)
+        moved: set[int] = set()
         for state in states:
-            if state == self._final:
+            if state == len(self._steps):
                 continue
             pattern = self._steps[state]
             if pattern is None:
-                moved.add(state)
-            elif _fits(pattern, step):
-                moved.add(state + 1)
-        return self._close(moved)
+                moved |= self._reach[state]
+            elif _fits(pattern, text):
+                moved |= self._reach[state + 1]
+        return frozenset(moved)
 
-    def _close(self, states: set[int]) -> set[int]:
-        waiting = list(states)
-        while waiting:
-            state = waiting.pop()
-            skips = state < self._final and self._steps[state] is None
-            if skips and state + 1 not in states:
-                states.add(state + 1)
-                waiting.append(state + 1)
-        return states
+    def ends(self, states: States) -> bool:
+        """Whether the whole pattern may be used up: the place matches."""
+        return len(self._steps) in states
+
+
+def parse_globs(texts: Sequence[str]) -> list[Glob]:
+    """The patterns of a request. Raises :class:`MalformedError` for one that is none, and
+    :class:`LimitError` above ``MAX_GLOBS`` patterns or ``MAX_GLOB_STEPS`` steps together, which
+    bounds the time that matching takes.
+    """
+    globs = [Glob(text) for text in texts[: MAX_GLOBS + 1]]
+    if len(globs) > MAX_GLOBS or sum(map(len, globs)) > MAX_GLOB_STEPS:
+        raise LimitError(
+            f"Give at most {MAX_GLOBS} key patterns, with {MAX_GLOB_STEPS} steps together."
+        )
+    return globs
 
 
 def select(tree: Tree, globs: Sequence[Glob]) -> Tree:
     """What the globs cover, with the objects and lists around it; the rest is left out."""
-    found, kept = _select(tree, (), globs)
+    found, kept = _select(tree, [(glob, glob.begin()) for glob in globs])
     return kept if found else {}
 
 
-def _select(tree: Tree, path: Path, globs: Sequence[Glob]) -> tuple[bool, Tree]:
-    if any(glob.covers(path) for glob in globs):
+def _select(tree: Tree, states: Sequence[tuple[Glob, States]]) -> tuple[bool, Tree]:
+    if any(glob.ends(state) for glob, state in states):
         return True, tree
-    if isinstance(tree, dict):
-        parts = ((key, _select(child, (*path, key), globs)) for key, child in tree.items())
-        kept = {key: child for key, (found, child) in parts if found}
-        return bool(kept), kept
-    if isinstance(tree, list):
-        items = [_select(child, (*path, i), globs) for i, child in enumerate(tree)]
-        return any(found for found, _ in items), [child for found, child in items if found]
-    return False, None
+    if not states or not isinstance(tree, (dict, list)):
+        return False, None
+    kept = []
+    for step, child in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        moved = ((glob, glob.advance(state, step)) for glob, state in states)
+        found, part = _select(child, [(glob, state) for glob, state in moved if state])
+        if found:
+            kept.append((step, part))
+    return bool(kept), dict(kept) if isinstance(tree, dict) else [part for _step, part in kept]
 
 
-def _steps(text: str, bare: re.Pattern[str]) -> list[tuple[Any, bool]]:
+def _steps(text: str) -> list[tuple[Any, bool]]:
     if not text or len(text) > MAX_TEXT:
         raise _malformed(1)
     steps: list[tuple[Any, bool]] = []
@@ -172,7 +183,7 @@ def _steps(text: str, bare: re.Pattern[str]) -> list[tuple[Any, bool]]:
             match, step, quoted = _bracket(text, position)
         else:
             start = position + (text[position] == "." and position > 0)
-            match = bare.match(text, start) if start == 0 or start > position else None
+            match = _BARE.match(text, start) if start == 0 or start > position else None
             step, quoted = (match.group() if match else None), False
         if match is None:
             raise _malformed(position + 1)
@@ -197,7 +208,7 @@ def _pattern(step: str | int, quoted: bool) -> tuple[str, ...] | None:
     """The literal parts between the stars of one step; ``None`` for ``**``."""
     if step == "**" and not quoted:
         return None
-    return (str(step),) if quoted and step != "*" else tuple(re.split(r"\*+", str(step)))
+    return (str(step),) if quoted else tuple(re.split(r"\*+", str(step)))
 
 
 def _fits(parts: tuple[str, ...], text: str) -> bool:

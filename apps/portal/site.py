@@ -1,10 +1,47 @@
-"""The admin site."""
+"""The admin site: who may enter, its addresses, its navigation."""
 
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
+
+from apps.portal import editor, ledger, overview, rights, timeline
 
 
 class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
-    """The portal: Django's admin with our own pages."""
+    """The portal: Django's admin with our own pages in it."""
+
+    index_template = "portal/overview.html"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Every person who is logged in may enter; what is shown depends on rights."""
+        user: Any = request.user
+        return bool(
+            user.is_active and not user.is_anonymous and not hasattr(user, "service_account")
+        )
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The overview: services by environments."""
+        return super().index(request, {**overview.context(request), **(extra_context or {})})
+
+    def extra_urls(self) -> list[URLPattern]:
+        """Our pages, behind the same log-in as the admin's."""
+        place = "config/<str:service>/<str:environment>/"
+        pages = [
+            (place, editor.page, "config"),
+            (f"{place}publish/", editor.publish, "config-publish"),
+            (f"{place}draft/", editor.draft, "config-draft"),
+            (f"{place}convert/", editor.convert, "config-convert"),
+            (f"{place}use/", editor.use, "config-use"),
+            (f"{place}history/", timeline.page, "config-history"),
+            (f"{place}diff/", timeline.compare, "config-diff"),
+            (f"{place}rollback/<int:number>/", timeline.roll_back, "config-rollback"),
+            (f"{place}refresh/", timeline.refresh, "config-refresh"),
+            ("rights/", rights.page, "rights"),
+            ("ledger/", ledger.page, "ledger"),
+        ]
+        return [path(route, self.admin_view(view), name=name) for route, view, name in pages]
 
 
 site = PortalSite(name="admin")

@@ -1,0 +1,189 @@
+"""Service accounts, people and groups in the admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from unfold.widgets import (
+    UnfoldAdminPasswordInput,
+)
+
+from apps.access import selectors, services
+from apps.access.models import ServiceAccount
+from apps.access.policy import Place
+from apps.core.models import User
+from apps.engine.errors import DomainError
+from apps.portal.base_admin import PortalAdmin
+from apps.portal.shared import actor_of, tell
+
+
+class AccountAdmin(PortalAdmin):
+    """Service accounts and their tokens."""
+
+    list_display = ("slug", "description", "environment", "live_tokens")
+    fields = ("slug", "description", "environment")
+    search_fields = ("slug", "description")
+    change_form_outer_after_template = "portal/tokens.html"
+
+    def get_queryset(self, _request: HttpRequest) -> QuerySet[ServiceAccount]:
+        """Those that were not deleted."""
+        return selectors.list_accounts()
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """For those who manage or audit."""
+        return self.has_view_history_permission(request, obj)
+
+    def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """A name never changes."""
+        return ("slug",) if obj else ()
+
+    def place(self, row: Any) -> Place:
+        """Rights hang on the account's environment."""
+        return Place(environment=row.environment)
+
+    def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
+        """Make or change."""
+        given = {"description": data["description"], "environment": data["environment"]}
+        if row is None:
+            return services.create_account(actor=actor, slug=data["slug"], **given)
+        return services.update_account(actor=actor, account=row, clear_environment=True, **given)
+
+    def remove(self, actor: Any, row: Any) -> None:
+        """End it and its tokens."""
+        services.delete_account(actor=actor, account=row)
+
+    @staticmethod
+    def live_tokens(row: ServiceAccount) -> int:
+        """How many tokens were not withdrawn."""
+        return row.tokens.filter(withdrawn_at__isnull=True).count()
+
+    def get_urls(self) -> list[URLPattern]:
+        """The token button's address too."""
+        view = self.admin_site.admin_view(self.tokens)
+        own = path("<path:object_id>/tokens/", view, name="access_serviceaccount_tokens")
+        return [own, *super().get_urls()]
+
+    def tokens(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Make or withdraw a token."""
+        account = self.get_queryset(request).get(pk=object_id)
+        back = HttpResponseRedirect(reverse("admin:access_serviceaccount_change", args=[object_id]))
+        try:
+            if withdraw := request.POST.get("withdraw"):
+                token = selectors.get_token(account, withdraw)
+                services.withdraw_token(actor=actor_of(request), token=token)
+                messages.success(request, "The token is withdrawn.")
+            elif request.method == "POST":
+                name = request.POST.get("name", "")
+                _token, raw = services.create_token(
+                    actor=actor_of(request), account=account, name=name
+                )
+                messages.success(request, f"The token, shown once: {raw}")
+        except DomainError as error:
+            tell(request, error)
+        return back
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        """The account with its tokens below."""
+        account = self.get_queryset(request).filter(pk=object_id).first()
+        extra = {"tokens": selectors.list_tokens(account) if account else []}
+        return super().change_view(request, object_id, extra_context=extra)
+
+
+class PersonForm(forms.ModelForm[User]):
+    """A person; a password only to set a new one."""
+
+    password = forms.CharField(
+        required=False,
+        widget=UnfoldAdminPasswordInput(),
+        help_text="Leave empty to keep it as it is.",
+    )
+
+    class Meta:
+        model = User
+        fields = (
+            "username",
+            "first_name",
+            "last_name",
+            "email",
+            "groups",
+            "is_active",
+            "is_superuser",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["password"] = ""
+
+
+class PersonAdmin(PortalAdmin):
+    """People and their groups; what they may do is on the rights pages."""
+
+    form = PersonForm
+    list_display = ("username", "first_name", "last_name", "email", "is_active", "is_superuser")
+    list_filter = ("is_active", "is_superuser")
+    search_fields = ("username", "email", "first_name", "last_name")
+
+    def get_queryset(self, _request: HttpRequest) -> QuerySet[User]:
+        """People alone, not service accounts."""
+        return User.objects.filter(service_account__isnull=True)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """For those who manage or audit everything."""
+        return self.has_view_history_permission(request, obj)
+
+    def has_delete_permission(self, _request: HttpRequest, obj: Any = None) -> bool:
+        """People are deactivated, never deleted."""
+        return False
+
+    def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """A user name never changes."""
+        return ("username",) if obj else ()
+
+    def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
+        """Make or change, each part by its own service."""
+        name = f"{data['first_name']} {data['last_name']}".strip()
+        if row is None:
+            row = services.create_person(
+                actor=actor, username=data["username"], email=data["email"], name=name
+            )
+        elif (data["email"], name) != (row.email, row.get_full_name()):
+            services.rename_person(actor=actor, user=row, email=data["email"], name=name)
+        services.set_groups(actor=actor, user=row, groups=list(data["groups"]))
+        if (data["is_active"], data["is_superuser"]) != (row.is_active, row.is_superuser):
+            services.update_person(
+                actor=actor,
+                user=row,
+                is_active=data["is_active"],
+                is_superuser=data["is_superuser"],
+            )
+        if data["password"]:
+            services.set_password(actor=actor, user=row, password=data["password"])
+        return row
+
+    def history_view(self, request: HttpRequest, object_id: str, *_args: Any) -> HttpResponse:
+        """A person's acts and changes are in the ledger."""
+        person = self.get_queryset(request).get(pk=object_id)
+        return HttpResponseRedirect(f"{reverse('admin:ledger')}?target=user:{person.username}")
+
+
+class GroupAdmin(PortalAdmin):
+    """Groups of people."""
+
+    list_display = ("name",)
+    fields = ("name",)
+    search_fields = ("name",)
+
+    def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
+        """Make one; a name never changes."""
+        return row or services.create_group(actor=actor, name=data["name"])
+
+    def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """A name never changes."""
+        return ("name",) if obj else ()
+
+    def has_delete_permission(self, _request: HttpRequest, obj: Any = None) -> bool:
+        """Grants and owners hang on groups: they stay."""
+        return False

@@ -1,0 +1,139 @@
+"""The admin classes' common part: our rights, our services, our errors."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin
+
+from apps.access import policy
+from apps.access.policy import EVERYWHERE, Place
+from apps.engine.errors import DomainError
+from apps.portal.shared import actor_of
+
+
+class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both are untyped
+    """An admin class that asks ``access.policy`` and writes through services.
+
+    ``write`` gets the row (``None`` for a new one) and the form's cleaned data, and returns the
+    row that the service made. A :class:`DomainError` rises out of Django's transaction first
+    and is then shown in the form, with what was typed still in it.
+    """
+
+    actions = None
+    list_per_page = 50
+    show_full_result_count = False
+    compressed_fields = True
+
+    def place(self, _row: Any) -> Place:
+        """What the row's rights hang on."""
+        return EVERYWHERE
+
+    def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
+        """Make or change a row by a service."""
+        raise NotImplementedError
+
+    def remove(self, actor: Any, row: Any) -> None:
+        """Hide a row by a service."""
+        raise NotImplementedError
+
+    def has_module_permission(self, _request: HttpRequest) -> bool:
+        """The sidebar decides what is shown."""
+        return True
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may list something sees the lists; the queryset holds what he may know of."""
+        return policy.holds_anywhere(actor_of(request), "list")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Needs ``manage`` everywhere."""
+        return policy.allowed(actor_of(request), "manage", EVERYWHERE)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Needs ``manage`` on the row."""
+        place = EVERYWHERE if obj is None else self.place(obj)
+        return policy.allowed(actor_of(request), "manage", place)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Needs ``manage`` on the row."""
+        return self.has_change_permission(request, obj)
+
+    def has_view_history_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Auditors and those who manage it see a row's history."""
+        place = EVERYWHERE if obj is None else self.place(obj)
+        actor = actor_of(request)
+        return policy.allowed(actor, "audit", place) or policy.allowed(actor, "manage", place)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Hand the form's data to the service, on a fresh row."""
+        row = self.model._default_manager.get(pk=obj.pk) if change else None  # noqa: SLF001
+        made = self.write(actor_of(request), row, form.cleaned_data)
+        obj.pk = made.pk
+        obj.__dict__.update(made.__dict__)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Relations are written by the service as well."""
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """Hide the row by its service."""
+        self.remove(actor_of(request), obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Nothing is erased, so nothing stands in the way here; the service decides."""
+        return [str(each) for each in objs], {}, set(), []
+
+    def log_addition(self, *_args: Any) -> None:
+        """The ledger is the one log."""
+
+    def log_change(self, *_args: Any) -> None:
+        """The ledger is the one log."""
+
+    def log_deletions(self, *_args: Any) -> None:
+        """The ledger is the one log."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The form; a refusal by the service becomes an error of the form."""
+        try:
+            answer: HttpResponse = super().changeform_view(
+                request, object_id, form_url, extra_context
+            )
+        except DomainError as error:
+            request.refusal = error  # type: ignore[attr-defined] # read by the form below
+            answer = super().changeform_view(request, object_id, form_url, extra_context)
+        return answer
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The confirmation; a refusal is shown above the list."""
+        try:
+            answer: HttpResponse = super().delete_view(request, object_id, extra_context)
+        except DomainError as error:
+            messages.error(request, error.detail)
+            answer = self.response_post_save_change(request, None)
+        return answer
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """The form class, which knows the service's refusal on its second turn."""
+        base = super().get_form(request, obj, change=change, **kwargs)
+        refusal: DomainError | None = getattr(request, "refusal", None)
+
+        class RefusableForm(base):  # type: ignore[misc, valid-type] # made by Django at run time
+            def clean(self) -> dict[str, Any]:
+                data: dict[str, Any] = super().clean()
+                if refusal is not None:
+                    texts = [problem.message for problem in refusal.problems]
+                    raise ValidationError(texts or [refusal.detail])
+                return data
+
+        return RefusableForm

@@ -1,0 +1,253 @@
+"""The configuration page: one editor, one draft, publishing with the diff before it."""
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.views.decorators.http import require_POST
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.access.selectors import list_accounts
+from apps.access.services import create_account, create_token, grant
+from apps.configs import sources
+from apps.configs.selectors.configurations import Published, find_live, list_live
+from apps.configs.selectors.templates import find_draft, list_sections, list_templates
+from apps.configs.services import drafts, publishing
+from apps.configs.services.publishing import Base, Options
+from apps.core.actor import Actor
+from apps.engine import diff, formats, sections
+from apps.engine.errors import (
+    ConflictError,
+    DomainError,
+    MalformedError,
+    UnrepresentableError,
+    invalid,
+)
+from apps.engine.values import parse_canonical
+from apps.portal.shared import (
+    actor_of,
+    address,
+    answers_json,
+    may,
+    place_of,
+    render,
+    tabs,
+    tell,
+)
+from apps.portal.shared import (
+    page as guarded_page,
+)
+
+EDITABLE = ("yaml", "json", "toml", "xml", "properties", "env")
+STARTER = "# The first configuration of {service} in {environment}.\nsettings:\n  timeout: 2500\n"
+
+
+@guarded_page
+def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """The editor with the person's draft, or with what is live."""
+    place = place_of(request, service, environment, "read")
+    actor = actor_of(request)
+    published = find_live(actor=actor, place=place)
+    rights = may(request, place)
+    return render(
+        request,
+        "portal/config.html",
+        title=f"{service} · {environment}",
+        place=place,
+        may=rights,
+        may_write=rights["edit"] or rights["publish"],
+        live=published,
+        retired=bool(published and published.row.retired),
+        draft=find_draft(actor=actor, place=place),
+        text=_text(actor, place, published),
+        formats=EDITABLE,
+        templates=list_templates(actor=actor),
+        schemas=_schemas(actor, place),
+        known=published.tree if published and not published.row.retired else {},
+        tabs=tabs(place, "config"),
+        elsewhere=list_live(actor=actor, service=place.service),
+    )
+
+
+def _text(actor: Actor, place: Place, published: Published | None) -> dict[str, Any]:
+    """What the editor begins with."""
+    draft = find_draft(actor=actor, place=place)
+    if draft is not None:
+        return {
+            "content": draft.content,
+            "format": draft.format,
+            "base": draft.base_version,
+            "message": draft.message,
+            "extends": [each["template"] for each in json.loads(draft.extends)],
+            "updated": draft.updated_at.timestamp(),
+        }
+    if published is None:
+        starter = STARTER.format(service=place.service, environment=place.environment)
+        return {
+            "content": starter,
+            "format": "yaml",
+            "base": 0,
+            "message": "",
+            "extends": [],
+            "updated": 0,
+        }
+    return {
+        "content": published.source,
+        "format": published.format,
+        "base": published.version,
+        "message": "",
+        "extends": [each["template"] for each in published.extends],
+        "updated": 0,
+    }
+
+
+def _schemas(actor: Actor, place: Place) -> dict[str, Any]:
+    if place.service is None:
+        return {}
+    return {
+        section.key: {
+            "type": sections.SECTION_TYPES[section.type].label,
+            "description": section.description,
+            "schema": parse_canonical(section.schema),
+        }
+        for section in list_sections(actor=actor, service=place.service)
+    }
+
+
+@require_POST
+@guarded_page
+def publish(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """Publish the text; whatever is refused, the text stays as the person's draft."""
+    place = place_of(request, service, environment)
+    actor = actor_of(request)
+    given = _read(request)
+    try:
+        source = sources.from_text(given.content, given.format, given.extends)
+        outcome = publishing.publish(
+            actor=actor,
+            place=place,
+            source=source,
+            options=Options(message=given.message, base=Base(given.base_version)),
+            consume_draft=True,
+        )
+    except DomainError as error:
+        drafts.save_draft(actor=actor, place=place, draft=given)
+        if isinstance(error, ConflictError):
+            return _stale(request, place, given, error)
+        tell(request, error)
+        return HttpResponseRedirect(address("config", place))
+    if outcome.unchanged:
+        messages.info(request, "Nothing has changed: no new version was made.")
+    else:
+        count = len(outcome.changes)
+        messages.success(request, f"Published version {outcome.version} with {count} change(s).")
+    return HttpResponseRedirect(address("config", place))
+
+
+def _stale(
+    request: HttpRequest, place: Place, given: drafts.Draft, error: ConflictError
+) -> HttpResponse:
+    """What changed meanwhile, beside what was to be published."""
+    live = find_live(actor=actor_of(request), place=place)
+    mine = formats.parse(given.content, given.format).tree
+    theirs = formats.parse(live.source, live.format).tree if live and live.source else {}
+    answer = render(
+        request,
+        "portal/stale.html",
+        title="Somebody published meanwhile",
+        place=place,
+        error=error,
+        live=live,
+        given=given,
+        changes=diff.changes(mine, theirs),
+        tabs=tabs(place, "config"),
+    )
+    answer.status_code = 409
+    return answer
+
+
+@require_POST
+@answers_json
+def draft(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """Keep or discard the draft."""
+    place = place_of(request, service, environment)
+    if request.POST.get("discard"):
+        drafts.discard_draft(actor=actor_of(request), place=place)
+        return HttpResponseRedirect(address("config", place))
+    if request.POST.get("rebase"):
+        given = _read(request)
+        drafts.save_draft(actor=actor_of(request), place=place, draft=given)
+        return HttpResponseRedirect(address("config", place))
+    change = drafts.save_draft(actor=actor_of(request), place=place, draft=_read(request))
+    return JsonResponse({"saved": change.updated_at.timestamp()})
+
+
+def _read(request: HttpRequest) -> drafts.Draft:
+    base = request.POST.get("base_version", "0")
+    if not base.isdigit():
+        raise MalformedError("The base version is a number.")
+    return drafts.Draft(
+        content=request.POST.get("content", "").replace("\r\n", "\n"),
+        format=request.POST.get("format", "yaml"),
+        extends=[{"template": name} for name in request.POST.getlist("extends") if name],
+        base_version=int(base[:9]),
+        message=request.POST.get("message", ""),
+    )
+
+
+@require_POST
+@answers_json
+def convert(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """The text in another format."""
+    place_of(request, service, environment)
+    wanted = request.POST.get("to", "yaml")
+    given = request.POST.get("format", "yaml")
+    if wanted not in formats.FORMATS or given not in formats.FORMATS:
+        raise invalid("/format", "format", "There is no such format.")
+    tree = formats.parse(request.POST.get("content", ""), given).tree
+    try:
+        return JsonResponse({"content": formats.render(tree, wanted)})
+    except UnrepresentableError as error:
+        return JsonResponse({"detail": error.detail, "code": error.code}, status=422)
+
+
+@guarded_page
+def use(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """The lines that fetch this configuration, and a button that makes a token for them."""
+    place = place_of(request, service, environment, "read")
+    actor = actor_of(request)
+    token = _make_token(actor, place) if request.method == "POST" else ""
+    return render(
+        request,
+        "portal/use.html",
+        title=f"{service} · {environment}",
+        place=place,
+        base=request.build_absolute_uri("/").rstrip("/"),
+        token=token,
+        may=may(request, place),
+        tabs=tabs(place, "config-use"),
+    )
+
+
+def _make_token(actor: Actor, place: Place) -> str:
+    policy.require(actor, "manage", place)
+    slug = f"{place.service}-{place.environment}-reader"
+    account = next((each for each in list_accounts() if each.slug == slug), None)
+    if account is None:
+        account = create_account(
+            actor=actor,
+            slug=slug,
+            description=f"Reads {place}",
+            environment=place.environment,
+        )
+        grant(
+            actor=actor,
+            to=f"service-account:{slug}",
+            role="consumer",
+            service=place.service,
+            environment=place.environment,
+        )
+    _token, raw = create_token(actor=actor, account=account, name="from the portal")
+    return raw

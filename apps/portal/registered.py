@@ -1,0 +1,22 @@
+"""The site with every admin class registered."""
+
+from django.contrib.auth.models import Group
+
+from apps.access.models import ServiceAccount
+from apps.configs.models import Section, Template
+from apps.core.models import User
+from apps.portal.access_admin import AccountAdmin, GroupAdmin, PersonAdmin
+from apps.portal.registry_admin import EnvironmentAdmin, SectionAdmin, ServiceAdmin
+from apps.portal.site import site
+from apps.portal.template_admin import TemplateAdmin
+from apps.registry.models import Environment, Service
+
+site.register(Service, ServiceAdmin)
+site.register(Environment, EnvironmentAdmin)
+site.register(Section, SectionAdmin)
+site.register(Template, TemplateAdmin)
+site.register(ServiceAccount, AccountAdmin)
+site.register(User, PersonAdmin)
+site.register(Group, GroupAdmin)
+
+urls = site.urls

@@ -1,0 +1,238 @@
+"""Services, environments and sections in the admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.widgets import (
+    UnfoldAdminTextareaWidget,
+)
+
+from apps.access.policy import Place
+from apps.configs.models import Section
+from apps.configs.selectors.places import list_environments, list_services
+from apps.configs.services import places, sections
+from apps.engine import formats
+from apps.engine.errors import DomainError
+from apps.engine.sections import SECTION_TYPES
+from apps.engine.values import parse_canonical
+from apps.portal.base_admin import PortalAdmin
+from apps.portal.shared import actor_of
+from apps.registry.models import Environment, Service
+
+
+class ServiceForm(forms.ModelForm[Service]):
+    """A service, its labels as ``key=value`` lines."""
+
+    label_lines = forms.CharField(
+        label="Labels",
+        required=False,
+        help_text="One key=value on each line.",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+    )
+
+    class Meta:
+        model = Service
+        fields = ("slug", "name", "description", "owner")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        lines = [f"{key}={value}" for key, value in self.instance.labels.items()]
+        self.fields["label_lines"].initial = "\n".join(lines)
+
+    def clean_label_lines(self) -> dict[str, str]:
+        """The labels as an object."""
+        lines = [line for line in self.cleaned_data["label_lines"].splitlines() if line.strip()]
+        if any("=" not in line for line in lines):
+            raise forms.ValidationError("Write key=value on each line.")
+        pairs = (line.partition("=") for line in lines)
+        return {key.strip(): value.strip() for key, _equals, value in pairs}
+
+
+class ServiceAdmin(PortalAdmin):
+    """Services, with their labels, owner and configurations."""
+
+    form = ServiceForm
+    list_display = ("name_and_slug", "owner", "label_badges", "description")
+    list_filter = (("owner", RelatedDropdownFilter),)
+    search_fields = ("slug", "name", "description")
+    ordering = ("slug",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
+        """Those that the person may know of."""
+        return list_services(actor=actor_of(request))
+
+    def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """A name never changes."""
+        return ("slug", "sections_and_configurations") if obj else ()
+
+    def get_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """The form's fields."""
+        fields = ("slug", "name", "description", "owner", "label_lines")
+        return (*fields, "sections_and_configurations") if obj else fields
+
+    def place(self, row: Any) -> Place:
+        """Rights hang on the service."""
+        return Place(row)
+
+    def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
+        """Register or change."""
+        members = {name: data[name] for name in ("name", "description")}
+        owner: Group | None = data["owner"]
+        members |= {"owner": owner.name if owner else None, "labels": data["label_lines"]}
+        if row is None:
+            return places.create_service(actor=actor, slug=data["slug"], **members)
+        return places.update_service(actor=actor, service=row, **members)
+
+    def remove(self, actor: Any, row: Any) -> None:
+        """Hide."""
+        places.delete_service(actor=actor, service=row)
+
+    @staticmethod
+    def name_and_slug(row: Service) -> str:
+        """Name over slug."""
+        return format_html("{}<br><small class='muted'>{}</small>", row.name, row.slug)
+
+    @staticmethod
+    def label_badges(row: Service) -> str:
+        """Labels as badges."""
+        return format_html_join(" ", "<span class='badge'>{}={}</span>", sorted(row.labels.items()))
+
+    @staticmethod
+    def sections_and_configurations(row: Service) -> str:
+        """Links to what hangs on the service."""
+        shown = format_html_join(
+            "", "<li><b>{}</b> — {}</li>", ((each.key, each.type) for each in row.sections.all())
+        )
+        links = format_html_join(
+            " · ",
+            "<a class='link' href='{}'>{}</a>",
+            (
+                (reverse("admin:config", args=[row.slug, each.slug]), each.slug)
+                for each in Environment.objects.present()
+            ),
+        )
+        sections_link = (
+            reverse("admin:configs_section_changelist") + f"?service__id__exact={row.pk}"
+        )
+        return format_html(
+            "<p>Configurations: {}</p><ul>{}</ul><p><a class='link' href='{}'>Sections</a> · "
+            "<a class='link' href='{}?service={}'>Rights</a></p>",
+            links,
+            shown,
+            sections_link,
+            reverse("admin:rights"),
+            row.slug,
+        )
+
+
+class EnvironmentAdmin(PortalAdmin):
+    """Environments: the tree, the default, the protected."""
+
+    list_display = ("slug", "name", "parent", "rank", "is_default", "is_protected", "services")
+    fields = ("slug", "name", "parent", "rank", "is_default", "is_protected")
+    ordering = ("rank", "slug")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Environment]:
+        """Those that the person may know of."""
+        return list_environments(actor=actor_of(request))
+
+    def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """A name never changes."""
+        return ("slug",) if obj else ()
+
+    def place(self, row: Any) -> Place:
+        """Rights hang on the environment."""
+        return Place(environment=row)
+
+    def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
+        """Make or change."""
+        members = {
+            "name": data["name"],
+            "rank": data["rank"],
+            "parent": data["parent"].slug if data["parent"] else None,
+            "default": data["is_default"],
+            "protected": data["is_protected"],
+        }
+        if row is None:
+            return places.create_environment(actor=actor, slug=data["slug"], **members)
+        return places.update_environment(actor=actor, environment=row, **members)
+
+    def remove(self, actor: Any, row: Any) -> None:
+        """Hide."""
+        places.delete_environment(actor=actor, environment=row)
+
+    @staticmethod
+    def services(row: Any) -> int:
+        """How many configurations are live there."""
+        return int(row.services)
+
+
+class SectionForm(forms.ModelForm[Section]):
+    """A section; its schema as JSON text."""
+
+    type = forms.ChoiceField(choices=[(each, kind.label) for each, kind in SECTION_TYPES.items()])
+    schema = forms.CharField(
+        required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 12, "class": "code"})
+    )
+
+    class Meta:
+        model = Section
+        fields = ("service", "key", "type", "schema", "description")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        tree = parse_canonical(self.instance.schema or "{}")
+        self.initial["schema"] = formats.render(tree, "json")
+
+    def clean_schema(self) -> Any:
+        """The schema as a tree."""
+        try:
+            return formats.parse(self.cleaned_data["schema"] or "{}", "json").tree
+        except DomainError as error:
+            where = error.problems[0] if error.problems else None
+            raise forms.ValidationError(
+                f"{f'Line {where.line}: ' if where else ''}{error.detail}"
+            ) from error
+
+    def _post_clean(self) -> None:
+        """The service checks and writes; the row here is only shown."""
+
+
+class SectionAdmin(PortalAdmin):
+    """Sections of services."""
+
+    form = SectionForm
+    list_display = ("key", "service", "type", "description")
+    list_filter = (("service", RelatedDropdownFilter), "type")
+    search_fields = ("key", "service__slug")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Section]:
+        """Those of services that the person may know of."""
+        return Section.objects.filter(service__in=list_services(actor=actor_of(request)))
+
+    def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """What a section is of never changes."""
+        return ("service", "key") if obj else ()
+
+    def place(self, row: Any) -> Place:
+        """Rights hang on the service."""
+        return Place(row.service)
+
+    def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
+        """Declare or change."""
+        members = {name: data[name] for name in ("type", "schema", "description")}
+        if row is None:
+            return sections.create_section(
+                actor=actor, service=data["service"], key=data["key"], **members
+            )
+        return sections.update_section(actor=actor, section=row, **members)
+
+    def remove(self, actor: Any, row: Any) -> None:
+        """Take the declaration away."""
+        sections.delete_section(actor=actor, section=row)

@@ -1,0 +1,117 @@
+"""What the pages share: the actor, the place, rendering, and showing refusals."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render as render_template
+from django.urls import reverse
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.access.selectors import actor_of_user
+from apps.configs.selectors.configurations import resolve_place
+from apps.core.actor import Actor
+from apps.core.models import User
+from apps.engine.errors import (
+    DomainError,
+    ForbiddenError,
+    NotFoundError,
+    UnauthenticatedError,
+)
+
+Page = Callable[..., HttpResponse]
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who is logged in. Raises :class:`UnauthenticatedError`."""
+    if not isinstance(request.user, User):
+        raise UnauthenticatedError("Log in first.")
+    return actor_of_user(request.user, address=request.META.get("REMOTE_ADDR"))
+
+
+def place_of(request: HttpRequest, service: str, environment: str, verb: str = "list") -> Place:
+    """The configuration that the address names, once the person has ``verb`` there."""
+    return resolve_place(
+        actor=actor_of(request), service=service, environment=environment, verb=verb
+    )
+
+
+def may(request: HttpRequest, place: Place) -> dict[str, bool]:
+    """What the person may do at ``place``, by verb."""
+    verbs = ("read", "edit", "publish", "rollback", "manage", "audit")
+    return {verb: policy.allowed(actor_of(request), verb, place) for verb in verbs}
+
+
+def render(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
+    """A page inside the portal's frame."""
+    from apps.portal.site import site
+
+    return render_template(request, template, {**site.each_context(request), **context})
+
+
+def page(view: Page) -> Page:
+    """Turn refusals of a page into a page that says what to do next."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except DomainError as error:
+            return refused(request, error)
+
+    return guarded
+
+
+def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """The page for a refusal."""
+    status = {NotFoundError: 404, ForbiddenError: 403}.get(type(error), 400)
+    answer = render(request, "portal/refused.html", title=error.title, error=error)
+    answer.status_code = status
+    return answer
+
+
+def answers_json(view: Page) -> Page:
+    """Turn refusals of a background request into JSON with the contract's codes."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except DomainError as error:
+            problems = [problem.as_dict() for problem in error.problems]
+            data = {"code": error.code, "detail": error.detail, "errors": problems}
+            return JsonResponse(data, status=403 if isinstance(error, ForbiddenError) else 422)
+
+    return guarded
+
+
+def tell(request: HttpRequest, error: DomainError) -> None:
+    """Show a refusal, with what is wrong where, above the next page."""
+    places = [
+        f"{'line ' + str(each.line) + ': ' if each.line else ''}{each.pointer} {each.message}"
+        for each in error.problems[:10]
+    ]
+    messages.error(request, " ".join([error.detail, *places]))
+
+
+def address(name: str, place: Place, *more: Any) -> str:
+    """The address of one of a configuration's pages."""
+    return reverse(f"admin:{name}", args=[str(place.service), str(place.environment), *more])
+
+
+def tabs(place: Place, active: str) -> list[dict[str, Any]]:
+    """The tabs of a configuration's pages."""
+    names = [
+        ("config", "Configuration"),
+        ("config-history", "History"),
+        ("config-use", "Use this"),
+    ]
+    links = [
+        {"title": title, "url": address(name, place), "active": name == active}
+        for name, title in names
+    ]
+    rights = f"{reverse('admin:rights')}?service={place.service}&environment={place.environment}"
+    return [*links, {"title": "Rights", "url": rights, "active": active == "rights"}]

@@ -1,0 +1,178 @@
+"""A configuration's history: the timeline, any two versions compared, rolling back."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.views.decorators.http import require_POST
+
+from apps.access.policy import Place
+from apps.configs.selectors.configurations import Published, find_live, get_side, get_version
+from apps.configs.selectors.history import Filters, list_history
+from apps.configs.services import publishing
+from apps.configs.services.publishing import Base, Options
+from apps.configs.services.rollback import rollback
+from apps.engine import diff, formats
+from apps.engine.errors import DomainError, UnrepresentableError
+from apps.engine.values import canonical, parse_canonical
+from apps.portal.shared import (
+    actor_of,
+    address,
+    may,
+    place_of,
+    render,
+    tabs,
+    tell,
+)
+from apps.portal.shared import (
+    page as guarded_page,
+)
+
+PAGE = 30
+SHOWN_KEYS = 6
+
+
+@guarded_page
+def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """Who published what, when and why."""
+    place = place_of(request, service, environment)
+    asked = {name: request.GET.get(name, "").strip() for name in ("key", "author")}
+    before = request.GET.get("before", "")
+    found = list_history(
+        actor=actor_of(request),
+        place=place,
+        filters=Filters(key=asked["key"], author=asked["author"]),
+        before=int(before[:9]) if before.isdigit() else None,
+        size=PAGE,
+    )
+    rows = [_row(version) for version in found.versions]
+    return render(
+        request,
+        "portal/history.html",
+        title=f"{service} · {environment}",
+        place=place,
+        rows=rows,
+        asked=asked,
+        next_before=found.next_before,
+        may=may(request, place),
+        live=find_live(actor=actor_of(request), place=place)
+        if may(request, place)["read"]
+        else None,
+        tabs=tabs(place, "config-history"),
+    )
+
+
+def _row(version: Any) -> dict[str, Any]:
+    keys = parse_canonical(version.keys)
+    return {"version": version, "keys": keys[:SHOWN_KEYS], "more": max(0, len(keys) - SHOWN_KEYS)}
+
+
+@guarded_page
+def compare(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """The difference between any two versions, environments or times."""
+    place = place_of(request, service, environment, "read")
+    actor = actor_of(request)
+    sides = [request.GET.get("from", ""), request.GET.get("to", "live") or "live"]
+    if not sides[0]:
+        live = find_live(actor=actor, place=place)
+        sides[0] = str(max(1, live.version - 1)) if live else "live"
+    old, new = (get_side(actor=actor, place=place, text=side) for side in sides)
+    return render(
+        request,
+        "portal/diff.html",
+        title=f"{service} · {environment}",
+        place=place,
+        sides=sides,
+        tabs=tabs(place, "config-history"),
+        **difference(old, new),
+    )
+
+
+def difference(old: Published, new: Published) -> dict[str, Any]:
+    """What a page shows of a difference: changes by key, and the documents as text."""
+    changes = [
+        {
+            "key": change.key,
+            "kind": change.kind,
+            "old": "" if change.kind == "added" else canonical(change.old),
+            "new": "" if change.kind == "removed" else canonical(change.new),
+        }
+        for change in diff.changes(old.tree, new.tree)
+    ]
+    return {
+        "old": old,
+        "new": new,
+        "changes": changes,
+        "texts": {"old": _text(old), "new": _text(new), "format": "yaml"},
+        "source_diff": diff.unified(
+            old.source, new.source, f"version {old.version}", f"version {new.version}"
+        ),
+    }
+
+
+def _text(published: Published) -> str:
+    try:
+        return formats.render(published.tree, "yaml")
+    except UnrepresentableError:
+        return formats.render(published.tree, "json")
+
+
+@guarded_page
+def roll_back(request: HttpRequest, service: str, environment: str, number: int) -> HttpResponse:
+    """Show what rolling back would change; do it on confirmation."""
+    place = place_of(request, service, environment, "rollback")
+    actor = actor_of(request)
+    live = find_live(actor=actor, place=place)
+    if request.method == "POST":
+        return _roll_back(request, place, number)
+    target = get_version(actor=actor, place=place, number=number)
+    preview = rollback(actor=actor, place=place, options=Options(dry_run=True), to_version=number)
+    return render(
+        request,
+        "portal/rollback.html",
+        title=f"{service} · {environment}",
+        place=place,
+        live=live,
+        target=target,
+        preview=preview,
+        tabs=tabs(place, "config-history"),
+        **(difference(live, target) if live else {}),
+    )
+
+
+def _roll_back(request: HttpRequest, place: Place, number: int) -> HttpResponse:
+    base = request.POST.get("base_version", "")
+    options = Options(
+        message=request.POST.get("message", ""),
+        base=Base(int(base[:9]) if base.isdigit() else None),
+    )
+    try:
+        outcome = rollback(actor=actor_of(request), place=place, options=options, to_version=number)
+    except DomainError as error:
+        tell(request, error)
+        return HttpResponseRedirect(address("config-rollback", place, number))
+    messages.success(
+        request, f"Version {outcome.version} is live: it is what version {number} was."
+    )
+    for warning in outcome.warnings[:5]:
+        messages.warning(request, f"{warning.pointer} {warning.message}")
+    return HttpResponseRedirect(address("config-history", place))
+
+
+@require_POST
+@guarded_page
+def refresh(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """Take up newer templates and parents."""
+    place = place_of(request, service, environment, "publish")
+    try:
+        outcome = publishing.refresh(
+            actor=actor_of(request),
+            place=place,
+            options=Options(message=request.POST.get("message", "") or "Brought up to date"),
+        )
+    except DomainError as error:
+        tell(request, error)
+    else:
+        text = "It was up to date." if outcome.unchanged else f"Version {outcome.version} is live."
+        messages.success(request, text)
+    return HttpResponseRedirect(address("config", place))

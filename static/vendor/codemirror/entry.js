@@ -1,0 +1,14 @@
+export { EditorState, Compartment, StateEffect } from "@codemirror/state";
+export { EditorView, keymap, lineNumbers, highlightActiveLine, highlightActiveLineGutter, drawSelection, placeholder } from "@codemirror/view";
+export { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
+export { syntaxHighlighting, HighlightStyle, defaultHighlightStyle, indentOnInput, bracketMatching, foldGutter, foldKeymap, indentUnit, StreamLanguage } from "@codemirror/language";
+export { autocompletion, completionKeymap, closeBrackets, closeBracketsKeymap } from "@codemirror/autocomplete";
+export { setDiagnostics, lintGutter, lintKeymap } from "@codemirror/lint";
+export { search, searchKeymap, highlightSelectionMatches } from "@codemirror/search";
+export { MergeView, unifiedMergeView } from "@codemirror/merge";
+export { json } from "@codemirror/lang-json";
+export { yaml } from "@codemirror/lang-yaml";
+export { xml } from "@codemirror/lang-xml";
+export { toml } from "@codemirror/legacy-modes/mode/toml";
+export { properties } from "@codemirror/legacy-modes/mode/properties";
+export { tags } from "@lezer/highlight";
