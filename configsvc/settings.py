@@ -24,12 +24,14 @@ FORCE_SCRIPT_NAME = ENV.path_prefix or None
 INSTALLED_APPS = [
     "apps.portal.apps.PortalConfig",
     "unfold",
+    "unfold.contrib.filters",
     "unfold.contrib.simple_history",
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
@@ -226,6 +228,13 @@ UNFOLD = {
     "SITE_SYMBOL": "tune",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("portal/icon.svg"),
+        }
+    ],
     "STYLES": [lambda _request: static("portal/portal.css")],
     "SIDEBAR": {
         "show_search": False,

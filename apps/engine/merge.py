@@ -100,7 +100,7 @@ def marker_of(tree: Tree, path: Path = ()) -> str | None:
     """
     if not isinstance(tree, dict) or tree.keys().isdisjoint(RESERVED):
         return None
-    name = min(tree.keys() & RESERVED)
+    name: str = min(tree.keys() & RESERVED)
     if not tree.keys().isdisjoint(TEMPLATE_MARKERS):
         message = f"'{name}' is for templates with parameters, not for documents."
     elif len(tree) > 1:

@@ -1,15 +1,19 @@
-"""Applying patches to a document, and finding the smallest edit of a source that gives one."""
+"""Applying patches to a document: JSON Merge Patch (RFC 7396) and JSON Patch (RFC 6902).
 
-from collections.abc import Mapping
-from typing import Any
+JSON Patch is applied by our own code because ours compares by canonical bytes (``1`` is neither
+``1.0`` nor ``true``) and must hold a hostile patch to bounded time and memory.
+"""
 
-from apps.engine.errors import InvalidError, LimitError, MalformedError, Problem, invalid
-from apps.engine.merge import ABSENT, RESERVED, compose, escape_text, merge, resolve
-from apps.engine.merge import Layer as _Layer
-from apps.engine.paths import from_pointer
-from apps.engine.values import MAX_NODES, Tree, check, same
+from typing import Any, Final
 
-MAX_OPERATIONS = 5_000
+from apps.engine.errors import InvalidError, LimitError, MalformedError, Problem
+from apps.engine.overriding import override
+from apps.engine.paths import Path, from_pointer
+from apps.engine.values import MAX_DEPTH, MAX_NODES, Tree, check, same
+
+__all__ = ["json_patch", "merge_patch", "override"]
+
+MAX_COPIED_TEXT: Final = 1 << 20
 
 
 def merge_patch(tree: Tree, patch: Tree) -> Tree:
@@ -26,208 +30,178 @@ def merge_patch(tree: Tree, patch: Tree) -> Tree:
 
 
 def json_patch(tree: Tree, operations: Tree) -> Tree:
-    """``tree`` after a JSON Patch (RFC 6902), all of it or none.
+    """``tree`` after a JSON Patch (RFC 6902), all of it or none; ``tree`` is not changed.
 
     Raises :class:`MalformedError` for what is no patch and :class:`InvalidError` for an
-    operation that does not apply, each with the pointer of the operation.
+    operation that does not apply, each with the pointer of the operation; :class:`LimitError`
+    when its copies come to more than ``MAX_NODES`` nodes or ``MAX_COPIED_TEXT`` characters
+    together, or when the result is beyond a limit of documents.
     """
-    if not isinstance(operations, list) or len(operations) > MAX_OPERATIONS:
-        raise MalformedError(f"A JSON Patch is a list of at most {MAX_OPERATIONS} operations.")
-    budget = MAX_NODES
+    if not isinstance(operations, list):
+        raise _malformed("", "A JSON Patch is a list of operations.")
+    document = _Document(tree)
     for index, operation in enumerate(operations):
-        place = f"/{index}"
-        if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
-            raise _malformed(place, "An operation is an object with 'op' and 'path'.")
-        if operation.get("op") == "copy":  # copies of copies would double it again and again
-            budget -= _size(_get(tree, from_pointer(str(operation.get("from"))), place))
-            if budget < 0:
-                raise LimitError("The patch copies too much.", [Problem(place, "limit", "copy")])
-        tree = _apply(tree, operation, place)
-    check(tree)
-    return tree
+        try:
+            document.apply(operation)
+        except _RefusedError as refused:
+            raise refused.at(f"/{index}") from None
+    check(document.root)
+    return document.root
 
 
-def _size(tree: Tree) -> int:
-    if isinstance(tree, dict):
-        return 1 + sum(map(_size, tree.values()))
-    return 1 + sum(map(_size, tree)) if isinstance(tree, list) else 1
+class _RefusedError(Exception):
+    """One operation is refused; where it stands in the patch is not known yet."""
+
+    def __init__(
+        self,
+        message: str,
+        member: str = "",
+        *,
+        code: str = "patch",
+        error: type[InvalidError | MalformedError] = InvalidError,
+    ) -> None:
+        super().__init__(message)
+        self.message, self.member, self.code, self.error = message, member, code, error
+
+    def at(self, operation: str) -> InvalidError | MalformedError:
+        problem = Problem(operation + self.member, self.code, self.message)
+        return self.error(self.message, [problem])
 
 
-def _apply(tree: Tree, operation: dict[str, Tree], place: str) -> Tree:
-    kind = operation.get("op")
-    steps = from_pointer(operation["path"])
-    if kind in ("add", "replace", "test") and "value" not in operation:
-        raise _malformed(place, f"'{kind}' needs a 'value'.")
-    if kind == "test":
-        if not same(_get(tree, steps, place), operation["value"]):
-            raise invalid(place, "test_failed", "The test of this operation fails.")
-        return tree
-    if kind == "remove":
-        return _edited(tree, steps, "remove", None, place)
-    if kind in ("add", "replace"):
-        return _edited(tree, steps, kind, operation["value"], place)
-    if kind in ("copy", "move"):
-        return _transfer(tree, operation, steps, place)
-    raise _malformed(place, "'op' is add, remove, replace, move, copy or test.")
+class _Document:
+    """A copy of a document, edited in place. Its methods raise :class:`_RefusedError`."""
 
+    def __init__(self, tree: Tree) -> None:
+        self.root = _copied(tree)
+        self._nodes_left = MAX_NODES
+        self._text_left = MAX_COPIED_TEXT
 
-def _transfer(tree: Tree, operation: dict[str, Tree], steps: Any, place: str) -> Tree:
-    if not isinstance(operation.get("from"), str):
-        raise _malformed(place, f"'{operation['op']}' needs a 'from'.")
-    source = from_pointer(operation["from"])
-    value = _get(tree, source, place)
-    if operation["op"] == "move":
-        if steps[: len(source)] == source and steps != source:
-            raise invalid(place, "move", "A value cannot be moved into itself.")
-        tree = _edited(tree, source, "remove", None, place)
-    return _edited(tree, steps, "add", value, place)
-
-
-def _get(tree: Tree, steps: tuple[Any, ...], place: str) -> Tree:
-    node = tree
-    for step in steps:
-        if isinstance(node, dict) and step in node:
-            node = node[step]
-        elif isinstance(node, list):
-            node = node[_index(step, len(node) - 1, place)]
+    def apply(self, operation: Tree) -> None:
+        """Make one operation of a JSON Patch."""
+        kind = operation.get("op") if isinstance(operation, dict) else None
+        if kind not in ("add", "remove", "replace", "move", "copy", "test"):
+            raise _not_a_patch("'op' is add, remove, replace, move, copy or test.")
+        path = _steps(operation, "path")
+        if kind == "remove":
+            self._remove(path)
+        elif kind == "move":
+            self._move(_steps(operation, "from"), path)
+        elif kind == "copy":
+            self._copy(_steps(operation, "from"), path)
+        elif "value" not in operation:
+            raise _not_a_patch(f"'{kind}' needs a 'value'.")
         else:
-            raise invalid(place, "path", "There is nothing at this path.")
-    return node
+            self._put(kind, path, operation["value"])
+
+    def _put(self, kind: str, path: Path, value: Tree) -> None:
+        if kind == "add":
+            self._add(path, _copied(value))
+        elif kind == "replace":
+            self._replace(path, _copied(value))
+        elif not same(self._get(path), value):
+            raise _RefusedError("The test of this operation fails.", code="test_failed")
+
+    def _get(self, path: Path, member: str = "/path") -> Tree:
+        node = self.root
+        for step in path:
+            node = node[_existing(node, step, member)]
+        return node
+
+    def _add(self, path: Path, value: Tree) -> None:
+        if not path:
+            self.root = value
+            return
+        holder, step = self._get(path[:-1]), path[-1]
+        if isinstance(holder, list):
+            holder.insert(len(holder) if step == "-" else _index(step, len(holder)), value)
+        elif isinstance(holder, dict):
+            holder[step] = value
+        else:
+            raise _nothing_there("/path")
+
+    def _remove(self, path: Path, member: str = "/path") -> Tree:
+        if not path:
+            removed, self.root = self.root, None
+            return removed
+        holder = self._get(path[:-1], member)
+        return holder.pop(_existing(holder, path[-1], member))
+
+    def _replace(self, path: Path, value: Tree) -> None:
+        if not path:
+            self.root = value
+            return
+        holder = self._get(path[:-1])
+        holder[_existing(holder, path[-1], "/path")] = value
+
+    def _move(self, source: Path, path: Path) -> None:
+        if source == path:
+            self._get(source, "/from")
+        elif path[: len(source)] == source:
+            raise _RefusedError("A value cannot be moved into itself.", "/path", code="path")
+        else:
+            self._add(path, self._remove(source, "/from"))
+
+    def _copy(self, source: Path, path: Path) -> None:
+        value = self._get(source, "/from")
+        self._spend(value)
+        self._add(path, _copied(value))
+
+    def _spend(self, tree: Tree) -> None:
+        """Charge a copy to the budget: copies of copies would double it again and again."""
+        waiting = [(tree, 1)]
+        while waiting:
+            node, depth = waiting.pop()
+            self._nodes_left -= 1
+            if isinstance(node, dict):
+                self._text_left -= sum(map(len, node))
+                waiting += [(child, depth + 1) for child in node.values()]
+            elif isinstance(node, list):
+                waiting += [(child, depth + 1) for child in node]
+            elif isinstance(node, str):
+                self._text_left -= len(node)
+            if min(self._nodes_left, self._text_left) < 0 or depth > MAX_DEPTH + 1:
+                raise _RefusedError("The patch copies too much.", code="limit", error=LimitError)
 
 
-def _edited(tree: Tree, steps: tuple[Any, ...], kind: str, value: Tree, place: str) -> Tree:
-    """A copy of ``tree`` along ``steps`` with one place edited."""
-    if not steps:
-        return None if kind == "remove" else value
-    step, *rest = steps
+def _steps(operation: dict[str, Tree], member: str) -> Path:
+    text = operation.get(member)
+    if not isinstance(text, str):
+        raise _not_a_patch(f"'{operation['op']}' needs a '{member}'.")
+    try:
+        return from_pointer(text)
+    except MalformedError as error:
+        raise _not_a_patch(error.detail, f"/{member}") from None
+
+
+def _existing(node: Tree, step: Any, member: str) -> Any:
+    """The key or index in ``node`` that ``step`` names."""
+    if isinstance(node, list):
+        return _index(step, len(node) - 1, member)
+    if not isinstance(node, dict) or step not in node:
+        raise _nothing_there(member)
+    return step
+
+
+def _index(step: Any, last: int, member: str = "/path") -> int:
+    digits = step.isascii() and step.isdigit() and (step == "0" or step[0] != "0")
+    if not digits or len(step) > len(str(MAX_NODES)) or int(step) > last:
+        raise _RefusedError("There is no such item in the list.", member, code="path")
+    return int(step)
+
+
+def _copied(tree: Tree) -> Tree:
     if isinstance(tree, dict):
-        return _edited_object(tree, str(step), tuple(rest), (kind, value), place)
-    if not isinstance(tree, list):
-        raise invalid(place, "path", "There is nothing at this path.")
-    result = list(tree)
-    if rest:
-        index = _index(step, len(result) - 1, place)
-        result[index] = _edited(result[index], tuple(rest), kind, value, place)
-    elif kind == "add":
-        index = len(result) if step == "-" else _index(step, len(result), place)
-        result.insert(index, value)
-    elif kind == "remove":
-        del result[_index(step, len(result) - 1, place)]
-    else:
-        result[_index(step, len(result) - 1, place)] = value
-    return result
+        return {key: _copied(child) for key, child in tree.items()}
+    return [_copied(child) for child in tree] if isinstance(tree, list) else tree
 
 
-def _edited_object(
-    tree: dict[str, Tree], step: str, rest: tuple[Any, ...], edit: tuple[str, Tree], place: str
-) -> Tree:
-    kind, value = edit
-    if step not in tree and (rest or kind != "add"):
-        raise invalid(place, "path", "There is nothing at this path.")
-    result = dict(tree)
-    if rest:
-        result[step] = _edited(result[step], rest, kind, value, place)
-    elif kind == "remove":
-        del result[step]
-    else:
-        result[step] = value
-    return result
+def _nothing_there(member: str) -> _RefusedError:
+    return _RefusedError("There is nothing at this path.", member, code="path")
 
 
-def _index(step: Any, last: int, place: str) -> int:
-    text = str(step)
-    digits = text.isascii() and text.isdigit() and (text == "0" or text[0] != "0")
-    if not digits or len(text) > 9 or int(text) > last:  # noqa: PLR2004 - nine digits are enough
-        raise invalid(place, "path", "There is no such item in the list.")
-    return int(text)
+def _not_a_patch(message: str, member: str = "") -> _RefusedError:
+    return _RefusedError(message, member, error=MalformedError)
 
 
 def _malformed(place: str, message: str) -> MalformedError:
     return MalformedError(message, [Problem(place, "patch", message)])
-
-
-def override(source: Tree, below: Tree, wanted: Tree, merge_keys: Mapping[str, str]) -> Tree:
-    """The smallest edit of ``source`` such that composing it over ``below`` gives ``wanted``.
-
-    ``below`` is the merged, unresolved tree of the lower layers. What composes to its wanted
-    value already stays as it is written; what only a lower layer gives is not copied.
-    """
-    if _is_special(wanted) or _is_special(below):
-        return {"$replace": _written(wanted)}
-    edited = _override(source, below, wanted, merge_keys)
-    if edited is ABSENT:
-        return {}
-    layers = [_Layer("below", below), _Layer("own", edited)]
-    if same(_composed(layers, merge_keys), wanted):
-        return edited
-    # a merge key or marker that the smallest edit does not see: write the values out in full
-    return {
-        **{key: {"$remove": True} for key in below if key not in wanted},
-        **{key: {"$replace": _written(value)} for key, value in wanted.items()},
-    }
-
-
-def _composed(layers: list[_Layer], merge_keys: Mapping[str, str]) -> Tree:
-    try:
-        return compose(layers, merge_keys)
-    except InvalidError:
-        return ABSENT
-
-
-def _override(source: Any, below: Any, wanted: Any, keys: Mapping[str, str]) -> Any:
-    """What must stand in the source at one place; ``ABSENT``: nothing."""
-    if wanted is ABSENT:
-        return ABSENT if below is ABSENT else {"$remove": True}
-    if source is not ABSENT and _gives(below, source, wanted, keys):
-        return source
-    if source is ABSENT and below is not ABSENT and _gives(below, ABSENT, wanted, keys):
-        return ABSENT
-    mergeable = isinstance(wanted, dict) and not _is_special(source) and not _is_special(below)
-    if mergeable and isinstance(below, dict):
-        mine = source if isinstance(source, dict) else {}
-        return _override_members(mine, below, wanted, keys)
-    if mergeable and isinstance(source, dict):
-        return _override_members(source, {}, wanted, keys)
-    written = _written(wanted)
-    if isinstance(written, dict) and isinstance(below, dict) and not _is_special(written):
-        return {"$replace": written}
-    return written
-
-
-def _override_members(
-    source: dict[str, Tree], below: dict[str, Tree], wanted: dict[str, Tree], keys: Any
-) -> Tree:
-    result = {}
-    for key in dict.fromkeys([*source, *wanted, *below]):
-        mine, lower = source.get(key, ABSENT), below.get(key, ABSENT)
-        edited = _override(mine, lower, wanted.get(key, ABSENT), keys)
-        if edited is not ABSENT:
-            result[key] = edited
-    return result
-
-
-def _gives(below: Any, source: Any, wanted: Tree, keys: Mapping[str, str]) -> bool:
-    """Whether composing this one place gives ``wanted``; merge keys are judged at the end."""
-    try:
-        holder = {} if below is ABSENT else {"x": below}
-        merged = holder if source is ABSENT else merge(holder, {"x": source}, {})
-        return "x" in merged and same(resolve(merged)["x"], wanted)
-    except InvalidError:
-        return False
-
-
-def _is_special(tree: Any) -> bool:
-    return isinstance(tree, dict) and any(name in tree for name in RESERVED)
-
-
-def _written(tree: Tree) -> Tree:
-    """``tree`` as it must be written so that composing gives it back."""
-    if isinstance(tree, str):
-        return escape_text(tree)
-    if isinstance(tree, list):
-        return [_written(item) for item in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if _is_special(tree):
-        return {"$literal": tree}
-    return {key: _written(child) for key, child in tree.items()}

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import (
-    UnfoldAdminPasswordInput,
+    UnfoldAdminPasswordWidget,
 )
 
 from apps.access import selectors, services
@@ -92,12 +92,12 @@ class AccountAdmin(PortalAdmin):
         return super().change_view(request, object_id, extra_context=extra)
 
 
-class PersonForm(forms.ModelForm[User]):
+class PersonForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
     """A person; a password only to set a new one."""
 
     password = forms.CharField(
         required=False,
-        widget=UnfoldAdminPasswordInput(),
+        widget=UnfoldAdminPasswordWidget(),
         help_text="Leave empty to keep it as it is.",
     )
 

@@ -39,9 +39,9 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         """Hide a row by a service."""
         raise NotImplementedError
 
-    def has_module_permission(self, _request: HttpRequest) -> bool:
-        """The sidebar decides what is shown."""
-        return True
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whoever is logged in; the sidebar decides what is shown."""
+        return bool(request.user.is_authenticated)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever may list something sees the lists; the queryset holds what he may know of."""

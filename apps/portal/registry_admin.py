@@ -26,7 +26,7 @@ from apps.portal.shared import actor_of
 from apps.registry.models import Environment, Service
 
 
-class ServiceForm(forms.ModelForm[Service]):
+class ServiceForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
     """A service, its labels as ``key=value`` lines."""
 
     label_lines = forms.CharField(
@@ -173,7 +173,7 @@ class EnvironmentAdmin(PortalAdmin):
         return int(row.services)
 
 
-class SectionForm(forms.ModelForm[Section]):
+class SectionForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
     """A section; its schema as JSON text."""
 
     type = forms.ChoiceField(choices=[(each, kind.label) for each, kind in SECTION_TYPES.items()])

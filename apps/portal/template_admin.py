@@ -24,7 +24,7 @@ from apps.portal.base_admin import PortalAdmin
 from apps.portal.shared import actor_of
 
 
-class TemplateForm(forms.ModelForm[Template]):
+class TemplateForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
     """A template; its newest content as YAML text."""
 
     content = forms.CharField(widget=UnfoldAdminTextareaWidget(attrs={"rows": 16, "class": "code"}))

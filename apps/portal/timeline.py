@@ -92,7 +92,7 @@ def difference(old: Published, new: Published) -> dict[str, Any]:
     """What a page shows of a difference: changes by key, and the documents as text."""
     changes = [
         {
-            "key": change.key,
+            "key": change.path,
             "kind": change.kind,
             "old": "" if change.kind == "added" else canonical(change.old),
             "new": "" if change.kind == "removed" else canonical(change.new),
