@@ -7,9 +7,14 @@ DATABASE_FIXTURES = {"db", "transactional_db", "server"}
 
 
 def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="the long form of the fault tests")
     parser.addoption(
         "--database-only", action="store_true", help="only tests that touch the database"
     )
+
+
+def pytest_configure(config):
+    pytest.long_form = config.getoption("--long")
 
 
 def pytest_collection_modifyitems(config, items):

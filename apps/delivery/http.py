@@ -80,8 +80,6 @@ async def _stream(frames: AsyncIterator[Frame], receive: Receive, send: Send) ->
         (b"x-content-type-options", b"nosniff"),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    retry = random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing
-    await _send_text(send, f"retry: {retry}\n\n")
     sender = asyncio.create_task(_send_frames(frames, send))
     hearer = asyncio.create_task(_until_gone(receive))
     try:
@@ -120,7 +118,8 @@ def encode(frame: Frame) -> str:
     if frame.kind == "bookmark":
         return f"id: {position}\n\n"
     if frame.kind != "changed":
-        return f"event: {frame.kind}\ndata: {_json(frame.position)}\n\n"
+        retry = random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing
+        return f"retry: {retry}\nevent: {frame.kind}\ndata: {_json(frame.position)}\n\n"
     last = len(frame.messages) - 1
     return "".join(
         (f"id: {position}\n" if index == last else "") + f"event: changed\ndata: {_json(each)}\n\n"

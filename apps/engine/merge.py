@@ -263,7 +263,8 @@ def origins(
     root = _Origin((), dict)
     for layer in layers:
         root = _trace(root, layer.tree, (layer.name, merge_keys), ()) or _Origin((), dict)
-    return dict(_leaf_origins(root, compose(layers, merge_keys), ()))
+    effective = compose(layers, merge_keys)
+    return dict(_leaf_origins(root, effective, ())) if effective else {}
 
 
 def _trace(

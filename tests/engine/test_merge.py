@@ -1,46 +1,92 @@
+import copy
+
 import pytest
 from hypothesis import given, settings
 
-from apps.engine import merge, patching, values
+from apps.engine import diff, merge, values
 from apps.engine.errors import InvalidError
 from apps.engine.merge import Layer
 from tests.engine import strategies
 
+BY_NAME = {"hosts": "name"}
 
-def compose(*trees, merge_keys=None):
-    return merge.compose([Layer(str(i), tree) for i, tree in enumerate(trees)], merge_keys or {})
+
+def layers(*trees):
+    return [Layer(str(number), tree) for number, tree in enumerate(trees)]
+
+
+def compose(*trees, merge_keys=merge.NO_KEYS):
+    return merge.compose(layers(*trees), merge_keys)
 
 
 @pytest.mark.parametrize(
     ("below", "above", "result"),
     [
         ({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}, {"a": {"b": 1, "c": 3}}),
+        ({"a": 1}, {"a": values.number("1.0")}, {"a": 1.0}),
+        ({"a": 1}, {"a": None}, {"a": None}),
+        ({"a": {"b": 1}}, {"a": {}}, {"a": {"b": 1}}),
+        ({"a": 1}, {"a": {}}, {"a": {}}),
+        ({"a": {"b": {"c": 1}}}, {"a": {"b": 2}}, {"a": {"b": 2}}),
         ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
         ({"a": [1]}, {"a": {"$append": [2]}}, {"a": [1, 2]}),
         ({"a": [1]}, {"a": {"$prepend": [0]}}, {"a": [0, 1]}),
         ({}, {"a": {"$append": [2]}}, {"a": [2]}),
         ({"a": {"b": 1}}, {"a": {"$replace": {"c": 2}}}, {"a": {"c": 2}}),
+        ({}, {"a": {"$replace": {"c": 2}}}, {"a": {"c": 2}}),
+        ({"a": 1}, {"a": {"$replace": {"b": {"$append": [1]}}}}, {"a": {"b": [1]}}),
+        ({"a": 1}, {"$replace": {"b": 2}}, {"b": 2}),
         ({"a": 1, "b": 2}, {"a": {"$remove": True}}, {"b": 2}),
         ({}, {"a": {"$remove": True}}, {}),
-        ({"a": {"b": 1}}, {"a": {"$literal": {"$remove": True}}}, {"a": {"$remove": True}}),
-        ({"a": {"$literal": {"x": 1}}}, {"a": {"y": 2}}, {"a": {"y": 2}}),
-        ({"a": 1}, {"a": None}, {"a": None}),
-        ({}, {"a": "$${x} and $${y}"}, {"a": "${x} and ${y}"}),
-        ({"a": {"$literal": "${x}"}}, {}, {"a": "${x}"}),
-        ({"a": {"b": {"c": 1}}}, {"a": {"b": 2}}, {"a": {"b": 2}}),
+        ({"a": 1}, {"a": [{"$remove": True}, 1]}, {"a": [1]}),
+        ({"a": 1}, {"$remove": True}, {}),
     ],
 )
 def test_compose__two_layers__give_the_documented_result(below, above, result):
     assert values.same(compose(below, above), result)
 
 
-def test_compose__list_with_merge_key__merges_items_by_that_member():
-    below = {"hosts": [{"name": "a", "port": 1}, {"name": "b", "port": 2}]}
-    above = {"hosts": [{"name": "b", "port": 3}, {"name": "c"}, {"name": "a", "$remove": True}]}
+@pytest.mark.parametrize(
+    ("below", "above", "result"),
+    [
+        ({"a": {"b": 1}}, {"a": {"$literal": {"$remove": True}}}, {"a": {"$remove": True}}),
+        ({"a": {"$literal": {"x": 1}}}, {"a": {"y": 2}}, {"a": {"y": 2}}),
+        ({"a": {"$literal": [1]}}, {"b": 1}, {"a": [1], "b": 1}),
+        ({"a": {"$literal": {"$if": 1, "x": "${y}"}}}, {}, {"a": {"$if": 1, "x": "${y}"}}),
+        ({"a": {"$literal": {"$literal": 1}}}, {}, {"a": {"$literal": 1}}),
+        ({}, {"a": "$${x} and $${y}"}, {"a": "${x} and ${y}"}),
+        ({}, {"a": "$$${x}", "b": "$x {y} $"}, {"a": "$${x}", "b": "$x {y} $"}),
+        ({}, {"$schema": "s", "$id": {"$ref": "r"}}, {"$schema": "s", "$id": {"$ref": "r"}}),
+    ],
+)
+def test_compose__what_only_looks_like_syntax__is_data(below, above, result):
+    assert values.same(compose(below, above), result)
 
-    result = compose(below, above, merge_keys={"hosts": "name"})
 
-    assert result == {"hosts": [{"name": "b", "port": 3}, {"name": "c"}]}
+@pytest.mark.parametrize(
+    ("below", "above", "result"),
+    [
+        (
+            [{"name": "a", "port": 1}, {"name": "b", "port": 2}],
+            [{"name": "b", "port": 3}, {"name": "c"}, {"name": "a", "$remove": True}],
+            [{"name": "b", "port": 3}, {"name": "c"}],
+        ),
+        ([{"name": 1}], [{"name": True}], [{"name": 1}, {"name": True}]),
+        ([1], [2], [1, 2]),
+        ([{"name": "a", "x": 1}], [{"name": "a", "$remove": True}, {"name": "a"}], [{"name": "a"}]),
+        ([], [{"name": "a", "$remove": True}], []),
+        (5, [{"name": "a", "$remove": True}, {"name": "b"}], [{"name": "b"}]),
+        ([{"name": "a"}], {"$replace": [{"name": "b"}]}, [{"name": "b"}]),
+        ([{"name": "a"}], {"$append": [{"name": "a"}]}, [{"name": "a"}, {"name": "a"}]),
+        ([{"name": "a", "x": {"y": 1}}], [{"name": "a", "x": {"z": 1}}], None),
+    ],
+)
+def test_compose__list_with_merge_key__merges_items_by_that_member(below, above, result):
+    expected = [{"name": "a", "x": {"y": 1, "z": 1}}] if result is None else result
+
+    found = compose({"hosts": below}, {"hosts": above}, merge_keys=BY_NAME)
+
+    assert values.same(found, {"hosts": expected})
 
 
 @pytest.mark.parametrize(
@@ -48,50 +94,92 @@ def test_compose__list_with_merge_key__merges_items_by_that_member():
     [
         ({"a": {"$append": [1], "b": 2}}, "marker", "/a"),
         ({"a": {"$append": 1}}, "marker", "/a"),
+        ({"n": {"$append": [1]}}, "marker", "/n"),
+        ({"a": {"$replace": {"b/c": {"$append": 1}}}}, "marker", "/a/$replace/b~1c"),
+        ({"a": {"$append": [1, {"$remove": 1}]}}, "marker", "/a/$append/1"),
         ({"a": {"$if": "x", "then": 1}}, "marker", "/a"),
+        ({"a": [{"$param": "x"}]}, "marker", "/a/0"),
+        ({"a": [{"name": "x", "$remove": True}]}, "marker", "/a/0"),
         ({"a": {"$remove": 1}}, "marker", "/a"),
         ({"a": ["${other:key}"]}, "reference", "/a/0"),
+        ({"a": "$${x} ${secret:x}"}, "reference", "/a"),
         ({"a": {"$secret": "x"}}, "secret", "/a"),
+        ({"$literal": [1]}, "type", ""),
+        ({"$replace": 1}, "type", ""),
     ],
 )
 def test_compose__what_is_not_understood__names_its_place(tree, code, pointer):
     with pytest.raises(InvalidError) as caught:
-        compose({}, tree)
+        compose({"n": 1}, tree)
 
     assert [(each.pointer, each.code) for each in caught.value.problems] == [(pointer, code)]
 
 
-@given(strategies.trees(), strategies.trees(), strategies.trees())
-@settings(max_examples=500, deadline=None)
-def test_override__any_wanted_document__composes_to_it(source, below, wanted):
-    try:
-        lower = merge.merge_layers([Layer("below", below)], {})
-    except InvalidError:
-        lower = {}
+def test_resolve__many_references__names_only_so_many():
+    with pytest.raises(InvalidError) as caught:
+        merge.resolve(["${x}"] * 1_000)
 
-    edited = patching.override(source, lower, wanted, {})
-
-    assert values.same(compose(lower, edited), wanted)
+    assert len(caught.value.problems) == merge.MAX_PROBLEMS
 
 
-@given(strategies.trees(), strategies.trees())
+def test_merge_layers__secrets_and_literals__stay_for_resolving():
+    below = {"s": {"$secret": "a"}, "l": {"$literal": {"x": 1}}, "t": "$${x}"}
+
+    assert merge.merge_layers(layers(below, {})) == below
+    assert merge.merge_layers(layers(below, {"s": {"$secret": "b"}})) == {
+        **below,
+        "s": {"$secret": "b"},
+    }
+
+
+@given(strategies.sources, strategies.sources, strategies.sources)
 @settings(max_examples=300, deadline=None)
-def test_override__wanted_is_what_there_is__leaves_the_source_alone(source, below):
+def test_merge_layers__part_of_the_layers_merged_before__makes_no_difference(low, middle, high):
+    given = copy.deepcopy([low, middle, high])
     try:
-        lower = merge.merge_layers([Layer("below", below)], {})
-        effective = compose(lower, source)
+        merged = merge.merge_layers(layers(low, middle))
+        at_once = merge.merge_layers(layers(low, middle, high))
     except InvalidError:
         return
 
-    assert values.same(patching.override(source, lower, effective, {}), source)
+    assert values.same(merge.merge_layers(layers(merged, high)), at_once)
+    assert values.same([low, middle, high], given)
 
 
-def test_override__one_key_of_many__is_the_only_thing_written():
-    below = {"db": {"pool": 5, "host": "db"}, "log": "info"}
-    source = {"name": "shop"}
+@given(strategies.trees())
+def test_escape_text__any_text__resolves_to_itself(tree):
+    for text in (str(tree), "$${", "$$${x}${", "${${"):
+        assert merge.resolve(merge.escape_text(text)) == text
 
-    edited = patching.override(
-        source, below, {"db": {"pool": 9, "host": "db"}, "log": "info", "name": "shop"}, {}
-    )
 
-    assert edited == {"name": "shop", "db": {"pool": 9}}
+@pytest.mark.parametrize(
+    ("trees", "expected"),
+    [
+        (({"a": 1}, {"a": 2}), {"a": ("1",)}),
+        (({"a": {"b": 1}}, {"a": {"c": 2}}), {"a.b": ("0",), "a.c": ("1",)}),
+        (({"a": [1]}, {"a": {"$append": [2]}}), {"a": ("0", "1")}),
+        (({"a": [1]}, {"a": [2]}), {"a": ("1",)}),
+        (({"hosts": [{"name": "a"}]}, {"hosts": [{"name": "b"}]}), {"hosts": ("0", "1")}),
+        (({"a": {"b": 1}}, {"a": {"$replace": {"b": 1}}}), {"a.b": ("1",)}),
+        (({"a": {"b": 1}}, {"a": {"b": {"$remove": True}}}), {"a": ("0", "1")}),
+        (({"a": 1, "b": 1}, {"a": {"$remove": True}}), {"b": ("0",)}),
+        (({"a": {"$literal": {"x.y": {"z": 1}}}}, {}), {'a["x.y"].z': ("0",)}),
+        (({"a": {"$literal": {"x": 1}}}, {"a": {"y": 1}}), {"a.y": ("1",)}),
+    ],
+)
+def test_origins__two_layers__name_who_gave_each_key(trees, expected):
+    assert merge.origins(layers(*trees), BY_NAME) == expected
+
+
+@given(strategies.sources, strategies.sources)
+@settings(max_examples=300, deadline=None)
+def test_origins__any_layers__name_one_for_every_key(low, high):
+    try:
+        effective = merge.compose(layers(low, high))
+    except InvalidError:
+        return
+
+    found = merge.origins(layers(low, high))
+
+    assert found.keys() == set(diff.changed_keys({}, effective))
+    assert all(names in (("0",), ("1",), ("0", "1")) for names in found.values())

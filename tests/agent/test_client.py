@@ -1,0 +1,133 @@
+"""The Python client against a real server: values, changes, resume, the copy on disk."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.real_services import free_port
+from tests.serving import TOP, installation
+
+sys.path.insert(0, str(TOP / "deploy" / "agent"))
+
+from configsvc_client import Config, ConfigError
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="module")
+def served():
+    with installation() as made:
+        made.start()
+        made.raw = made.token()
+        with made.servers[0].client(made.raw) as client:
+            client.post("/services", json={"slug": "checkout"})
+        publish(made, {"settings": {"timeout": 1, "hosts": ["a", "b"], "a.b": 0.5}})
+        yield made
+
+
+def publish(made, document):
+    body = {"environment": "production", "config": document, "on_stale": "overwrite"}
+    with made.servers[-1].client(made.raw) as client:
+        assert client.post("/config/checkout", json=body).status_code in (200, 201)
+
+
+def connect(made, **options):
+    url = made.servers[-1].url
+    return Config("checkout", environment="production", url=url, token=made.raw, **options)
+
+
+def test_get__paths_of_all_kinds__give_values_with_their_types(served):
+    publish(served, {"settings": {"timeout": 1, "hosts": ["a", "b"], "a.b": 0.5}})
+    config = connect(served)
+
+    assert config.get("settings.timeout") == 1
+    assert config.get("settings.hosts[1]") == "b"
+    assert config.get('settings["a.b"]') == 0.5
+    assert config.get("settings.nope", "default") == "default"
+
+
+def test_on_change__publish__calls_back_with_the_new_value(served):
+    publish(served, {"settings": {"timeout": 1}})
+    with connect(served) as config:
+        heard, others = threading.Event(), []
+        config.on_change(lambda _config: heard.set(), "settings.timeout")
+        config.on_change(others.append, "settings.unrelated")
+        time.sleep(0.5)
+
+        publish(served, {"settings": {"timeout": 2}})
+
+        assert heard.wait(5)
+        assert config.get("settings.timeout") == 2
+        assert others == []
+
+
+def test_on_change__server_restarted_on_its_port__goes_on(served):
+    publish(served, {"settings": {"timeout": 10}})
+    with connect(served) as config:
+        config.start()
+        time.sleep(0.5)
+        port = served.servers[-1].port
+        served.servers[-1].kill()
+        served.start(port=port)
+
+        publish(served, {"settings": {"timeout": 11}})
+
+        ends = time.monotonic() + 15
+        while config.get("settings.timeout") != 11 and time.monotonic() < ends:
+            time.sleep(0.05)
+        assert config.get("settings.timeout") == 11
+
+
+def test_start__server_away__uses_the_last_good_copy(served, tmp_path):
+    publish(served, {"settings": {"timeout": 20}})
+    connect(served, cache_dir=tmp_path)
+    away = f"http://127.0.0.1:{free_port()}"
+
+    kept = Config("checkout", environment="production", url=away, token="x", cache_dir=tmp_path)
+
+    assert (kept.get("settings.timeout"), kept.stale) == (20, True)
+    assert next(tmp_path.iterdir()).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ConfigError):
+        Config("checkout", environment="production", url=away, token="x")
+
+
+def test_start__wrong_token__says_so(served):
+    with pytest.raises(ConfigError) as caught:
+        Config("checkout", environment="production", url=served.servers[-1].url, token="csk_no")
+
+    assert caught.value.status == 401
+
+
+def test_example_service__publish__changes_its_answer_without_a_restart(served):
+    publish(served, {"settings": {"timeout": 100}})
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, str(Path("deploy/agent/example_service.py"))],
+        cwd=TOP,
+        env={
+            "CONFIGSVC_URL": served.servers[-1].url,
+            "CONFIGSVC_TOKEN": served.raw,
+            "PORT": str(port),
+        },
+        stdout=subprocess.PIPE,
+    )
+    try:
+        process.stdout.readline()
+        time.sleep(0.5)
+        before = httpx.get(f"http://127.0.0.1:{port}").text
+        publish(served, {"settings": {"timeout": 200}})
+        ends = time.monotonic() + 5
+        while "200" not in (after := httpx.get(f"http://127.0.0.1:{port}").text):
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+    assert "timeout 100 ms" in before
+    assert "timeout 200 ms" in after

@@ -1,0 +1,132 @@
+"""Real server processes for tests: ``manage.py serve`` on a free port, with its own database."""
+
+import contextlib
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from tests.real_services import free_port
+
+TOP = Path(__file__).resolve().parent.parent
+START_WITHIN = 60
+
+
+class Installation:
+    """A data folder and a database; any number of servers on them (one, on SQLite)."""
+
+    def __init__(self, folder, demo=False):
+        self.folder = Path(folder)
+        self.demo = demo
+        self.servers = []
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("CONFIGSVC_") and name != "DJANGO_SETTINGS_MODULE"
+        }
+        self.environment["CONFIGSVC_DATA_DIR"] = str(self.folder)
+        self.environment["PYTHONUNBUFFERED"] = "1"
+        self.database = None
+        if os.environ.get("DATABASE_URL"):
+            self.database = f"served_{secrets.token_hex(6)}"
+            self._sql(f"CREATE DATABASE {self.database}")
+            parts = urlsplit(os.environ["DATABASE_URL"])
+            self.environment["DATABASE_URL"] = urlunsplit(parts._replace(path=f"/{self.database}"))
+
+    @property
+    def is_postgres(self):
+        return self.database is not None
+
+    def _sql(self, statement):
+        import psycopg
+
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(statement)
+
+    def manage(self, *arguments, check=True):
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=TOP,
+            env=self.environment,
+            check=check,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def start(self, *options, port=None):
+        server = Server(self, options, port or free_port())
+        self.servers.append(server)
+        return server
+
+    def token(self, role="administrator", account="tester"):
+        made = self.manage("create_token", account, "--environment", "production", "--grant", role)
+        return made.stdout.strip()
+
+    def close(self):
+        for server in self.servers:
+            server.stop()
+        if self.database:
+            self._sql(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+
+
+class Server:
+    """One process. ``url`` is where it answers."""
+
+    def __init__(self, installation, options, port):
+        self.port = port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = installation.folder / f"server-{self.port}.log"
+        command = [sys.executable, "manage.py", "serve", "--port", str(self.port), *options]
+        if not installation.demo:
+            command.append("--no-demo")
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=TOP, env=installation.environment, stdout=log, stderr=log
+            )
+        ends = time.monotonic() + START_WITHIN
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            if self.process.poll() is not None or time.monotonic() > ends:
+                raise AssertionError(f"The server did not start:\n{self.log.read_text()}")
+            time.sleep(0.05)
+
+    @property
+    def password(self):
+        return re.search(r"Password\s+(\S+)", self.log.read_text()).group(1)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def client(self, token, **options):
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, **options)
+
+
+@contextlib.contextmanager
+def installation(demo=False):
+    with tempfile.TemporaryDirectory(prefix="configsvc-served-") as folder:
+        made = Installation(folder, demo)
+        try:
+            yield made
+        finally:
+            made.close()
