@@ -243,8 +243,7 @@ def _question(request: Any, format_name: str) -> Question:
     if read_flag(request.GET.get("reveal"), "reveal"):
         raise ForbiddenError("There are no secrets to reveal yet.", right="reveal")
     keys = tuple(request.GET.getlist("key"))
-    for key in keys:
-        paths.Glob(key)
+    paths.parse_globs(keys)
     if view == SOURCE:
         return Question(SOURCE)
     return Question("envelope", format_name, keys, request.GET.get("section", ""))

@@ -174,7 +174,7 @@ class RollbackView(PlaceView):
         for key in keys:
             if not isinstance(key, str):
                 raise bad_member("keys", "'keys' is a list of globs.")
-            paths.Glob(key)
+        paths.parse_globs(keys)
         outcome = rollback(
             actor=self.actor,
             place=place,

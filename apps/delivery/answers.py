@@ -75,7 +75,7 @@ def document(published: Published, keys: Sequence[str]) -> Tree:
     """The effective document, narrowed to what the globs cover."""
     if not keys:
         return published.tree
-    return paths.select(published.tree, [paths.Glob(key) for key in keys])
+    return paths.select(published.tree, paths.parse_globs(keys))
 
 
 def envelope_members(published: Published, text: str) -> dict[str, Tree]:

@@ -1,318 +1,326 @@
-// The configuration page: the editor, its draft, the review before publishing, and the news.
-// The page's markup is templates/portal/config.html; the server stays the authority on everything.
-import { cm, language, showDifference, theme } from "./code.js";
+/**
+ * The configuration page: a code editor over the form's textarea, its draft, its validation, the
+ * review before publishing, and the news of other people's publishing. The server stays the
+ * authority on everything; without this script the textarea is still there.
+ *
+ * What the page has to hold (templates/portal/config.html):
+ *
+ *     <form id="config-form" method="post" action="PUBLISH-ADDRESS">
+ *       <input name="csrfmiddlewaretoken"> <input name="base_version"> <input name="message">
+ *       <select name="format">…</select> <input type="checkbox" name="extends" value="TEMPLATE">…
+ *       <div id="editor" data-service data-environment data-user
+ *            data-live-version    the version that is live, 0 when none is
+ *            data-live-format     its format (absent: the one selected)
+ *            data-draft-saved     when the draft was saved, in seconds; 0 without one
+ *            data-read-only       "yes" or "no"
+ *            data-validate-url    POST JSON {service, environment, content, format, extends}, the
+ *                                 answer is that of /validate
+ *            data-draft-url       POST the form: 200 JSON when it is saved; with discard=1: forget it
+ *            data-convert-url     POST content, format, to: 200 {content}, else {detail, errors}
+ *            data-diff-url        a page; gets ?from=&to=
+ *            data-config-url      where the API serves it (absent: /config/SERVICE)
+ *            data-ws-url          the WebSocket (absent: /ws/config)
+ *            data-login-url       (absent: /admin/login/)
+ *         ><textarea name="content">…</textarea></div>
+ *       <span id="saved" role="status">, <span id="summary" role="status">, <ol id="problems">
+ *       <button type="button" id="review"> (only for those who may publish)
+ *       <dialog id="dialog"> #dialog-summary, #dialog-diff, the message, #cancel, #publish (submits)
+ *     </form>
+ *     <div id="news" hidden>, <div id="restore" hidden>, <span id="live-dot"><i></i><span></span></span>
+ *     <textarea id="live-text" hidden>the live source</textarea>
+ *     <script type="application/json" id="editor-schema">{KEY: {type, description, schema}}</script>
+ *     <script type="application/json" id="editor-known">the live effective document</script>
+ *
+ * The form posts the textarea, which is kept equal to the editor. No inline handlers and no
+ * eval: `script-src 'self'` is enough; the editor's styles need `style-src 'unsafe-inline'`.
+ */
+import { announce, offerRestore } from "./banners.js";
+import { openChecking } from "./checking.js";
+import { cm, language, theme } from "./code.js";
+import { completions } from "./completion.js";
+import { openConverting } from "./converting.js";
+import { openDraft } from "./draft.js";
+import { openKept } from "./kept.js";
+import { listen } from "./news.js";
+import { openReview } from "./review.js";
+import { csrfToken, post } from "./server.js";
 
-const $ = (id) => document.getElementById(id);
+const OWN_PUBLISH = 30_000; // how long news may be of what another tab has just sent
+
+/** @type {(id: string) => HTMLElement} */
+const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const root = $("editor");
-const form = $("config-form");
-const area = form.elements.content;
-const facts = root.dataset;
-const readOnly = facts.readOnly === "yes";
-const json = (id) => JSON.parse($(id)?.textContent || "{}");
-const schemas = json("editor-schema");
-const known = json("editor-known");
-const keptAs = `configsvc:${facts.user}:${facts.service}:${facts.environment}`;
-const csrf = () => form.elements.csrfmiddlewaretoken.value;
-const SAVE_AFTER = 800;
-const CHECK_AFTER = 400;
+const form = /** @type {HTMLFormElement} */ ($("config-form"));
+/** @type {<T extends HTMLElement>(name: string) => T} */
+const field = (name) => /** @type {any} */ (form.elements.namedItem(name));
+const area = /** @type {HTMLTextAreaElement} */ (field("content"));
+const select = /** @type {HTMLSelectElement} */ (field("format"));
+const message = /** @type {HTMLInputElement} */ (field("message"));
+const facts = /** @type {Record<string, string>} */ ({
+  configUrl: `/config/${root.dataset.service}`,
+  wsUrl: "/ws/config",
+  loginUrl: "/admin/login/",
+  liveFormat: select.value,
+  ...root.dataset,
+});
+const isReadOnly = facts.readOnly === "yes";
+const liveVersion = Number(facts.liveVersion);
+const liveText = /** @type {HTMLTextAreaElement} */ ($("live-text")).value;
+/** @type {(id: string) => any} */
+const embedded = (id) => JSON.parse(document.getElementById(id)?.textContent || "{}");
 
-let timers = {};
-let savedText = area.value;
-let submitting = false;
+let format = select.value;
+let newest = liveVersion;
+let isLeaving = false;
 
-function later(name, milliseconds, act) {
-  clearTimeout(timers[name]);
-  timers[name] = setTimeout(act, milliseconds);
-}
-
-// ---- the editor ---------------------------------------------------------------------------
+// ---- the text and the form ------------------------------------------------------------------
 
 const languagePart = new cm.Compartment();
-const look = theme();
-const view = new cm.EditorView({
-  parent: root,
-  state: cm.EditorState.create({
-    doc: area.value,
-    extensions: [
-      cm.lineNumbers(),
-      cm.foldGutter(),
-      cm.history(),
-      cm.drawSelection(),
-      cm.indentOnInput(),
-      cm.bracketMatching(),
-      cm.closeBrackets(),
-      cm.highlightActiveLine(),
-      cm.highlightActiveLineGutter(),
-      cm.highlightSelectionMatches(),
-      cm.search({ top: true }),
-      cm.lintGutter(),
-      cm.autocompletion({ override: [complete] }),
-      cm.indentUnit.of("  "),
-      cm.EditorView.lineWrapping,
-      cm.EditorState.readOnly.of(readOnly),
-      cm.EditorView.contentAttributes.of({ "aria-label": "Configuration text" }),
-      languagePart.of(language(form.elements.format.value)),
-      look.extension,
-      cm.keymap.of([
-        { key: "Mod-s", run: () => (saveDraft(), true), preventDefault: true },
-        { key: "Mod-Enter", run: () => (review(), true) },
-        ...cm.closeBracketsKeymap,
-        ...cm.completionKeymap,
-        ...cm.searchKeymap,
-        ...cm.historyKeymap,
-        ...cm.foldKeymap,
-        ...cm.lintKeymap,
-        ...cm.defaultKeymap,
-        cm.indentWithTab,
-      ]),
-      cm.EditorView.updateListener.of((update) => {
-        if (update.docChanged) changed();
-      }),
-    ],
-  }),
-});
-look.follow(view);
+const historyPart = new cm.Compartment();
+const view = new cm.EditorView({ parent: root, state: cm.EditorState.create({ doc: area.value, extensions: extensions() }) });
 area.hidden = true;
-area.style.display = "none";
-const text = () => view.state.doc.toString();
-const replaceText = (next) => view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } });
+area.value = text();
+
+function text() {
+  return view.state.doc.toString();
+}
+
+function templates() {
+  const boxes = /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll('input[name="extends"]'));
+  return [...boxes].filter((box) => box.checked).map((box) => box.value);
+}
+
+function read() {
+  return { content: text(), format, extends: templates().map((template) => ({ template })) };
+}
+
+/** @returns {import("./kept.js").Entry} */
+function entry() {
+  return { text: text(), format, message: message.value, extends: templates(), at: Date.now() / 1000 };
+}
+
+/** @param {string} next */
+function replaceText(next) {
+  view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } });
+}
+
+/** @param {string} next */
+function setFormat(next) {
+  format = next;
+  select.value = next;
+  view.dispatch({ effects: languagePart.reconfigure(language(next)) });
+}
+
+/**
+ * The history begins anew: undoing into another format would give text that cannot be read.
+ * @param {string} next
+ * @param {string} content
+ */
+function replaceAll(next, content) {
+  setFormat(next);
+  replaceText(content);
+  view.dispatch({ effects: historyPart.reconfigure([]) });
+  view.dispatch({ effects: historyPart.reconfigure(cm.history()) });
+  changed();
+}
+
+/** @param {import("./kept.js").Entry} kept */
+function restore(kept) {
+  message.value = kept.message ?? "";
+  for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll('input[name="extends"]'))) {
+    box.checked = kept.extends?.includes(box.value) ?? box.checked;
+  }
+  setFormat(kept.format);
+  replaceText(kept.text);
+  changed();
+  view.focus();
+}
+
+// ---- what follows an edit ---------------------------------------------------------------------
+
+const kept = openKept(facts.user, facts.service, facts.environment);
+const draft = openDraft({ form, url: facts.draftUrl, loginUrl: facts.loginUrl, kept, read: entry, status: $("saved") });
+const checking = openChecking({
+  form,
+  url: facts.validateUrl,
+  service: facts.service,
+  environment: facts.environment,
+  isFirst: !liveVersion,
+  view,
+  read,
+  list: $("problems"),
+  summary: $("summary"),
+});
+const review = document.getElementById("review")
+  ? openReview({
+      form,
+      convertUrl: facts.convertUrl,
+      liveVersion,
+      liveText,
+      liveFormat: facts.liveFormat,
+      read,
+      check: checking.check,
+      newest: () => newest,
+    })
+  : null;
+
+const converting = openConverting({
+  form,
+  select,
+  url: facts.convertUrl,
+  status: $("saved"),
+  read: () => ({ text: text(), format }),
+  replace: replaceAll,
+  refused: checking.check,
+});
 
 function changed() {
   area.value = text();
-  keep();
-  if (!readOnly) {
-    $("saved").textContent = "Saving…";
-    later("save", SAVE_AFTER, saveDraft);
-  }
-  later("check", CHECK_AFTER, check);
+  converting.touch();
+  if (isReadOnly) return;
+  draft.touch();
+  checking.touch();
 }
 
-// ---- completion: keys and values from the schemas and from what is live ----------------------
-
-function complete(context) {
-  const word = context.matchBefore(/[\w.-]*/);
-  if (!word || (word.from === word.to && !context.explicit)) return null;
-  const path = pathAt(context.state, context.pos);
-  const schema = schemaAt(path);
-  const here = path.reduce((node, step) => (node && typeof node === "object" ? node[step] : undefined), known);
-  const options = [];
-  const add = (label, type, detail) => {
-    if (!options.some((each) => each.label === label)) options.push({ label, type, detail });
-  };
-  for (const [name, child] of Object.entries(schema?.properties ?? {})) add(name, "property", child.type ?? child.description);
-  for (const value of schema?.enum ?? []) add(String(value), "enum");
-  if (schema?.type === "boolean") ["true", "false"].forEach((each) => add(each, "keyword"));
-  if (path.length === 0) for (const [name, section] of Object.entries(schemas)) add(name, "property", section.type);
-  if (here && typeof here === "object") Object.keys(here).forEach((name) => add(name, "property", "live"));
-  return options.length ? { from: word.from, options } : null;
+function save() {
+  if (!isReadOnly) draft.save();
+  return true;
 }
 
-function pathAt(state, position) {
-  const line = state.doc.lineAt(position);
-  const value = line.text.slice(0, position - line.from).match(/^\s*["']?([\w.-]+)["']?\s*[:=]\s*/);
-  const path = value ? [value[1]] : [];
-  let indent = line.text.search(/\S|$/);
-  for (let number = line.number - 1; number > 0 && indent > 0; number--) {
-    const above = state.doc.line(number).text;
-    const own = above.search(/\S|$/);
-    const key = above.match(/^\s*["']?([\w.-]+)["']?\s*:\s*\{?\s*(?:#.*)?$/);
-    if (key && own < indent) {
-      path.unshift(key[1]);
-      indent = own;
-    }
-  }
-  return path;
+function lookAgain() {
+  review?.open();
+  return true;
 }
 
-function schemaAt(path) {
-  let schema = { properties: Object.fromEntries(Object.entries(schemas).map(([key, each]) => [key, each.schema])) };
-  for (const step of path) schema = schema?.properties?.[step] ?? (typeof schema?.additionalProperties === "object" ? schema.additionalProperties : undefined);
-  return schema;
-}
-
-// ---- validation --------------------------------------------------------------------------------
-
-let checked = 0;
-async function check() {
-  const turn = ++checked;
-  const body = { service: facts.service, environment: facts.environment, content: text(), format: form.elements.format.value, extends: chosen() };
-  const answer = await post(facts.validateUrl, JSON.stringify(body), { "Content-Type": "application/json" });
-  if (turn !== checked || !answer) return null;
-  const report = answer.ok ? answer.data : { valid: false, errors: answer.data.errors?.length ? answer.data.errors : [{ message: answer.data.detail }], changes: [] };
-  showProblems(report);
-  return report;
-}
-
-function chosen() {
-  return [...form.querySelectorAll('input[name="extends"]:checked')].map((each) => ({ template: each.value }));
-}
-
-function showProblems(report) {
-  const problems = report.errors ?? [];
-  view.dispatch(cm.setDiagnostics(view.state, problems.map((each) => ({ ...place(each), severity: "error", message: each.message }))));
-  $("problems").replaceChildren(
-    ...problems.slice(0, 30).map((each) => {
-      const item = document.createElement("li");
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = `${each.line ? `Line ${each.line}: ` : ""}${each.pointer ?? ""} ${each.message}`;
-      button.onclick = () => {
-        view.dispatch({ selection: { anchor: place(each).from }, scrollIntoView: true });
-        view.focus();
-      };
-      item.append(button);
-      return item;
+function extensions() {
+  return [
+    cm.lineNumbers(),
+    cm.foldGutter(),
+    cm.highlightSpecialChars(),
+    historyPart.of(cm.history()),
+    cm.drawSelection(),
+    cm.indentOnInput(),
+    cm.bracketMatching(),
+    cm.closeBrackets(),
+    cm.highlightActiveLine(),
+    cm.highlightActiveLineGutter(),
+    cm.highlightSelectionMatches(),
+    cm.search({ top: true }),
+    cm.lintGutter(),
+    cm.autocompletion({ override: [completions(embedded("editor-schema"), embedded("editor-known"), () => format)], icons: false }),
+    cm.indentUnit.of("  "),
+    cm.EditorView.lineWrapping,
+    cm.EditorState.readOnly.of(isReadOnly),
+    cm.EditorView.contentAttributes.of({
+      "aria-label": isReadOnly ? "Configuration text, read only" : "Configuration text. Escape, then Tab, leaves the editor.",
     }),
-  );
-  const count = report.changes?.length ?? 0;
-  const news = count ? `${count} change${count === 1 ? "" : "s"} against what is live` : "No change against what is live";
-  $("summary").textContent = problems.length ? `${problems.length} problem${problems.length === 1 ? "" : "s"}` : `Valid · ${news}`;
+    languagePart.of(language(format)),
+    theme(),
+    cm.keymap.of([
+      { key: "Mod-Enter", run: lookAgain },
+      ...cm.closeBracketsKeymap,
+      ...cm.completionKeymap,
+      ...cm.searchKeymap,
+      ...cm.historyKeymap,
+      ...cm.foldKeymap,
+      ...cm.lintKeymap,
+      ...cm.defaultKeymap,
+      { key: "Escape", run: cm.temporarilySetTabFocusMode },
+      ...(isReadOnly ? [] : [cm.indentWithTab]),
+    ]),
+    cm.EditorView.updateListener.of((update) => {
+      if (update.docChanged) changed();
+    }),
+  ];
 }
 
-function place(problem) {
-  if (!problem.line || problem.line > view.state.doc.lines) return { from: 0, to: 0 };
-  const line = view.state.doc.line(problem.line);
-  return { from: Math.min(line.from + (problem.column ?? 1) - 1, line.to), to: line.to };
-}
-
-// ---- the draft: on the server, and in this browser for when the server cannot have it ------------
-
-function keep() {
-  try {
-    localStorage.setItem(keptAs, JSON.stringify({ text: text(), format: form.elements.format.value, at: Date.now() / 1000 }));
-  } catch {
-    /* private windows have no storage; the server's draft remains */
+message.addEventListener("input", changed);
+form.querySelectorAll('input[name="extends"]').forEach((box) => box.addEventListener("change", changed));
+document.addEventListener("keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+  if (event.key.toLowerCase() === "s") {
+    event.preventDefault();
+    save();
+  } else if (event.key === "Enter" && !event.defaultPrevented) {
+    event.preventDefault();
+    lookAgain();
   }
-}
-
-async function saveDraft() {
-  if (readOnly) return;
-  const sent = text();
-  const answer = await post(facts.draftUrl, new FormData(form));
-  if (answer?.ok) {
-    savedText = sent;
-    $("saved").textContent = "Saved";
-    localStorage.removeItem(keptAs);
-  } else if (answer?.status === 403 || answer?.redirected) {
-    $("saved").textContent = "You are logged out. Your text is kept in this browser.";
-  } else {
-    $("saved").textContent = answer?.data?.detail ?? "Not saved; kept in this browser.";
-  }
-}
-
-function offerRestore() {
-  const kept = JSON.parse(localStorage.getItem(keptAs) ?? "null");
-  if (!kept || kept.text === text() || kept.at < Number(facts.draftSaved)) return;
-  const banner = $("restore");
-  const button = document.createElement("button");
-  button.className = "p-button";
-  button.textContent = "Bring it back";
-  button.onclick = () => {
-    form.elements.format.value = kept.format;
-    view.dispatch({ effects: languagePart.reconfigure(language(kept.format)) });
-    replaceText(kept.text);
-    banner.hidden = true;
-  };
-  banner.replaceChildren(`This browser holds text that was not saved (${new Date(kept.at * 1000).toLocaleString()}).`, button);
-  banner.hidden = false;
-}
-
-async function post(url, body, headers = {}) {
-  try {
-    const response = await fetch(url, { method: "POST", body, headers: { "X-CSRFToken": csrf(), ...headers } });
-    const data = response.headers.get("content-type")?.includes("json") ? await response.json() : {};
-    const isPage = !response.headers.get("content-type")?.includes("json");
-    return { ok: response.ok && !isPage, status: response.status, redirected: response.redirected, data };
-  } catch {
-    return null;
-  }
-}
-
-addEventListener("beforeunload", (event) => {
-  if (!submitting && !readOnly && text() !== savedText && !localStorage.getItem(keptAs)) event.preventDefault();
 });
 
-// ---- format and templates ------------------------------------------------------------------------
+// ---- publishing, and leaving ----------------------------------------------------------------------
 
-let format = form.elements.format.value;
-form.elements.format.addEventListener("change", async () => {
-  const wanted = form.elements.format.value;
-  const data = new FormData(form);
-  data.set("format", format);
-  data.set("to", wanted);
-  const answer = await post(facts.convertUrl, data);
-  if (!answer?.ok) {
-    form.elements.format.value = format;
-    $("saved").textContent = answer?.data?.detail ?? "It could not be converted.";
+const tabs = new BroadcastChannel("configsvc");
+const publish = /** @type {HTMLButtonElement | null} */ (document.getElementById("publish"));
+const here = `${facts.service}/${facts.environment}`;
+
+document.getElementById("review")?.addEventListener("click", lookAgain);
+form.addEventListener("submit", (event) => {
+  if (!review?.isOpen()) {
+    event.preventDefault(); // Enter in a field is not a decision to publish
+    lookAgain();
     return;
   }
-  format = wanted;
-  view.dispatch({ effects: languagePart.reconfigure(language(wanted)) });
-  replaceText(answer.data.content);
+  leave();
+  field("csrfmiddlewaretoken").setAttribute("value", csrfToken(form));
+  tabs.postMessage({ published: here, user: facts.user });
+  if (publish) publish.disabled = true;
 });
-form.querySelectorAll('input[name="extends"]').forEach((each) => each.addEventListener("change", changed));
 
-// ---- review and publish ---------------------------------------------------------------------------
-
-const dialog = $("dialog");
-async function review() {
-  if (readOnly || !$("review")) return;
-  const report = await check();
-  if (!report?.valid) {
-    $("saved").textContent = "Solve the problems first.";
-    return;
-  }
-  dialog.showModal();
-  const count = report.changes.length;
-  $("dialog-summary").textContent = count ? `${count} key${count === 1 ? "" : "s"} would change: ${report.changes.slice(0, 8).map((each) => each.key).join(", ")}${count > 8 ? " …" : ""}` : "The composed document stays the same.";
-  showDifference($("dialog-diff"), $("live-text").value, text(), format);
-  form.elements.message.focus();
-}
-$("review")?.addEventListener("click", review);
-$("cancel").addEventListener("click", () => dialog.close());
-form.addEventListener("submit", () => {
-  clearTimeout(timers.save);
-  submitting = true;
+function leave() {
+  isLeaving = true;
   area.value = text();
-  $("publish").disabled = true;
+  draft.close();
+}
+
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  isLeaving = false;
+  draft.reopen();
+  if (publish) publish.disabled = false;
+});
+addEventListener("beforeunload", (event) => {
+  if (!isLeaving && !isReadOnly && !draft.isSafe()) event.preventDefault();
 });
 
-// ---- news: somebody else publishes ------------------------------------------------------------------
+// ---- news -------------------------------------------------------------------------------------------
 
-let attempts = 0;
-function listen() {
-  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/config`);
-  const dot = $("live-dot");
-  const say = (state, words) => {
+let ownUntil = 0;
+tabs.onmessage = ({ data }) => {
+  if (data.published === here && data.user === facts.user) ownUntil = Date.now() + OWN_PUBLISH;
+};
+
+/** The newest version in place of this text, which stays in this browser to be restored. */
+async function load() {
+  const isEdited = text() !== liveText;
+  leave();
+  if (!isEdited) kept.drop();
+  if (!isReadOnly) {
+    const data = new FormData();
+    data.set("discard", "1");
+    await post(form, facts.draftUrl, data);
+  }
+  location.assign(location.pathname);
+}
+
+listen({
+  url: facts.wsUrl,
+  configUrl: facts.configUrl,
+  service: facts.service,
+  environment: facts.environment,
+  hasLive: liveVersion > 0,
+  onVersion(news) {
+    if (news.version <= newest || isLeaving) return;
+    newest = news.version;
+    announce({ banner: $("news"), news, liveVersion, diffUrl: facts.diffUrl, isOwn: Date.now() < ownUntil, load });
+  },
+  onState(state, words) {
+    const dot = $("live-dot");
     dot.dataset.state = state;
-    dot.lastElementChild.textContent = words;
-  };
-  socket.onopen = () => {
-    attempts = 0;
-    socket.send(JSON.stringify({ type: "subscribe", service: facts.service, environment: facts.environment }));
-  };
-  socket.onmessage = (event) => {
-    const message = JSON.parse(event.data);
-    if (message.type === "ready") say("on", "live");
-    if (message.type === "changed" && message.version > Number(facts.liveVersion) && !submitting) announce(message);
-  };
-  socket.onclose = () => {
-    say("off", "offline");
-    setTimeout(listen, Math.min(30_000, 500 * 2 ** attempts++) * (0.5 + Math.random()));
-  };
-}
+    if (dot.lastElementChild) dot.lastElementChild.textContent = words;
+  },
+});
 
-function announce(message) {
-  const banner = $("news");
-  const link = (url, words) => Object.assign(document.createElement("a"), { href: url, textContent: words, className: "p-button" });
-  banner.replaceChildren(
-    Object.assign(document.createElement("span"), { textContent: `Version ${message.version} was published just now (${message.cause}): ${message.keys.slice(0, 5).join(", ")}` }),
-    link(`${facts.diffUrl}?from=${facts.liveVersion}&to=live`, "See what changed"),
-    link(location.pathname, "Load it"),
-  );
-  banner.hidden = false;
+if (!isReadOnly) {
+  offerRestore({ banner: $("restore"), kept, draftSaved: Number(facts.draftSaved), current: text, liveText, restore });
 }
-
-offerRestore();
-check();
-listen();
+checking.check();

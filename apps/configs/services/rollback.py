@@ -99,7 +99,7 @@ def _plan_keys(state: State, target: Version, keys: Sequence[str], options: Opti
     if version is None or version.retired:
         raise invalid("/keys", "retired", "It is retired: roll back to a whole version first.")
     old = parse_canonical(target.effective.content)
-    wanted = _with_keys(state.effective, old, [paths.Glob(key) for key in keys])
+    wanted = _with_keys(state.effective, old, paths.parse_globs(keys))
     source = rewritten_source(state, version, wanted)
     message = options.message or f"Roll back {', '.join(keys)} to version {target.number}"
     plan, problems = plan_composed(state, source, "rollback", message)

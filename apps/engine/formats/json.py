@@ -11,12 +11,15 @@ from apps.engine.formats.parsed import (
     Parsed,
     Place,
     Positions,
+    place_of,
     refuse,
+    refuse_as,
     refuse_depth,
+    refuse_duplicate,
 )
 from apps.engine.values import MAX_DEPTH, Number, Tree, escape, number
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},:]|[^\s"\[\]{},:]++', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},:]|[^\s"\[\]{},:]++', re.DOTALL)
 _INDENT = "  "
 
 
@@ -41,7 +44,7 @@ def parse(text: str) -> Parsed:
         _places(text, refuse_duplicates=True)
         raise
     except MalformedError as error:
-        refuse(error.detail, _bad_number(text))
+        refuse_as(error, _bad_number(text))
     return Parsed(tree, Positions(lambda: _places(text)))
 
 
@@ -72,13 +75,12 @@ def _check_depth(text: str) -> None:
         if lexeme in "[{":
             depth += 1
             if depth > MAX_DEPTH:
-                refuse_depth(Lines(text).place(match.start()))
+                refuse_depth(place_of(text, match.start()))
         elif lexeme in "]}":
             depth -= 1
 
 
 def _bad_number(text: str) -> Place | None:
-    lines = Lines(text)
     for match in _TOKEN.finditer(text):
         lexeme = match.group()
         if lexeme[0] in '"[]{},:' or lexeme in ("true", "false", "null"):
@@ -86,7 +88,7 @@ def _bad_number(text: str) -> Place | None:
         try:
             number(lexeme)
         except MalformedError:
-            return lines.place(match.start())
+            return place_of(text, match.start())
     return None
 
 
@@ -108,7 +110,7 @@ def _places(text: str, *, refuse_duplicates: bool = False) -> dict[str, Place]:
             step = json.loads(lexeme)
             place = f"{pointer}/{escape(step)}"
             if refuse_duplicates and place in found:
-                refuse(f"The key '{step}' stands here twice.", lines.place(offset), place)
+                refuse_duplicate(step, pointer, lines.place(offset))
             found[place] = lines.place(offset)
             stack[-1] = (pointer, step)
         else:

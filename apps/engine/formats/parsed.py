@@ -1,20 +1,29 @@
 """What every reader gives back, and the errors with positions that they share."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from apps.engine.errors import LimitError, MalformedError, Problem, UnrepresentableError
-from apps.engine.values import MAX_DEPTH, Tree
+from apps.engine.values import MAX_DEPTH, MAX_KEY_LENGTH, MAX_NODES, Tree, escape
 
 Place = tuple[int, int]
-BOM = "\ufeff"
+"""Line and column, both counted from 1."""
+
+BOM: Final = "\ufeff"
+MAX_SHOWN: Final = 100
+MAX_NAMED: Final = 5
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 class Positions:
-    """Where keys stand in the text, worked out when somebody asks."""
+    """Where keys stand in the text, worked out when somebody asks.
+
+    A member stands where its key begins, a list's item where the item begins.
+    """
 
     def __init__(self, read: Callable[[], Mapping[str, Place]]) -> None:
         self._read = read
@@ -41,11 +50,10 @@ class Parsed:
 
 
 class Lines:
-    """Turns offsets of a text into lines and columns."""
+    """Turns offsets of a text into lines and columns; ``\\n`` ends a line."""
 
     def __init__(self, text: str) -> None:
-        self._starts = [0]
-        self._starts += [index + 1 for index, char in enumerate(text) if char == "\n"]
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
 
     def place(self, offset: int) -> Place:
         """Line and column (from 1) of an offset."""
@@ -54,20 +62,51 @@ class Lines:
 
 
 def decode(content: str | bytes) -> str:
-    """The text of ``content`` without its byte order mark. Raises :class:`MalformedError`."""
-    if isinstance(content, str):
-        return content.removeprefix(BOM)
+    """The text of ``content`` without its byte order mark.
+
+    Raises :class:`MalformedError` for bytes that are not UTF-8, NUL and lone surrogates.
+    """
+    text = content if isinstance(content, str) else _decode(content)
+    unstorable = _UNSTORABLE.search(text)
+    if unstorable is not None:
+        refuse("Text may not hold NUL or lone surrogates.", place_of(text, unstorable.start()))
+    return text.removeprefix(BOM)
+
+
+def _decode(content: bytes) -> str:
     try:
-        return content.decode("utf-8").removeprefix(BOM)
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8")
-        refuse("The text is not UTF-8.", Lines(before).place(len(before)))
+        before = content[: error.start].decode("utf-8").removeprefix(BOM)
+        refuse("The text is not UTF-8.", place_of(before, len(before)))
+
+
+def place_of(text: str, offset: int) -> Place:
+    """Line and column of one offset."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def shown(text: str) -> str:
+    """``text`` short enough for a message."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def refuse(message: str, place: Place | None, pointer: str = "") -> NoReturn:
     """Raise :class:`MalformedError` at a place."""
+    refuse_as(MalformedError(message), place, pointer)
+
+
+def refuse_as(error: MalformedError, place: Place | None, pointer: str = "") -> NoReturn:
+    """Raise an error that did not know its place, at that place."""
     line, column = place or (None, None)
-    raise MalformedError(message, [Problem(pointer, "malformed", message, line, column)])
+    problem = Problem(pointer, error.code, error.detail, line, column)
+    raise type(error)(error.detail, [problem]) from None
+
+
+def refuse_duplicate(key: str, parent: str, place: Place | None) -> NoReturn:
+    """Raise :class:`MalformedError`: the object at ``parent`` has this key already."""
+    pointer = f"{parent}/{escape(key)}" if len(key) <= MAX_KEY_LENGTH else parent
+    refuse(f"The key '{shown(key)}' stands here twice.", place, pointer)
 
 
 def refuse_depth(place: Place | None) -> NoReturn:
@@ -75,15 +114,19 @@ def refuse_depth(place: Place | None) -> NoReturn:
     refuse_limit(f"Nesting is deeper than {MAX_DEPTH} levels.", place)
 
 
+def refuse_nodes(place: Place | None) -> NoReturn:
+    """Raise :class:`LimitError`: there are too many nodes."""
+    refuse_limit(f"The document has more than {MAX_NODES} nodes.", place)
+
+
 def refuse_limit(message: str, place: Place | None) -> NoReturn:
     """Raise :class:`LimitError` at a place."""
-    line, column = place or (None, None)
-    raise LimitError(message, [Problem("", "limit", message, line, column)])
+    refuse_as(LimitError(message), place)
 
 
 def refuse_unrepresentable(format_name: str, what: Mapping[str, str]) -> NoReturn:
     """Raise :class:`UnrepresentableError` for the keys (by pointer) and why each cannot be held."""
     problems = [Problem(pointer, "not_representable", why) for pointer, why in what.items()]
-    names = ", ".join(pointer or "the document" for pointer in list(what)[:5])
-    more = f" and {len(what) - 5} more" if len(what) > 5 else ""  # noqa: PLR2004 - five are shown
+    names = ", ".join(shown(pointer) or "the document" for pointer in list(what)[:MAX_NAMED])
+    more = f" and {len(what) - MAX_NAMED} more" if len(what) > MAX_NAMED else ""
     raise UnrepresentableError(f"{format_name} cannot hold {names}{more}.", problems)

@@ -1,64 +1,59 @@
 """TOML 1.0: read by the standard library's tomllib, written by tomlkit.
 
-Dates and times become RFC 3339 text, because JSON has none. Dotted keys and nesting are counted
-before parsing: tomllib takes quadratic time for long dotted keys.
+Dates and times become RFC 3339 text, because JSON has none. Integers have 64 bits, as TOML says.
 """
 
+import contextlib
 import datetime
 import re
 import tomllib
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from bisect import bisect_right
+from typing import Any, Final, NoReturn
 
 import tomlkit
 from tomlkit.items import Float, Trivia
 
-from apps.engine.errors import MalformedError
+from apps.engine.errors import LimitError, MalformedError
 from apps.engine.formats.parsed import (
     Lines,
     Parsed,
     Place,
     Positions,
+    place_of,
     refuse,
-    refuse_depth,
-    refuse_limit,
+    refuse_as,
     refuse_unrepresentable,
+    shown,
 )
+from apps.engine.formats.toml_scanning import Token, UnreadableError, check_limits, places, scan
 from apps.engine.paths import leaves, pointer
-from apps.engine.values import MAX_DEPTH, Number, Tree, escape, number
+from apps.engine.values import Number, Tree, number
 
-_TOKEN = re.compile(
-    r'"""(?:[^\\]|\\.)*?(?:"""|\Z)'
-    r"|'''.*?(?:'''|\Z)"
-    r'|"(?:[^"\\\n]|\\.)*+"?'
-    r"|'[^'\n]*+'?"
-    r"|#[^\n]*+"
-    r"|[A-Za-z0-9_-]++"
-    r"|[ \t]++"
-    r"|.",
-    re.DOTALL,
-)
-_WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-_LINE = re.compile(
-    r"[ \t]*(?:(\[\[?)[ \t]*(.+?)[ \t]*\]\]?[ \t]*(?:#.*)?|([^=#\n\[][^=#\n]*?)[ \t]*=.*)$"
-)
-_STEP = re.compile(r"\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([A-Za-z0-9_-]+))\s*(?:\.|$)")
-_SPECIAL = ("inf", "nan")
-_LARGEST = 2**63
+_WHERE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]|inf|nan)[^\s,\]}#]*+")
+_NOT_FINITE: Final = ("inf", "nan")
+_TWICE: Final = ("Cannot ", "Duplicate ")
+_CONTEXT: Final = 80  # what tomllib sees behind a fault, to say what is wrong
+_LARGEST: Final = 2**63
+_TOO_LARGE: Final = "TOML's integers have 64 bits: write it as text."
 
 
 def parse(text: str) -> Parsed:
     """Read a TOML document; an empty one is an empty object."""
-    _check_limits(text)
+    text = text.replace("\r\n", "\n")
+    fault = check_limits(text)
     try:
-        tree = tomllib.loads(text.replace("\r\n", "\n"), parse_float=_number)
+        tree = tomllib.loads(text[: fault + _CONTEXT], parse_float=_number)
+        _make_plain(tree)
     except tomllib.TOMLDecodeError as error:
-        _refuse(text, str(error))
+        _refuse(text, fault, str(error))
     except MalformedError as error:
-        refuse(error.detail, None)
+        refuse_as(error, _bad_number(text))
     except ValueError:
-        refuse_limit("A number has too many digits.", None)
-    return Parsed(_plain(tree), Positions(lambda: _places(text)))
+        refuse_as(LimitError(_TOO_LARGE), _bad_number(text))
+    if fault < len(text):
+        refuse("This is not TOML.", place_of(text, fault))
+    return Parsed(tree, Positions(lambda: places(text)))
 
 
 def render(tree: Tree) -> str:
@@ -79,8 +74,11 @@ def _why_not(leaf: Tree) -> str | None:
         return "There is no null in TOML."
     if isinstance(leaf, Number) and leaf.literal == "-0":
         return "There is no integer -0 in TOML."
-    beyond = isinstance(leaf, int) and not -_LARGEST <= leaf < _LARGEST
-    return "TOML's integers have 64 bits." if beyond else None
+    return _TOO_LARGE if isinstance(leaf, int) and not _has_64_bits(leaf) else None
+
+
+def _has_64_bits(value: int) -> bool:
+    return -_LARGEST <= value < _LARGEST
 
 
 def _items(tree: Tree) -> Any:
@@ -96,95 +94,65 @@ def _items(tree: Tree) -> Any:
 
 def _number(literal: str) -> Tree:
     text = literal.replace("_", "").removeprefix("+")
-    if text.lstrip("-") in _SPECIAL:
+    if text.lstrip("-") in _NOT_FINITE:
         raise MalformedError("NaN and infinity are not JSON numbers.")
     return number(text)
 
 
-def _plain(tree: Any) -> Tree:
-    if isinstance(tree, dict):
-        return {key: _plain(child) for key, child in tree.items()}
-    if isinstance(tree, list):
-        return [_plain(child) for child in tree]
-    if isinstance(tree, datetime.datetime):
-        return tree.isoformat().replace("+00:00", "Z")
-    return tree.isoformat() if isinstance(tree, (datetime.date, datetime.time)) else tree
+def _make_plain(document: dict[str, Any]) -> None:
+    """Dates become text, in place and at any depth. Raises :class:`LimitError` for large integers."""
+    stack: list[Any] = [document]
+    while stack:
+        container = stack.pop()
+        for step, child in list(
+            container.items() if isinstance(container, dict) else enumerate(container)
+        ):
+            if isinstance(child, (dict, list)):
+                stack.append(child)
+            elif isinstance(child, datetime.datetime):
+                container[step] = child.isoformat().replace("+00:00", "Z")
+            elif isinstance(child, (datetime.date, datetime.time)):
+                container[step] = child.isoformat()
+            elif isinstance(child, int) and not _has_64_bits(child):
+                raise LimitError(_TOO_LARGE)
 
 
-def _check_limits(text: str) -> None:
-    dots, brackets = text.count("."), text.count("[") + text.count("{")
-    if max(dots, brackets) <= MAX_DEPTH:
-        return
-    depth = segments = 0
-    for match in _TOKEN.finditer(text):
-        lexeme = match.group()
-        if lexeme in "[{":
-            depth += 1
-        elif lexeme in "]}":
-            depth -= 1
-        segments = _segments(segments, lexeme)
-        if depth > MAX_DEPTH:
-            refuse_depth(Lines(text).place(match.start()))
-        if segments > MAX_DEPTH:
-            place = Lines(text).place(match.start())
-            refuse_limit(f"A dotted key has more than {MAX_DEPTH} steps.", place)
-
-
-def _segments(count: int, lexeme: str) -> int:
-    """How many dots the dotted key that ``lexeme`` goes on has so far."""
-    if lexeme == ".":
-        return count + 1
-    keeps = lexeme[0] in " \t\"'" or lexeme[0].isalnum() or lexeme[0] in "_-"
-    return count if keeps else 0
-
-
-def _refuse(text: str, message: str) -> NoReturn:
+def _refuse(text: str, fault: int, message: str) -> NoReturn:
     match = _WHERE.search(message)
     what = message[: match.start()] if match else message
+    where = place_of(text, fault)
     if match and match.group(1):
-        refuse(f"This is not TOML: {what}.", (int(match.group(1)), int(match.group(2))))
-    refuse(f"This is not TOML: {what}.", Lines(text).place(len(text)))
+        where = (int(match.group(1)), int(match.group(2)))
+    if what.startswith(_TWICE):  # said behind the key's value
+        where = _key_before(text, where)
+    refuse(f"This is not TOML: {shown(what)}.", where)
 
 
-def _places(text: str) -> dict[str, Place]:
-    """The places of keys, line by line; arrays of tables count their items."""
-    found: dict[str, Place] = {"": (1, 1)}
-    table = ""
-    counts: dict[str, int] = {}
-    for number_, line in enumerate(text.splitlines(), start=1):
-        match = _LINE.match(line)
-        if match is None:
-            continue
-        column = len(line) - len(line.lstrip()) + 1
-        bracket, header, key = match.groups()
-        if bracket:
-            table = _table_pointer(header, bracket, counts)
-            found.setdefault(table, (number_, column))
-            continue
-        place = table
-        for step in _key_steps(key):
-            place = f"{place}/{escape(step)}"
-            found.setdefault(place, (number_, column))
-    return found
+def _key_before(text: str, where: Place) -> Place:
+    lines = Lines(text)
+    keys: list[Place] = []
+    with contextlib.suppress(UnreadableError):
+        keys.extend(lines.place(token.offset) for token in scan(text) if token.steps)
+    index = bisect_right(keys, where)
+    return keys[index - 1] if index else where
 
 
-def _table_pointer(header: str, bracket: str, counts: dict[str, int]) -> str:
-    place = ""
-    for step in _key_steps(header):
-        place = f"{place}/{escape(step)}"
-        if place in counts and not (bracket == "[[" and place.endswith(f"/{escape(step)}")):
-            place = f"{place}/{counts[place]}"
-    if bracket == "[[":
-        counts[place] = counts.get(place, -1) + 1
-        place = f"{place}/{counts[place]}"
-    return place
+def _bad_number(text: str) -> Place | None:
+    """Where the first number stands that is too large or not finite."""
+    try:
+        return next((place_of(text, t.offset) for t in scan(text) if _is_bad(text, t)), None)
+    except UnreadableError:
+        return None
 
 
-def _key_steps(text: str) -> Iterator[str]:
-    position = 0
-    while position < len(text):
-        match = _STEP.match(text, position)
-        if match is None:
-            return
-        yield next(group for group in match.groups() if group is not None)
-        position = match.end()
+def _is_bad(text: str, token: Token) -> bool:
+    match = _NUMBER.match(text, token.offset) if token.kind == "value" else None
+    if match is None:
+        return False
+    try:
+        _make_plain(tomllib.loads(f"a={match.group()}", parse_float=_number))
+    except tomllib.TOMLDecodeError:
+        return False
+    except (MalformedError, ValueError):
+        return True
+    return False

@@ -265,7 +265,9 @@ def _find(document: Any, key: str) -> tuple[bool, Any]:
             raise ValueError(f"This is no key: {key}")
         name, index, quoted = match.groups()
         step: Any = int(index) if index else (name or re.sub(r"\\(.)", r"\1", quoted or ""))
-        if (isinstance(node, dict) and step in node) or (isinstance(node, list) and isinstance(step, int) and step < len(node)):
+        if (isinstance(node, dict) and step in node) or (
+            isinstance(node, list) and isinstance(step, int) and step < len(node)
+        ):
             node = node[step]
         else:
             return False, None

@@ -1,6 +1,6 @@
 // What the portal's pages use of CodeMirror; README.md says how codemirror.js is made of this.
 export { EditorState, Compartment, StateEffect } from "@codemirror/state";
-export { EditorView, keymap, lineNumbers, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, drawSelection, placeholder } from "@codemirror/view";
+export { EditorView, ViewPlugin, keymap, lineNumbers, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, drawSelection, placeholder } from "@codemirror/view";
 export { defaultKeymap, history, historyKeymap, indentWithTab, temporarilySetTabFocusMode } from "@codemirror/commands";
 export { syntaxHighlighting, HighlightStyle, defaultHighlightStyle, indentOnInput, bracketMatching, foldGutter, foldKeymap, indentUnit, StreamLanguage } from "@codemirror/language";
 export { autocompletion, completionKeymap, closeBrackets, closeBracketsKeymap, startCompletion, pickedCompletion } from "@codemirror/autocomplete";

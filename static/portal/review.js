@@ -1,0 +1,117 @@
+// The last look before publishing: what would change, against what is live, and why.
+import { element, plural } from "./checking.js";
+import { showDifference } from "./code.js";
+import { convert } from "./converting.js";
+
+const MOST_LISTED = 200;
+const LONGEST_VALUE = 120;
+
+/** @typedef {import("./checking.js").Report} Report */
+/** @typedef {import("./checking.js").Change} Change */
+
+/**
+ * @param {object} options
+ * @param {HTMLFormElement} options.form
+ * @param {string} options.convertUrl
+ * @param {number} options.liveVersion 0: none
+ * @param {string} options.liveText
+ * @param {string} options.liveFormat
+ * @param {() => {content: string, format: string, extends: object[]}} options.read
+ * @param {() => Promise<Report | null>} options.check
+ * @param {() => number} options.newest the newest version that is known of
+ */
+export function openReview({ form, convertUrl, liveVersion, liveText, liveFormat, read, check, newest }) {
+  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("dialog"));
+  const summary = /** @type {HTMLElement} */ (document.getElementById("dialog-summary"));
+  const difference = /** @type {HTMLElement} */ (document.getElementById("dialog-diff"));
+  const publish = /** @type {HTMLButtonElement} */ (document.getElementById("publish"));
+  const list = element("ul", "p-changelist", "");
+  summary.setAttribute("role", "status");
+  summary.after(list);
+  /** @type {{destroy(): void} | undefined} */
+  let shown;
+
+  async function open() {
+    if (dialog.open) return;
+    dialog.showModal();
+    publish.disabled = true;
+    summary.textContent = "Checking…";
+    list.replaceChildren();
+    /** @type {HTMLElement | null} */ (form.elements.namedItem("message"))?.focus();
+    const [report] = await Promise.all([check(), compare()]);
+    if (dialog.open) conclude(report);
+  }
+
+  async function compare() {
+    const { content, format } = read();
+    const before = liveFormat === format || !liveText ? liveText : await converted(liveText, liveFormat, format);
+    const names = { before: liveVersion ? `Live: version ${liveVersion}` : "Nothing is live", after: "Your text" };
+    shown?.destroy();
+    if (dialog.open) shown = showDifference(difference, before, content, format, names);
+  }
+
+  /**
+   * The live text in the format of the draft, so that the two can be compared.
+   * @param {string} content
+   * @param {string} from
+   * @param {string} to
+   */
+  async function converted(content, from, to) {
+    const answer = await convert(form, convertUrl, content, from, to);
+    return answer.outcome === "ok" ? answer.data.content : content;
+  }
+
+  /** @param {Report | null} report */
+  function conclude(report) {
+    const isStale = newest() > liveVersion;
+    publish.disabled = !report?.valid;
+    summary.textContent = verdict(report);
+    if (report?.valid && isStale) {
+      summary.append(element("b", "", ` Version ${newest()} was published meanwhile: you will be shown what changed before yours can go live.`));
+    }
+    const lines = report?.valid ? report.changes.map(describe) : (report?.errors ?? []).map(problem);
+    list.replaceChildren(...(report?.warnings ?? []).map(problem), ...lines.slice(0, MOST_LISTED));
+    if (lines.length > MOST_LISTED) list.append(element("li", "muted", `and ${lines.length - MOST_LISTED} more`));
+  }
+
+  document.getElementById("cancel")?.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => {
+    shown?.destroy();
+    shown = undefined;
+  });
+  return { open, isOpen: () => dialog.open };
+}
+
+/** @param {Report | null} report */
+function verdict(report) {
+  if (!report) return "It could not be checked, so it cannot be published now. Your text is kept.";
+  if (!report.valid) return `${plural(report.errors.length, "problem")} to solve before this can be published:`;
+  const others = report.affected?.length ? ` ${plural(report.affected.length, "other configuration")} would follow.` : "";
+  if (!report.changes.length) return `What services get stays the same.${others}`;
+  return `${plural(report.changes.length, "key")} would change:${others}`;
+}
+
+/** @param {import("./checking.js").Problem} each */
+function problem(each) {
+  const item = element("li", "problem", "");
+  const place = [each.line ? `Line ${each.line}` : "", each.pointer ?? ""].filter(Boolean).join(" ");
+  if (place) item.append(element("code", "", place), " ");
+  item.append(each.message);
+  return item;
+}
+
+/** @param {Change} change */
+function describe(change) {
+  const item = element("li", change.kind, "");
+  item.append(element("span", "badge", change.kind), " ", element("code", "", change.key || "(all)"), " ");
+  if (change.kind !== "added") item.append(element("del", "", short(change.old)));
+  if (change.kind === "changed") item.append(" → ");
+  if (change.kind !== "removed") item.append(element("ins", "", short(change.new)));
+  return item;
+}
+
+/** @param {unknown} value */
+function short(value) {
+  const text = JSON.stringify(value) ?? "";
+  return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text;
+}
