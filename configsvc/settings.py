@@ -208,6 +208,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["apps.api.authentication.HasActor"],
     "OAS_VERSION": "3.1.0",
+    "PREPROCESSING_HOOKS": ["apps.api.openapi.only_once"],
 }
 
 LOGGING = {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.text import slugify
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
@@ -163,6 +164,7 @@ def documented(summary: str, shape: Shape) -> Callable[[Any], Any]:
         for status in shape.failures
     }
     decorator: Callable[[Any], Any] = extend_schema(
+        operation_id=slugify(summary).replace("-", "_"),
         summary=summary,
         parameters=list(shape.parameters),
         responses=responses,

@@ -129,6 +129,9 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         refusal: DomainError | None = getattr(request, "refusal", None)
 
         class RefusableForm(base):  # type: ignore[misc, valid-type] # made by Django at run time
+            def validate_constraints(self) -> None:
+                """The service checks, in words of our own."""
+
             def clean(self) -> dict[str, Any]:
                 data: dict[str, Any] = super().clean()
                 if refusal is not None:

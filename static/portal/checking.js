@@ -55,16 +55,16 @@ export function openChecking({ form, url, service, environment, isFirst, view, r
    * @returns {Report}
    */
   function show(report) {
-    const errors = report.errors ?? [];
-    const warnings = report.warnings ?? [];
+    const errors = inOrder(report.errors);
+    const warnings = inOrder(report.warnings);
     const marks = [...errors.map((each) => mark(each, "error")), ...warnings.map((each) => mark(each, "warning"))];
     view.dispatch(cm.setDiagnostics(view.state, marks.sort((a, b) => a.from - b.from)));
     const items = [...errors.map((each) => item(each, "error")), ...warnings.map((each) => item(each, "warning"))];
     const rest = items.length - MOST_LISTED;
     list.replaceChildren(...items.slice(0, MOST_LISTED));
     if (rest > 0) list.append(element("li", "muted", `and ${rest} more`));
-    say(summary, summarize(report, isFirst), errors.length ? "bad" : "");
-    return report;
+    say(summary, summarize({ ...report, errors }, isFirst), errors.length ? "bad" : "");
+    return { ...report, errors, warnings };
   }
 
   /**
@@ -97,6 +97,11 @@ export function openChecking({ form, url, service, environment, isFirst, view, r
 }
 
 /** @typedef {ReturnType<typeof openChecking>} Checking */
+
+/** @param {Problem[]} [problems] */
+function inOrder(problems = []) {
+  return [...problems].sort((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
+}
 
 /**
  * A refusal of the request itself (a limit, a format) in the shape of a report.
@@ -139,7 +144,8 @@ function range(view, problem) {
   const line = view.state.doc.line(problem.line);
   const before = [...line.text].slice(0, Math.max(0, (problem.column ?? 1) - 1)).join("").length;
   const from = line.from + before;
-  const end = line.from + line.text.trimEnd().length;
+  const comment = line.text.slice(before).search(/\s+(#.*)?$/);
+  const end = comment > 0 ? line.from + before + comment : line.to;
   return from < end ? { from, to: end } : { from: line.from, to: line.to };
 }
 

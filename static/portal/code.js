@@ -25,6 +25,7 @@ const shape = cm.EditorView.theme({
   ".cm-tooltip-autocomplete .cm-completionDetail": { fontStyle: "normal", opacity: "0.7", float: "right", paddingLeft: "16px" },
   ".cm-panels button, .cm-panels input": { fontSize: "13px" },
   ".cm-collapsedLines": { padding: "4px 10px" },
+  ".cm-collapsedLines:before, .cm-collapsedLines:after": { content: '"⋯"' },
 });
 const day = cm.EditorView.theme({
   ".cm-collapsedLines": { background: "#eef1f5", color: "#475467" },

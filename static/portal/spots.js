@@ -192,14 +192,13 @@ function climbDashes(path, state, dashes) {
 function yamlSiblings(lines, number, here) {
   /** @type {Set<string>} */
   const found = new Set();
-  for (const step of [-1, 1]) {
+  for (const step of here.dashes.length ? [1] : [-1, 1]) {
     for (let at = number + step; at >= 0 && at < lines.length; at += step) {
       const line = readYamlLine(lines[at]);
       if (line.isBlank) continue;
       if (line.column < here.column || (step === 1 && line.dashes.some((dash) => dash < here.column))) break;
       if (line.column === here.column && line.key !== null) found.add(line.key);
       if (step === -1 && line.dashes.some((dash) => dash < here.column)) break;
-      if (step === -1 && here.dashes.length) break;
     }
   }
   return found;

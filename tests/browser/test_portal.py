@@ -127,7 +127,7 @@ def test_publish_in_the_browser__reaches_sse_websocket_and_long_poll(served, ope
 
         replace_text(page, f"timeout: {before}", f"timeout: {before + 1}")
         page.click("#review")
-        expect(page.locator("#dialog-summary")).to_contain_text("settings.timeout")
+        expect(page.locator("#dialog")).to_contain_text("settings.timeout")
         page.fill("#dialog input[name=message]", "from the browser")
         page.click("#publish")
         expect(page.locator("body")).to_contain_text("Published version")

@@ -1,4 +1,4 @@
-"""TOML 1.0: read by the standard library's tomllib, written by tomlkit.
+"""TOML 1.0, read by the standard library's tomllib within limits that keep its time linear.
 
 Dates and times become RFC 3339 text, because JSON has none. Integers have 64 bits, as TOML says.
 """
@@ -10,9 +10,6 @@ import tomllib
 from bisect import bisect_right
 from typing import Any, Final, NoReturn
 
-import tomlkit
-from tomlkit.items import Float, Trivia
-
 from apps.engine.errors import LimitError, MalformedError
 from apps.engine.formats.parsed import (
     Lines,
@@ -22,19 +19,19 @@ from apps.engine.formats.parsed import (
     place_of,
     refuse,
     refuse_as,
-    refuse_unrepresentable,
     shown,
 )
 from apps.engine.formats.toml_scanning import Token, UnreadableError, check_limits, places, scan
-from apps.engine.paths import leaves, pointer
-from apps.engine.values import Number, Tree, number
+from apps.engine.formats.toml_writing import has_64_bits, render
+from apps.engine.values import Tree, number
+
+__all__ = ["parse", "render"]
 
 _WHERE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]|inf|nan)[^\s,\]}#]*+")
 _NOT_FINITE: Final = ("inf", "nan")
 _TWICE: Final = ("Cannot ", "Duplicate ")
 _CONTEXT: Final = 80  # what tomllib sees behind a fault, to say what is wrong
-_LARGEST: Final = 2**63
 _TOO_LARGE: Final = "TOML's integers have 64 bits: write it as text."
 
 
@@ -54,42 +51,6 @@ def parse(text: str) -> Parsed:
     if fault < len(text):
         refuse("This is not TOML.", place_of(text, fault))
     return Parsed(tree, Positions(lambda: places(text)))
-
-
-def render(tree: Tree) -> str:
-    """TOML with a table for each object.
-
-    Raises :class:`UnrepresentableError` for null, ``-0`` and integers beyond 64 bits.
-    """
-    if not isinstance(tree, dict):
-        refuse_unrepresentable("TOML", {"": "A TOML document is an object."})
-    bad = {pointer(path): why for path, leaf in leaves(tree) if (why := _why_not(leaf)) is not None}
-    if bad:
-        refuse_unrepresentable("TOML", bad)
-    return tomlkit.dumps(_items(tree))
-
-
-def _why_not(leaf: Tree) -> str | None:
-    if leaf is None:
-        return "There is no null in TOML."
-    if isinstance(leaf, Number) and leaf.literal == "-0":
-        return "There is no integer -0 in TOML."
-    return _TOO_LARGE if isinstance(leaf, int) and not _has_64_bits(leaf) else None
-
-
-def _has_64_bits(value: int) -> bool:
-    return -_LARGEST <= value < _LARGEST
-
-
-def _items(tree: Tree) -> Any:
-    """Plain values for tomlkit, numbers with their own digits."""
-    if isinstance(tree, dict):
-        return {key: _items(child) for key, child in tree.items()}
-    if isinstance(tree, list):
-        return [_items(child) for child in tree]
-    if isinstance(tree, (Number, float)):
-        return Float(float(tree), Trivia(), repr(tree))
-    return tree
 
 
 def _number(literal: str) -> Tree:
@@ -113,7 +74,7 @@ def _make_plain(document: dict[str, Any]) -> None:
                 container[step] = child.isoformat().replace("+00:00", "Z")
             elif isinstance(child, (datetime.date, datetime.time)):
                 container[step] = child.isoformat()
-            elif isinstance(child, int) and not _has_64_bits(child):
+            elif isinstance(child, int) and not has_64_bits(child):
                 raise LimitError(_TOO_LARGE)
 
 

@@ -1,0 +1,179 @@
+"""The project's own promises about itself: settings, layers, migrations, the house."""
+
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from configsvc.env import Env, UnsafeSettingError, check_key, variable_name
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+def test_settings__readme_table__lists_every_variable_with_its_default():
+    table = dict(
+        re.findall(
+            r"^\| `([A-Z_]+)` \| (?:`([^`]*)`)? ?\|", (TOP / "README.md").read_text(), re.MULTILINE
+        )
+    )
+
+    known = {}
+    for each in fields(Env):
+        default = each.default
+        if isinstance(default, tuple):
+            default = ",".join(default)
+        known[variable_name(each.name)] = (
+            str(default).lower() if isinstance(default, bool) else str(default)
+        )
+
+    assert table == known
+
+
+@pytest.mark.parametrize("key", ["short", "a" * 64, "changeme-changeme-changeme-changeme-1234"])
+def test_check_key__weak__is_refused_by_name(key):
+    with pytest.raises(UnsafeSettingError, match="CONFIGSVC_SECRET_KEY"):
+        check_key("CONFIGSVC_SECRET_KEY", key)
+
+
+def test_environment__read_in_one_place_alone():
+    offenders = [
+        path.relative_to(TOP).as_posix()
+        for folder in ("apps", "configsvc")
+        for path in (TOP / folder).rglob("*.py")
+        if re.search(r"os\.environ|os\.getenv", path.read_text())
+    ]
+
+    assert sorted(offenders) == [
+        "apps/delivery/management/commands/serve.py",
+        "configsvc/asgi.py",
+        "configsvc/env.py",
+        "configsvc/settings_test.py",
+    ]
+
+
+BREAKS = {
+    "upwards": ("apps/core/broken_contract.py", "from apps.configs import models\n"),
+    "impure engine": ("apps/engine/broken_contract.py", "import time\n"),
+    "framework below": ("apps/configs/broken_contract.py", "import rest_framework\n"),
+    "models above services": ("apps/audit/models_broken.py", ""),
+    "model in a view": ("apps/api/broken_contract.py", "from apps.configs import models\n"),
+}
+
+
+@pytest.mark.parametrize("name", ["upwards", "impure engine", "framework below", "model in a view"])
+def test_import_contracts__broken_on_purpose__fail(name, tmp_path):
+    import shutil
+
+    for folder in ("apps", "configsvc"):
+        shutil.copytree(
+            TOP / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(TOP / "pyproject.toml", tmp_path)
+    path, text = BREAKS[name]
+    (tmp_path / path).write_text(text)
+
+    checked = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )
+
+    assert checked.returncode == 1, checked.stdout
+    assert "BROKEN" in checked.stdout
+
+
+@pytest.mark.django_db
+def test_append_only__update_and_delete__are_refused_by_the_database(system, shop):
+    from django.db import DatabaseError, connection, transaction
+
+    from apps.audit.models import AuditEvent
+    from apps.core.appendonly import AppendOnlyError, append_only_tables, list_missing_triggers
+
+    assert append_only_tables() == [
+        "audit_auditevent",
+        "configs_templateversion",
+        "configs_text",
+        "configs_version",
+    ]
+    assert list_missing_triggers(connection) == []
+    with pytest.raises(AppendOnlyError):
+        AuditEvent.objects.all().delete()
+    for statement in ("UPDATE audit_auditevent SET actor = 'x'", "DELETE FROM audit_auditevent"):
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            connection.cursor().execute(statement)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_refuse_unsafe__missing_trigger__is_named(settings):
+    from django.db import connection
+
+    from apps.core import appendonly, safety
+
+    assert safety.list_unsafe() == []
+    appendonly.drop_triggers(connection, "configs_version")
+    try:
+        found = " ".join(safety.list_unsafe())
+    finally:
+        appendonly.create_triggers(connection, "configs_version")
+    assert "configs_version_no_update" in found
+    settings.DEBUG, settings.ALLOWED_HOSTS = True, ["config.example"]
+    assert "CONFIGSVC_DEBUG" in " ".join(safety.list_unsafe())
+
+
+@pytest.mark.django_db
+def test_openapi__schema__is_made_without_a_warning_and_has_every_address(operator, capsys):
+    answer = operator.get("/schema")
+
+    assert answer.status_code == 200
+    for path in (
+        "/config/{service}",
+        "/config/{service}/rollback",
+        "/validate",
+        "/grants",
+        "/audit",
+    ):
+        assert f"  {path}:" in answer.content.decode()
+    assert "warning" not in capsys.readouterr().err.lower()
+
+
+COUNTS = {
+    "/config/shop?environment=production": 9,
+    "/config/shop.yaml?environment=production": 9,
+    "/config/shop/history?environment=production": 8,
+    "/config/shop/versions/1?environment=production": 8,
+    "/config/shop/diff?environment=production&from=1&to=live": 10,
+    "/services": 4,
+    "/environments": 4,
+    "/templates": 4,
+    "/grants": 4,
+    "/service-accounts": 4,
+    "/audit": 4,
+}
+
+
+@pytest.mark.django_db
+def test_queries__of_each_list_and_fetch__are_as_checked_in(
+    shop, operator, django_assert_num_queries
+):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    for number in range(3):
+        body = {"environment": "production", "config": {"n": number}, "on_stale": "overwrite"}
+        operator.post("/config/shop", body)
+    found = {}
+    for path in COUNTS:
+        operator.get(path)
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            assert operator.get(path).status_code == 200
+        found[path] = len(captured)
+
+    assert found == COUNTS
