@@ -183,7 +183,8 @@ def test_errors__stand_at_their_lines_and_publishing_waits(served, open_page):
     expect(page.locator("#problems")).to_contain_text("type integer")
     expect(page.locator(".cm-lint-marker-error")).to_have_count(1)
     page.click("#review")
-    expect(page.locator("#dialog")).to_be_hidden()
+    expect(page.locator("#publish")).to_be_disabled()
+    page.click("#cancel")
     assert current(served) == before
     page.click("text=Discard the draft") if page.locator("text=Discard the draft").count() else None
 
@@ -222,7 +223,7 @@ def test_session_ended_while_typing__text_is_kept_in_the_browser(served, open_pa
     page.click("button[type=submit]")
     page.goto("/admin/config/cart/staging/")
 
-    page.click("text=Bring it back")
+    page.locator("text=Restore unsaved text").first.click()
     expect(page.locator(".cm-content")).to_contain_text("# typed after the session ended")
 
 
