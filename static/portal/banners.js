@@ -34,7 +34,15 @@ export function offerRestore({ banner, kept, draftSaved, current, liveText, rest
   banner.hidden = !offer;
   if (!offer) return;
 
-  const again = () => offerRestore({ banner, kept, draftSaved, current, liveText, restore });
+  const over = new AbortController();
+  const again = () => {
+    over.abort();
+    offerRestore({ banner, kept, draftSaved, current, liveText, restore });
+  };
+  const follow = (/** @type {StorageEvent} */ event) => {
+    if (event.key === offer.name) again(); // the tab that it comes from has saved it, or went on
+  };
+  addEventListener("storage", follow, { signal: over.signal });
   const take = () => {
     const { entry, name } = offer;
     restore(entry);
@@ -46,7 +54,7 @@ export function offerRestore({ banner, kept, draftSaved, current, liveText, rest
     again();
   };
   const when = new Date(offer.entry.at * 1000).toLocaleString();
-  const age = draftSaved > offer.entry.at ? "older than your draft" : draftSaved ? "newer than your draft" : "never saved";
+  const age = draftSaved > offer.entry.at ? "older than your draft" : draftSaved ? "newer than your draft" : "not on the server";
   const more = rest.length ? ` There ${rest.length === 1 ? "is one more" : `are ${rest.length} more`}.` : "";
   const actions = element("span", "p-banner-actions", "");
   actions.append(
@@ -85,28 +93,36 @@ function compare(entry, current, take) {
 }
 
 /**
- * Say that a newer version is live.
+ * Say that a newer version is live than the one that the text is on.
  * @param {object} options
  * @param {HTMLElement} options.banner
- * @param {import("./news.js").News} options.news
- * @param {number} options.liveVersion the version that this page began with
+ * @param {string} options.words
+ * @param {number} options.from the version that the text is on; 0: none
+ * @param {number} options.to
  * @param {string} options.diffUrl
- * @param {boolean} options.isOwn published in another tab of the same person
  * @param {() => void} options.load
  */
-export function announce({ banner, news, liveVersion, diffUrl, isOwn, load }) {
-  const who = isOwn ? "by you in another tab" : "by someone else";
-  const cause = news.cause && news.cause !== "publish" ? ` (${news.cause})` : "";
-  const keys = news.keys?.length ? `: ${news.keys.slice(0, 4).join(", ")}${news.keys.length > 4 ? " …" : ""}` : "";
+export function announce({ banner, words, from, to, diffUrl, load }) {
   const actions = element("span", "p-banner-actions", "");
-  if (liveVersion) {
+  if (from) {
     const link = /** @type {HTMLAnchorElement} */ (element("a", "p-button", "See what changed"));
-    link.href = `${diffUrl}?from=${liveVersion}&to=${news.version}`;
+    link.href = `${diffUrl}?from=${from}&to=${to}`;
     link.target = "_blank";
     link.title = "Opens in a new tab";
     actions.append(link);
   }
   actions.append(button("Load it", load, "p-button p-primary"));
-  banner.replaceChildren(element("span", "", `Version ${news.version} was published ${who} just now${cause}${keys}`), actions);
-  banner.hidden = false;
+  banner.hidden = false; // first, so that what comes in is read out
+  banner.replaceChildren(element("span", "", words), actions);
+}
+
+/**
+ * @param {import("./news.js").News} news
+ * @param {boolean} isOwn published in another tab of the same person
+ */
+export function wordsOf(news, isOwn) {
+  const who = isOwn ? "by you in another tab" : "by someone else";
+  const cause = news.cause && news.cause !== "publish" ? ` (${news.cause})` : "";
+  const keys = news.keys?.length ? `: ${news.keys.slice(0, 4).join(", ")}${news.keys.length > 4 ? " …" : ""}` : "";
+  return `Version ${news.version} was published ${who} just now${cause}${keys}`;
 }

@@ -1,9 +1,11 @@
 // Validation by the server while one types: marks at the lines, a list, and a summary.
 import { cm } from "./code.js";
 import { say } from "./draft.js";
-import { post } from "./server.js";
+import { backOff, post } from "./server.js";
 
 const CHECK_AFTER = 400;
+const FIRST_RETRY = 4_000;
+const LAST_RETRY = 60_000;
 const MOST_LISTED = 50;
 
 /** @typedef {{pointer?: string, code?: string, message: string, line?: number, column?: number, service?: string, environment?: string}} Problem */
@@ -27,6 +29,9 @@ export function openChecking({ form, url, service, environment, isFirst, view, r
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let asking = new AbortController();
+  let tries = 0; // in a row without a verdict
+
+  list.setAttribute("aria-label", "Problems");
 
   /** Check soon, once typing pauses. */
   function touch() {
@@ -35,7 +40,7 @@ export function openChecking({ form, url, service, environment, isFirst, view, r
   }
 
   /**
-   * Check now, and show what is found. `null` when there is no verdict: `reason` is then said.
+   * Check now, and show what is found. `null` when there is no verdict: that is said, and tried again.
    * @returns {Promise<Report | null>}
    */
   async function check() {
@@ -44,8 +49,11 @@ export function openChecking({ form, url, service, environment, isFirst, view, r
     asking = new AbortController();
     const answer = await post(form, url, { service, environment, ...read() }, asking.signal);
     if (answer.outcome === "aborted") return null;
-    if (answer.outcome === "ok") return show(answer.data);
-    if (answer.outcome === "refused") return show(asReport(answer.data));
+    if (answer.outcome === "ok" || answer.outcome === "refused") {
+      tries = 0;
+      return show(answer.outcome === "ok" ? answer.data : asReport(answer.data));
+    }
+    timer = setTimeout(check, backOff(tries++, FIRST_RETRY, LAST_RETRY));
     say(summary, answer.outcome === "logged-out" ? "Not checked: you are logged out" : "Not checked: the server does not answer", "bad");
     return null;
   }
@@ -93,6 +101,11 @@ export function openChecking({ form, url, service, environment, isFirst, view, r
     return entry;
   }
 
+  const retry = () => {
+    if (tries) check();
+  };
+  addEventListener("online", retry);
+  addEventListener("focus", retry);
   return { touch, check };
 }
 

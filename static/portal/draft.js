@@ -14,8 +14,9 @@ const LAST_RETRY = 60_000;
  * @param {import("./kept.js").Kept} options.kept
  * @param {() => import("./kept.js").Entry} options.read
  * @param {HTMLElement} options.status where "Saved" and its like are said
+ * @param {() => void} options.onSaved
  */
-export function openDraft({ form, url, loginUrl, kept, read, status }) {
+export function openDraft({ form, url, loginUrl, kept, read, status, onSaved }) {
   let typed = 0; // counts edits
   let saved = 0; // the count that the server has
   let isKept = true;
@@ -67,6 +68,7 @@ export function openDraft({ form, url, loginUrl, kept, read, status }) {
     }
     kept.drop();
     say(status, "Saved", "good");
+    onSaved();
   }
 
   /** @param {import("./server.js").Answer} answer */

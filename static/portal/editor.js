@@ -34,12 +34,12 @@
  * The form posts the textarea, which is kept equal to the editor. No inline handlers and no
  * eval: `script-src 'self'` is enough; the editor's styles need `style-src 'unsafe-inline'`.
  */
-import { announce, offerRestore } from "./banners.js";
+import { announce, offerRestore, wordsOf } from "./banners.js";
 import { openChecking } from "./checking.js";
 import { cm, language, theme } from "./code.js";
 import { completions } from "./completion.js";
 import { openConverting } from "./converting.js";
-import { openDraft } from "./draft.js";
+import { openDraft, say } from "./draft.js";
 import { openKept } from "./kept.js";
 import { listen } from "./news.js";
 import { openReview } from "./review.js";
@@ -65,6 +65,7 @@ const facts = /** @type {Record<string, string>} */ ({
 });
 const isReadOnly = facts.readOnly === "yes";
 const liveVersion = Number(facts.liveVersion);
+const baseVersion = Number(/** @type {HTMLInputElement} */ (field("base_version")).value);
 const liveText = /** @type {HTMLTextAreaElement} */ ($("live-text")).value;
 /** @type {(id: string) => any} */
 const embedded = (id) => JSON.parse(document.getElementById(id)?.textContent || "{}");
@@ -138,8 +139,10 @@ function restore(kept) {
 
 // ---- what follows an edit ---------------------------------------------------------------------
 
+const tabs = new BroadcastChannel("configsvc");
+const here = `${facts.service}/${facts.environment}`;
 const kept = openKept(facts.user, facts.service, facts.environment);
-const draft = openDraft({ form, url: facts.draftUrl, loginUrl: facts.loginUrl, kept, read: entry, status: $("saved") });
+const draft = openDraft({ form, url: facts.draftUrl, loginUrl: facts.loginUrl, kept, read: entry, status: $("saved"), onSaved: () => tabs.postMessage({ saved: here, user: facts.user }) });
 const checking = openChecking({
   form,
   url: facts.validateUrl,
@@ -155,6 +158,7 @@ const review = document.getElementById("review")
   ? openReview({
       form,
       convertUrl: facts.convertUrl,
+      baseVersion,
       liveVersion,
       liveText,
       liveFormat: facts.liveFormat,
@@ -234,7 +238,7 @@ function extensions() {
   ];
 }
 
-message.addEventListener("input", changed);
+message.addEventListener("input", () => draft.touch());
 form.querySelectorAll('input[name="extends"]').forEach((box) => box.addEventListener("change", changed));
 document.addEventListener("keydown", (event) => {
   if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
@@ -249,9 +253,7 @@ document.addEventListener("keydown", (event) => {
 
 // ---- publishing, and leaving ----------------------------------------------------------------------
 
-const tabs = new BroadcastChannel("configsvc");
 const publish = /** @type {HTMLButtonElement | null} */ (document.getElementById("publish"));
-const here = `${facts.service}/${facts.environment}`;
 
 document.getElementById("review")?.addEventListener("click", lookAgain);
 form.addEventListener("submit", (event) => {
@@ -286,8 +288,15 @@ addEventListener("beforeunload", (event) => {
 
 let ownUntil = 0;
 tabs.onmessage = ({ data }) => {
-  if (data.published === here && data.user === facts.user) ownUntil = Date.now() + OWN_PUBLISH;
+  if (data.user !== facts.user) return;
+  if (data.published === here) ownUntil = Date.now() + OWN_PUBLISH;
+  if (data.saved === here) say($("saved"), "Another tab of yours has saved this draft: the last one to type wins", "bad");
 };
+
+/** @param {string} words */
+function tell(words) {
+  announce({ banner: $("news"), words, from: baseVersion, to: newest, diffUrl: facts.diffUrl, load });
+}
 
 /** The newest version in place of this text, which stays in this browser to be restored. */
 async function load() {
@@ -311,7 +320,7 @@ listen({
   onVersion(news) {
     if (news.version <= newest || isLeaving) return;
     newest = news.version;
-    announce({ banner: $("news"), news, liveVersion, diffUrl: facts.diffUrl, isOwn: Date.now() < ownUntil, load });
+    tell(wordsOf(news, Date.now() < ownUntil));
   },
   onState(state, words) {
     const dot = $("live-dot");
@@ -320,6 +329,9 @@ listen({
   },
 });
 
+if (baseVersion < liveVersion && !isReadOnly) {
+  tell(`Version ${liveVersion} was published since you began this draft${baseVersion ? `, on version ${baseVersion}` : ""}`);
+}
 if (!isReadOnly) {
   offerRestore({ banner: $("restore"), kept, draftSaved: Number(facts.draftSaved), current: text, liveText, restore });
 }

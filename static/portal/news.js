@@ -64,6 +64,7 @@ export function listen({ url, configUrl, service, environment, hasLive, onVersio
     try {
       const address = `${configUrl}?environment=${encodeURIComponent(environment)}`;
       const response = await fetch(address, { method: "HEAD", headers: { Accept: "application/json" } });
+      await response.text();
       const version = Number(response.headers.get("X-Config-Version"));
       if (response.ok && version) onVersion({ version });
     } catch {

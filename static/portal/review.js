@@ -13,6 +13,7 @@ const LONGEST_VALUE = 120;
  * @param {object} options
  * @param {HTMLFormElement} options.form
  * @param {string} options.convertUrl
+ * @param {number} options.baseVersion the version that the text is on
  * @param {number} options.liveVersion 0: none
  * @param {string} options.liveText
  * @param {string} options.liveFormat
@@ -20,7 +21,7 @@ const LONGEST_VALUE = 120;
  * @param {() => Promise<Report | null>} options.check
  * @param {() => number} options.newest the newest version that is known of
  */
-export function openReview({ form, convertUrl, liveVersion, liveText, liveFormat, read, check, newest }) {
+export function openReview({ form, convertUrl, baseVersion, liveVersion, liveText, liveFormat, read, check, newest }) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("dialog"));
   const summary = /** @type {HTMLElement} */ (document.getElementById("dialog-summary"));
   const difference = /** @type {HTMLElement} */ (document.getElementById("dialog-diff"));
@@ -63,7 +64,7 @@ export function openReview({ form, convertUrl, liveVersion, liveText, liveFormat
 
   /** @param {Report | null} report */
   function conclude(report) {
-    const isStale = newest() > liveVersion;
+    const isStale = newest() > baseVersion;
     publish.disabled = !report?.valid;
     summary.textContent = verdict(report);
     if (report?.valid && isStale) {

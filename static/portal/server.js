@@ -32,13 +32,14 @@ export function csrfToken(form) {
  */
 export async function post(form, url, body, signal) {
   const isForm = body instanceof FormData;
+  if (isForm) body.set("csrfmiddlewaretoken", csrfToken(form)); // Django looks here before the header
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json", "X-CSRFToken": csrfToken(form) };
   if (!isForm) headers["Content-Type"] = "application/json";
   try {
     const response = await fetch(url, { method: "POST", body: isForm ? body : JSON.stringify(body), headers, signal });
     const isJson = response.headers.get("content-type")?.includes("json") ?? false;
-    const data = isJson ? await response.json() : {};
+    const data = isJson ? await response.json() : await response.text().then(() => ({}));
     return { outcome: judge(response, isJson, data), data };
   } catch (error) {
     return { outcome: /** @type {Error} */ (error).name === "AbortError" ? "aborted" : "unreachable", data: {} };

@@ -50,10 +50,10 @@ class Parsed:
 
 
 class Lines:
-    """Turns offsets of a text into lines and columns; ``\\n`` ends a line."""
+    """Turns offsets of a text into lines and columns; ``end`` is what ends a line."""
 
-    def __init__(self, text: str) -> None:
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    def __init__(self, text: str, end: str = "\n") -> None:
+        self._starts = [0, *(match.end() for match in re.finditer(end, text))]
 
     def place(self, offset: int) -> Place:
         """Line and column (from 1) of an offset."""

@@ -184,12 +184,13 @@ def _scalar(kind: str, element: _Element) -> Tree:
         return None
     if kind == "boolean" and text in _BOOLEANS:
         return _BOOLEANS[text]
-    if kind == "number" or (kind == "integer" and _INTEGER.fullmatch(text)):
-        try:
-            return number(text)
-        except MalformedError as error:
-            refuse_as(error, element.place)
-    refuse(f"This is not of the type {kind} that its attribute says.", element.place)
+    if kind != "number" and not (kind == "integer" and _INTEGER.fullmatch(text)):
+        refuse(f"This is not of the type {kind} that its attribute says.", element.place)
+    try:
+        value = number(text)
+    except MalformedError as error:
+        refuse_as(error, element.place)
+    return value
 
 
 def _places(root: _Element) -> dict[str, Place]:

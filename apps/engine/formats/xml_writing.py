@@ -58,6 +58,7 @@ def _element(
     declared = prefixes | _declared(tree)
     name = key if _is_name(key, declared) and key != ESCAPED else ESCAPED
     opening = name if name == key else f"{ESCAPED} name={_attribute(key)}"
+    declared = declared if name == key else prefixes
     if isinstance(tree, dict):
         attributes = _attributes(tree, declared) if name == key else {}
         opening += "".join(f" {each[1:]}={_attribute(attributes[each])}" for each in attributes)
