@@ -13,12 +13,21 @@ from typing import Any
 
 from asgiref.typing import Scope
 from channels.db import database_sync_to_async
+from django.conf import settings
 
 from apps.core.actor import Actor
 from apps.delivery.feed import Feed, running_feed
-from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor, read_interest
+from apps.delivery.requests import (
+    Asked,
+    find_actor,
+    interest_of,
+    note_stream,
+    read_cursor,
+    read_interest,
+)
 from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
-from apps.engine.errors import DomainError
+from apps.engine.errors import DomainError, TooLargeError
+from apps.engine.values import compact
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -47,7 +56,54 @@ class Delivery:
                     return
             elif asked.path.startswith(CONFIG_PATH):
                 await _wait(asked)
-        await self.django(scope, receive, send)
+        await _limited(self.django, scope, receive, send)
+
+
+async def _limited(django: App, scope: Any, receive: Receive, send: Send) -> None:
+    """Go on to Django with a body that stays within the limit, else 413 before all is read.
+
+    Django's own handler reads the whole body before any view, so the limit stands here.
+    """
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    declared = dict(scope["headers"]).get(b"content-length", b"0")
+    if declared.isdigit() and int(declared) > limit:
+        await _too_large(send)
+        return
+    read = 0
+    refused = False
+
+    async def counted() -> Any:
+        nonlocal read, refused
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > limit and not refused:
+            refused = True
+            await _too_large(send)
+        return {"type": "http.disconnect"} if refused else message
+
+    async def guarded(message: Any) -> None:
+        if not refused:
+            await send(message)
+
+    await django(scope, counted, guarded)
+
+
+async def _too_large(send: Send) -> None:
+    """413 in the contract's form; the connection is closed, for the rest is not read."""
+    detail = f"A body has at most {settings.MAX_BODY_BYTES} bytes."
+    body = compact(
+        {
+            "type": "about:blank",
+            "title": TooLargeError.title,
+            "status": 413,
+            "detail": detail,
+            "code": TooLargeError.code,
+            "errors": [],
+        }
+    ).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _read(scope: Any) -> Asked | None:
@@ -69,7 +125,11 @@ async def _open_stream(asked: Asked) -> AsyncIterator[Frame] | None:
 @database_sync_to_async
 def _admit(asked: Asked) -> tuple[Actor, Interest]:
     actor = find_actor(asked)
-    return actor, read_interest(actor, asked)
+    interest = read_interest(actor, asked)
+    name = asked.headers.get("x-config-instance")
+    if name is not None:
+        note_stream(actor, interest, name)
+    return actor, interest
 
 
 async def _stream(frames: AsyncIterator[Frame], receive: Receive, send: Send) -> None:

@@ -19,7 +19,9 @@ from apps.core.models import User
 from apps.delivery.services import redeem_ticket
 from apps.delivery.watch import Cursor, Interest
 from apps.engine.errors import InvalidError, UnauthenticatedError, invalid
+from apps.registry.models import Environment, Service
 from apps.registry.selectors import get_default_environment, get_environment, get_service
+from apps.rollouts.services import check_instance_name, note_instance
 
 API_PREFIX = "/api/v1"
 MAX_SERVICES = 200
@@ -141,6 +143,16 @@ def interest_of(
         place.pk if place else None,
         include == "config",
     )
+
+
+def note_stream(actor: Actor, interest: Interest, name: str) -> None:
+    """Remember the instance that opened a stream on named services in one environment."""
+    check_instance_name(name)
+    if interest.service_ids is None or interest.environment_id is None:
+        return
+    environment = Environment.objects.get(pk=interest.environment_id)
+    for service in Service.objects.filter(pk__in=interest.service_ids):
+        note_instance(actor=actor, place=Place(service, environment), name=name)
 
 
 def _environment(actor: Actor, slug: str | None) -> Any:

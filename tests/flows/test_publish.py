@@ -154,7 +154,7 @@ def test_patch__json_patch__applies_all_or_nothing(shop, operator):
 
     assert good.status_code == 201
     assert bad.status_code == 422
-    assert bad.json()["errors"][0]["pointer"] == "/1"
+    assert bad.json()["errors"][0]["pointer"] == "/1/path"
     assert operator.get("/config/shop").json()["config"] == {"a": [2], "b": 1}
 
 

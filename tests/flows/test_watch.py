@@ -333,3 +333,51 @@ def test_min_revision__just_written_elsewhere__is_read(served, writer, hearer):
         )
 
     assert (far.status_code, far.json()["code"]) == (409, "epoch")
+
+
+def test_body__over_the_limit__is_413_before_it_is_read_whole(served, hearer):
+    """Chunked, so that no length says it: the answer comes while the client still sends."""
+    sent = 0
+
+    def endless():
+        nonlocal sent
+        while sent < 64 * 2**20:
+            sent += 65_536
+            yield b"x" * 65_536
+
+    url = f"{hearer.url}/config/shop"
+    headers = {"Authorization": f"Bearer {served.raw}"}
+    try:
+        status = httpx.post(url, content=endless(), headers=headers, timeout=20).status_code
+    except httpx.HTTPError:
+        status = 413  # the server closed while we wrote: what was read is judged below
+    declared = httpx.post(url, content=b"x" * 2**21, headers=headers)
+
+    assert status == 413
+    assert sent < 64 * 2**20
+    assert (declared.status_code, declared.json()["code"]) == (413, "too_large")
+    assert httpx.get(f"{hearer.url}/healthz").status_code == 200
+
+
+def test_instance__named_on_fetch_and_stream__is_kept(served, writer, hearer):
+    made = publish(writer, f"instance {time.time()}")
+    with hearer.client(
+        served.raw,
+    ) as client:
+        url = f"/config/shop?environment=production&min_revision={made['revision']}"
+        assert client.get(url, headers={"X-Config-Instance": "pod-7"}).status_code == 200
+        bad = client.get(url, headers={"X-Config-Instance": "x" * 300})
+    stream = Stream(
+        hearer, served.raw, "service=shop&environment=production", **{"X-Config-Instance": "pod-8"}
+    )
+    names = served.manage(
+        "shell",
+        "-v0",
+        "-c",
+        "from apps.rollouts.models import Instance; print(dict(Instance.objects.values_list('name', 'version')))",
+    ).stdout
+
+    assert stream.events[0][0] == "ready"
+    assert f"'pod-7': {made['version']}" in names
+    assert "'pod-8': None" in names
+    assert bad.status_code == 422

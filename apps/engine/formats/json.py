@@ -16,8 +16,9 @@ from apps.engine.formats.parsed import (
     refuse_as,
     refuse_depth,
     refuse_duplicate,
+    refuse_nodes,
 )
-from apps.engine.values import MAX_DEPTH, Number, Tree, escape, number
+from apps.engine.values import MAX_DEPTH, MAX_NODES, Number, Tree, escape, number
 
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},:]|[^\s"\[\]{},:]++', re.DOTALL)
 _INDENT = "  "
@@ -29,7 +30,7 @@ class _DuplicateKeyError(Exception):
 
 def parse(text: str) -> Parsed:
     """Read one JSON value."""
-    _check_depth(text)
+    _check_limits(text)
     try:
         tree = json.loads(
             text,
@@ -66,18 +67,25 @@ def _refuse_constant(_name: str) -> Tree:
     raise MalformedError("NaN and infinity are not JSON numbers.")
 
 
-def _check_depth(text: str) -> None:
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
+def _check_limits(text: str) -> None:
+    """Refuse early what would take the parser's time or stack; a text that is small passes."""
+    opened = text.count("[") + text.count("{")
+    if opened <= MAX_DEPTH and text.count(",") <= MAX_NODES:
         return
     depth = 0
-    for match in _TOKEN.finditer(text):
-        lexeme = match.group()
+    counts = {"containers": 0, ",": 0}  # either is at most the number of nodes
+    for offset, lexeme in _tokens(text):
         if lexeme in "[{":
             depth += 1
-            if depth > MAX_DEPTH:
-                refuse_depth(place_of(text, match.start()))
+            counts["containers"] += 1
         elif lexeme in "]}":
             depth -= 1
+        elif lexeme == ",":
+            counts[","] += 1
+        if depth > MAX_DEPTH:
+            refuse_depth(place_of(text, offset))
+        if max(counts.values()) > MAX_NODES:
+            refuse_nodes(place_of(text, offset))
 
 
 def _bad_number(text: str) -> Place | None:

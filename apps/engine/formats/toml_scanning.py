@@ -71,8 +71,8 @@ def check_limits(text: str) -> int:
                 refuse_nodes(place_of(text, token.offset))
             if depth > MAX_DEPTH:
                 refuse_depth(place_of(text, token.offset))
-            if len(token.steps) > MAX_DEPTH or steps > MAX_STEPS:
-                message = f"A key has more than {MAX_DEPTH} steps, or all have {MAX_STEPS}."
+            if steps > MAX_STEPS:
+                message = f"All keys together have more than {MAX_STEPS} steps."
                 refuse_limit(message, place_of(text, token.offset))
     except UnreadableError as error:
         return error.offset
@@ -98,7 +98,11 @@ def step_text(step: str) -> str:
 
 
 def scan(text: str) -> Iterator[Token]:
-    """All tokens in their order. Raises :class:`UnreadableError` at the first fault."""
+    """All tokens in their order.
+
+    Raises :class:`UnreadableError` at the first fault, :class:`LimitError` for a dotted key of
+    more than ``MAX_DEPTH`` steps.
+    """
     scanner = _Scanner(text)
     while scanner.skip(_BLANK):
         yield from scanner.statement()
@@ -191,12 +195,16 @@ class _Scanner:
         return token
 
     def _steps(self) -> tuple[str, ...]:
+        start = self.at
         steps = [self._match(_STEP)]
         self.skip(_SPACE)
-        while len(steps) <= MAX_DEPTH and self._try("."):
+        while self._try("."):
             self.skip(_SPACE)
             steps.append(self._match(_STEP))
             self.skip(_SPACE)
+            if len(steps) > MAX_DEPTH:
+                message = f"A dotted key has more than {MAX_DEPTH} steps."
+                refuse_limit(message, place_of(self.text, start))
         return tuple(steps)
 
     def _value(self) -> Iterator[Token]:

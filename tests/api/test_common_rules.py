@@ -1,0 +1,351 @@
+"""The contract's common rules: credentials, addresses, caching, paging, idempotency."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def published(shop, operator):
+    body = {"environment": "production", "config": {"settings": {"timeout": 1}, "log": "info"}}
+    assert operator.post("/config/shop", body).status_code == 201
+    return operator
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/config/shop"),
+        ("POST", "/config/shop"),
+        ("GET", "/nothing/here"),
+        ("GET", "/environments"),
+        ("GET", "/schema"),
+        ("GET", "/docs"),
+        ("GET", "/stream"),
+        ("GET", "/audit"),
+        ("GET", "/api/v1/config/shop"),
+    ],
+)
+def test_without_credentials__everything__is_401_with_bearer(published, anonymous, method, path):
+    answer = anonymous(method, path)
+
+    assert answer.status_code == 401
+    assert answer["WWW-Authenticate"] == "Bearer"
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_without_credentials__health__is_open(anonymous, path):
+    assert anonymous.get(path).status_code == 200
+
+
+def test_without_credentials__browser__is_sent_to_log_in(anonymous):
+    answer = anonymous.get("/config/shop", accept="text/html")
+
+    assert answer.status_code == 302
+    assert answer["Location"] == "/admin/login/?next=/config/shop"
+
+
+@pytest.mark.parametrize("query", ["token=x", "access_token=x", "q=csk_abc"])
+def test_credentials_in_the_query__are_refused(published, query):
+    assert published.get(f"/config/shop?{query}").status_code == 401
+
+
+def test_trailing_slash__is_308_to_the_path_without(published):
+    answer = published.get("/config/shop/?environment=production")
+
+    assert (answer.status_code, answer["Location"]) == (308, "/config/shop?environment=production")
+
+
+def test_prefix__api_v1__answers_the_same(published):
+    assert published.get("/api/v1/config/shop").content == published.get("/config/shop").content
+
+
+def test_hidden__and_missing__look_alike_byte_for_byte(published, make_api):
+    stranger = make_api("viewer", service="shop", environment="staging")
+
+    hidden = stranger.get("/config/shop?environment=production")
+    missing = published.get("/config/shop?environment=development")
+
+    assert hidden.status_code == missing.status_code == 404
+    assert hidden.content == missing.content
+    nothing = make_api()
+    assert nothing.get("/services/shop").content == nothing.get("/services/none").content
+
+
+def test_not_allowed__is_403_naming_the_right(published, make_api):
+    viewer = make_api("viewer")
+
+    answer = viewer.post("/config/shop", {"environment": "production", "config": {}})
+
+    assert answer.status_code == 403
+    assert answer.json()["right"] == "publish"
+    assert answer.json()["code"] == "forbidden"
+
+
+ROLES = ("consumer", "viewer", "developer", "operator", "auditor", "administrator")
+WRITERS = {"operator", "administrator"}
+ALLOWED = [
+    ("GET", "/config/shop?environment=production", None, set(ROLES)),
+    ("GET", "/config/shop/history?environment=production", None, set(ROLES)),
+    ("POST", "/config/shop/refresh", {"environment": "production"}, WRITERS),
+    ("POST", "/config/shop/rollback", {"environment": "production", "to_version": 1}, WRITERS),
+    ("PATCH", "/services/shop", {"description": "x"}, {"administrator"}),
+    ("GET", "/audit", None, {"auditor", "administrator"}),
+    ("GET", "/grants", None, {"auditor", "administrator"}),
+    ("POST", "/environments", {"slug": "extra"}, {"administrator"}),
+]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_roles__every_call__is_allowed_or_refused_as_the_table_says(published, make_api, role):
+    api = make_api(role)
+
+    for method, path, body, roles in ALLOWED:
+        answer = api(method, path, body if body is not None else "")
+        if role in roles:
+            assert answer.status_code < 300, (method, path, answer.content)
+        else:
+            assert answer.status_code == 403, (method, path, answer.content)
+
+
+@pytest.mark.parametrize(
+    ("service", "environment", "sees"),
+    [
+        (None, None, True),
+        ("shop", None, True),
+        (None, "production", True),
+        ("shop", "production", True),
+        ("shop", "staging", False),
+        ("other", None, False),
+        (None, "staging", False),
+    ],
+)
+def test_grant__at_each_scope__decides_for_that_scope_alone(
+    published, system, make_api, service, environment, sees
+):
+    from apps.configs.services.places import create_service
+
+    create_service(actor=system, slug="other")
+    api = make_api("viewer", service=service, environment=environment)
+
+    assert (api.get("/config/shop?environment=production").status_code == 200) is sees
+
+
+def test_withdrawn_grant__counts_at_once(published, make_api):
+    api = make_api("viewer")
+    assert api.get("/config/shop?environment=production").status_code == 200
+    grants = published.get("/grants").json()["results"]
+    mine = next(each for each in grants if each["to"] == f"service-account:{api.account.slug}")
+
+    assert published("DELETE", f"/grants/{mine['id']}").status_code == 204
+
+    assert api.get("/config/shop?environment=production").status_code == 404
+
+
+def test_withdrawn_token__is_401_at_once(published, make_api):
+    api = make_api("viewer")
+    url = f"/service-accounts/{api.account.slug}/tokens"
+    token = published.get(url).json()["results"][0]
+
+    assert published("DELETE", f"{url}/{token['id']}").status_code == 204
+
+    assert api.get("/config/shop").status_code == 401
+
+
+def test_grant__of_what_one_has_not__is_refused(published, make_api, system):
+    from apps.access import services
+
+    half = make_api()
+    services.grant(actor=system, to=f"service-account:{half.account.slug}", verb="manage")
+    services.grant(actor=system, to=f"service-account:{half.account.slug}", verb="list")
+
+    given = half.post("/grants", {"to": f"service-account:{half.account.slug}", "role": "operator"})
+
+    assert (given.status_code, given.json()["code"]) == (403, "forbidden")
+
+
+def test_etag__same_question__is_304_and_other_views_differ(published):
+    first = published.get("/config/shop")
+    tags = {
+        published.get(path)["ETag"]
+        for path in ("/config/shop", "/config/shop.yaml", "/config/shop?key=log")
+    }
+
+    again = published.get("/config/shop", if_none_match=first["ETag"])
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert len(tags) == 3
+    assert again["Cache-Control"] == "private, no-cache"
+    assert "Authorization" in again["Vary"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/yaml", "application/yaml; charset=utf-8"),
+        ("application/toml", "application/toml; charset=utf-8"),
+        ("application/xml;q=0.9, application/yaml;q=0.1", "application/xml; charset=utf-8"),
+        ("*/*", "application/json"),
+        ("application/json", "application/json"),
+    ],
+)
+def test_accept__chooses_the_format(published, accept, kind):
+    assert published.get("/config/shop", accept=accept)["Content-Type"] == kind
+
+
+def test_accept__nothing_that_there_is__is_406(published):
+    assert published.get("/config/shop", accept="image/png").status_code == 406
+
+
+def test_format__that_cannot_hold_it__is_406_naming_the_keys(shop, operator):
+    operator.post("/config/shop", {"environment": "production", "config": {"a": {"b": None}}})
+
+    answer = operator.get("/config/shop.toml")
+
+    assert answer.status_code == 406
+    assert [each["pointer"] for each in answer.json()["errors"]] == ["/a/b"]
+
+
+def test_key__globs__narrow_document_and_checksum(published):
+    whole = published.get("/config/shop").json()
+
+    part = published.get("/config/shop?key=settings.*&key=nope").json()
+
+    assert part["config"] == {"settings": {"timeout": 1}}
+    assert part["checksum"] != whole["checksum"]
+
+
+def test_env_format__takes_the_sections_of_environment_variables(published):
+    published.post("/services/shop/sections", {"key": "env", "type": "environment_variables"})
+    body = {
+        "environment": "production",
+        "config": {"env": {"TZ": "UTC"}, "log": "x"},
+        "base_version": 1,
+    }
+    published.post("/config/shop", body)
+
+    assert published.get("/config/shop.env").content == b"TZ=UTC\n"
+    assert published.get("/config/shop.properties?section=env").content == b"TZ=UTC\n"
+
+
+def test_several__as_of_one_revision__are_in_one_answer(published, system):
+    from apps.configs.services.places import create_service
+
+    create_service(actor=system, slug="cart")
+    published.post("/config/cart", {"environment": "production", "config": {"c": 1}})
+
+    answer = published.get("/config?service=shop&service=cart&environment=production").json()
+
+    assert [each["service"] for each in answer["results"]] == ["shop", "cart"]
+    assert published.get("/config?service=shop&service=none").status_code == 404
+
+
+def test_idempotency_key__same_body__gives_the_first_answer_again(shop, operator):
+    body = {"environment": "production", "config": {"a": 1}}
+
+    first = operator.post("/config/shop", body, idempotency_key="k1")
+    again = operator.post("/config/shop", body, idempotency_key="k1")
+    other = operator.post("/config/shop", {**body, "config": {"a": 2}}, idempotency_key="k1")
+
+    assert (first.status_code, again.status_code, other.status_code) == (201, 201, 422)
+    assert first.content == again.content
+    assert operator.get("/config/shop").json()["version"] == 1
+
+
+def test_idempotency_key__failed_first__is_not_remembered(shop, operator):
+    assert operator.post("/config/shop", {"config": 1}, idempotency_key="k2").status_code == 400
+
+    body = {"environment": "production", "config": {"a": 1}}
+    assert operator.post("/config/shop", body, idempotency_key="k2").status_code == 201
+
+
+def test_idempotency_key__answer_with_a_credential__is_not_kept(operator):
+    from apps.access.models import IdempotencyRecord
+
+    operator.post("/service-accounts", {"slug": "app"})
+    first = operator.post("/service-accounts/app/tokens", {}, idempotency_key="k3")
+
+    again = operator.post("/service-accounts/app/tokens", {}, idempotency_key="k3")
+
+    assert (again.status_code, again.json()["code"]) == (409, "already_done")
+    assert again.json()["id"] == first.json()["id"]
+    kept = json.dumps(list(IdempotencyRecord.objects.values("body", "headers")))
+    assert first.json()["token"] not in kept
+    assert len(operator.get("/service-accounts/app/tokens").json()["results"]) == 1
+
+
+def test_pages__follow_next_to_the_end(operator, system):
+    from apps.configs.services.places import create_service
+
+    for number in range(7):
+        create_service(actor=system, slug=f"svc-{number}")
+    seen, url = [], "/services?page_size=3"
+    while url:
+        page = operator.get(url).json()
+        seen += [each["slug"] for each in page["results"]]
+        url = page["next"]
+
+    assert seen == [f"svc-{number}" for number in range(7)]
+
+
+def test_audit__who_did_what__is_there_with_hashes(published):
+    events = published.get("/audit?action=configuration.*").json()["results"]
+
+    assert events[0]["target"] == "configuration:shop@production"
+    assert events[0]["actor"].startswith("service-account:")
+    assert len(events[0]["hash"]) == 64
+    assert events[0]["data"]["keys"] == ["log", "settings.timeout"]
+
+
+def test_validate__bad_and_good__stores_nothing(published):
+    published.post(
+        "/services/shop/sections",
+        {"key": "settings", "schema": {"properties": {"timeout": {"type": "integer"}}}},
+    )
+    ask = {"service": "shop", "environment": "production", "format": "yaml"}
+
+    bad = published.post("/validate", {**ask, "content": "settings:\n  timeout: x\n"}).json()
+    broken = published.post("/validate", {**ask, "content": "a: [1\n"}).json()
+    good = published.post("/validate", {**ask, "content": "settings:\n  timeout: 5\n"}).json()
+
+    assert (bad["valid"], bad["errors"][0]["line"]) == (False, 2)
+    assert (broken["valid"], broken["errors"][0]["line"]) == (False, 2)
+    assert good["valid"] is True
+    assert {
+        "key": "settings.timeout",
+        "pointer": "/settings/timeout",
+        "kind": "changed",
+        "old": 1,
+        "new": 5,
+    } in good["changes"]
+    assert published.get("/config/shop").json()["version"] == 1
+
+
+def test_environments__first_three__are_as_the_contract_says(operator):
+    found = operator.get("/environments").json()["results"]
+
+    assert [(each["slug"], each["default"]) for each in found] == [
+        ("development", True),
+        ("staging", False),
+        ("production", False),
+    ]
+    assert operator("PATCH", "/environments/staging", {"required_approvals": 1}).status_code == 422
+
+
+def test_template__in_use__cannot_be_deleted(published):
+    published.post("/templates", {"slug": "base", "content": {"x": 1}})
+    body = {
+        "environment": "production",
+        "config": {},
+        "extends": [{"template": "base"}],
+        "base_version": 1,
+    }
+    assert published.post("/config/shop", body).status_code == 201
+
+    assert published("DELETE", "/templates/base").status_code == 422
+    published("DELETE", "/config/shop?environment=production")
+    assert published("DELETE", "/templates/base").status_code == 204
+    assert published.get("/templates/base").status_code == 404
