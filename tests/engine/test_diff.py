@@ -242,10 +242,10 @@ def test_unified__last_line_without_its_end__says_so():
 def test_unified__large_texts_that_share_little__take_bounded_time(old, new):
     before, after = ("".join(f"{each}\n" for each in side) for side in (old, new))
 
-    started = time.monotonic()
+    started = time.process_time()
     text = diff.unified(before, after, "a", "b")
 
-    assert time.monotonic() - started < 4
+    assert time.process_time() - started < 4
     assert apply_unified(before, text) == after
 
 
@@ -258,11 +258,11 @@ def test_unified__large_texts_that_share_little__take_bounded_time(old, new):
     ids=["list", "keys"],
 )
 def test_changes__large_documents__take_little_time(old, new):
-    started = time.monotonic()
+    started = time.process_time()
     diff.changes(old, new)
     diff.changed_keys(old, new)
     diff.overlapping(old, new, {**old, "z": 1})
     made = patching.json_patch(old, diff.patch(old, new))
 
-    assert time.monotonic() - started < 1.5
+    assert time.process_time() - started < 1.5
     assert made == new

@@ -177,13 +177,13 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("format_name", "text"), HOSTILE, ids=range(len(HOSTILE)))
 def test_parse__hostile_input__is_refused_or_read_within_two_seconds(format_name, text):
-    started = time.monotonic()
+    started = time.process_time()
     try:
         formats.parse(text, format_name)
     except DomainError as error:
         assert error.problems
         assert len(error.detail) < 500
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_parse__alias_bomb__is_a_limit_with_its_place():

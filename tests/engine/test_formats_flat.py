@@ -63,7 +63,7 @@ def test_env__rendered__is_the_same_for_shells_and_python_dotenv(tmp_path_factor
     variables = dict(line.split("=", 1) for line in printed.decode().split("\0") if "=" in line)
 
     assert {name: variables[name] for name in tree} == tree
-    assert dotenv.dotenv_values(file) == tree
+    assert dotenv.dotenv_values(file, interpolate=False) == tree
     assert formats.parse(file.read_bytes(), "env").tree == tree
 
 
@@ -199,7 +199,7 @@ def test_positions__flat_formats__are_line_and_column_of_the_key():
     ids=range(8),
 )
 def test_parse__large_flat_text__takes_less_than_a_second(format_name, text):
-    started = time.monotonic()
+    started = time.process_time()
     try:
         formats.parse(text, format_name)
     except LimitError as error:
@@ -207,4 +207,4 @@ def test_parse__large_flat_text__takes_less_than_a_second(format_name, text):
     except DomainError as error:
         assert len(error.detail) < 500
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1

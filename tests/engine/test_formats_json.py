@@ -74,11 +74,11 @@ def test_parse__bad_document__names_its_place(content, where):
     ids=range(8),
 )
 def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
-    started = time.monotonic()
+    started = time.process_time()
 
     kind, line, column = refused(text)
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert (kind, bool(line and column)) == (LimitError, True)
 
 
@@ -98,13 +98,13 @@ def test_parse__64_levels__are_allowed():
     ids=range(5),
 )
 def test_parse__large_text__takes_less_than_a_second(text):
-    started = time.monotonic()
+    started = time.process_time()
     try:
         formats.parse(text, "json").positions.find("/a/b")
     except DomainError as error:
         assert len(error.detail) < 500
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_positions__members_and_items__stand_where_they_begin():

@@ -148,11 +148,11 @@ NESTED = "a = " + ("{" + ".".join("b" * 60) + " = ") * 60 + "1" + "}" * 60
     ids=range(12),
 )
 def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
-    started = time.monotonic()
+    started = time.process_time()
 
     kind, line, column = refused(text)
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert (kind, bool(line and column)) == (LimitError, True)
 
 
@@ -171,20 +171,20 @@ def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
     ids=range(8),
 )
 def test_parse__large_text__takes_less_than_a_second(text):
-    started = time.monotonic()
+    started = time.process_time()
     try:
         formats.parse(text, "toml").positions.find("/a/b")
     except DomainError as error:
         assert len(error.detail) < 500
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_render__20000_keys__takes_less_than_a_second():
     tree = {f"k{number}": "v" for number in range(19_999)}
-    started = time.monotonic()
+    started = time.process_time()
 
     text = formats.render(tree, "toml")
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert formats.parse(text, "toml").tree == tree

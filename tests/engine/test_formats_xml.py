@@ -182,11 +182,11 @@ def test_positions__members_and_items__are_their_elements():
     ids=range(3),
 )
 def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
-    started = time.monotonic()
+    started = time.process_time()
 
     kind, line, column = refused(text)
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert (kind, bool(line and column)) == (LimitError, True)
 
 
@@ -203,10 +203,10 @@ def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
     ids=range(6),
 )
 def test_parse__large_text__takes_less_than_a_second(text):
-    started = time.monotonic()
+    started = time.process_time()
     try:
         formats.parse(text, "xml").positions.find("/a/b")
     except DomainError as error:
         assert len(error.detail) < 500
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1

@@ -145,14 +145,14 @@ def _deeper(times):
     ids=["copies", "text", "nodes", "depth", "deep copy", "deep adds", "path", "test", "moves"],
 )
 def test_json_patch__hostile_operations__are_refused_in_time(operations):
-    started = time.monotonic()
+    started = time.process_time()
 
     with pytest.raises(DomainError):
         patching.json_patch(
             {"a": {}, "b": {}, "text": "x" * 500_000, "l": list(range(1, 10_000))}, operations
         )
 
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_json_patch__small_copies__are_allowed():
@@ -284,8 +284,8 @@ def test_override__large_documents__take_little_time(depth):
             tree = {"inner": tree}
         return tree
 
-    started = time.monotonic()
+    started = time.process_time()
     edited = patching.override(document(1), document(2), document(3))
 
     assert values.same(edited, document(3))
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2

@@ -181,7 +181,7 @@ def test_select__worst_allowed_patterns__take_bounded_time():
     tree = {f"key{i}": {"a": i, "b": {"a": [i, i]}} for i in range(3_000)}
     globs = paths.parse_globs([".".join(["**", "a*"] * 60)] * 8)
 
-    started = time.monotonic()
+    started = time.process_time()
     paths.select(tree, globs)
 
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2

@@ -114,13 +114,13 @@ def test_check_schema__remote_ref__opens_no_connection():
 def test_check_schema__doubled_references__are_refused_quickly():
     doubled = {f"d{i}": {"allOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(25)}
     schema = {"$defs": {**doubled, "d25": {"type": "object"}}, "$ref": "#/$defs/d0"}
-    started = time.monotonic()
+    started = time.process_time()
 
     with pytest.raises(InvalidError) as caught:
         schemas.check_schema(schema)
 
     assert caught.value.problems[0].code == "reach"
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ def test_check_schema__doubled_references__are_refused_quickly():
 )
 def test_validate__costly_rule__answers_within_a_second(schema, tree):
     schemas.check_schema(schema)
-    started = time.monotonic()
+    started = time.process_time()
 
     schemas.validate(schema, tree)
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_validate__kept_digits__count_as_numbers():
