@@ -27,6 +27,8 @@ class ContractMiddleware:
         if path.endswith("/"):
             return _without_slash(request, path)
         try:
+            if "\x00" in path:
+                raise MalformedError("An address holds no NUL.")
             _check_query(request)
         except (UnauthenticatedError, MalformedError) as error:
             return response(error, request)

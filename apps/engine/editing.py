@@ -15,9 +15,11 @@ from tomlkit.items import Float, Trivia
 from apps.engine import formats
 from apps.engine.errors import DomainError
 from apps.engine.formats import json as json_format
+from apps.engine.paths import leaves
 from apps.engine.values import Number, Tree, same
 
 MAX_CAREFUL: Final = 200_000
+MAX_LEAVES: Final = 3_000  # tomlkit takes quadratic time for what is added
 _SEQUENCE: Final = re.compile(
     r"^( *)[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( *)- ", re.MULTILINE
 )
@@ -31,7 +33,8 @@ def edit(content: str, format: str, wanted: Tree) -> str:  # noqa: A002 - the fi
     Raises :class:`UnrepresentableError` when the format cannot hold ``wanted``.
     """
     careful = {"yaml": _edit_yaml, "toml": _edit_toml}.get(format)
-    if careful is not None and len(content) <= MAX_CAREFUL:
+    small = len(content) <= MAX_CAREFUL and sum(1 for _ in leaves(wanted)) <= MAX_LEAVES
+    if careful is not None and small:
         formats.render(wanted, format)  # says at once what the format cannot hold
         edited = careful(content, formats.parse(content, format).tree, wanted)
         if edited is not None and _reads_as(edited, format, wanted):

@@ -56,6 +56,7 @@ def elements(inner):
 @given(TREES)
 @settings(max_examples=800, deadline=None)
 @example({"item": ["x"]})
+@example({"_": {"@name": "", "@a": "x"}})
 @example({"a": {"@type": "integer", "#text": "5"}})
 @example({"p:q": {"@xmlns:p": "urn:p", "p:r": {"@p:s": "1"}}})
 def test_render__any_tree__reads_back_and_is_well_formed_with_namespaces(tree):

@@ -56,11 +56,12 @@ def _element(
     key: str, tree: Tree, indent: str, prefixes: _Prefixes, *, is_root: bool = False
 ) -> Iterator[str]:
     declared = prefixes | _declared(tree)
-    name = key if _is_name(key, declared) and key != ESCAPED else ESCAPED
-    opening = name if name == key else f"{ESCAPED} name={_attribute(key)}"
-    declared = declared if name == key else prefixes
+    plain = key != ESCAPED and _is_name(key, declared)
+    name = key if plain else ESCAPED
+    opening = key if plain else f"{ESCAPED} name={_attribute(key)}"
+    declared = declared if plain else prefixes
     if isinstance(tree, dict):
-        attributes = _attributes(tree, declared) if name == key else {}
+        attributes = _attributes(tree, declared) if plain else {}
         opening += "".join(f" {each[1:]}={_attribute(attributes[each])}" for each in attributes)
         rest = {each: child for each, child in tree.items() if each not in attributes}
         if attributes and rest.keys() == {TEXT} and _is_inline(rest[TEXT]):

@@ -1,0 +1,126 @@
+"""Starting: what is made, what is refused and named, and that a second start changes nothing."""
+
+import time
+
+import httpx
+import pytest
+
+from tests.serving import installation
+
+pytestmark = pytest.mark.servers
+
+
+def test_first_and_second_start__keys_password_and_token__once(tmp_path):
+    with installation(demo=True) as made:
+        first = made.start()
+        text = first.log.read_text()
+        command = next(line for line in text.splitlines() if "curl" in line)
+        token = command.split("Bearer ")[1].split("'")[0]
+        address = command.rsplit("'", 2)[1]
+        answer = httpx.get(address, headers={"Authorization": f"Bearer {token}"})
+        assert answer.json()["service"] == "checkout"
+        before = httpx.get(f"{first.url}/readyz").json()
+        keys = {path.name: path.stat().st_mode & 0o777 for path in (made.folder / "keys").iterdir()}
+        assert keys == {"signing.key": 0o600, "encryption.key": 0o600}
+        first.stop()
+
+        second = made.start()
+
+        assert httpx.get(f"{second.url}/readyz").json() == before
+        assert "csk_" not in second.log.read_text()
+        again = httpx.get(
+            f"{second.url}/config/checkout?environment=production",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert again.content == answer.content
+        with second.client(token) as client:
+            services = client.get("/services?page_size=200").json()["results"]
+            environments = client.get("/environments").json()["results"]
+        assert len(services) >= 8
+        assert [each["services"] for each in environments] == [len(services)] * 3
+
+
+def refusal(made, *options):
+    made.manage("migrate", "-v0")
+    return made.manage("serve", "--no-demo", "--port", "1", *options, check=False)
+
+
+def test_sqlite__two_workers_or_two_servers__are_refused():
+    with installation() as made:
+        if made.is_postgres:
+            return
+        workers = refusal(made, "--workers", "2")
+        made.start()
+        second = refusal(made)
+
+    assert workers.returncode != 0
+    assert "DATABASE_URL" in workers.stderr
+    assert second.returncode != 0
+    assert "Another server" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("CONFIGSVC_SECRET_KEY", "changeme", "CONFIGSVC_SECRET_KEY"),
+        ("CONFIGSVC_PAGE_SIZE", "many", "CONFIGSVC_PAGE_SIZE"),
+    ],
+)
+def test_unsafe_variable__is_refused_by_name(variable, value, named):
+    with installation() as made:
+        made.environment[variable] = value
+        answer = made.manage("serve", "--no-demo", check=False)
+
+    assert answer.returncode != 0
+    assert named in answer.stderr
+
+
+def test_debug_with_public_host__is_refused_by_name():
+    with installation() as made:
+        made.environment |= {
+            "CONFIGSVC_DEBUG": "true",
+            "CONFIGSVC_ALLOWED_HOSTS": "config.example",
+        }
+        answer = refusal(made)
+
+    assert answer.returncode != 0
+    assert "CONFIGSVC_DEBUG" in answer.stderr
+
+
+def test_postgres__synchronous_commit_off__is_refused_by_name():
+    with installation() as made:
+        if not made.is_postgres:
+            return
+        made._sql(f"ALTER DATABASE {made.database} SET synchronous_commit TO off")
+        answer = refusal(made)
+
+    assert answer.returncode != 0
+    assert "synchronous_commit" in answer.stderr
+
+
+def test_public_host_without_tls__is_warned_of():
+    with installation() as made:
+        server = made.start("--host", "0.0.0.0")  # noqa: S104
+        time.sleep(0.2)
+
+        assert "without TLS" in server.log.read_text()
+
+
+def test_import_configs__folder__reports_each_file_and_stores_all_or_nothing(tmp_path):
+    (tmp_path / "good.yaml").write_text("a: 1\n")
+    (tmp_path / "bad.json").write_text('{"a": 1, "a": 2}')
+    with installation() as made:
+        made.manage("migrate", "-v0")
+        refused = made.manage(
+            "import_configs", str(tmp_path), "--environment", "staging", check=False
+        )
+        (tmp_path / "bad.json").write_text('{"a": "${HOME}"}')
+        done = made.manage("import_configs", str(tmp_path), "--environment", "staging")
+        again = made.manage("import_configs", str(tmp_path), "--environment", "staging")
+
+    assert refused.returncode != 0
+    assert "line 1" in refused.stdout
+    assert "nothing was stored" in refused.stderr
+    assert "version 1" in done.stdout
+    assert "written as '$${'" in done.stdout
+    assert again.stdout.count("unchanged") == 2
