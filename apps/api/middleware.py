@@ -27,9 +27,7 @@ class ContractMiddleware:
         if path.endswith("/"):
             return _without_slash(request, path)
         try:
-            if "\x00" in path:
-                raise MalformedError("An address holds no NUL.")
-            _check_query(request)
+            _check_address(request)
         except (UnauthenticatedError, MalformedError) as error:
             return response(error, request)
         return self.get_response(request)
@@ -48,7 +46,9 @@ def _without_slash(request: HttpRequest, path: str) -> HttpResponse:
     return answer
 
 
-def _check_query(request: HttpRequest) -> None:
+def _check_address(request: HttpRequest) -> None:
+    if "\x00" in request.path_info:
+        raise MalformedError("An address holds no NUL.")
     raw = request.META.get("QUERY_STRING", "")
     if not raw:
         return
