@@ -1,7 +1,7 @@
 """The addresses of the contract."""
 
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from apps.api import accounts, config, resources, system, versions
 
@@ -9,7 +9,7 @@ urlpatterns = [
     path("healthz", system.HealthView.as_view()),
     path("readyz", system.ReadyView.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema")),
     path("config", config.ConfigsView.as_view()),
     path("config/<str:service>", config.ConfigView.as_view()),
     path("config/<str:service>/value", config.ConfigValueView.as_view()),

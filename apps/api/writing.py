@@ -99,7 +99,7 @@ def read_options(request: Any, members: dict[str, Tree]) -> Options:
     """The options of a write, with the base from the body or from ``If-Match``."""
     match = request.headers.get("If-Match")
     version = typed(members, "base_version", int)
-    base = Base(version_id=_version_of_tag(match)) if match else Base(version=version)
+    base = Base(version_ids=_versions_of_tags(match)) if match else Base(version=version)
     return Options(
         message=typed(members, "message", str, ""),
         base=base,
@@ -110,10 +110,10 @@ def read_options(request: Any, members: dict[str, Tree]) -> Options:
     )
 
 
-def _version_of_tag(header: str) -> str:
-    """The version that an entity tag names; any view of it will do."""
-    tag = header.split(",", maxsplit=1)[0].strip().removeprefix("W/").strip('"')
-    return tag.partition("-")[0]
+def _versions_of_tags(header: str) -> tuple[str, ...]:
+    """The versions that entity tags name; a tag of any view will do."""
+    tags = (each.strip().removeprefix("W/").strip('"') for each in header.split(","))
+    return tuple(tag.partition("-")[0] for tag in tags if tag)
 
 
 def answer_outcome(outcome: Outcome, place: Place, location: str) -> HttpResponse:

@@ -46,7 +46,8 @@ export function openReview({ form, convertUrl, baseVersion, liveVersion, liveTex
   async function compare() {
     const { content, format } = read();
     const before = liveFormat === format || !liveText ? liveText : await converted(liveText, liveFormat, format);
-    const names = { before: liveVersion ? `Live: version ${liveVersion}` : "Nothing is live", after: "Your text" };
+    const when = newest() > liveVersion ? "Live when this page was opened" : "Live";
+    const names = { before: liveVersion ? `${when}: version ${liveVersion}` : "Nothing is live", after: "Your text" };
     shown?.destroy();
     if (dialog.open) shown = showDifference(difference, before, content, format, names);
   }

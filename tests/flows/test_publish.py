@@ -76,6 +76,11 @@ def test_publish__if_match__takes_any_view_and_refuses_a_stale_one(shop, operato
     )
 
     assert (fresh.status_code, stale.status_code) == (201, 412)
+    now = operator.get("/config/shop")["ETag"]
+    listed = operator.post(
+        "/config/shop", {"environment": "production", "config": {"a": 4}}, if_match=f"{old}, {now}"
+    )
+    assert listed.status_code == 201
 
 
 def test_publish__overwrite__needs_no_base(shop, operator):

@@ -247,13 +247,18 @@ def _point(plan: Plan, version: Version) -> list[Place]:
         configuration=plan.state.configuration,
         defaults={"version": version, "pinned": plan.pinned, "outdated": False},
     )
-    before = [entry["template"] for entry in plan.state.extends]
-    after = [entry["template"] for entry in plan.extends]
+    before = _locked_templates(plan.state.version.lock) if plan.state.version else []
+    after = _locked_templates(version.lock)
     if before != after:
         live.templates.set(Template.objects.filter(slug__in=after))
     users = _users_of(plan.state)
     mark_outdated(users)
     return users
+
+
+def _locked_templates(lock: str) -> list[str]:
+    """The names of the templates in a lock, as they are registered."""
+    return [entry["template"] for entry in json.loads(lock) if "template" in entry]
 
 
 def mark_outdated(places: Sequence[Place]) -> None:

@@ -37,21 +37,21 @@ STALE_RULES = ("reject", "merge", "overwrite")
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What the author started from: a version number, or the id that an ETag named."""
+    """What the author started from: a version number, or the ids that ``If-Match`` names."""
 
     version: int | None = None
-    version_id: str | None = None
+    version_ids: tuple[str, ...] = ()
 
     @property
     def is_given(self) -> bool:
         """Whether there is one at all."""
-        return self.version is not None or self.version_id is not None
+        return self.version is not None or bool(self.version_ids)
 
     def matches(self, state: State) -> bool:
         """Whether the live version is this base."""
-        if self.version_id is not None:
+        if self.version_ids:
             version = state.version
-            return version is not None and self.version_id in ("*", version.pk.hex)
+            return version is not None and bool({"*", version.pk.hex} & set(self.version_ids))
         return self.version is None or self.version == state.number
 
 
@@ -258,7 +258,7 @@ def check_base(
         )
     if base.matches(state):
         return
-    if base.version_id is not None:
+    if base.version_ids:
         raise PreconditionFailedError(
             f"The live version is {state.number} and not the one that If-Match names. "
             "Fetch it again and repeat the change on it.",
