@@ -228,7 +228,7 @@ UNFOLD = {
     "SITE_TITLE": "configsvc",
     "SITE_HEADER": "configsvc",
     "SITE_SYMBOL": "tune",
-    "SHOW_HISTORY": False,
+    "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SITE_FAVICONS": [
         {

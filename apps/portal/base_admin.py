@@ -129,8 +129,9 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         refusal: DomainError | None = getattr(request, "refusal", None)
 
         class RefusableForm(base):  # type: ignore[misc, valid-type] # made by Django at run time
-            def validate_constraints(self) -> None:
-                """The service checks, in words of our own."""
+            def _get_validation_exclusions(self) -> set[str]:
+                """No check by the model: the service checks, in words of our own."""
+                return {field.name for field in self._meta.model._meta.fields}  # noqa: SLF001
 
             def clean(self) -> dict[str, Any]:
                 data: dict[str, Any] = super().clean()

@@ -25,7 +25,7 @@ from apps.engine.errors import (
     UnrepresentableError,
     invalid,
 )
-from apps.engine.values import parse_canonical
+from apps.engine.values import Number, Tree, parse_canonical
 from apps.portal.shared import (
     actor_of,
     address,
@@ -65,7 +65,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         formats=EDITABLE,
         templates=list_templates(actor=actor),
         schemas=_schemas(actor, place),
-        known=published.tree if published and not published.row.retired else {},
+        known=_plain(published.tree) if published and not published.row.retired else {},
         tabs=tabs(place, "config"),
         elsewhere=list_live(actor=actor, service=place.service),
     )
@@ -103,6 +103,15 @@ def _text(actor: Actor, place: Place, published: Published | None) -> dict[str, 
     }
 
 
+def _plain(tree: Tree) -> Tree:
+    """``tree`` for the page's script, which only offers it for completion: plain numbers."""
+    if isinstance(tree, dict):
+        return {key: _plain(child) for key, child in tree.items()}
+    if isinstance(tree, list):
+        return [_plain(child) for child in tree]
+    return tree.literal if isinstance(tree, Number) else tree
+
+
 def _schemas(actor: Actor, place: Place) -> dict[str, Any]:
     if place.service is None:
         return {}
@@ -110,7 +119,7 @@ def _schemas(actor: Actor, place: Place) -> dict[str, Any]:
         section.key: {
             "type": sections.SECTION_TYPES[section.type].label,
             "description": section.description,
-            "schema": parse_canonical(section.schema),
+            "schema": _plain(parse_canonical(section.schema)),
         }
         for section in list_sections(actor=actor, service=place.service)
     }

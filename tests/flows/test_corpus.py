@@ -108,7 +108,9 @@ def test_corpus_file__import_publish_fetch_watch_roll_back__comes_back_byte_for_
     if given is None:  # XML: an attribute of the root would be foreign; edit it as JSON instead
         tree = formats.parse(source["content"], "xml").tree
         form |= {"content": formats.render({**tree, "added_key": "1.50"}, "json"), "format": "json"}
-    published = admin_client.post(f"/admin/config/{service}/production/publish/", form)
+    page = f"/admin/config/{service}/production/"
+    assert admin_client.get(page).status_code == 200
+    published = admin_client.post(f"{page}publish/", form)
     assert published.status_code == 302
     changed = operator.get(url).json()
     assert changed["version"] == 2
@@ -126,3 +128,5 @@ def test_corpus_file__import_publish_fetch_watch_roll_back__comes_back_byte_for_
             first[name].content,
         ) or again.status_code == 406
     assert operator.get(f"{url}?view=source").json()["content"] == source["content"]
+    for name in ("history/", "diff/?from=1&to=2", "rollback/2/", "use/"):
+        assert admin_client.get(f"{page}{name}").status_code == 200
