@@ -48,6 +48,23 @@ def require(actor: Actor, verb: str, place: Place, keys: Sequence[str] = ()) -> 
     )
 
 
+def require_seen(actor: Actor, verb: str, place: Place) -> None:
+    """Raise :class:`NotFoundError` without ``list`` there, :class:`ForbiddenError` without ``verb``.
+
+    Both are judged by one reading of the actor's rights.
+    """
+    rights = find_rights(actor)
+    if rights is None:
+        return
+    scope = (
+        place.service.pk if place.service else None,
+        place.environment.pk if place.environment else None,
+    )
+    if not (rights.holds("list", *scope) and rights.holds(verb, *scope)):
+        require(actor, "list", place)
+        require(actor, verb, place)
+
+
 def sees(actor: Actor, place: Place) -> bool:
     """Whether the actor may know that ``place`` exists.
 

@@ -144,6 +144,7 @@ def authenticate_token(raw: str, *, now: datetime, address: str | None = None) -
         token_id=str(token.pk),
         address=address,
         expires_at=token.expires_at,
+        last_used_at=token.last_used_at,
     )
 
 

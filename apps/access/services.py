@@ -123,11 +123,12 @@ def withdraw_token(*, actor: Actor, token: Token) -> None:
         append([_event("token.withdrawn", token.account, token=token.prefix)], actor=actor)
 
 
-def note_use(token_id: str) -> None:
-    """Remember that a token was used, at most once a minute."""
+def note_use(actor: Actor) -> None:
+    """Remember that the actor's token was used, at most once a minute."""
     now = clock.now()
-    stale = models.Q(last_used_at__isnull=True) | models.Q(last_used_at__lt=now - clock.MINUTE)
-    Token.objects.filter(stale, pk=token_id).update(last_used_at=now)
+    fresh = actor.last_used_at is not None and now - actor.last_used_at < clock.MINUTE
+    if actor.token_id is not None and not fresh:
+        Token.objects.filter(pk=actor.token_id).update(last_used_at=now)
 
 
 def grant(

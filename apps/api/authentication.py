@@ -25,8 +25,7 @@ class BearerAuthentication(BaseAuthentication):
         if scheme.lower() != "bearer":
             raise UnauthenticatedError("Send 'Authorization: Bearer csk_…'.")
         actor = authenticate_token(token.strip(), now=clock.now(), address=_address(request))
-        if actor.token_id is not None:
-            note_use(actor.token_id)
+        note_use(actor)
         return actor, actor
 
     def authenticate_header(self, _request: Any) -> str:

@@ -36,6 +36,7 @@ class Layers:
     trees: tuple[merge.Layer, ...]
     lock: Lock
     merge_keys: Mapping[str, str]
+    sections: tuple[Section, ...]
 
     @property
     def below(self) -> Tree:
@@ -64,7 +65,8 @@ def load_layers(
     service: Service, environment: Environment, extends: Sequence[Mapping[str, Any]]
 ) -> Layers:
     """The layers below a document of ``service`` in ``environment``, at their newest versions."""
-    merge_keys = _merge_keys(service)
+    declared = tuple(Section.objects.filter(service=service))
+    merge_keys = _merge_keys(declared)
     trees: list[merge.Layer] = []
     lock: Lock = []
     inherited = _find_inherited(service, environment)
@@ -75,7 +77,7 @@ def load_layers(
     for version in _newest_templates(extends):
         trees.append(template_layer(version))
         lock.append({"template": version.template.slug, "version": version.number})
-    return Layers(tuple(trees), lock, merge_keys)
+    return Layers(tuple(trees), lock, merge_keys, declared)
 
 
 def compose(layers: Layers, source: Tree) -> Composed:
@@ -147,8 +149,8 @@ def _newest_templates(extends: Sequence[Mapping[str, Any]]) -> list[TemplateVers
     return versions
 
 
-def _merge_keys(service: Service) -> dict[str, str]:
+def _merge_keys(declared: Sequence[Section]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for section in Section.objects.filter(service=service):
+    for section in declared:
         found.update(sections.merge_keys(parse_canonical(section.schema), section.key))
     return found

@@ -14,10 +14,15 @@ def validate(
     environment: Environment,
     effective: Tree,
     positions: formats.Positions | None = None,
+    declared: Sequence[Section] | None = None,
 ) -> list[Problem]:
-    """Every problem of ``effective``; lines and columns where the author's text has the place."""
+    """Every problem of ``effective``; lines and columns where the author's text has the place.
+
+    ``declared`` are the service's sections, when the caller has read them already.
+    """
     found: list[Problem] = []
-    for section in Section.objects.filter(service=service):
+    rows = Section.objects.filter(service=service) if declared is None else declared
+    for section in rows:
         if section.key in effective:
             found += _check_section(section, effective[section.key])
     return locate(found, service, environment, positions)

@@ -25,6 +25,7 @@ class Actor:
     token_id: str | None = None
     address: str | None = None
     expires_at: datetime | None = None
+    last_used_at: datetime | None = None
 
     @property
     def short_name(self) -> str:

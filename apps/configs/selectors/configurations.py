@@ -70,8 +70,7 @@ def resolve_place(*, actor: Actor, service: str, environment: str | None, verb: 
     Without an environment it is the service account's own, else the default one.
     """
     place = Place(get_service(service), _environment(actor, environment))
-    policy.require(actor, "list", place)
-    policy.require(actor, verb, place)
+    policy.require_seen(actor, verb, place)
     return place
 
 

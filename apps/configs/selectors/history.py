@@ -12,6 +12,7 @@ from apps.access.policy import Place
 from apps.configs.models import Version
 from apps.core.actor import Actor
 from apps.engine import paths
+from apps.registry.selectors import find_configuration
 
 SCAN = 500
 
@@ -67,9 +68,12 @@ def list_history(
 
 
 def _rows(place: Place, filters: Filters) -> QuerySet[Version]:
-    rows = Version.objects.filter(
-        configuration__service=place.service, configuration__environment=place.environment
-    ).order_by("-number")
+    configuration = (
+        find_configuration(place.service, place.environment)
+        if place.service and place.environment
+        else None
+    )
+    rows = Version.objects.filter(configuration=configuration).order_by("-number")
     if filters.author:
         rows = rows.filter(author__in=(filters.author, f"user:{filters.author}"))
     if filters.since:

@@ -117,17 +117,17 @@ def lock_composition() -> None:
 
 def load_state(place: Place) -> State:
     """The configuration at ``place`` as committed; read it under the lock before deciding."""
+    live = (
+        Live.objects.select_related("configuration", "version__source", "version__effective")
+        .filter(configuration__service=place.service, configuration__environment=place.environment)
+        .first()
+    )
+    if live is not None:
+        return State(place, live.configuration, live)
     configuration = Configuration.objects.filter(
         service=place.service, environment=place.environment
     ).first()
-    live = (
-        Live.objects.select_related("version__source", "version__effective")
-        .filter(configuration=configuration)
-        .first()
-        if configuration
-        else None
-    )
-    return State(place, configuration, live)
+    return State(place, configuration, None)
 
 
 def preview(plan: Plan, actor: Actor) -> Outcome:
@@ -243,10 +243,11 @@ def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
 
 def _point(plan: Plan, version: Version) -> list[Place]:
     """Make ``version`` live; gives back the places that composing would now change."""
-    live, _created = Live.objects.update_or_create(
-        configuration=plan.state.configuration,
-        defaults={"version": version, "pinned": plan.pinned, "outdated": False},
+    first = plan.state.live is None
+    live = Live(
+        configuration=plan.state.configuration, version=version, pinned=plan.pinned, outdated=False
     )
+    live.save(force_insert=first, force_update=not first)
     before = _locked_templates(plan.state.version.lock) if plan.state.version else []
     after = _locked_templates(version.lock)
     if before != after:

@@ -226,7 +226,11 @@ def plan_composed(
         raise InvalidError(error.detail, located) from error
     values.check(composed.effective)
     problems = validating.validate(
-        state.service, state.environment, composed.effective, source.parsed.positions
+        state.service,
+        state.environment,
+        composed.effective,
+        source.parsed.positions,
+        layers.sections,
     )
     plan = Plan(
         state=state,
