@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from apps.access.selectors import Rights, rights_of
 from apps.core.actor import Actor
-from apps.engine.errors import ForbiddenError, NotFoundError
+from apps.engine.errors import NOTHING_HERE, ForbiddenError, NotFoundError
 from apps.registry.models import Environment, Service
 
 
@@ -86,7 +86,7 @@ def sees(actor: Actor, place: Place) -> bool:
 def require_sight(actor: Actor, place: Place) -> None:
     """Raise :class:`NotFoundError` unless the actor may know that ``place`` exists."""
     if not sees(actor, place):
-        raise NotFoundError(not_found_text(place))
+        raise NotFoundError(NOTHING_HERE)
 
 
 def holds_anywhere(actor: Actor, verb: str) -> bool:
@@ -103,10 +103,3 @@ def require_anywhere(actor: Actor, verb: str) -> None:
 def find_rights(actor: Actor) -> Rights | None:
     """The actor's rights for filtering lists; ``None`` for those who pass everything."""
     return None if actor.is_superuser else rights_of(actor)
-
-
-def not_found_text(place: Place) -> str:
-    """The text of a 404: the same whether the thing is missing or hidden."""
-    if place.service and place.environment:
-        return "There is no such configuration."
-    return "There is no such service." if place.service else "There is no such environment."

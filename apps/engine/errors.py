@@ -106,6 +106,9 @@ class NotFoundError(DomainError):
     title = "Not found"
 
 
+NOTHING_HERE = "There is nothing here, or nothing that you may see."
+
+
 class GoneError(DomainError):
     """The configuration is retired."""
 

@@ -2,7 +2,7 @@
 
 from django.contrib.auth.models import Group
 
-from apps.engine.errors import NotFoundError
+from apps.engine.errors import NOTHING_HERE, NotFoundError
 from apps.registry.models import Configuration, Environment, Service
 
 
@@ -10,7 +10,7 @@ def get_service(slug: str) -> Service:
     """The service of that name, regardless of case. Raises :class:`NotFoundError`."""
     service = Service.objects.named(slug).first()
     if service is None:
-        raise NotFoundError("There is no such service.")
+        raise NotFoundError(NOTHING_HERE)
     return service
 
 
@@ -18,7 +18,7 @@ def get_environment(slug: str) -> Environment:
     """The environment of that name, regardless of case. Raises :class:`NotFoundError`."""
     environment = Environment.objects.named(slug).first()
     if environment is None:
-        raise NotFoundError("There is no such environment.")
+        raise NotFoundError(NOTHING_HERE)
     return environment
 
 
@@ -54,7 +54,7 @@ def get_configuration(pk: int) -> Configuration:
     """The configuration with that key, its service and environment loaded."""
     found = Configuration.objects.select_related("service", "environment").filter(pk=pk).first()
     if found is None:
-        raise NotFoundError("There is no such configuration.")
+        raise NotFoundError(NOTHING_HERE)
     return found
 
 

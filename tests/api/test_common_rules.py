@@ -71,6 +71,9 @@ def test_hidden__and_missing__look_alike_byte_for_byte(published, make_api):
 
     assert hidden.status_code == missing.status_code == 404
     assert hidden.content == missing.content
+    unknown = stranger.get("/config/none?environment=production")
+    nowhere = stranger.get("/config/shop?environment=none")
+    assert hidden.content == unknown.content == nowhere.content
     nothing = make_api()
     assert nothing.get("/services/shop").content == nothing.get("/services/none").content
 

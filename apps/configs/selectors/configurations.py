@@ -11,7 +11,7 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.models import Live, Version
 from apps.core.actor import Actor
-from apps.engine.errors import GoneError, NotFoundError, invalid
+from apps.engine.errors import NOTHING_HERE, GoneError, NotFoundError, invalid
 from apps.engine.values import Tree, parse_canonical
 from apps.registry.models import Service
 from apps.registry.selectors import get_default_environment, get_environment, get_service
@@ -88,7 +88,7 @@ def get_live(*, actor: Actor, place: Place) -> Published:
     """
     published = find_live(actor=actor, place=place)
     if published is None:
-        raise NotFoundError("There is no such configuration.")
+        raise NotFoundError(NOTHING_HERE)
     return refuse_retired(published)
 
 
@@ -126,7 +126,7 @@ def get_as_of(*, actor: Actor, place: Place, revision: int) -> Published:
     policy.require(actor, "read", place)
     version = _versions(place).filter(revision__lte=revision).order_by("-number").first()
     if version is None:
-        raise NotFoundError("There is no such configuration.")
+        raise NotFoundError(NOTHING_HERE)
     return refuse_retired(_published(place, version, None))
 
 

@@ -7,7 +7,7 @@ from django.db.models import Count, Q
 from apps.access import policy
 from apps.access.policy import Place
 from apps.core.actor import Actor
-from apps.engine.errors import NotFoundError
+from apps.engine.errors import NOTHING_HERE, NotFoundError
 from apps.registry.models import Environment, NamedQuerySet, Service
 from apps.registry.selectors import get_environment, get_service
 
@@ -58,7 +58,7 @@ def get_counted_environment(*, actor: Actor, slug: str) -> Environment:
     """An environment with its count of ``services``. Raises :class:`NotFoundError`."""
     found = list_environments(actor=actor).named(slug).first()
     if found is None:
-        raise NotFoundError("There is no such environment.")
+        raise NotFoundError(NOTHING_HERE)
     return found
 
 

@@ -33,7 +33,7 @@ class Command(BaseCommand):
         try:
             environment = get_environment(options["environment"])
         except NotFoundError as error:
-            raise CommandError(error.detail) from error
+            raise CommandError(f"There is no environment {options['environment']}.") from error
         files = find_files(path)
         if not files:
             raise CommandError(f"There is no configuration file in {path}.")
