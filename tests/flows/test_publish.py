@@ -186,6 +186,9 @@ def test_rollback__to_a_version__is_new_and_byte_identical(shop, operator):
 
     assert back.json()["version"] == 4
     assert operator.get("/config/shop.json").content == bodies[0]
+    first = operator.get("/config/shop/versions/1").json()
+    assert back.json()["checksum"] == first["checksum"]
+    assert operator.get("/config/shop").json()["checksum"] == first["checksum"]
     history = operator.get("/config/shop/history").json()["results"]
     assert [each["version"] for each in history] == [4, 3, 2, 1]
     assert history[0]["cause"] == "rollback"
