@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -94,11 +95,13 @@ class ServiceAdmin(PortalAdmin):
         places.delete_service(actor=actor, service=row)
 
     @staticmethod
+    @admin.display(description="Service", ordering="slug")
     def name_and_slug(row: Service) -> str:
         """Name over slug."""
         return format_html("{}<br><small class='muted'>{}</small>", row.name, row.slug)
 
     @staticmethod
+    @admin.display(description="Labels")
     def label_badges(row: Service) -> str:
         """Labels as badges."""
         return format_html_join(" ", "<span class='badge'>{}={}</span>", sorted(row.labels.items()))
