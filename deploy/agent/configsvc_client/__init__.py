@@ -5,6 +5,7 @@
 """
 
 from configsvc_client.config import Config
-from configsvc_client.remote import ConfigError
+from configsvc_client.errors import ConfigError
+from configsvc_client.timing import Timing
 
-__all__ = ["Config", "ConfigError"]
+__all__ = ["Config", "ConfigError", "Timing"]

@@ -1,50 +1,42 @@
-"""The configuration of one service, kept up to date by a thread."""
+"""The configuration of one service, as a program sees it."""
 
-import contextlib
-import json
 import logging
 import os
-import random
-import re
-import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from configsvc_client.remote import AwayError, ConfigError, Event, Fetched, Remote
+from configsvc_client.copies import Copy, Kept
+from configsvc_client.errors import AwayError, ConfigError
+from configsvc_client.keys import Pattern, find, own, parse
+from configsvc_client.remote import Answer, Remote
+from configsvc_client.state import Snapshot, State
+from configsvc_client.timing import Timing
+from configsvc_client.watching import GONE, Watcher
+from configsvc_client.wire import Verify, Wire
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 30.0
-STREAM_FAILURES = 3
-POLL_SECONDS = 30
-_STEP = re.compile(r'\.?([^.\[\]"]+)|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]')
-Callback = Callable[["Config"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """What is served now; replaced as a whole, never changed."""
-
-    document: dict[str, Any]
-    version: int
-    revision: int
-    epoch: str
-    etag: str
-    stale: bool
+AWAY = 503
+UNAUTHENTICATED = 401
+NOTHING = 204
 
 
 class Config:
-    """The configuration of ``service``; ``get`` answers from memory.
+    """The configuration of ``service``; ``get`` answers from memory, with the values' own types.
 
-    ``url``, ``token`` and ``environment`` come from ``CONFIGSVC_URL``, ``CONFIGSVC_TOKEN`` (or the
-    file that ``CONFIGSVC_TOKEN_FILE`` names) and ``CONFIGSVC_ENVIRONMENT`` when they are not given.
-    The last good copy is kept in ``cache_dir`` (``CONFIGSVC_CACHE_DIR``) and is used, marked
-    ``stale``, when the server is away at the start. Raises :class:`ConfigError` when the server
-    refuses the first fetch, or is away and there is no copy.
+    ``url``, ``token``, ``environment``, ``instance``, ``cache_dir`` and ``verify`` come from
+    ``CONFIGSVC_URL``, ``CONFIGSVC_TOKEN`` (or the file that ``CONFIGSVC_TOKEN_FILE`` names, which is
+    read anew for each request), ``CONFIGSVC_ENVIRONMENT``, ``CONFIGSVC_INSTANCE``,
+    ``CONFIGSVC_CACHE_DIR`` and ``CONFIGSVC_CA_FILE`` when they are not given. ``verify`` is ``True``,
+    a file of certificate authorities, or ``False``.
+
+    It is fetched once when made, and followed from ``start``, ``on_change`` or ``with`` on. The last
+    good copy is kept in ``cache_dir`` and used, marked ``stale``, when the server is away at the start
+    or refuses. Raises :class:`ConfigError` when there is no such copy either, :class:`ValueError` for
+    a URL, token or instance name that cannot be sent, :class:`OSError` for a file of authorities that
+    cannot be read.
     """
 
     def __init__(
@@ -56,220 +48,153 @@ class Config:
         token: str | None = None,
         instance: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
+        verify: Verify | None = None,
+        timing: Timing | None = None,
     ) -> None:
-        variables = os.environ
-        environment = environment or variables.get("CONFIGSVC_ENVIRONMENT")
-        self._remote = Remote(
-            url or variables.get("CONFIGSVC_URL", "http://127.0.0.1:8000"),
-            token or _token(),
-            service,
-            environment,
-            instance or variables.get("CONFIGSVC_INSTANCE"),
-        )
-        folder = cache_dir or variables.get("CONFIGSVC_CACHE_DIR")
-        self._copy = Path(folder) / f"{service}@{environment or 'default'}.json" if folder else None
-        self._callbacks: list[tuple[str, Callback]] = []
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._cursor = ""
-        self._snapshot = self._first()
+        self.service = service
+        self._environment = environment or _variable("ENVIRONMENT")
+        self._url = url or _variable("URL") or "http://127.0.0.1:8000"
+        self._given_token = token
+        self._instance = instance or _variable("INSTANCE")
+        self._verify = _variable("CA_FILE") or True if verify is None else verify
+        self._timing = timing or Timing()
+        _check_sendable("instance", self._instance or "")
+        folder = cache_dir or _variable("CACHE_DIR")
+        copy = Copy(Path(folder), service, self._environment) if folder else None
+        if self._verify is False and self._url.startswith("https:"):
+            logger.warning("The server's certificate is not verified.")
+        self._lock = threading.Lock()
+        self._watcher: Watcher | None = None
+        self._state = State(self._first(copy), copy)
 
     @property
-    def document(self) -> dict[str, Any]:
-        """The whole configuration; treat it as read-only."""
-        return self._snapshot.document
+    def document(self) -> Any:
+        """The whole configuration, as a copy that is the caller's own."""
+        return own(self._state.snapshot.document)
 
     @property
     def version(self) -> int:
         """The version that is in use."""
-        return self._snapshot.version
+        return self._state.snapshot.version
 
     @property
     def stale(self) -> bool:
-        """Whether it comes from the copy on disk and was not confirmed since."""
-        return self._snapshot.stale
+        """Whether it is the copy on disk, or the server answers without its database."""
+        return self._state.snapshot.stale
+
+    @property
+    def retired(self) -> bool:
+        """Whether the configuration was retired; what it was last stays in use."""
+        return self._state.snapshot.retired
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value at a dotted key (``settings.hosts[0]``, ``settings["a.b"]``), else ``default``."""
-        found, value = _find(self._snapshot.document, key)
-        return value if found else default
+        """The value at ``settings.timeout``, ``hosts[0]`` or ``settings["a.b"]``, else ``default``.
 
-    def on_change(self, callback: Callback, key: str = "") -> None:
-        """Call ``callback(config)`` after each change (of ``key``, when given); starts watching."""
-        self._callbacks.append((key, callback))
+        Objects and lists are copies. Raises :class:`ValueError` for a text that is no key.
+        """
+        found, value = find(self._state.snapshot.document, parse(key))
+        return own(value) if found else default
+
+    def on_change(self, callback: Callable[["Config"], object], key: str = "") -> None:
+        """Call ``callback(config)`` after each new state, or after changes of ``key``; starts watching.
+
+        ``key`` may be a pattern (``settings.**``, ``*.timeout``). Callbacks run one after the other in
+        the watching thread: one that takes long delays the next change, one that fails is logged.
+        Raises :class:`ValueError` for a text that is no pattern.
+        """
+        self._state.listen(lambda: callback(self), Pattern(key) if key else None)
         self.start()
 
     def start(self) -> None:
-        """Watch in a daemon thread; harmless when it runs already."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._watch, name="configsvc", daemon=True)
-            self._thread.start()
+        """Watch in a daemon thread; harmless when it runs already. A forked process starts its own."""
+        with self._lock:
+            if self._watcher is None or not self._watcher.is_running:
+                self._watcher = Watcher(self._remote(), self._state, self._timing)
+                self._watcher.start()
 
     def close(self) -> None:
-        """Stop watching; what is in memory stays."""
-        self._stop.set()
+        """Stop watching; what is in memory stays, and ``start`` goes on from there."""
+        with self._lock:
+            watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.stop()
 
-    def __enter__(self) -> "Config":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    # -- the first copy --------------------------------------------------------------------
+    def __repr__(self) -> str:
+        return f"<Config {self.service} version {self.version}>"
 
-    def _first(self) -> _Snapshot:
+    def _remote(self) -> Remote:
+        return Remote(
+            Wire(self._url, self._verify),
+            self._token,
+            service=self.service,
+            environment=self._environment,
+            instance=self._instance,
+            timing=self._timing,
+        )
+
+    def _token(self) -> str:
+        """The token of this moment: the one in a file may be replaced while the program runs."""
+        token, path = self._given_token, _variable("TOKEN_FILE")
+        if token is None and path:
+            try:
+                token = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(
+                    UNAUTHENTICATED, f"The token file {path} cannot be read."
+                ) from error
+        token = token or _variable("TOKEN") or ""
+        _check_sendable("token", token)
+        return token
+
+    def _first(self, copy: Copy | None) -> Snapshot:
+        kept = copy.read() if copy else None
         try:
-            fetched = self._remote.fetch(None)
+            answer = self._remote().fetch(kept.etag if kept else "")
         except AwayError as error:
-            kept = self._read_copy()
             if kept is None:
                 raise ConfigError(
-                    503, f"The server is away and there is no copy: {error}"
+                    AWAY, f"The server is away and there is no copy: {error}"
                 ) from error
             logger.warning("The server is away (%s): using the copy on disk.", error)
-            return kept
-        if fetched is None:
-            raise ConfigError(204, "The server answered nothing to the first fetch.")
-        snapshot = _snapshot(fetched)
-        self._write_copy(snapshot)
-        return snapshot
-
-    def _read_copy(self) -> _Snapshot | None:
-        if self._copy is None:
-            return None
-        try:
-            kept = json.loads(self._copy.read_text())
-            return _Snapshot(**{**kept, "etag": "", "stale": True})
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def _write_copy(self, snapshot: _Snapshot) -> None:
-        if self._copy is None:
-            return
-        names = ("document", "version", "revision", "epoch")
-        text = json.dumps({name: getattr(snapshot, name) for name in names})
-        try:
-            self._copy.parent.mkdir(parents=True, exist_ok=True)
-            handle, path = tempfile.mkstemp(dir=self._copy.parent)  # mode 0600
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(path).replace(self._copy)
-        except OSError as error:
-            logger.warning("The copy on disk could not be written: %s", error)
-
-    # -- watching --------------------------------------------------------------------------
-
-    def _watch(self) -> None:
-        failures = 0
-        while not self._stop.is_set():
-            try:
-                if failures >= STREAM_FAILURES:
-                    self._poll()
-                else:
-                    self._follow()
-                failures = 0
-            except ConfigError as error:
-                logger.error("The server refuses: %s", error)  # noqa: TRY400 - no traceback needed
-                failures += 1
-            except AwayError as error:
-                logger.info("Watching was interrupted: %s", error)
-                failures = failures + 1 if failures < STREAM_FAILURES else 0
-            except Exception:
-                logger.exception("Watching failed; trying again.")
-                failures += 1
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 10))
-            self._stop.wait(random.uniform(0, longest))  # noqa: S311 - spreads clients
-
-    def _follow(self) -> None:
-        """Read the stream; a cut one is resumed at the last revision that was read whole."""
-        for event in self._remote.stream(self._cursor):
-            if self._stop.is_set():
-                return
-            self._take(event)
-
-    def _take(self, event: Event) -> None:
-        if event.kind in ("ready", "resync"):
-            self._refresh()
-            if event.kind == "resync":
-                self._cursor = f"{event.data['epoch']}-{event.data['revision']}"
-        elif event.kind == "changed":
-            self._refresh()
-        if event.id:
-            self._cursor = event.id
-
-    def _poll(self) -> None:
-        """One long poll: for when streams do not get through."""
-        now = self._snapshot
-        fetched = self._remote.fetch(
-            now.etag, after=f"{now.epoch}-{now.revision}", wait=POLL_SECONDS
-        )
-        if fetched is not None:
-            self._replace(_snapshot(fetched))
-
-    def _refresh(self) -> None:
-        try:
-            fetched = self._remote.fetch(self._snapshot.etag or None)
+            return Snapshot.of_kept(kept)
         except ConfigError as error:
-            logger.warning("The configuration is not served any more (%s); keeping ours.", error)
-            return
-        if fetched is not None:
-            self._replace(_snapshot(fetched))
-
-    def _replace(self, new: _Snapshot) -> None:
-        old = self._snapshot
-        if new.epoch == old.epoch and new.revision < old.revision:
-            return  # an older answer that came late
-        self._snapshot = new
-        self._write_copy(new)
-        if (new.epoch, new.version) == (old.epoch, old.version) and new.document == old.document:
-            return
-        for key, callback in tuple(self._callbacks):
-            if not key or _find(old.document, key) != _find(new.document, key):
-                with _logged():
-                    callback(self)
+            if kept is None:
+                raise
+            logger.error("The server refuses (%s): using the copy on disk.", error)  # noqa: TRY400 - no traceback needed
+            return Snapshot.of_kept(kept, retired=error.status == GONE)
+        return _settle(answer, kept, copy)
 
 
-@contextlib.contextmanager
-def _logged() -> Any:
-    try:
-        yield
-    except Exception:
-        logger.exception("A callback failed; the others still hear of the change.")
+def _settle(answer: Answer, kept: Kept | None, copy: Copy | None) -> Snapshot:
+    """The first state: what the server answered, but never a version before the kept one."""
+    if kept is None:
+        if answer.envelope is None:
+            raise ConfigError(NOTHING, "The server answered nothing to the first fetch.")
+        epoch = answer.position.epoch if answer.position else ""
+        first = Snapshot(answer.envelope, answer.etag, epoch, stale=answer.stale)
+    else:
+        before = Snapshot.of_kept(kept)
+        first = before.followed_by(answer)
+        if first.is_older_than(before):
+            logger.warning("The server is behind the copy on disk: using the copy.")
+            return before
+    if copy is not None and first.kept != kept:
+        copy.write(first.kept)
+    return first
 
 
-def _snapshot(fetched: Fetched) -> _Snapshot:
-    envelope = fetched.envelope
-    return _Snapshot(
-        document=envelope["config"],
-        version=envelope["version"],
-        revision=envelope["revision"],
-        epoch=fetched.epoch,
-        etag=fetched.etag,
-        stale=False,
-    )
+def _variable(name: str) -> str | None:
+    return os.environ.get(f"CONFIGSVC_{name}") or None
 
 
-def _token() -> str:
-    path = os.environ.get("CONFIGSVC_TOKEN_FILE")
-    return Path(path).read_text().strip() if path else os.environ.get("CONFIGSVC_TOKEN", "")
-
-
-def _find(document: Any, key: str) -> tuple[bool, Any]:
-    node, position = document, 0
-    while position < len(key):
-        match = _STEP.match(key, position)
-        if match is None:
-            raise ValueError(f"This is no key: {key}")
-        name, index, quoted = match.groups()
-        step: Any = int(index) if index else (name or re.sub(r"\\(.)", r"\1", quoted or ""))
-        if (isinstance(node, dict) and step in node) or (
-            isinstance(node, list) and isinstance(step, int) and step < len(node)
-        ):
-            node = node[step]
-        else:
-            return False, None
-        position = match.end()
-    return True, node
+def _check_sendable(name: str, value: str) -> None:
+    """Refuse what would break out of its header, without repeating it."""
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(f"The {name} has characters that cannot be sent.")

@@ -1,154 +1,187 @@
-"""The HTTP part: fetching with validators, and reading the event stream."""
+"""The server's side of one configuration: fetching with validators, and its event stream."""
 
-import http.client
 import json
-import ssl
+import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-FETCH_TIMEOUT = 10.0
-STREAM_SILENCE = 45.0  # bookmarks come every 15 s
+from configsvc_client.errors import AwayError, ConfigError, NoStreamError
+from configsvc_client.events import Event, EventReader, Position
+from configsvc_client.timing import Timing
+from configsvc_client.wire import Reply, Wire
 
-
-class ConfigError(Exception):
-    """The server refuses (``status``), and asking again will not help."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(f"{status}: {detail}")
-        self.status = status
-
-
-class AwayError(Exception):
-    """The server cannot be reached or is not well; asking again may help."""
+OK: Final = 200
+UNCHANGED: Final = (204, 304)
+PASSING: Final = (408, 412, 425, 429)
+NO_STREAM: Final = (404, 405, 406, 501)
+SERVER_ERRORS: Final = 500
+MAX_RETRY: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """An answer: the envelope, and the tag to ask with next time."""
+class Answer:
+    """The state as the server knows it; without ``envelope`` it is what the caller has already.
 
-    envelope: dict[str, Any]
+    ``position`` is how far the server was, ``stale`` whether it answers without its database.
+    """
+
+    envelope: dict[str, Any] | None
     etag: str
-    epoch: str
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A server-sent event; a bookmark has an ``id`` and no ``kind``."""
-
-    kind: str
-    data: dict[str, Any]
-    id: str
+    position: Position | None
+    stale: bool
 
 
 class Remote:
-    """One server, one configuration, one token."""
+    """One configuration on one server. ``token`` is asked before each request.
+
+    ``retry`` is the reconnection time that the last stream gave, in seconds.
+    """
 
     def __init__(
-        self, url: str, token: str, service: str, environment: str | None, instance: str | None
+        self,
+        wire: Wire,
+        token: Callable[[], str],
+        *,
+        service: str,
+        environment: str | None,
+        instance: str | None,
+        timing: Timing,
     ) -> None:
-        parts = urllib.parse.urlsplit(url)
-        self._https = parts.scheme == "https"
-        self._host = parts.netloc
-        self._prefix = parts.path.rstrip("/")
-        self._query = {"environment": environment} if environment else {}
+        self._wire, self._token, self._timing = wire, token, timing
         self._service = service
-        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "configsvc-client/0.1"}
+        self._query = {"environment": environment} if environment else {}
+        self._headers = {"User-Agent": "configsvc-client/0.1"}
         if instance:
             self._headers["X-Config-Instance"] = instance
+        self.retry: float | None = None
 
-    def fetch(self, etag: str | None, *, after: str = "", wait: int = 0) -> Fetched | None:
-        """The configuration, or ``None`` when it is still what ``etag`` names.
+    def cut(self) -> None:
+        """End what is under way, from any thread; nothing is asked after it."""
+        self._wire.cut()
 
-        With ``after`` and ``wait`` it is a long poll. Raises :class:`ConfigError` for 4xx and
-        :class:`AwayError` for everything that may pass.
+    def fetch(
+        self,
+        etag: str = "",
+        *,
+        at_least: Position | None = None,
+        after: Position | None = None,
+        wait: float = 0.0,
+    ) -> Answer:
+        """The configuration, when it is not the one that ``etag`` names.
+
+        ``at_least`` is a revision that the server must have seen; with ``after`` and ``wait`` it is a
+        long poll. Raises :class:`ConfigError` for what is refused and :class:`AwayError` for all that
+        may pass.
         """
-        query = {**self._query, **({"after": after, "wait": str(wait)} if wait else {})}
-        headers = {"If-None-Match": etag} if etag else {}
-        path = f"/config/{urllib.parse.quote(self._service)}"
-        connection, answer = self._open(path, query, headers, FETCH_TIMEOUT + wait)
-        try:
-            body = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise AwayError(str(error)) from error
-        finally:
-            connection.close()
-        if answer.status in (204, 304):
-            return None
-        _refuse(answer.status, body)
-        try:
-            given = answer.headers
-            epoch = given.get("X-Config-Epoch", "")
-            return Fetched(json.loads(body), given.get("ETag", ""), epoch)
-        except ValueError as error:
-            raise AwayError("The answer is not JSON: a proxy's page?") from error
-
-    def stream(self, cursor: str) -> Iterator[Event]:
-        """Events from ``cursor`` (``EPOCH-REVISION``) on, until the connection ends.
-
-        Raises what :meth:`fetch` raises; silence for 45 s is an :class:`AwayError`.
-        """
-        query = {**self._query, "service": self._service}
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
-        connection, answer = self._open("/stream", query, headers, STREAM_SILENCE)
-        try:
-            if answer.status != 200:  # noqa: PLR2004 - HTTP's own number
-                _refuse(answer.status, answer.read())
-            if "text/event-stream" not in answer.headers.get("Content-Type", ""):
-                raise AwayError("There is no stream at this address.")
-            yield from _events(answer)
-        except (OSError, http.client.HTTPException) as error:
-            raise AwayError(str(error)) from error
-        finally:
-            connection.close()
-
-    def _open(
-        self, path: str, query: dict[str, str], headers: dict[str, str], timeout: float
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection: http.client.HTTPConnection
-        if self._https:
-            context = ssl.create_default_context()
-            connection = http.client.HTTPSConnection(self._host, timeout=timeout, context=context)
+        query = dict(self._query)
+        if at_least is not None:
+            query["min_revision"] = str(at_least)
+        if after is not None and wait > 0:
+            query |= {"after": str(after), "wait": f"{wait:g}"}
         else:
-            connection = http.client.HTTPConnection(self._host, timeout=timeout)
-        target = f"{self._prefix}{path}?{urllib.parse.urlencode(query)}"
-        try:
-            connection.request("GET", target, headers={**self._headers, **headers})
-            return connection, connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise AwayError(str(error)) from error
+            wait = 0.0
+        headers = self._authorized({"Accept": "application/json", "Accept-Encoding": "gzip"})
+        if etag:
+            headers["If-None-Match"] = etag
+        path = f"/config/{urllib.parse.quote(self._service, safe='')}"
+        deadline = time.monotonic() + self._timing.fetch_timeout + wait
+        with self._wire.get(path, query, headers, self._timing.fetch_timeout + wait) as reply:
+            stale, position = bool(reply.header("X-Config-Stale")), _position(reply)
+            if reply.status in UNCHANGED:
+                return Answer(None, etag, position, stale)
+            body = reply.read_all(deadline)
+            if reply.status != OK:
+                raise _refusal(reply, body)
+            return Answer(_envelope(body), reply.header("ETag"), position, stale)
+
+    def stream(self, cursor: Position | None) -> Generator[Event, None, None]:
+        """Events after ``cursor`` until the server ends the stream.
+
+        Raises what :meth:`fetch` raises, :class:`NoStreamError` where there are no streams, and
+        :class:`AwayError` when one says nothing at its start or goes silent.
+        """
+        headers = self._authorized({"Accept": "text/event-stream", "Cache-Control": "no-store"})
+        if cursor is not None:
+            headers["Last-Event-ID"] = str(cursor)
+        query = {**self._query, "service": self._service}
+        limit = self._timing.ready_within
+        with self._wire.get("/stream", query, headers, limit) as reply:
+            if reply.status in NO_STREAM:
+                raise NoStreamError(f"The server answers {reply.status} for a stream.")
+            if reply.status != OK:
+                raise _refusal(reply, reply.read_all(time.monotonic() + limit))
+            if reply.media_type != "text/event-stream":
+                raise NoStreamError("There is something else at the stream's address.")
+            yield from self._events(reply)
+
+    def _events(self, reply: Reply) -> Iterator[Event]:
+        reader = EventReader()
+        deadline: float | None = time.monotonic() + self._timing.ready_within
+        while piece := reply.read_some(
+            self._timing.heartbeat if deadline is None else deadline - time.monotonic()
+        ):
+            try:
+                for event in reader.feed(piece):
+                    deadline = None
+                    self.retry = reader.retry
+                    yield event
+            except ValueError as error:
+                raise AwayError(str(error)) from error
+
+    def _authorized(self, headers: dict[str, str]) -> dict[str, str]:
+        return {**self._headers, **headers, "Authorization": f"Bearer {self._token()}"}
 
 
-def _refuse(status: int, body: bytes) -> None:
-    if status < 400:  # noqa: PLR2004 - HTTP's own number
-        return
+def _position(reply: Reply) -> Position | None:
     try:
-        detail = str(json.loads(body).get("detail", ""))
-    except (ValueError, AttributeError):
-        detail = ""
-    if status >= 500 or status in (408, 412, 429):  # noqa: PLR2004 - HTTP's own numbers
-        raise AwayError(f"{status}: {detail}")
-    raise ConfigError(status, detail)
+        return Position.parse(
+            f"{reply.header('X-Config-Epoch')}-{reply.header('X-Config-Revision')}"
+        )
+    except ValueError:
+        return None
 
 
-def _events(lines: Any) -> Iterator[Event]:
-    """Server-sent events (WHATWG HTML, section 9.2.6) from an iterable of lines."""
-    kind, id_ = "", ""
-    data: list[str] = []
-    for raw in lines:
-        line = raw.decode("utf-8").rstrip("\r\n")
-        if not line:
-            if data or id_:
-                yield Event(kind if data else "", json.loads("\n".join(data) or "{}"), id_)
-            kind, data, id_ = "", [], ""
-            continue
-        name, _colon, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "event":
-            kind = value
-        elif name == "data":
-            data.append(value)
-        elif name == "id":
-            id_ = value
+def _envelope(body: bytes) -> dict[str, Any]:
+    try:
+        envelope = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise AwayError("The answer is not JSON: a proxy's page?") from error
+    if not is_envelope(envelope):
+        raise AwayError("The answer is not one of a configuration service.")
+    return dict(envelope)
+
+
+def is_envelope(value: Any) -> bool:
+    """Whether ``value`` has the members that the client reads."""
+    if not isinstance(value, dict) or "config" not in value:
+        return False
+    names = [value.get("service"), value.get("environment")]
+    numbers = [value.get("version"), value.get("revision")]
+    return all(isinstance(each, str) for each in names) and all(type(n) is int for n in numbers)
+
+
+def _refusal(reply: Reply, body: bytes) -> Exception:
+    status = reply.status
+    detail, code = _problem(body)
+    if status >= SERVER_ERRORS or status in PASSING:
+        seconds = reply.header("Retry-After")
+        after = float(seconds) if seconds.isascii() and seconds.isdigit() else 0.0
+        return AwayError(f"{status}: {detail}", min(after, MAX_RETRY))
+    if status < 300:  # noqa: PLR2004 - HTTP's own number
+        return AwayError(f"The answer is {status}, which no configuration service gives.")
+    if status < 400:  # noqa: PLR2004 - HTTP's own number
+        return ConfigError(status, "The server leads elsewhere: is the URL right?")
+    return ConfigError(status, detail or "The server gives no reason.", code)
+
+
+def _problem(body: bytes) -> tuple[str, str]:
+    """``detail`` and ``code`` of a problem (RFC 9457), empty for another body."""
+    try:
+        problem = json.loads(body)
+    except (ValueError, RecursionError):
+        return "", ""
+    if not isinstance(problem, dict):
+        return "", ""
+    return str(problem.get("detail", "")), str(problem.get("code", ""))

@@ -1,0 +1,116 @@
+"""What is served now, the one place where it is replaced, and those who want to know."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from configsvc_client.copies import Copy, Kept
+from configsvc_client.errors import AwayError
+from configsvc_client.keys import Pattern, changes
+from configsvc_client.remote import Answer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A state of the configuration; replaced as a whole, never changed."""
+
+    envelope: dict[str, Any]
+    etag: str
+    epoch: str
+    stale: bool = False
+    retired: bool = False
+
+    @property
+    def document(self) -> Any:
+        """The configuration itself."""
+        return self.envelope["config"]
+
+    @property
+    def version(self) -> int:
+        """The version that is in use."""
+        return int(self.envelope["version"])
+
+    @property
+    def kept(self) -> Kept:
+        """What of it is kept on disk."""
+        return Kept(self.envelope, self.etag, self.epoch)
+
+    @classmethod
+    def of_kept(cls, kept: Kept, *, retired: bool = False) -> "Snapshot":
+        """A copy from disk that no server has confirmed."""
+        return cls(kept.envelope, kept.etag, kept.epoch, stale=True, retired=retired)
+
+    def is_older_than(self, other: "Snapshot") -> bool:
+        """Whether both are of one epoch and this is an earlier version."""
+        return self.epoch == other.epoch and self.version < other.version
+
+    def followed_by(self, answer: Answer) -> "Snapshot":
+        """The state after the server's answer."""
+        epoch = answer.position.epoch if answer.position else self.epoch
+        envelope = self.envelope if answer.envelope is None else answer.envelope
+        return Snapshot(envelope, answer.etag, epoch, stale=answer.stale)
+
+
+class State:
+    """The present snapshot. Readable from any thread; listeners are called outside of the lock."""
+
+    def __init__(self, first: Snapshot, copy: Copy | None) -> None:
+        self._snapshot = first
+        self._copy = copy
+        self._lock = threading.Lock()
+        self._listeners: list[tuple[Pattern | None, Callable[[], object]]] = []
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is served now."""
+        return self._snapshot
+
+    def listen(self, listener: Callable[[], object], pattern: Pattern | None) -> None:
+        """Call ``listener`` after changes that ``pattern`` covers, or after each new state."""
+        with self._lock:
+            self._listeners.append((pattern, listener))
+
+    def take(self, answer: Answer) -> bool:
+        """Replace the snapshot by what the server says, tell, and return whether it is another.
+
+        Raises :class:`AwayError` for a version before ours of the same epoch: that server is behind.
+        """
+        with self._lock:
+            old = self._snapshot
+            new = old.followed_by(answer)
+            if new.is_older_than(old):
+                raise AwayError(f"The server is behind: version {new.version}, not {old.version}.")
+            self._snapshot = new
+        if self._copy is not None and new.kept != old.kept:
+            self._copy.write(new.kept)
+        return self._tell(old, new)
+
+    def retire(self) -> None:
+        """The server says that the configuration is retired: keep the last state, and tell once."""
+        with self._lock:
+            old = self._snapshot
+            self._snapshot = new = replace(old, retired=True)
+        if not old.retired:
+            logger.warning("The configuration is retired: keeping version %s.", old.version)
+        self._tell(old, new)
+
+    def _tell(self, old: Snapshot, new: Snapshot) -> bool:
+        paths = [] if old.document is new.document else list(changes(old.document, new.document))
+        moved = bool(paths) or (old.version, old.retired) != (new.version, new.retired)
+        with self._lock:
+            listeners = tuple(self._listeners)
+        for pattern, listener in listeners:
+            if moved if pattern is None else any(pattern.covers(path) for path in paths):
+                _call(listener)
+        return moved
+
+
+def _call(listener: Callable[[], object]) -> None:
+    try:
+        listener()
+    except Exception:
+        logger.exception("A callback failed; the others still hear of the change.")

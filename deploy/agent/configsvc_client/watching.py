@@ -1,0 +1,220 @@
+"""The thread that keeps a configuration up to date: by stream, and by polls where that fails."""
+
+import contextlib
+import json
+import logging
+import random
+import threading
+import time
+
+from configsvc_client.errors import AwayError, ConfigError, NoStreamError
+from configsvc_client.events import Event, Position
+from configsvc_client.remote import Remote
+from configsvc_client.state import State
+from configsvc_client.timing import Timing
+
+logger = logging.getLogger(__name__)
+
+CONFLICT = 409
+GONE = 410
+AT_ONCE = 1.0
+MAX_DOUBLINGS = 16
+SHORTEST_WAIT = 1.0
+
+
+class Watcher:
+    """Follows one configuration from ``start`` to ``stop``; used once."""
+
+    def __init__(self, remote: Remote, state: State, timing: Timing) -> None:
+        self._remote, self._state, self._timing = remote, state, timing
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="configsvc-client", daemon=True)
+        self._cursor: Position | None = None
+        self._pending = False
+        self._failures = 0
+        self._stream_failures = 0
+        self._stream_worked = False
+        self._poll_until: float | None = None
+        self._poll_wait = timing.poll_wait
+        self._refused = ""
+
+    def start(self) -> None:
+        """Begin, in a daemon thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; waits for the thread, but for a callback of its own that stops it."""
+        self._stopping.set()
+        self._remote.cut()
+        if self._thread is not threading.current_thread():
+            self._thread.join(self._timing.fetch_timeout)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread lives; not in a process forked off since."""
+        return self._thread.is_alive() and not self._stopping.is_set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            pause = self._attempt()
+            self._stopping.wait(pause)
+
+    def _attempt(self) -> float:
+        """One stream, or one poll; returns how long to wait before the next."""
+        try:
+            if self._poll_until is not None and time.monotonic() < self._poll_until:
+                return self._poll()
+            return self._follow()
+        except ConfigError as error:
+            self._note_refusal(error)
+            self._note_failure(error)
+            return self._spread(self._timing.longest_pause)
+        except AwayError as error:
+            if not self._stopping.is_set():
+                logger.info("Watching was interrupted: %s", error)
+            self._note_failure(error)
+            return error.retry_after + self._back_off()
+        except Exception as error:
+            logger.exception("Watching failed; it goes on.")
+            self._note_failure(error)
+            return self._spread(self._timing.longest_pause)
+
+    # -- the stream ------------------------------------------------------------------------
+
+    def _follow(self) -> float:
+        """Read one stream; its end is an :class:`AwayError`, as is what cuts it."""
+        self._poll_until, self._pending = None, False
+        opened = time.monotonic()
+        with contextlib.closing(self._remote.stream(self._cursor)) as events:
+            for event in events:
+                self._take(event)
+                if time.monotonic() - opened >= self._timing.stable:
+                    self._note_success()
+                    self._stream_failures, self._stream_worked = 0, True
+        raise AwayError("The stream ended.")
+
+    def _take(self, event: Event) -> None:
+        """Act on an event. The cursor moves when all up to its id was read and fetched, not before:
+        a stream cut within a revision is resumed in front of it."""
+        if event.kind == "ready":
+            self._take_ready(_position(event.data))
+        elif event.kind == "resync":
+            position = _position(event.data)
+            self._stopping.wait(random.uniform(0, self._timing.resync_jitter))  # noqa: S311 - spreads clients
+            self._refresh(position)
+            self._cursor, self._pending = position, False
+        elif event.kind == "changed":
+            self._pending = True
+        if event.id:
+            position = _read_position(event.id)
+            if self._pending or self._cursor is None:
+                self._refresh(position)
+            self._cursor, self._pending = position, False
+
+    def _take_ready(self, position: Position) -> None:
+        """Look once at each opening; a stream that could not be resumed says ``resync`` next."""
+        cursor = self._cursor
+        if cursor is None or (
+            position.epoch == cursor.epoch and position.revision >= cursor.revision
+        ):
+            self._refresh(position)
+        if cursor is None:
+            self._cursor = position
+
+    def _refresh(self, at_least: Position) -> None:
+        """Fetch a state that is no older than ``at_least``."""
+        etag = self._state.snapshot.etag
+        try:
+            try:
+                answer = self._remote.fetch(etag, at_least=at_least)
+            except ConfigError as error:
+                if error.status != CONFLICT:
+                    raise
+                answer = self._remote.fetch(etag)  # the epoch moved on meanwhile
+        except ConfigError as error:
+            if error.status != GONE:
+                raise
+            self._state.retire()
+            return
+        self._state.take(answer)
+
+    # -- polls -----------------------------------------------------------------------------
+
+    def _poll(self) -> float:
+        """One long poll, or a plain one where there is nothing to wait after."""
+        began = time.monotonic()
+        etag, after = self._state.snapshot.etag, self._cursor
+        try:
+            answer = self._remote.fetch(etag, after=after, wait=self._poll_wait)
+        except ConfigError as error:
+            if error.status != GONE:
+                raise
+            self._state.retire()
+            self._note_poll()
+            return self._spread(self._timing.poll_every)
+        except AwayError:
+            halved = self._poll_wait / 2  # a proxy may not let requests wait for long
+            self._poll_wait = halved if halved >= SHORTEST_WAIT else 0.0
+            raise
+        moved = self._state.take(answer)
+        self._cursor = answer.position
+        self._note_poll()
+        if moved:
+            return self._spread(self._timing.first_pause)
+        waited = time.monotonic() - began >= AT_ONCE
+        may_wait = after is None and self._cursor is not None and self._poll_wait > 0
+        return 0.0 if waited or may_wait else self._spread(self._timing.poll_every)
+
+    def _note_poll(self) -> None:
+        """After an outage a stream that worked before it is tried at once."""
+        if self._failures and self._stream_worked:
+            self._poll_until = None
+        self._note_success()
+
+    # -- failures --------------------------------------------------------------------------
+
+    def _note_success(self) -> None:
+        if self._refused:
+            logger.info("The server serves the configuration again.")
+        self._failures, self._refused = 0, ""
+
+    def _note_refusal(self, error: ConfigError) -> None:
+        if str(error) != self._refused:  # said once, not at each attempt
+            self._refused = str(error)
+            logger.error("The server refuses (%s): the last state stays in use.", error)
+
+    def _note_failure(self, error: Exception) -> None:
+        self._failures += 1
+        if self._poll_until is not None:  # it was a poll
+            return
+        self._stream_failures += 1
+        limit = self._timing.stream_failures
+        if isinstance(error, NoStreamError) or self._stream_failures >= limit:
+            logger.info("Streams do not get through; polling for a while.")
+            self._stream_failures = limit - 1  # then one more failure leads back to polls
+            self._poll_wait = self._timing.poll_wait
+            self._poll_until = time.monotonic() + self._spread(self._timing.stream_again)
+
+    def _back_off(self) -> float:
+        """Exponential, with full jitter: anything from nothing to the limit."""
+        first = self._remote.retry or self._timing.first_pause
+        limit = first * 2 ** min(self._failures - 1, MAX_DOUBLINGS)
+        return random.uniform(0, min(limit, self._timing.longest_pause))  # noqa: S311 - spreads clients
+
+    def _spread(self, seconds: float) -> float:
+        return random.uniform(seconds / 2, seconds)  # noqa: S311 - spreads clients
+
+
+def _position(data: str) -> Position:
+    try:
+        members = json.loads(data)
+        return Position(str(members["epoch"]), int(members["revision"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise AwayError("An event of the stream cannot be read.") from error
+
+
+def _read_position(text: str) -> Position:
+    try:
+        return Position.parse(text)
+    except ValueError as error:
+        raise AwayError("An id of the stream cannot be read.") from error

@@ -1,0 +1,51 @@
+"""The client, importable as it is installed, and a server that keeps the contract."""
+
+import sys
+
+import pytest
+
+from tests.serving import TOP
+
+sys.path.insert(0, str(TOP / "deploy" / "agent"))
+
+from configsvc_client import Config, Timing
+from tests.agent.contract_server import ContractServer
+
+SHORT = Timing(
+    fetch_timeout=3.0,
+    ready_within=0.5,
+    heartbeat=0.7,
+    stable=0.2,
+    first_pause=0.05,
+    longest_pause=0.2,
+    resync_jitter=0.05,
+    poll_wait=2.0,
+    poll_every=0.1,
+    stream_failures=3,
+    stream_again=1.0,
+)
+
+
+@pytest.fixture
+def server():
+    with ContractServer() as made:
+        made.publish({"settings": {"timeout": 1}})
+        yield made
+
+
+@pytest.fixture
+def connect(server, monkeypatch):
+    """Makes clients of ``server`` that wait for moments only; all are closed at the end."""
+    for name in ("URL", "TOKEN", "TOKEN_FILE", "ENVIRONMENT", "INSTANCE", "CACHE_DIR", "CA_FILE"):
+        monkeypatch.delenv(f"CONFIGSVC_{name}", raising=False)
+    made = []
+
+    def connect(**options):
+        options = {"url": server.url, "token": server.token, "timing": SHORT} | options
+        config = Config(options.pop("service", "checkout"), **options)
+        made.append(config)
+        return config
+
+    yield connect
+    for config in made:
+        config.close()
