@@ -92,6 +92,7 @@ def create_token(
 ) -> tuple[Token, str]:
     """Make a token. Returns the row and the token itself, which is shown once and kept nowhere."""
     policy.require(actor, "manage", Place(environment=account.environment))
+    _require_all_of(actor, account)
     if expires_at is not None and expires_at <= clock.now():
         raise invalid("/expires_at", "past", "The expiry is in the past.")
     raw = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
@@ -121,6 +122,14 @@ def withdraw_token(*, actor: Actor, token: Token) -> None:
         mark_history(token, actor)
         token.save()
         append([_event("token.withdrawn", token.account, token=token.prefix)], actor=actor)
+
+
+def _require_all_of(actor: Actor, account: ServiceAccount) -> None:
+    """Refuse a token that could do more than ``actor`` himself: it would be a way around grants."""
+    held = models.Q(user=account.user) | models.Q(group__user=account.user)
+    for each in Grant.objects.filter(held).select_related("service", "environment"):
+        for verb in _verbs(each.role, each.verb):
+            policy.require(actor, verb, Place(each.service, each.environment))
 
 
 def note_use(actor: Actor) -> None:
