@@ -1,6 +1,9 @@
 """The server's entry: lifespan, WebSocket by Channels, HTTP by the delivery layer over Django."""
 
+import asyncio
 import os
+import signal
+import threading
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "configsvc.settings")
@@ -15,7 +18,7 @@ from django.urls import path  # noqa: E402
 
 from apps.core.safety import refuse_unsafe  # noqa: E402
 from apps.delivery.consumers import ConfigConsumer  # noqa: E402
-from apps.delivery.feed import running_feed, stop_feed  # noqa: E402
+from apps.delivery.feed import Feed, running_feed, stop_feed  # noqa: E402
 from apps.delivery.http import Delivery  # noqa: E402
 
 http = Delivery(django_application)
@@ -43,6 +46,22 @@ async def _websocket(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.close", "code": 4404})
 
 
+def _end_streams_on_signal(feed: Feed) -> None:
+    """Let the signal that stops the server end its streams first, which would hold it up."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        stop_server = signal.getsignal(number)
+
+        def stop(received: int, frame: Any, then: Any = stop_server) -> None:
+            loop.call_soon_threadsafe(feed.end_streams)
+            if callable(then):
+                then(received, frame)
+
+        signal.signal(number, stop)
+
+
 async def _lifespan(receive: Any, send: Any) -> None:
     """Refuse to start with an unsafe setting; follow the ledger while the server runs."""
     while True:
@@ -50,7 +69,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
         if message["type"] == "lifespan.startup":
             try:
                 await database_sync_to_async(refuse_unsafe)()
-                await running_feed()
+                _end_streams_on_signal(await running_feed())
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 raise

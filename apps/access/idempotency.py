@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from apps.access.models import IdempotencyRecord
+from apps.access.selectors import digest_of
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.transactions import writing
@@ -23,6 +24,7 @@ from apps.engine.errors import ConflictError, InvalidError, MalformedError
 
 LIFE = timedelta(hours=24)
 MAX_KEY = 255
+MAX_PATH = 1_000
 _running: set[tuple[str, str, str]] = set()
 _lock = threading.Lock()
 
@@ -48,7 +50,7 @@ def run(
     """
     if not (key.isascii() and key.isprintable() and 0 < len(key) <= MAX_KEY):
         raise MalformedError(f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
-    name = (actor.name, key, path)
+    name = (actor.name, key, path if len(path) <= MAX_PATH else digest_of(path))
     with _lock:
         if name in _running:
             raise ConflictError("The first request with this key is running.", code="running")

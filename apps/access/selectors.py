@@ -187,6 +187,18 @@ def list_accounts() -> QuerySet[ServiceAccount]:
     return ServiceAccount.objects.present().select_related("environment", "user")
 
 
+def list_accounts_of(actor: Actor) -> QuerySet[ServiceAccount]:
+    """The accounts whose environment the actor manages or audits; without one: everywhere."""
+    if actor.is_superuser:
+        return list_accounts()
+    held = {
+        environment
+        for verb, service, environment in rights_of(actor).triples
+        if verb in ("manage", "audit") and service is None
+    }
+    return list_accounts() if None in held else list_accounts().filter(environment__in=held)
+
+
 def list_tokens(account: ServiceAccount) -> QuerySet[Token]:
     """The account's tokens, newest first, withdrawn ones too."""
     return account.tokens.all()

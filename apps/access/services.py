@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import models
 from guardian.shortcuts import assign_perm, remove_perm
 
@@ -17,9 +19,9 @@ from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.models import User
-from apps.core.slugs import check_slug
+from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
-from apps.engine.errors import ForbiddenError, invalid
+from apps.engine.errors import ForbiddenError, InvalidError, Problem, invalid
 from apps.engine.values import Tree
 from apps.registry.models import Configuration, Environment, Service
 
@@ -33,6 +35,7 @@ def create_account(
     """Make a service account and its login. Needs ``manage`` in its environment, else everywhere."""
     policy.require(actor, "manage", Place(environment=environment))
     check_slug(slug)
+    check_text("description", description, 10_000)
     with writing():
         if ServiceAccount.objects.filter(slug__lower=slug.lower()).exists():
             raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
@@ -62,10 +65,11 @@ def update_account(
 ) -> ServiceAccount:
     """Change an account's description or its own environment. Needs ``manage`` of both places."""
     policy.require(actor, "manage", Place(environment=account.environment))
-    policy.require(actor, "manage", Place(environment=environment))
+    if environment is not None or clear_environment:
+        policy.require(actor, "manage", Place(environment=environment))
     with writing():
         if description is not None:
-            account.description = description
+            account.description = check_text("description", description, 10_000)
         if environment is not None or clear_environment:
             account.environment = environment
         mark_history(account, actor)
@@ -93,6 +97,7 @@ def create_token(
     """Make a token. Returns the row and the token itself, which is shown once and kept nowhere."""
     policy.require(actor, "manage", Place(environment=account.environment))
     _require_all_of(actor, account)
+    check_text("name", name, 200)
     if expires_at is not None and expires_at <= clock.now():
         raise invalid("/expires_at", "past", "The expiry is in the past.")
     raw = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
@@ -203,6 +208,8 @@ def withdraw_grant(*, actor: Actor, grant: Grant) -> None:
 def create_group(*, actor: Actor, name: str) -> Group:
     """Make a group, or give back the one of that name. Needs ``manage`` everywhere."""
     policy.require(actor, "manage", EVERYWHERE)
+    if not check_text("name", name, 150).strip():
+        raise invalid("/name", "required", "A group needs a name.")
     with writing():
         group, created = Group.objects.get_or_create(name=name)
         if created:
@@ -216,11 +223,14 @@ def create_person(
     """Make a person's login; without a password nobody can log in with it yet."""
     policy.require(actor, "manage", EVERYWHERE)
     check_slug(username)
-    first, _space, last = name.partition(" ")
+    first, _space, last = check_text("name", name, 150).partition(" ")
+    check_text("email", email, 254)
     with writing():
         if User.objects.filter(username__iexact=username).exists():
             raise invalid("/username", "taken", "This user name is taken.")
         user = User(username=username, email=email, first_name=first, last_name=last, is_staff=True)
+        if password is not None:
+            _check_password(password, user)
         user.set_password(password)
         user.save()
         append([Event("user.created", f"user:{username}", {})], actor=actor)
@@ -231,8 +241,8 @@ def rename_person(*, actor: Actor, user: User, email: str, name: str) -> User:
     """Change a person's address and name; only a superuser may, for others than himself."""
     if actor.user_id != user.pk:
         _require_superuser(actor)
-    user.first_name, _space, user.last_name = name.partition(" ")
-    user.email = email
+    user.first_name, _space, user.last_name = check_text("name", name, 150).partition(" ")
+    user.email = check_text("email", email, 254)
     with writing():
         user.save(update_fields=["first_name", "last_name", "email"])
         append([Event("user.renamed", f"user:{user.username}", {})], actor=actor)
@@ -254,6 +264,7 @@ def set_password(*, actor: Actor, user: User, password: str) -> None:
     """Give a person a new password. Anybody for himself, else only a superuser."""
     if actor.user_id != user.pk:
         _require_superuser(actor)
+    _check_password(password, user)
     with writing():
         user.set_password(password)
         user.save(update_fields=["password"])
@@ -267,6 +278,15 @@ def set_groups(*, actor: Actor, user: User, groups: list[Group]) -> None:
         user.groups.set(groups)
         names: Tree = sorted(group.name for group in groups)
         append([Event("user.groups", f"user:{user.username}", {"groups": names})], actor=actor)
+
+
+def _check_password(password: str, user: User) -> None:
+    """Raise :class:`InvalidError` for a password that the settings call weak."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        problems = [Problem("/password", "password", text) for text in error.messages]
+        raise InvalidError("The password is too weak.", problems) from error
 
 
 def _require_superuser(actor: Actor) -> None:

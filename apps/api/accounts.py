@@ -1,4 +1,4 @@
-"""Service accounts, tokens, grants, and the ledger."""
+"""Service accounts, tokens and grants."""
 
 from typing import Any
 
@@ -10,19 +10,16 @@ from apps.api.base import (
     ApiView,
     answer_json,
     bad_member,
-    page_link,
-    page_size,
     paged,
     read_members,
     read_number,
     read_time,
     typed,
 )
-from apps.api.documentation import ACCOUNT, AUDIT, GRANT, LIST, TOKEN, documented
-from apps.audit.selectors import EventFilters, list_events
+from apps.api.documentation import ACCOUNT, GRANT, LIST, TOKEN, documented
 from apps.core import clock
 from apps.engine.errors import NotFoundError, invalid
-from apps.engine.values import Tree, parse_canonical
+from apps.engine.values import Tree
 from apps.registry.selectors import find_environment, find_service
 
 ACCOUNT_MEMBERS = ("slug", "description", "environment")
@@ -78,12 +75,16 @@ class AccountsView(ApiView):
     def get(self, request: Any) -> HttpResponse:
         """A page of them, for those who manage something."""
         policy.require_anywhere(self.actor, "manage")
-        return paged(request, selectors.list_accounts(), present_account)
+        return paged(request, selectors.list_accounts_of(self.actor), present_account)
 
     @documented("Make a service account", ACCOUNT)
     def post(self, request: Any) -> HttpResponse:
         """Make one, without any right yet."""
-        return self.once(lambda: self._create(request))
+        return self.once(lambda: self._create(request), lambda: self._authorize(request))
+
+    def _authorize(self, request: Any) -> None:
+        environment = _environment(self.actor, read_members(request, ACCOUNT_MEMBERS))
+        policy.require(self.actor, "manage", Place(environment=environment))
 
     def _create(self, request: Any) -> HttpResponse:
         members = read_members(request, ACCOUNT_MEMBERS)
@@ -91,7 +92,7 @@ class AccountsView(ApiView):
             actor=self.actor,
             slug=members.get("slug"),  # type: ignore[arg-type] # checked by the service
             description=typed(members, "description", str, ""),
-            environment=_environment(members),
+            environment=_environment(self.actor, members),
         )
         headers = {"Location": f"{request.path}/{made.slug}"}
         return answer_json(present_account(made), 201, headers)
@@ -116,7 +117,7 @@ class AccountView(ApiView):
             actor=self.actor,
             account=row,
             description=typed(members, "description", str),
-            environment=_environment(members),
+            environment=_environment(self.actor, members),
             clear_environment="environment" in members,
         )
         return answer_json(present_account(made))
@@ -151,7 +152,9 @@ class TokensView(ApiView):
     @documented("Make a token", TOKEN)
     def post(self, request: Any, slug: str) -> HttpResponse:
         """The answer holds ``token``, once."""
-        return self.once(lambda: self._create(request, slug))
+        return self.once(
+            lambda: self._create(request, slug), lambda: find_managed_account(self.actor, slug)
+        )
 
     def _create(self, request: Any, slug: str) -> HttpResponse:
         row = find_managed_account(self.actor, slug)
@@ -193,7 +196,12 @@ class GrantsView(ApiView):
     @documented("Give a role or a verb", GRANT)
     def post(self, request: Any) -> HttpResponse:
         """Needs ``manage`` there, and what is given."""
-        return self.once(lambda: self._create(request))
+        return self.once(lambda: self._create(request), lambda: self._authorize(request))
+
+    def _authorize(self, request: Any) -> None:
+        scope = typed(read_members(request, GRANT_MEMBERS), "on", dict, {})
+        place = Place(_service(self.actor, scope), _environment(self.actor, scope))
+        policy.require(self.actor, "manage", place)
 
     def _create(self, request: Any) -> HttpResponse:
         members = read_members(request, GRANT_MEMBERS)
@@ -210,8 +218,8 @@ class GrantsView(ApiView):
             to=typed(members, "to", str, ""),
             role=typed(members, "role", str, ""),
             verb=typed(members, "verb", str, ""),
-            service=_service(scope),
-            environment=_environment(scope),
+            service=_service(self.actor, scope),
+            environment=_environment(self.actor, scope),
         )
         return answer_json(present_grant(made), 201, {"Location": f"{request.path}/{made.pk}"})
 
@@ -223,65 +231,36 @@ class GrantView(ApiView):
     def delete(self, _request: Any, pk: str) -> HttpResponse:
         """Other grants stay as they are."""
         number = read_number(pk, "id")
-        services.withdraw_grant(actor=self.actor, grant=selectors.get_grant(number or 0))
+        found = find_known_grant(self.actor, number or 0)
+        services.withdraw_grant(actor=self.actor, grant=found)
         return HttpResponse(status=204)
 
 
-class AuditView(ApiView):
-    """The ledger."""
-
-    @documented("Read the ledger", AUDIT)
-    def get(self, request: Any) -> HttpResponse:
-        """A page of events, newest first (``order=asc`` for oldest first)."""
-        policy.require(self.actor, "audit", EVERYWHERE)
-        size = page_size(request)
-        filters = EventFilters(
-            actor=request.GET.get("actor", ""),
-            action=request.GET.get("action", ""),
-            target=request.GET.get("target", ""),
-            since=read_time(request.GET.get("since"), "since"),
-            until=read_time(request.GET.get("until"), "until"),
-            ascending=request.GET.get("order") == "asc",
-        )
-        cursor = read_number(request.GET.get("cursor"), "cursor")
-        found = list(list_events(filters, beyond=cursor)[: size + 1])
-        following = found[size - 1].number if len(found) > size else None
-        results = [present_event(event) for event in found[:size]]
-        return answer_json(
-            {"results": results, "next": page_link(request, following), "previous": None}
-        )
+def find_known_grant(actor: Any, pk: int) -> Any:
+    """The grant, for those who may know of it; 404 for others."""
+    row = selectors.get_grant(pk)
+    if policy.allowed(actor, "audit", EVERYWHERE):
+        return row
+    if not policy.allowed(actor, "manage", Place(row.service, row.environment)):
+        raise NotFoundError("There is no such grant.")
+    return row
 
 
-def present_event(event: Any) -> Tree:
-    """An event as the contract writes it."""
-    return {
-        "number": event.number,
-        "revision": event.revision,
-        "at": clock.rfc3339(event.at),
-        "actor": event.actor,
-        "action": event.action,
-        "target": event.target,
-        "data": parse_canonical(event.data),
-        "hash": event.hash,
-        "previous": event.previous,
-    }
-
-
-def _environment(members: dict[str, Tree]) -> Any:
+def _environment(actor: Any, members: dict[str, Tree]) -> Any:
     slug = typed(members, "environment", str)
     if slug is None:
         return None
     found = find_environment(slug)
-    if found is None:
+    if found is None or not policy.sees(actor, Place(environment=found)):
         raise invalid("/environment", "environment", "There is no such environment.")
     return found
 
 
-def _service(members: dict[str, Tree]) -> Any:
+def _service(actor: Any, members: dict[str, Tree]) -> Any:
     slug = typed(members, "service", str)
     if slug is None:
         return None
     found = find_service(slug)
-    if found is None:
+    if found is None or not policy.sees(actor, Place(found)):
         raise invalid("/service", "service", "There is no such service.")
     return found

@@ -11,6 +11,7 @@ from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.views import APIView
 
 from apps.access import idempotency
+from apps.core import clock
 from apps.core.actor import Actor
 from apps.engine import formats, values
 from apps.engine.errors import MalformedError, Problem, TooLargeError
@@ -22,21 +23,23 @@ MAX_INTEGER = 2**63 - 1
 class ApiView(APIView):
     """Base of all views: parse, call one service or selector, render."""
 
-    def authorize(self, **_kwargs: str) -> None:
-        """Ask again for the rights of a POST, before a remembered answer is given out."""
-
     @property
     def actor(self) -> Actor:
         """Who calls."""
         actor: Actor = self.request.auth  # type: ignore[assignment] # HasActor has seen to it
         return actor
 
-    def once(self, act: Callable[[], HttpResponse], **kwargs: str) -> HttpResponse:
-        """Do ``act``, at most once for one ``Idempotency-Key``."""
+    def once(
+        self, act: Callable[[], HttpResponse], authorize: Callable[[], object]
+    ) -> HttpResponse:
+        """Do ``act``, at most once for one ``Idempotency-Key``.
+
+        ``authorize`` asks for the act's rights: before a remembered answer is given out too.
+        """
         key = self.request.headers.get("Idempotency-Key")
         if key is None:
             return act()
-        self.authorize(**kwargs)
+        authorize()
         path = self.request.get_full_path()
         found, repeated = idempotency.run(
             actor=self.actor,
@@ -158,9 +161,10 @@ def read_number(text: str | None, name: str) -> int | None:
     """A whole number from the query, at least 0."""
     if text is None or text == "":
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:  # noqa: PLR2004 - 64 bits
+    number = values.whole(text)
+    if number is None:
         raise bad_member(name, f"'{name}' must be a whole number.")
-    return int(text)
+    return number
 
 
 def read_time(text: object, name: str) -> datetime | None:
@@ -168,12 +172,10 @@ def read_time(text: object, name: str) -> datetime | None:
     if text is None or text == "":
         return None
     try:
-        moment = datetime.fromisoformat(str(text).replace(" ", "+"))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise bad_member(name, f"'{name}' must be a time such as 2026-11-24T09:30:00Z.")
-    return moment
+        return clock.read_rfc3339(str(text).replace(" ", "+"))
+    except ValueError as error:
+        message = f"'{name}' must be a time such as 2026-11-24T09:30:00Z."
+        raise bad_member(name, message) from error
 
 
 def page_size(request: Any) -> int:
@@ -184,6 +186,15 @@ def page_size(request: Any) -> int:
     if not 1 <= size <= settings.MAX_PAGE_SIZE:
         raise bad_member("page_size", f"'page_size' is 1 to {settings.MAX_PAGE_SIZE}.")
     return size
+
+
+def read_position(request: Any) -> tuple[int | None, bool]:
+    """``cursor`` of a list that goes on from a number: ``45`` is beyond it, ``-45`` back from it.
+
+    Returns the number, and whether the page before it is asked for.
+    """
+    text = request.GET.get("cursor", "")
+    return read_number(text.removeprefix("-"), "cursor"), text.startswith("-")
 
 
 def page_link(request: Any, cursor: object) -> str | None:

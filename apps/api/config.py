@@ -17,7 +17,7 @@ from apps.api.base import (
     read_time,
 )
 from apps.api.documentation import CONFIG_GET, CONFIG_MANY, CONFIG_VALUE, WRITE, documented
-from apps.api.negotiation import split_suffix, wanted_format
+from apps.api.negotiation import wanted_format
 from apps.api.writing import (
     answer_outcome,
     environment_of,
@@ -31,7 +31,7 @@ from apps.configs.selectors.configurations import Published
 from apps.configs.selectors.templates import list_env_sections
 from apps.configs.services import publishing
 from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
-from apps.delivery.requests import read_cursor
+from apps.delivery.requests import read_cursor, read_wait
 from apps.engine import formats, patching, paths
 from apps.engine.errors import (
     ConflictError,
@@ -55,7 +55,7 @@ class ConfigView(ApiView):
     @documented("Fetch the live configuration", CONFIG_GET)
     def get(self, request: Any, service: str) -> HttpResponse:
         """The envelope, or the document alone as a file."""
-        name, suffix = split_suffix(service)
+        name, suffix = formats.split_suffix(service)
         reached = check_revision(request)
         place = configurations.resolve_place(
             actor=self.actor,
@@ -65,9 +65,9 @@ class ConfigView(ApiView):
         )
         question = _question(request, wanted_format(request, suffix))
         published = _find(self.actor, place, request)
-        waiting = _waits(request, published, reached)
-        if waiting is not None:
-            return waiting
+        no_news = _no_news(request, [published], reached)
+        if no_news is not None:
+            return no_news
         if (instance := request.headers.get("X-Config-Instance")) is not None:
             version = published.version
             note_instance(actor=self.actor, place=place, name=instance, version=version)
@@ -76,12 +76,10 @@ class ConfigView(ApiView):
     @documented("Publish a new version", WRITE)
     def post(self, request: Any, service: str) -> HttpResponse:
         """Publish the body as the next version."""
-        return self.once(lambda: self._publish(request, service), service=service)
-
-    def authorize(self, **kwargs: str) -> None:
-        """The right to publish there."""
-        _source, members = read_publication(self.request)
-        self._place(kwargs["service"], environment_of(self.request, members))
+        return self.once(
+            lambda: self._publish(request, service),
+            lambda: self._place(service, environment_of(request, read_publication(request)[1])),
+        )
 
     def _publish(self, request: Any, service: str) -> HttpResponse:
         source, members = read_publication(request)
@@ -144,7 +142,8 @@ class ConfigValueView(ApiView):
             verb="read",
         )
         published = _find(self.actor, place, request)
-        return serve(request, published, Question(VALUE, "", (key,)), reached)
+        no_news = _no_news(request, [published], reached)
+        return no_news or serve(request, published, Question(VALUE, "", (key,)), reached)
 
 
 class ConfigsView(ApiView):
@@ -157,7 +156,7 @@ class ConfigsView(ApiView):
         if not 0 < len(names) <= MAX_SERVICES:
             raise bad_member("service", f"Name 1 to {MAX_SERVICES} services: ?service=a&service=b.")
         reached = check_revision(request)
-        results = []
+        found = []
         for name in names:
             place = configurations.resolve_place(
                 actor=self.actor,
@@ -165,10 +164,13 @@ class ConfigsView(ApiView):
                 environment=request.GET.get("environment"),
                 verb="read",
             )
-            found = configurations.get_as_of(
-                actor=self.actor, place=place, revision=reached.revision
+            found.append(
+                configurations.get_as_of(actor=self.actor, place=place, revision=reached.revision)
             )
-            results.append({**envelope_members(found, found.text), "config": found.tree})
+        no_news = _no_news(request, found, reached)
+        if no_news is not None:
+            return no_news
+        results = [{**envelope_members(each, each.text), "config": each.tree} for each in found]
         data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
         return answer_json(data, 200, _headers(reached))
 
@@ -184,7 +186,7 @@ def check_revision(request: Any) -> Position:
     needed = read_cursor(request.GET.get("min_revision"))
     if needed is None:
         return reached
-    if needed.epoch is not None and needed.epoch.lower() != reached.epoch.lower():
+    if needed.epoch not in (None, reached.epoch):
         raise ConflictError(
             "The ledger is in another epoch: fetch without min_revision.",
             code="epoch",
@@ -263,16 +265,14 @@ def _find(actor: Any, place: Place, request: Any) -> Published:
     return configurations.get_live(actor=actor, place=place)
 
 
-def _waits(request: Any, published: Published, reached: Position) -> HttpResponse | None:
-    """The answer of a long poll that has no news; ``None`` when there is some."""
+def _no_news(request: Any, found: list[Published], reached: Position) -> HttpResponse | None:
+    """The answer of a long poll when nothing is newer than its ``after``, else ``None``."""
+    read_wait(request.GET.get("wait"))
     after = read_cursor(request.GET.get("after"))
-    if after is None:
+    if after is None or after.epoch not in (None, reached.epoch):
         return None
-    wait = request.GET.get("wait", "0")
-    if not (wait.isascii() and wait.replace(".", "", 1).isdigit()) or float(wait) > 60:  # noqa: PLR2004
-        raise bad_member("wait", "'wait' is 0 to 60 seconds.")
-    same_epoch = after.epoch is None or after.epoch.lower() == reached.epoch.lower()
-    if not same_epoch or after.revision > reached.revision or published.revision > after.revision:
+    newest = max(each.revision for each in found)
+    if after.revision > reached.revision or newest > after.revision:
         return None
     status = 304 if request.headers.get("If-None-Match") else 204
     response = HttpResponse(status=status)

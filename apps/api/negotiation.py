@@ -19,14 +19,6 @@ ACCEPTED = {
 JSON_TYPES = ("application/json", "*/*", "application/*", "application/problem+json")
 
 
-def split_suffix(name: str) -> tuple[str, str]:
-    """A service's name and the format of its suffix (``""`` without one)."""
-    stem, dot, suffix = name.rpartition(".")
-    if dot and suffix.lower() in formats.FORMATS:
-        return stem, suffix.lower()
-    return name, ""
-
-
 def wanted_format(request: Any, suffix: str) -> str:
     """The file format that is asked for; ``""`` for the JSON envelope.
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from django.http import HttpResponse
 
+from apps.access import policy
+from apps.access.policy import EVERYWHERE, Place
 from apps.api.base import ApiView, answer_json, bad_member, paged, read_members, typed
 from apps.api.documentation import ENVIRONMENT, LIST, SECTION, SERVICE, TEMPLATE, documented
 from apps.configs.selectors import places as listed
@@ -77,7 +79,9 @@ class EnvironmentsView(ApiView):
     @documented("Make an environment", ENVIRONMENT)
     def post(self, request: Any) -> HttpResponse:
         """Make one; its name is for ever."""
-        return self.once(lambda: self._create(request))
+        return self.once(
+            lambda: self._create(request), lambda: policy.require(self.actor, "manage", EVERYWHERE)
+        )
 
     def _create(self, request: Any) -> HttpResponse:
         members = read_members(request, ENVIRONMENT_MEMBERS)
@@ -123,7 +127,9 @@ class ServicesView(ApiView):
     @documented("Register a service", SERVICE)
     def post(self, request: Any) -> HttpResponse:
         """Register one; its name is for ever."""
-        return self.once(lambda: self._create(request))
+        return self.once(
+            lambda: self._create(request), lambda: policy.require(self.actor, "manage", EVERYWHERE)
+        )
 
     def _create(self, request: Any) -> HttpResponse:
         members = read_members(request, SERVICE_MEMBERS)
@@ -170,7 +176,14 @@ class SectionsView(ApiView):
     @documented("Declare a section", SECTION)
     def post(self, request: Any, slug: str) -> HttpResponse:
         """Declare one: its type and JSON Schema hold from the next publish on."""
-        return self.once(lambda: self._create(request, slug))
+        return self.once(
+            lambda: self._create(request, slug),
+            lambda: policy.require(
+                self.actor,
+                "manage",
+                Place(listed.get_listed_service(actor=self.actor, slug=slug)),
+            ),
+        )
 
     def _create(self, request: Any, slug: str) -> HttpResponse:
         service = listed.get_listed_service(actor=self.actor, slug=slug)
@@ -221,7 +234,9 @@ class TemplatesView(ApiView):
     @documented("Make a template", TEMPLATE)
     def post(self, request: Any) -> HttpResponse:
         """Make one with its first version."""
-        return self.once(lambda: self._create(request))
+        return self.once(
+            lambda: self._create(request), lambda: policy.require(self.actor, "manage", EVERYWHERE)
+        )
 
     def _create(self, request: Any) -> HttpResponse:
         members = _template_members(request)
@@ -277,7 +292,10 @@ class TemplateVersionsView(ApiView):
     @documented("Publish a version of a template", TEMPLATE)
     def post(self, request: Any, slug: str) -> HttpResponse:
         """Its users are marked outdated and take it up at their next publish or refresh."""
-        return self.once(lambda: self._publish(request, slug))
+        return self.once(
+            lambda: self._publish(request, slug),
+            lambda: policy.require(self.actor, "manage", EVERYWHERE),
+        )
 
     def _publish(self, request: Any, slug: str) -> HttpResponse:
         row = selected.get_template(actor=self.actor, slug=slug)

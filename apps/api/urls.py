@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from apps.api import accounts, config, resources, system, versions
+from apps.api import accounts, config, ledger, resources, system, versions
 
 urlpatterns = [
     path("healthz", system.HealthView.as_view()),
@@ -11,14 +11,14 @@ urlpatterns = [
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema")),
     path("config", config.ConfigsView.as_view()),
-    path("config/<str:service>", config.ConfigView.as_view()),
+    path("config/<str:service>", config.ConfigView.as_view(), name="config"),
     path("config/<str:service>/value", config.ConfigValueView.as_view()),
     path("config/<str:service>/history", versions.HistoryView.as_view()),
     path("config/<str:service>/versions/<str:number>", versions.VersionView.as_view()),
     path("config/<str:service>/diff", versions.DiffView.as_view()),
     path("config/<str:service>/rollback", versions.RollbackView.as_view()),
     path("config/<str:service>/refresh", versions.RefreshView.as_view()),
-    path("validate", versions.ValidateView.as_view()),
+    path("validate", versions.ValidateView.as_view(), name="validate"),
     path("environments", resources.EnvironmentsView.as_view()),
     path("environments/<str:slug>", resources.EnvironmentView.as_view()),
     path("services", resources.ServicesView.as_view()),
@@ -34,7 +34,7 @@ urlpatterns = [
     path("service-accounts/<str:slug>/tokens/<str:token_id>", accounts.TokenView.as_view()),
     path("grants", accounts.GrantsView.as_view()),
     path("grants/<str:pk>", accounts.GrantView.as_view()),
-    path("audit", accounts.AuditView.as_view()),
+    path("audit", ledger.AuditView.as_view()),
     path("stream", system.StreamView.as_view()),
     path("stream/tickets", system.TicketsView.as_view()),
 ]

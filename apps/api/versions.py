@@ -14,6 +14,7 @@ from apps.api.base import (
     page_size,
     read_members,
     read_number,
+    read_position,
     read_time,
     typed,
 )
@@ -54,6 +55,11 @@ class PlaceView(ApiView):
             verb=verb,
         )
 
+    def place_of_body(self, service: str, verb: str, known: tuple[str, ...]) -> Place:
+        """The place that the address and the body name, once the caller has ``verb`` there."""
+        members = read_members(self.request, known)
+        return self.place(service, verb, environment_of(self.request, members))
+
 
 class HistoryView(PlaceView):
     """The versions of a configuration."""
@@ -70,11 +76,13 @@ class HistoryView(PlaceView):
         )
         if filters.key:
             paths.Glob(filters.key)
+        number, backwards = read_position(request)
         page = list_history(
             actor=self.actor,
             place=place,
             filters=filters,
-            before=read_number(request.GET.get("cursor"), "cursor"),
+            before=None if backwards else number,
+            after=number if backwards else None,
             size=page_size(request),
         )
         results = [
@@ -90,8 +98,9 @@ class HistoryView(PlaceView):
             }
             for version in page.versions
         ]
-        following = page_link(request, page.next_before)
-        return answer_json({"results": results, "next": following, "previous": None})
+        back = None if page.previous_after is None else -page.previous_after
+        links = {"next": page_link(request, page.next_before), "previous": page_link(request, back)}
+        return answer_json({"results": results, **links})
 
 
 class VersionView(PlaceView):
@@ -160,12 +169,10 @@ class RollbackView(PlaceView):
     @documented("Roll back to an earlier version", WRITE)
     def post(self, request: Any, service: str) -> HttpResponse:
         """Always a new version with exactly the old effective document."""
-        return self.once(lambda: self._roll_back(request, service), service=service)
-
-    def authorize(self, **kwargs: str) -> None:
-        """The right to roll back there."""
-        members = read_members(self.request, ROLLBACK_MEMBERS)
-        self.place(kwargs["service"], "rollback", environment_of(self.request, members))
+        return self.once(
+            lambda: self._roll_back(request, service),
+            lambda: self.place_of_body(service, "rollback", ROLLBACK_MEMBERS),
+        )
 
     def _roll_back(self, request: Any, service: str) -> HttpResponse:
         members = read_members(request, ROLLBACK_MEMBERS)
@@ -192,12 +199,10 @@ class RefreshView(PlaceView):
     @documented("Compose the live source afresh", WRITE)
     def post(self, request: Any, service: str) -> HttpResponse:
         """Take up newer templates and parents; ends being pinned or outdated."""
-        return self.once(lambda: self._refresh(request, service), service=service)
-
-    def authorize(self, **kwargs: str) -> None:
-        """The right to publish there."""
-        members = read_members(self.request, REFRESH_MEMBERS)
-        self.place(kwargs["service"], "publish", environment_of(self.request, members))
+        return self.once(
+            lambda: self._refresh(request, service),
+            lambda: self.place_of_body(service, "publish", REFRESH_MEMBERS),
+        )
 
     def _refresh(self, request: Any, service: str) -> HttpResponse:
         members = read_members(request, REFRESH_MEMBERS)

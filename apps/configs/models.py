@@ -188,6 +188,7 @@ class Change(models.Model):
     extends = models.TextField(default="[]")
     base_version = models.PositiveIntegerField(default=0)
     message = models.TextField(blank=True, default="")
+    page = models.CharField(max_length=64, blank=True, default="")
     updated_at = models.DateTimeField()
 
     class Meta:

@@ -1,6 +1,6 @@
 """The one clock. A service takes ``now`` once, so that one act has one time."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
 
@@ -14,4 +14,15 @@ def now() -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """``moment`` (aware, UTC) in RFC 3339 with six decimals and ``Z``."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def read_rfc3339(text: str) -> datetime:
+    """The moment that ``text`` names, in UTC. Raises :class:`ValueError`, without an offset too."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("A time needs its offset.")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # in UTC it would be outside the years 1 to 9999
+        raise ValueError("There is no such time.") from error

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 from collections import deque
 from typing import Any
 
@@ -15,17 +16,22 @@ from apps.core.actor import Actor
 from apps.delivery.feed import running_feed
 from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor
 from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
+from apps.engine import values
 from apps.engine.errors import DomainError, invalid
 from apps.registry.selectors import get_environment, get_service
 from apps.rollouts.services import note_instance
+
+logger = logging.getLogger(__name__)
 
 NOT_AUTHENTICATED = 4401
 WITHDRAWN = 4403
 TOO_FAST = 1008
 TOO_LARGE = 1009
+FAILED = 1011
 MAX_FRAME = 65_536
+MAX_VERSION = 2**31
 MAX_SUBSCRIPTIONS = 200
-BURST = 60
+BURST = 300
 BURST_SECONDS = 10.0
 
 Key = tuple[str, str]
@@ -41,6 +47,7 @@ class ConfigConsumer(AsyncWebsocketConsumer):
         self.subscriptions: dict[Key, asyncio.Task[None]] = {}
         self.times: deque[float] = deque(maxlen=BURST)
         self.instance: str | None = None
+        self.actor: Actor | None = None
         await self.accept()
         try:
             self.actor = await self._authenticate()
@@ -62,6 +69,8 @@ class ConfigConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take one message; a bad one is answered with ``error`` and the socket stays open."""
+        if self.actor is None:  # refused already; this was on its way
+            return
         if text_data is None or len(text_data) > MAX_FRAME:
             await self.close(TOO_LARGE)
             return
@@ -70,7 +79,7 @@ class ConfigConsumer(AsyncWebsocketConsumer):
             return
         try:
             message = _parse(text_data)
-            await self._handle(message)
+            await self._handle(self.actor, message)
         except DomainError as error:
             await self._say({"type": "error", "code": error.code, "detail": error.detail})
 
@@ -80,67 +89,71 @@ class ConfigConsumer(AsyncWebsocketConsumer):
         self.times.append(now)
         return full
 
-    async def _handle(self, message: dict[str, Any]) -> None:
+    async def _handle(self, actor: Actor, message: dict[str, Any]) -> None:
         kind = message.get("type")
         if kind == "ping":
             await self._say({"type": "pong"})
         elif kind == "subscribe":
-            await self._subscribe(message)
+            await self._subscribe(actor, message)
         elif kind == "unsubscribe":
             task = self.subscriptions.pop(_key(message), None)
             if task is not None:
                 task.cancel()
         elif kind == "applied":
-            await self._applied(message)
+            await self._applied(actor, message)
         else:
             raise invalid("/type", "type", "Use subscribe, unsubscribe, applied or ping.")
 
-    async def _subscribe(self, message: dict[str, Any]) -> None:
+    async def _subscribe(self, actor: Actor, message: dict[str, Any]) -> None:
         if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
             raise invalid("", "subscriptions", f"At most {MAX_SUBSCRIPTIONS} on one socket.")
         key = _key(message)
         after = message.get("after")
         cursor = read_cursor(None if after is None else str(after))
-        interest = await self._interest(key, message.get("include"))
+        interest = await _interest(actor, key, message.get("include"))
         previous = self.subscriptions.pop(key, None)
         if previous is not None:
             previous.cancel()
-        self.subscriptions[key] = asyncio.create_task(self._pump(interest, cursor))
+        self.subscriptions[key] = asyncio.create_task(self._pump(actor, interest, cursor))
 
-    @database_sync_to_async
-    def _interest(self, key: Key, include: object) -> Interest:
-        service, environment = key
-        names = [service] if service else []
-        return interest_of(self.actor, names, environment or None, str(include or "") or None)
-
-    async def _pump(self, interest: Interest, cursor: Cursor | None) -> None:
+    async def _pump(self, actor: Actor, interest: Interest, cursor: Cursor | None) -> None:
         try:
-            frames = watch(await running_feed(), self.actor, interest, cursor)
+            frames = watch(await running_feed(), actor, interest, cursor)
             async with contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
                 async for frame in opened:
                     for message in _messages(frame):
                         await self._say(message)
         except WithdrawnError:
             await self.close(WITHDRAWN)
+        except Exception:  # a client that hears nothing must know it
+            logger.exception("A subscription failed; its socket is closed.")
+            await self.close(FAILED)
 
-    async def _applied(self, message: dict[str, Any]) -> None:
+    async def _applied(self, actor: Actor, message: dict[str, Any]) -> None:
         version = message.get("version")
-        if not isinstance(version, int) or isinstance(version, bool):
+        if not isinstance(version, int) or isinstance(version, bool) or version >= MAX_VERSION:
             raise invalid("/version", "type", "'version' is a whole number.")
         name = message.get("instance") or self.instance
         if not isinstance(name, str):
             raise invalid("/instance", "instance", "Name the instance: X-Config-Instance.")
-        await self._note(_key(message), name, version)
-
-    @database_sync_to_async
-    def _note(self, key: Key, name: str, version: int) -> None:
-        place = Place(get_service(key[0]), get_environment(key[1]))
-        policy.require(self.actor, "list", place)
-        policy.require(self.actor, "read", place)
-        note_instance(actor=self.actor, place=place, name=name, version=version)
+        await _note(actor, _key(message), name, version)
 
     async def _say(self, message: dict[str, Any]) -> None:
         await self.send(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+
+
+@database_sync_to_async
+def _interest(actor: Actor, key: Key, include: object) -> Interest:
+    service, environment = key
+    names = [service] if service else []
+    return interest_of(actor, names, environment or None, str(include or "") or None)
+
+
+@database_sync_to_async
+def _note(actor: Actor, key: Key, name: str, version: int) -> None:
+    place = Place(get_service(key[0]), get_environment(key[1]))
+    policy.require_seen(actor, "read", place)
+    note_instance(actor=actor, place=place, name=name, version=version)
 
 
 def _messages(frame: Frame) -> list[dict[str, Any]]:
@@ -158,6 +171,7 @@ def _parse(text: str) -> dict[str, Any]:
         raise invalid("", "malformed", "A message is one JSON object.") from None
     if not isinstance(message, dict):
         raise invalid("", "malformed", "A message is one JSON object.")
+    values.check(message)
     return message
 
 

@@ -56,6 +56,11 @@ class Watcher:
     overflowed: bool = False
     stopped: bool = False
 
+    def stop(self) -> None:
+        """End the stream, now rather than at its next look."""
+        self.stopped = True
+        self.offer(Act(0, ()))
+
     def offer(self, act: Act) -> None:
         """Queue an act, or mark the watcher as too slow."""
         try:
@@ -95,11 +100,15 @@ class Feed:
         """End following; open watchers hear nothing more."""
         if self._unsubscribe:
             self._unsubscribe()
-        for watcher in self._watchers:
-            watcher.stopped = True
+        self.end_streams()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def end_streams(self) -> None:
+        """End every open stream and poll: their clients go on with another server."""
+        for watcher in tuple(self._watchers):
+            watcher.stop()
 
     @property
     def position(self) -> str:

@@ -16,16 +16,10 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 
 from apps.core.actor import Actor
-from apps.delivery.feed import Feed, running_feed
-from apps.delivery.requests import (
-    Asked,
-    find_actor,
-    interest_of,
-    note_stream,
-    read_cursor,
-    read_interest,
-)
-from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
+from apps.delivery.feed import running_feed
+from apps.delivery.polls import wait_for_news
+from apps.delivery.requests import Asked, find_actor, note_stream, read_cursor, read_interest
+from apps.delivery.watch import Frame, Interest, WithdrawnError, watch
 from apps.engine.errors import DomainError, TooLargeError
 from apps.engine.values import compact
 
@@ -33,10 +27,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 
-MAX_WAIT = 60.0
-REVISION_WAIT = 5.0
 RETRY_MILLISECONDS = (1_000, 4_000)
-CONFIG_PATH = "/config/"
 
 
 class Delivery:
@@ -54,8 +45,8 @@ class Delivery:
                 if opened is not None:
                     await _stream(opened, receive, send)
                     return
-            elif asked.path.startswith(CONFIG_PATH):
-                await _wait(asked)
+            else:
+                await wait_for_news(asked)
         await _limited(self.django, scope, receive, send)
 
 
@@ -189,42 +180,3 @@ def encode(frame: Frame) -> str:
 
 def _json(data: dict[str, Any]) -> str:
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-
-
-async def _wait(asked: Asked) -> None:
-    """Hold a long poll until there is news, or until its time is over; Django then answers."""
-    try:
-        after = read_cursor(asked.one("after"))
-        needed = read_cursor(asked.one("min_revision"))
-        seconds = min(float(asked.one("wait") or 0), MAX_WAIT)
-    except (DomainError, ValueError):
-        return
-    if needed is None and (after is None or not seconds > 0):
-        return
-    try:
-        actor, interest = await _admit_poll(asked)
-    except DomainError:
-        return
-    feed = await running_feed()
-    if needed is not None and needed.epoch in (None, feed.epoch):
-        await feed.reached(needed.revision, REVISION_WAIT)
-    if after is not None and seconds > 0:
-        await _first_change(feed, actor, interest, after, seconds)
-
-
-@database_sync_to_async
-def _admit_poll(asked: Asked) -> tuple[Actor, Interest]:
-    actor = find_actor(asked)
-    service = asked.path.removeprefix(CONFIG_PATH)
-    return actor, interest_of(actor, [service], asked.one("environment"), None)
-
-
-async def _first_change(
-    feed: Feed, actor: Actor, interest: Interest, after: Cursor, seconds: float
-) -> None:
-    frames = watch(feed, actor, interest, after)
-    with contextlib.suppress(TimeoutError, WithdrawnError):
-        async with asyncio.timeout(seconds), contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
-            async for frame in opened:
-                if frame.kind in ("changed", "resync"):
-                    return

@@ -1,5 +1,7 @@
 """Who asks, and for what, in a raw ASGI scope: the questions that come before Django."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,13 +20,24 @@ from apps.core.actor import Actor
 from apps.core.models import User
 from apps.delivery.services import redeem_ticket
 from apps.delivery.watch import Cursor, Interest
-from apps.engine.errors import InvalidError, UnauthenticatedError, invalid
+from apps.engine import values
+from apps.engine.errors import (
+    InvalidError,
+    MalformedError,
+    Problem,
+    UnauthenticatedError,
+    invalid,
+)
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import get_default_environment, get_environment, get_service
 from apps.rollouts.services import check_instance_name, note_instance
 
 API_PREFIX = "/api/v1"
+STREAMS = ("/stream", "/ws/config")
 MAX_SERVICES = 200
+MAX_WAIT = 60
+_SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
+_CREDENTIALS = frozenset({"token", "access_token", "api_key", "apikey", "authorization"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,7 @@ class Asked:
     method: str
     path: str
     headers: dict[str, str]
+    query_string: str
     query: dict[str, list[str]]
     address: str | None
 
@@ -41,8 +55,9 @@ class Asked:
     def of(cls, scope: dict[str, Any]) -> "Asked":
         """Read a scope. Raises :class:`InvalidError` for bytes that are no UTF-8."""
         try:
+            query_string = scope.get("query_string", b"").decode("ascii")
             query = parse_qs(
-                scope.get("query_string", b"").decode("ascii"),
+                query_string,
                 keep_blank_values=True,
                 errors="strict",
                 max_num_fields=500,
@@ -55,6 +70,7 @@ class Asked:
             scope.get("method", "GET"),
             _below_prefixes(scope["path"]),
             headers,
+            query_string,
             query,
             client[0] if client else None,
         )
@@ -72,18 +88,20 @@ def _below_prefixes(path: str) -> str:
 
 
 def find_actor(asked: Asked) -> Actor:
-    """The actor by bearer token, one-time ticket or session cookie, in this order.
+    """The actor by bearer token, one-time ticket (streams alone) or session cookie, in this order.
 
     Raises :class:`UnauthenticatedError`. A cookie counts only when the request comes from a page
     of this server (``Origin`` equals ``Host``, or there is none, as with same-origin GET).
     """
+    if holds_credentials(asked.query_string, asked.query):
+        raise UnauthenticatedError("Credentials go into the Authorization header, not the address.")
     scheme, _space, token = asked.headers.get("authorization", "").partition(" ")
     if scheme:
         if scheme.lower() != "bearer":
             raise UnauthenticatedError("Send 'Authorization: Bearer csk_…'.")
         return authenticate_token(token.strip(), now=clock.now(), address=asked.address)
     ticket = asked.one("ticket")
-    if ticket is not None:
+    if ticket is not None and asked.path in STREAMS:
         return redeem_ticket(ticket, address=asked.address)
     if not _same_origin(asked):
         raise UnauthenticatedError("The session cookie is for pages of this server alone.")
@@ -165,7 +183,23 @@ def read_cursor(text: str | None) -> Cursor | None:
     """``REVISION`` or ``EPOCH-REVISION`` as a cursor. Raises :class:`InvalidError`."""
     if text is None or text == "":
         return None
-    epoch, _dash, number = text.rpartition("-")
-    if not (number.isascii() and number.isdigit()) or len(number) > 18:  # noqa: PLR2004 - 64 bits
+    epoch, _dash, digits = text.rpartition("-")
+    revision = values.whole(digits)
+    if revision is None:
         raise InvalidError("A revision is a number, or EPOCH-NUMBER.")
-    return Cursor(int(number), epoch or None)
+    return Cursor(revision, epoch.lower() or None)
+
+
+def read_wait(text: str | None) -> float:
+    """``wait`` of a long poll, in seconds. Raises :class:`MalformedError`."""
+    if text is None or text == "":
+        return 0.0
+    if not _SECONDS.fullmatch(text) or float(text) > MAX_WAIT:
+        message = f"'wait' is 0 to {MAX_WAIT} seconds."
+        raise MalformedError(message, [Problem("/wait", "range", message)])
+    return float(text)
+
+
+def holds_credentials(query_string: str, names: Iterable[str]) -> bool:
+    """Whether a query has a credential in it, where logs and proxies would keep it."""
+    return "csk_" in query_string or not _CREDENTIALS.isdisjoint(name.lower() for name in names)

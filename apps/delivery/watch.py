@@ -18,11 +18,13 @@ from apps.configs.selectors.configurations import find_live
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.feed import Act, Feed, Notice, Watcher, read_acts
+from apps.engine.errors import DomainError
 from apps.engine.values import parse_canonical
 from apps.registry.selectors import get_environment, get_service
 
 BOOKMARK_EVERY = 15.0
 LOOK_AT_RIGHTS_EVERY = 1.0
+CATCH_UP = 1.5
 MAX_BACKLOG = 100_000
 
 
@@ -73,8 +75,11 @@ async def watch(
 ) -> AsyncIterator[Frame]:
     """Frames for ``actor``, for ever: ``ready``, then every later change in order, once.
 
-    Raises :class:`WithdrawnError` at most a few seconds after the actor lost his login or token.
+    Raises :class:`WithdrawnError` at most a few seconds after the actor lost his login, his token
+    or his last right to read what the stream is about.
     """
+    if after is not None and after.epoch in (None, feed.epoch) and after.revision > feed.revision:
+        await feed.reached(after.revision, CATCH_UP)  # the client read it before this process did
     watcher, registered_at = feed.register()
     try:
         resumable = after is None or _resumable(feed, after, registered_at)
@@ -142,7 +147,7 @@ class _Gate:
         self.rights: Any = None
 
     async def check(self) -> None:
-        """Raise :class:`WithdrawnError` when the login or token has ended."""
+        """Raise :class:`WithdrawnError` when the login, token or last right has ended."""
         expires_at = self.actor.expires_at
         if expires_at is not None and expires_at <= clock.now():
             raise WithdrawnError
@@ -155,6 +160,8 @@ class _Gate:
         self.actor = replace(actor, environment=self.actor.environment)
         self.rights = None if actor.is_superuser else await _rights(actor)
         self.generation = generation
+        if self.rights is not None and not self._may_read_something():
+            raise WithdrawnError
 
     async def pass_through(self, act: Act) -> tuple[dict[str, Any], ...]:
         """The act's messages that the actor asked for and may see."""
@@ -166,6 +173,16 @@ class _Gate:
         if self.interest.with_config:
             return tuple([await _with_config(self.actor, each) for each in seen])
         return tuple(each.message for each in seen)
+
+    def _may_read_something(self) -> bool:
+        services, environment = self.interest.service_ids, self.interest.environment_id
+        if services is None:
+            if environment is None:
+                return bool(self.rights.holds_anywhere("read"))
+            return bool(self.rights.touches_environment("read", environment))
+        if environment is None:
+            return any(self.rights.touches_service("read", each) for each in services)
+        return any(self.rights.holds("read", each, environment) for each in services)
 
     def _may_read(self, notice: Notice) -> bool:
         if self.rights is None:
@@ -185,9 +202,13 @@ def _rights(actor: Actor) -> Any:
 
 @database_sync_to_async
 def _with_config(actor: Actor, notice: Notice) -> dict[str, Any]:
+    """The message with its document, where that is still what is live and still to be seen."""
     message = notice.message
-    place = Place(get_service(message["service"]), get_environment(message["environment"]))
-    live = find_live(actor=actor, place=place)
+    try:
+        place = Place(get_service(message["service"]), get_environment(message["environment"]))
+        live = find_live(actor=actor, place=place)
+    except DomainError:  # the place was hidden since: the news of it stands as it was
+        return message
     if live is None or live.version != message["version"] or live.row.retired:
         return message
     return {**message, "config": parse_canonical(live.text)}

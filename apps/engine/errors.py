@@ -138,10 +138,10 @@ class UnauthenticatedError(DomainError):
 
 
 class ConflictError(DomainError):
-    """Somebody else changed it since the given base."""
+    """It does not go with what is there now: a stale base above all."""
 
     code = "conflict"
-    title = "The base is stale"
+    title = "It conflicts with what is there"
 
 
 class PreconditionFailedError(DomainError):

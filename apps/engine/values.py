@@ -23,6 +23,7 @@ MAX_DEPTH: Final = 64
 MAX_NODES: Final = 20_000
 MAX_KEY_LENGTH: Final = 256
 MAX_DIGITS: Final = 4_000
+MAX_WHOLE_DIGITS: Final = 18
 
 Tree = Any
 """A dict with text keys, a list, str, bool, None, int, float or Number."""
@@ -141,6 +142,12 @@ def check(tree: Tree) -> None:
             if isinstance(step, str):
                 _check_key(step, pointer)
             stack.append((child, f"{pointer}/{escape(step)}", depth + 1))
+
+
+def whole(text: str) -> int | None:
+    """``text`` as a number of 1 to 18 ASCII digits (it fits 64 bits), else ``None``."""
+    plain = text.isascii() and text.isdigit() and len(text) <= MAX_WHOLE_DIGITS
+    return int(text) if plain else None
 
 
 def escape(step: str | int) -> str:

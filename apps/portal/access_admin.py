@@ -1,23 +1,23 @@
 """Service accounts, people and groups in the admin."""
 
 from typing import Any
+from urllib.parse import quote
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from unfold.widgets import (
-    UnfoldAdminPasswordWidget,
-)
+from unfold.widgets import UnfoldAdminPasswordWidget
 
-from apps.access import selectors, services
+from apps.access import policy, selectors, services
 from apps.access.models import ServiceAccount
 from apps.access.policy import Place
 from apps.core.models import User
 from apps.engine.errors import DomainError
 from apps.portal.base_admin import PortalAdmin
-from apps.portal.shared import actor_of, tell
+from apps.portal.shared import actor_of, render, tell
 
 
 class AccountAdmin(PortalAdmin):
@@ -28,13 +28,18 @@ class AccountAdmin(PortalAdmin):
     search_fields = ("slug", "description")
     change_form_outer_after_template = "portal/tokens.html"
 
-    def get_queryset(self, _request: HttpRequest) -> QuerySet[ServiceAccount]:
-        """Those that were not deleted."""
-        return selectors.list_accounts()
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceAccount]:
+        """Those of environments that the person manages or audits."""
+        return selectors.list_accounts_of(actor_of(request))
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """For those who manage or audit."""
-        return self.has_view_history_permission(request, obj)
+        """For those who manage or audit something."""
+        actor = actor_of(request)
+        return any(policy.holds_anywhere(actor, verb) for verb in ("manage", "audit"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """For those who manage something; the service asks for the right place."""
+        return policy.holds_anywhere(actor_of(request), "manage")
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A name never changes."""
@@ -67,8 +72,8 @@ class AccountAdmin(PortalAdmin):
         return [own, *super().get_urls()]
 
     def tokens(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Make or withdraw a token."""
-        account = self.get_queryset(request).get(pk=object_id)
+        """Make or withdraw a token; a new one is shown by this answer alone."""
+        account = self.get_known(request, object_id)
         back = HttpResponseRedirect(reverse("admin:access_serviceaccount_change", args=[object_id]))
         try:
             if withdraw := request.POST.get("withdraw"):
@@ -80,14 +85,15 @@ class AccountAdmin(PortalAdmin):
                 _token, raw = services.create_token(
                     actor=actor_of(request), account=account, name=name
                 )
-                messages.success(request, f"The token, shown once: {raw}")
+                title = f"A token for {account.slug}"
+                return render(request, "portal/token.html", title=title, account=account, token=raw)
         except DomainError as error:
             tell(request, error)
         return back
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
         """The account with its tokens below."""
-        account = self.get_queryset(request).filter(pk=object_id).first()
+        account = self.get_object(request, unquote(object_id))
         extra = {"tokens": selectors.list_tokens(account) if account else []}
         return super().change_view(request, object_id, extra_context=extra)
 
@@ -165,8 +171,10 @@ class PersonAdmin(PortalAdmin):
 
     def history_view(self, request: HttpRequest, object_id: str, *_args: Any) -> HttpResponse:
         """A person's acts and changes are in the ledger."""
-        person = self.get_queryset(request).get(pk=object_id)
-        return HttpResponseRedirect(f"{reverse('admin:ledger')}?target=user:{person.username}")
+        person = self.get_known(request, object_id)
+        return HttpResponseRedirect(
+            f"{reverse('admin:ledger')}?target=user:{quote(person.username)}"
+        )
 
 
 class GroupAdmin(PortalAdmin):
@@ -175,6 +183,15 @@ class GroupAdmin(PortalAdmin):
     list_display = ("name",)
     fields = ("name",)
     search_fields = ("name",)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """For those who manage or audit everything."""
+        return self.has_view_history_permission(request, obj)
+
+    def history_view(self, request: HttpRequest, object_id: str, *_args: Any) -> HttpResponse:
+        """What was done to a group is in the ledger."""
+        group = self.get_known(request, object_id)
+        return HttpResponseRedirect(f"{reverse('admin:ledger')}?target=group:{quote(group.name)}")
 
     def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
         """Make one; a name never changes."""

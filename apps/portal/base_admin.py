@@ -3,15 +3,29 @@
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.engine.errors import DomainError
 from apps.portal.shared import actor_of
+
+
+class SeenFilter(RelatedDropdownFilter):  # type: ignore[misc] # unfold is untyped
+    """A filter that offers what the rows have that the person may know of, and nothing else."""
+
+    def field_choices(
+        self, field: Any, request: HttpRequest, model_admin: Any
+    ) -> list[tuple[Any, str]]:
+        """Keys and names."""
+        keys = model_admin.get_queryset(request).order_by().values(field.name)
+        found = field.related_model._default_manager.filter(pk__in=keys)  # noqa: SLF001
+        return [(row.pk, str(row)) for row in found]
 
 
 class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both are untyped
@@ -59,6 +73,50 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Needs ``manage`` on the row."""
         return self.has_change_permission(request, obj)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        """The row when the person may know of it, with ``viewer`` for what is shown beside it."""
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            row.viewer = actor_of(request)
+        return row
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A row's history, for those who may know of the row."""
+        self.get_known(request, object_id)
+        return super().history_view(request, object_id, extra_context)  # type: ignore[no-any-return]
+
+    def history_form_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        version_id: str,
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """A row as it was, for those who may know of the row."""
+        self.get_known(request, object_id)
+        return super().history_form_view(  # type: ignore[no-any-return]
+            request, object_id, version_id, extra_context
+        )
+
+    def get_known(self, request: HttpRequest, object_id: str) -> Any:
+        """The row, or 404 as for one that does not exist."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        return row
+
+    def has_view_history_or_change_history_permission(
+        self, request: HttpRequest, obj: Any = None
+    ) -> bool:
+        """What the package asks: there is no changing of histories."""
+        return self.has_view_history_permission(request, obj)
+
+    def has_change_history_permission(self, _request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes a history."""
+        return False
 
     def has_view_history_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Auditors and those who manage it see a row's history."""

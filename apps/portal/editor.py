@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import get_script_prefix
 from django.views.decorators.http import require_POST
 
 from apps.access import policy
@@ -16,8 +17,9 @@ from apps.configs.selectors.configurations import Published, find_live, list_liv
 from apps.configs.selectors.templates import find_draft, list_sections, list_templates
 from apps.configs.services import drafts, publishing
 from apps.configs.services.publishing import Base, Options
+from apps.core import clock
 from apps.core.actor import Actor
-from apps.engine import diff, formats, sections
+from apps.engine import diff, formats, sections, values
 from apps.engine.errors import (
     ConflictError,
     DomainError,
@@ -40,6 +42,7 @@ from apps.portal.shared import (
     page as guarded_page,
 )
 
+MAX_VERSION = 2**31
 EDITABLE = ("yaml", "json", "toml", "xml", "properties", "env")
 STARTER = "# The first configuration of {service} in {environment}.\nsettings:\n  timeout: 2500\n"
 
@@ -68,6 +71,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         known=_plain(published.tree) if published and not published.row.retired else {},
         tabs=tabs(place, "config"),
         elsewhere=list_live(actor=actor, service=place.service),
+        ws_url=f"{get_script_prefix()}ws/config",
     )
 
 
@@ -82,6 +86,7 @@ def _text(actor: Actor, place: Place, published: Published | None) -> dict[str, 
             "message": draft.message,
             "extends": [each["template"] for each in json.loads(draft.extends)],
             "updated": draft.updated_at.timestamp(),
+            "known": clock.rfc3339(draft.updated_at),
         }
     if published is None:
         starter = STARTER.format(service=place.service, environment=place.environment)
@@ -92,6 +97,7 @@ def _text(actor: Actor, place: Place, published: Published | None) -> dict[str, 
             "message": "",
             "extends": [],
             "updated": 0,
+            "known": "",
         }
     return {
         "content": published.source,
@@ -100,6 +106,7 @@ def _text(actor: Actor, place: Place, published: Published | None) -> dict[str, 
         "message": "",
         "extends": [each["template"] for each in published.extends],
         "updated": 0,
+        "known": "",
     }
 
 
@@ -133,6 +140,10 @@ def publish(request: HttpRequest, service: str, environment: str) -> HttpRespons
     actor = actor_of(request)
     given = _read(request)
     try:
+        drafts.check_newest(actor=actor, place=place, draft=given)
+    except ConflictError as error:
+        return _older(request, place, given, error)
+    try:
         source = sources.from_text(given.content, given.format, given.extends)
         outcome = publishing.publish(
             actor=actor,
@@ -142,7 +153,7 @@ def publish(request: HttpRequest, service: str, environment: str) -> HttpRespons
             consume_draft=True,
         )
     except DomainError as error:
-        drafts.save_draft(actor=actor, place=place, draft=given)
+        drafts.save_draft(actor=actor, place=place, draft=given, force=True)
         if isinstance(error, ConflictError):
             return _stale(request, place, given, error)
         tell(request, error)
@@ -153,6 +164,24 @@ def publish(request: HttpRequest, service: str, environment: str) -> HttpRespons
         count = len(outcome.changes)
         messages.success(request, f"Published version {outcome.version} with {count} change(s).")
     return HttpResponseRedirect(address("config", place))
+
+
+def _older(
+    request: HttpRequest, place: Place, given: drafts.Draft, error: ConflictError
+) -> HttpResponse:
+    """Another page of the same person has a newer draft: which one is to be gone on with?"""
+    answer = render(
+        request,
+        "portal/older.html",
+        title="There is a newer draft of yours",
+        place=place,
+        error=error,
+        given=given,
+        draft=find_draft(actor=actor_of(request), place=place),
+        tabs=tabs(place, "config"),
+    )
+    answer.status_code = 409
+    return answer
 
 
 def _stale(
@@ -187,22 +216,24 @@ def draft(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         return HttpResponseRedirect(address("config", place))
     if request.POST.get("rebase"):
         given = _read(request)
-        drafts.save_draft(actor=actor_of(request), place=place, draft=given)
+        drafts.save_draft(actor=actor_of(request), place=place, draft=given, force=True)
         return HttpResponseRedirect(address("config", place))
     change = drafts.save_draft(actor=actor_of(request), place=place, draft=_read(request))
-    return JsonResponse({"saved": change.updated_at.timestamp()})
+    return JsonResponse({"known": clock.rfc3339(change.updated_at)})
 
 
 def _read(request: HttpRequest) -> drafts.Draft:
-    base = request.POST.get("base_version", "0")
-    if not base.isdigit():
+    base = values.whole(request.POST.get("base_version", "0"))
+    if base is None or base >= MAX_VERSION:
         raise MalformedError("The base version is a number.")
     return drafts.Draft(
         content=request.POST.get("content", "").replace("\r\n", "\n"),
         format=request.POST.get("format", "yaml"),
         extends=[{"template": name} for name in request.POST.getlist("extends") if name],
-        base_version=int(base[:9]),
+        base_version=base,
         message=request.POST.get("message", ""),
+        page=request.POST.get("page", ""),
+        known=request.POST.get("known", ""),
     )
 
 

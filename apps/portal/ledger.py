@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from apps.access import policy
 from apps.access.policy import EVERYWHERE
 from apps.audit.selectors import EventFilters, head, list_events
+from apps.engine import values
 from apps.engine.values import parse_canonical
 from apps.portal.shared import actor_of, render
 from apps.portal.shared import page as guarded_page
@@ -17,8 +18,7 @@ def page(request: HttpRequest) -> HttpResponse:
     """Events, newest first."""
     policy.require(actor_of(request), "audit", EVERYWHERE)
     asked = {name: request.GET.get(name, "").strip() for name in ("actor", "action", "target")}
-    before = request.GET.get("before", "")
-    beyond = int(before[:18]) if before.isdigit() else None
+    beyond = values.whole(request.GET.get("before", ""))
     found = list(
         list_events(EventFilters(asked["actor"], asked["action"], asked["target"]), beyond=beyond)[
             : PAGE + 1

@@ -7,18 +7,27 @@ from django.urls import reverse
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE
+from apps.core.actor import Actor
 from apps.engine.errors import UnauthenticatedError
 from apps.portal.shared import actor_of
 
-LINKS = (
-    ("Configurations", "tune", "admin:index", ""),
-    ("Services", "apps", "admin:registry_service_changelist", ""),
-    ("Environments", "public", "admin:registry_environment_changelist", ""),
-    ("Templates", "content_copy", "admin:configs_template_changelist", ""),
-    ("Service accounts", "smart_toy", "admin:access_serviceaccount_changelist", "manage"),
-    ("People", "group", "admin:core_user_changelist", "manage"),
-    ("Rights", "key", "admin:rights", "manage"),
-    ("Ledger", "menu_book", "admin:ledger", "audit"),
+GLOBAL, SOMEWHERE = True, False
+LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
+    ("Configurations", "tune", "admin:index", "", SOMEWHERE),
+    ("Services", "apps", "admin:registry_service_changelist", "", SOMEWHERE),
+    ("Environments", "public", "admin:registry_environment_changelist", "", SOMEWHERE),
+    ("Templates", "content_copy", "admin:configs_template_changelist", "", SOMEWHERE),
+    (
+        "Service accounts",
+        "smart_toy",
+        "admin:access_serviceaccount_changelist",
+        "manage",
+        SOMEWHERE,
+    ),
+    ("People", "group", "admin:core_user_changelist", "manage", GLOBAL),
+    ("Groups", "groups", "admin:auth_group_changelist", "manage", GLOBAL),
+    ("Rights", "key", "admin:rights", "manage", GLOBAL),
+    ("Ledger", "menu_book", "admin:ledger", "audit", GLOBAL),
 )
 
 
@@ -30,7 +39,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         return []
     items = [
         {"title": title, "icon": icon, "link": reverse(name)}
-        for title, icon, name, verb in LINKS
-        if not verb or policy.allowed(actor, verb, EVERYWHERE)
+        for title, icon, name, verb, is_global in LINKS
+        if not verb or _holds(actor, verb, is_global)
     ]
     return [{"title": "", "items": items}]
+
+
+def _holds(actor: Actor, verb: str, is_global: bool) -> bool:
+    if is_global:
+        return policy.allowed(actor, verb, EVERYWHERE)
+    return policy.holds_anywhere(actor, verb)

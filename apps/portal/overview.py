@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import Q
+from django.db.models.fields.json import KeyTransform
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -19,7 +20,7 @@ PAGE = 25
 def context(request: HttpRequest) -> dict[str, Any]:
     """What the overview shows: a page of services, the environments, each cell."""
     actor = actor_of(request)
-    found = list_services(actor=actor)
+    found: Any = list_services(actor=actor)
     asked = {name: request.GET.get(name, "").strip() for name in ("q", "owner", "label")}
     if asked["q"]:
         found = found.filter(Q(slug__icontains=asked["q"]) | Q(name__icontains=asked["q"]))
@@ -28,7 +29,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
     if asked["label"]:
         key, _equals, value = asked["label"].partition("=")
         found = (
-            found.filter(**{f"labels__{key}": value})
+            found.annotate(label=KeyTransform(key, "labels")).filter(label=value)
             if value
             else found.filter(labels__has_key=key)
         )

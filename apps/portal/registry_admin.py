@@ -5,15 +5,13 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from unfold.contrib.filters.admin import RelatedDropdownFilter
-from unfold.widgets import (
-    UnfoldAdminTextareaWidget,
-)
+from unfold.widgets import UnfoldAdminTextareaWidget
 
+from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.models import Section
 from apps.configs.selectors.places import list_environments, list_services
@@ -22,7 +20,7 @@ from apps.engine import formats
 from apps.engine.errors import DomainError
 from apps.engine.sections import SECTION_TYPES
 from apps.engine.values import parse_canonical
-from apps.portal.base_admin import PortalAdmin
+from apps.portal.base_admin import PortalAdmin, SeenFilter
 from apps.portal.shared import actor_of
 from apps.registry.models import Environment, Service
 
@@ -60,7 +58,7 @@ class ServiceAdmin(PortalAdmin):
 
     form = ServiceForm
     list_display = ("name_and_slug", "owner", "label_badges", "description")
-    list_filter = (("owner", RelatedDropdownFilter),)
+    list_filter = (("owner", SeenFilter),)
     search_fields = ("slug", "name", "description")
     ordering = ("slug",)
 
@@ -107,7 +105,7 @@ class ServiceAdmin(PortalAdmin):
         return format_html_join(" ", "<span class='badge'>{}={}</span>", sorted(row.labels.items()))
 
     @staticmethod
-    def sections_and_configurations(row: Service) -> str:
+    def sections_and_configurations(row: Any) -> str:
         """Links to what hangs on the service."""
         shown = format_html_join(
             "", "<li><b>{}</b> — {}</li>", ((each.key, each.type) for each in row.sections.all())
@@ -117,7 +115,8 @@ class ServiceAdmin(PortalAdmin):
             "<a class='link' href='{}'>{}</a>",
             (
                 (reverse("admin:config", args=[row.slug, each.slug]), each.slug)
-                for each in Environment.objects.present()
+                for each in list_environments(actor=row.viewer)
+                if policy.allowed(row.viewer, "list", Place(row, each))
             ),
         )
         sections_link = (
@@ -148,6 +147,14 @@ class EnvironmentAdmin(PortalAdmin):
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A name never changes."""
         return ("slug",) if obj else ()
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """As parents, those that the person may know of, and the one that it has."""
+        match: Any = request.resolver_match
+        mine = Q(children__pk=match.kwargs.get("object_id")) if match else Q()
+        seen = Q(pk__in=list_environments(actor=actor_of(request)).values("pk"))
+        kwargs["queryset"] = Environment.objects.present().filter(seen | mine).distinct()
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def place(self, row: Any) -> Place:
         """Rights hang on the environment."""
@@ -212,7 +219,7 @@ class SectionAdmin(PortalAdmin):
 
     form = SectionForm
     list_display = ("key", "service", "type", "description")
-    list_filter = (("service", RelatedDropdownFilter), "type")
+    list_filter = (("service", SeenFilter), "type")
     search_fields = ("key", "service__slug")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Section]:

@@ -9,6 +9,7 @@ from apps.access import policy, selectors, services
 from apps.access.policy import Place
 from apps.access.roles import ROLE_TITLES, ROLES, VERBS
 from apps.configs.selectors.places import list_environments, list_services
+from apps.engine import values
 from apps.engine.errors import DomainError
 from apps.portal.shared import actor_of, render, tabs, tell
 from apps.portal.shared import page as guarded_page
@@ -63,9 +64,9 @@ def _row(place: Place, grant: Any) -> dict[str, Any]:
 def _change(request: HttpRequest, place: Place) -> HttpResponse:
     actor = actor_of(request)
     try:
-        withdrawn = request.POST.get("withdraw", "")
-        if withdrawn.isdigit():
-            services.withdraw_grant(actor=actor, grant=selectors.get_grant(int(withdrawn[:18])))
+        withdrawn = values.whole(request.POST.get("withdraw", ""))
+        if withdrawn is not None:
+            services.withdraw_grant(actor=actor, grant=selectors.get_grant(withdrawn))
             messages.success(request, "The grant was taken back.")
         else:
             what = request.POST.get("what", "")

@@ -15,6 +15,7 @@ from apps.access.selectors import actor_of_user
 from apps.configs.selectors.configurations import resolve_place
 from apps.core.actor import Actor
 from apps.core.models import User
+from apps.engine import values
 from apps.engine.errors import (
     DomainError,
     ForbiddenError,
@@ -58,11 +59,17 @@ def page(view: Page) -> Page:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
+            _check_form(request)
             return view(request, *args, **kwargs)
         except DomainError as error:
             return refused(request, error)
 
     return guarded
+
+
+def _check_form(request: HttpRequest) -> None:
+    """Refuse what no database can hold, whatever field it is in."""
+    values.check([value for _name, found in request.POST.lists() for value in found])
 
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
@@ -79,6 +86,7 @@ def answers_json(view: Page) -> Page:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
+            _check_form(request)
             return view(request, *args, **kwargs)
         except DomainError as error:
             problems = [problem.as_dict() for problem in error.problems]

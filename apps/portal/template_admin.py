@@ -74,9 +74,8 @@ class TemplateAdmin(PortalAdmin):
         fields = ("slug", "name", "content", "message")
         return (*fields, "versions_and_users") if obj else fields
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A name never changes."""
-        self._actor = actor_of(request)
         return ("slug", "versions_and_users") if obj else ()
 
     def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
@@ -101,14 +100,15 @@ class TemplateAdmin(PortalAdmin):
         """The newest version's number."""
         return f"v{row.newest}"
 
-    def versions_and_users(self, row: Template) -> str:
+    @staticmethod
+    def versions_and_users(row: Any) -> str:
         """The versions, and the configurations that extend it, at which version."""
         versions = format_html_join(
             "",
             "<li>v{} — {} <small class='muted'>{} {:%Y-%m-%d %H:%M}</small></li>",
             (
                 (each.number, each.message, each.author, each.published_at)
-                for each in list_template_versions(actor=self._actor, template=row)[:20]
+                for each in list_template_versions(actor=row.viewer, template=row)[:20]
             ),
         )
         users = format_html_join(
@@ -123,7 +123,7 @@ class TemplateAdmin(PortalAdmin):
                     each.configuration,
                     _used_version(each, row),
                 )
-                for each in list_users(actor=self._actor, template=row)[:200]
+                for each in list_users(actor=row.viewer, template=row)[:200]
             ),
         )
         return format_html("<p>Versions</p><ul>{}</ul><p>Used by</p><ul>{}</ul>", versions, users)

@@ -12,7 +12,7 @@ from apps.configs.selectors.history import Filters, list_history
 from apps.configs.services import publishing
 from apps.configs.services.publishing import Base, Options
 from apps.configs.services.rollback import rollback
-from apps.engine import diff, formats
+from apps.engine import diff, formats, values
 from apps.engine.errors import DomainError, UnrepresentableError
 from apps.engine.values import canonical, parse_canonical
 from apps.portal.shared import (
@@ -37,12 +37,11 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     """Who published what, when and why."""
     place = place_of(request, service, environment)
     asked = {name: request.GET.get(name, "").strip() for name in ("key", "author")}
-    before = request.GET.get("before", "")
     found = list_history(
         actor=actor_of(request),
         place=place,
         filters=Filters(key=asked["key"], author=asked["author"]),
-        before=int(before[:9]) if before.isdigit() else None,
+        before=values.whole(request.GET.get("before", "")),
         size=PAGE,
     )
     rows = [_row(version) for version in found.versions]
@@ -141,10 +140,9 @@ def roll_back(request: HttpRequest, service: str, environment: str, number: int)
 
 
 def _roll_back(request: HttpRequest, place: Place, number: int) -> HttpResponse:
-    base = request.POST.get("base_version", "")
     options = Options(
         message=request.POST.get("message", ""),
-        base=Base(int(base[:9]) if base.isdigit() else None),
+        base=Base(values.whole(request.POST.get("base_version", ""))),
     )
     try:
         outcome = rollback(actor=actor_of(request), place=place, options=options, to_version=number)

@@ -52,6 +52,7 @@ export function openDraft({ form, url, loginUrl, kept, read, status, onSaved }) 
     isSaving = false;
     if (isClosed) return;
     if (answer.outcome === "ok") {
+      /** @type {HTMLInputElement} */ (form.elements.namedItem("known")).value = answer.data.known;
       succeeded(sending);
     } else {
       failed(answer);

@@ -7,6 +7,8 @@
  *
  *     <form id="config-form" method="post" action="PUBLISH-ADDRESS">
  *       <input name="csrfmiddlewaretoken"> <input name="base_version"> <input name="message">
+ *       <input name="page"> (a random name of this page) <input name="known"> (the time of the
+ *       draft that the server is known to have)
  *       <select name="format">…</select> <input type="checkbox" name="extends" value="TEMPLATE">…
  *       <div id="editor" data-service data-environment data-user
  *            data-live-version    the version that is live, 0 when none is
@@ -18,9 +20,9 @@
  *            data-draft-url       POST the form: 200 JSON when it is saved; with discard=1: forget it
  *            data-convert-url     POST content, format, to: 200 {content}, else {detail, errors}
  *            data-diff-url        a page; gets ?from=&to=
- *            data-config-url      where the API serves it (absent: /config/SERVICE)
- *            data-ws-url          the WebSocket (absent: /ws/config)
- *            data-login-url       (absent: /admin/login/)
+ *            data-config-url      where the API serves it
+ *            data-ws-url          the WebSocket
+ *            data-login-url
  *         ><textarea name="content">…</textarea></div>
  *       <span id="saved" role="status">, <span id="summary" role="status">, <ol id="problems">
  *       <button type="button" id="review"> (only for those who may publish)
@@ -57,9 +59,6 @@ const area = /** @type {HTMLTextAreaElement} */ (field("content"));
 const select = /** @type {HTMLSelectElement} */ (field("format"));
 const message = /** @type {HTMLInputElement} */ (field("message"));
 const facts = /** @type {Record<string, string>} */ ({
-  configUrl: `/config/${root.dataset.service}`,
-  wsUrl: "/ws/config",
-  loginUrl: "/admin/login/",
   liveFormat: select.value,
   ...root.dataset,
 });
@@ -69,6 +68,8 @@ const baseVersion = Number(/** @type {HTMLInputElement} */ (field("base_version"
 const liveText = /** @type {HTMLTextAreaElement} */ ($("live-text")).value;
 /** @type {(id: string) => any} */
 const embedded = (id) => JSON.parse(document.getElementById(id)?.textContent || "{}");
+
+/** @type {HTMLInputElement} */ (field("page")).value = crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 let format = select.value;
 let newest = liveVersion;
@@ -290,7 +291,7 @@ let ownUntil = 0;
 tabs.onmessage = ({ data }) => {
   if (data.user !== facts.user) return;
   if (data.published === here) ownUntil = Date.now() + OWN_PUBLISH;
-  if (data.saved === here) say($("saved"), "Another tab of yours has saved this draft: the last one to type wins", "bad");
+  if (data.saved === here) say($("saved"), "Another tab of yours has saved this draft: open this page anew to go on with it", "bad");
 };
 
 /** @param {string} words */

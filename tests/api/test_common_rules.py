@@ -352,3 +352,211 @@ def test_template__in_use__cannot_be_deleted(published):
     published("DELETE", "/config/shop?environment=production")
     assert published("DELETE", "/templates/base").status_code == 204
     assert published.get("/templates/base").status_code == 404
+
+
+def test_token__that_could_do_more_than_its_maker__is_refused(published, make_api, system):
+    from apps.access import services
+    from apps.registry.selectors import get_environment
+
+    manager = make_api()
+    name = f"service-account:{manager.account.slug}"
+    production = get_environment("production")
+    for verb in ("list", "read", "manage"):
+        services.grant(actor=system, to=name, verb=verb, environment=production)
+    strong = make_api("administrator")
+
+    refused = manager.post(f"/service-accounts/{strong.account.slug}/tokens", {})
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    weak = make_api("viewer", environment="production")
+    url = f"/service-accounts/{weak.account.slug}/tokens"
+    assert manager.post(url, {}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "made"),
+    [
+        ("/environments", {"slug": "extra"}, 201),
+        ("/services", {"slug": "extra"}, 201),
+        ("/services/shop/sections", {"key": "limits", "type": "resource_limits"}, 201),
+        ("/templates", {"slug": "extra", "content": {"x": 1}}, 201),
+        ("/templates/base/versions", {"content": {"x": 2}}, 201),
+        ("/service-accounts", {"slug": "extra"}, 201),
+        ("/grants", {"to": "service-account:other", "role": "viewer"}, 201),
+        ("/config/shop", {"environment": "production", "config": {}, "base_version": 1}, 201),
+        ("/config/shop/rollback", {"environment": "production", "to_version": 1}, 201),
+        ("/config/shop/refresh", {"environment": "production"}, 200),
+    ],
+)
+def test_idempotency_key__after_the_right_is_lost__gives_no_answer(
+    published, make_api, path, body, made
+):
+    published.post("/service-accounts", {"slug": "other"})
+    published.post("/templates", {"slug": "base", "content": {"x": 1}})
+    api = make_api("administrator")
+    assert api.post(path, body, idempotency_key="k").status_code == made
+    repeated = api.post(path, body, idempotency_key="k")
+    assert (repeated.status_code, repeated["Idempotent-Replay"]) == (made, "true")
+    grants = published.get("/grants?page_size=200").json()["results"]
+    mine = next(each for each in grants if each["to"] == f"service-account:{api.account.slug}")
+    published("DELETE", f"/grants/{mine['id']}")
+
+    answer = api.post(path, body, idempotency_key="k")
+
+    assert answer.status_code in (403, 404)
+    assert "slug" not in answer.json()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/config/shop?at=0001-01-01T00:00:00%2B23:59",
+        "/config/shop?at=9999-12-31T23:59:59-23:59",
+        "/config/shop/history?since=0001-01-01T00:00:00%2B23:59",
+        "/audit?until=9999-12-31T23:59:59-23:59",
+        "/config/shop?at=2026-01-01T00:00:00",
+        "/config/shop?" + "&".join(f"a{n}=1" for n in range(1_100)),
+        "/config/shop/history?cursor=--1",
+        "/config/shop/history?cursor=%C2%B2",
+        "/config/shop?after=1&wait=inf",
+        "/config/shop?after=1&wait=1e1",
+        "/config/shop?after=1&wait=61",
+        "/config/shop/value?key=log&after=1&wait=-1",
+    ],
+)
+def test_odd_parameters__are_400_problems(published, path):
+    answer = published.get(path)
+
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/config/shop/rollback", {"at": "0001-01-01T00:00:00+23:59"}),
+        ("/service-accounts/robot-0/tokens", {"expires_at": "9999-12-31T23:59:59-23:59"}),
+    ],
+)
+def test_times_outside_the_calendar__in_bodies__are_400(published, path, body):
+    assert published.post(path, body).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/service-accounts/robot-0/tokens", {"name": "n" * 201}),
+        ("POST", "/templates", {"slug": "long", "content": {}, "name": "n" * 201}),
+        ("PATCH", "/templates/base", {"name": "n" * 201}),
+        ("POST", "/service-accounts", {"slug": "x", "description": "d" * 10_001}),
+        ("POST", "/services", {"slug": "long", "name": "n" * 201}),
+    ],
+)
+def test_names_longer_than_their_columns__are_422(published, method, path, body):
+    published.post("/templates", {"slug": "base", "content": {"x": 1}})
+
+    assert published(method, path, body).status_code == 422
+
+
+def test_idempotency_key__with_a_very_long_address__is_remembered(shop, operator):
+    url = "/config/shop?environment=production&" + "&".join(f"x{n}=1" for n in range(300))
+    body = {"environment": "production", "config": {"a": 1}}
+
+    assert operator.post(url, body, idempotency_key="k").status_code == 201
+    assert operator.post(url, body, idempotency_key="k")["Idempotent-Replay"] == "true"
+
+
+def test_trailing_slash__with_line_breaks__stays_one_header(published):
+    answer = published.get("/config/x%0d%0aSet-Cookie:%20a=b/")
+
+    assert answer.status_code == 308
+    assert answer["Location"] == "/config/x%0D%0ASet-Cookie:%20a=b"
+
+
+def test_preflight__of_another_origin__gets_no_permission_and_no_401(anonymous):
+    answer = anonymous(
+        "OPTIONS", "/config/shop", origin="https://x.example", access_control_request_method="GET"
+    )
+
+    assert answer.status_code == 204
+    assert not [name for name in answer.headers if name.startswith("Access-Control-Allow")]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/grants", {"to": "service-account:robot-1", "role": "viewer", "on": {"service": "{}"}}),
+        ("/grants", {"to": "service-account:robot-1", "verb": "list", "on": {"environment": "{}"}}),
+        ("/service-accounts", {"slug": "mine", "environment": "{}"}),
+    ],
+)
+def test_hidden_names__in_bodies__look_like_missing_ones(published, make_api, system, path, body):
+    from apps.configs.services.places import create_environment, create_service
+
+    create_service(actor=system, slug="hidden")
+    create_environment(actor=system, slug="hidden", rank=9)
+    manager = make_api("administrator", service="shop", environment="production")
+
+    answers = [
+        manager.post(path, json.loads(json.dumps(body).replace("{}", name)))
+        for name in ("hidden", "nowhere")
+    ]
+
+    assert {answer.status_code for answer in answers} == {422}
+    assert answers[0].content == answers[1].content
+
+
+def test_hidden_grant__looks_like_a_missing_one(published, make_api):
+    manager = make_api("administrator", service="shop", environment="production")
+    grants = published.get("/grants?page_size=200").json()["results"]
+    globally = next(each for each in grants if each["on"]["service"] is None)
+
+    hidden = manager("DELETE", f"/grants/{globally['id']}")
+    missing = manager("DELETE", "/grants/999999")
+
+    assert (hidden.status_code, hidden.content) == (404, missing.content)
+
+
+def test_environments_manager__changes_a_description_without_naming_the_environment(
+    published, make_api, system
+):
+    from apps.access import services
+    from apps.registry.selectors import get_environment
+
+    staging = get_environment("staging")
+    services.create_account(actor=system, slug="worker", environment=staging)
+    services.create_account(actor=system, slug="elsewhere")
+    manager = make_api("administrator", environment="staging", own="staging")
+
+    changed = manager("PATCH", "/service-accounts/worker", {"description": "new"})
+    moved = manager("PATCH", "/service-accounts/worker", {"environment": None})
+    listed = [each["slug"] for each in manager.get("/service-accounts").json()["results"]]
+
+    assert (changed.status_code, moved.status_code) == (200, 403)
+    assert "worker" in listed
+    assert "elsewhere" not in listed
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [("/config/shop/history?page_size=2", "version"), ("/audit?page_size=3", "number")],
+)
+def test_pages__back_from_the_end__are_the_pages_that_led_there(published, url, name):
+    for number in range(2, 9):
+        body = {"environment": "production", "config": {"n": number}, "base_version": number - 1}
+        assert published.post("/config/shop", body).status_code == 201
+    forth, at = [], url
+    while at:
+        page = published.get(at).json()
+        forth.append([each[name] for each in page["results"]])
+        at = page["next"]
+
+    back, at = [], page["previous"]
+    while at:
+        page = published.get(at).json()
+        back.append([each[name] for each in page["results"]])
+        assert page["next"]
+        at = page["previous"]
+
+    assert len(forth) > 2
+    assert back == forth[-2::-1]

@@ -152,7 +152,7 @@ COUNTS = {
     "/environments": 3,
     "/templates": 3,
     "/grants": 3,
-    "/service-accounts": 3,
+    "/service-accounts": 4,
     "/audit": 3,
 }
 

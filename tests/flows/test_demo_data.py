@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from apps.core.slugs import check_slug
+from apps.core.names import check_slug
 from apps.engine import formats, merge, schemas, values
 from apps.engine.sections import SECTION_TYPES
 

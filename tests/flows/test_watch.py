@@ -27,6 +27,8 @@ def served():
             for service in ("shop", "cart"):
                 assert client.post("/services", json={"slug": service}).status_code == 201
         yield made
+        for server in made.servers_:
+            assert "Traceback" not in server.log.read_text(), server.log.read_text()
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ class Stream(threading.Thread):
         super().__init__(daemon=True)
         self.events, self.ready, self.ended = [], threading.Event(), threading.Event()
         self.client = server.client(token)
-        self.query, self.headers = query, headers
+        self.query, self.headers, self.failed = query, headers, None
         self.start()
         assert self.ready.wait(10)
 
@@ -66,8 +68,8 @@ class Stream(threading.Thread):
                 for event in source.iter_sse():
                     self.events.append((event.event, json.loads(event.data or "null"), event.id))
                     self.ready.set()
-        except httpx.HTTPError:
-            pass
+        except httpx.HTTPError as error:
+            self.failed = error
         finally:
             self.ended.set()
 
@@ -270,13 +272,13 @@ def test_websocket__bad_messages__are_answered_and_do_not_end_it(served, hearer)
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "times"), [("x" * 70_000, 1009, 1), ('{"type":"ping"}', 1008, 200)]
+    ("text", "code", "times"), [("x" * 70_000, 1009, 1), ('{"type":"ping"}', 1008, 500)]
 )
 def test_websocket__too_large_or_too_fast__is_closed(served, hearer, text, code, times):
     with socket_to(hearer, served.raw) as socket, pytest.raises(ConnectionClosed) as caught:
         for _ in range(times):
             socket.send(text)
-        for _ in range(300):
+        for _ in range(500):
             socket.recv(timeout=5)
 
     assert caught.value.rcvd.code == code
@@ -381,3 +383,175 @@ def test_instance__named_on_fetch_and_stream__is_kept(served, writer, hearer):
     assert f"'pod-7': {made['version']}" in names
     assert "'pod-8': None" in names
     assert bad.status_code == 422
+
+
+POLLED = (
+    "/config/shop?environment=production",
+    "/config/shop.yaml?environment=production",
+    "/config/shop/value?environment=production&key=a",
+    "/config?service=shop&service=cart&environment=production",
+)
+
+
+@pytest.mark.parametrize("url", POLLED)
+def test_long_poll__at_each_address__waits_and_hears(served, writer, hearer, url):
+    publish(writer, f"cart {time.time()}", "cart")
+    made = publish(writer, f"quiet {time.time()}")
+    found = {}
+
+    def poll(wait):
+        with hearer.client(served.raw) as client:
+            started = time.monotonic()
+            after = f"&after={found.get('after', made['revision'])}&wait={wait}"
+            found[wait] = client.get(url + after), time.monotonic() - started
+
+    poll(1)
+    thread = threading.Thread(target=poll, args=(20,))
+    thread.start()
+    time.sleep(0.5)
+    publish(writer, f"loud {time.time()}")
+    thread.join(25)
+
+    assert found[1][0].status_code == 204
+    assert found[1][1] > 0.9
+    assert found[20][0].status_code == 200
+    assert 0.4 < found[20][1] < 10
+
+
+def test_long_poll__after_a_revision_that_this_server_has_not_read_yet__waits(
+    served, writer, hearer
+):
+    with hearer.client(served.raw) as client:
+        for number in range(15):
+            made = publish(writer, f"race {number} {time.time()}")
+            url = f"/config/shop?environment=production&after={made['revision']}&wait=0.3"
+            started = time.monotonic()
+            answer = client.get(url)
+            took = time.monotonic() - started
+            assert (answer.status_code, took > 0.25) == (204, True), (number, took)
+
+
+@pytest.mark.parametrize("wait", ["inf", "1e9", "61"])
+def test_long_poll__wait_that_is_none__is_400_at_once(served, writer, hearer, wait):
+    made = publish(writer, f"odd wait {time.time()}")
+    url = f"{hearer.url}/config/shop?environment=production&after={made['revision']}&wait={wait}"
+
+    answer = httpx.get(url, headers={"Authorization": f"Bearer {served.raw}"}, timeout=20)
+
+    assert answer.status_code == 400
+
+
+def test_stream__with_a_document_of_a_deleted_service__goes_on(served, writer, hearer):
+    publish(writer, f"begin {time.time()}")
+    writer.post("/services", json={"slug": "passing"}).raise_for_status()
+    first = publish(writer, 1, "passing")
+    assert writer.delete("/config/passing?environment=production").status_code == 201
+    assert writer.delete("/services/passing").status_code == 204
+
+    query = f"environment=production&include=config&after={first['revision'] - 1}"
+    stream = Stream(hearer, served.raw, query)
+    with socket_to(hearer, served.raw) as socket:
+        after = first["revision"] - 1
+        subscription = {"type": "subscribe", "environment": "production", "after": after}
+        socket.send(json.dumps({**subscription, "include": "config"}))
+        receive(socket, "changed")
+        publish(writer, "goes on")
+        causes = [receive(socket, "changed")["service"] for _ in range(2)]
+
+    names = [message["service"] for message, _id in stream.until(3)]
+    assert names == ["passing", "passing", "shop"]
+    assert stream.changed()[-1][0]["config"] == {"a": "goes on"}
+    assert causes == ["passing", "shop"]
+
+
+def withdraw_grants(writer, account):
+    for grant in writer.get("/grants?page_size=200").json()["results"]:
+        if grant["to"] == f"service-account:{account}":
+            assert writer.delete(f"/grants/{grant['id']}").status_code == 204
+
+
+@pytest.mark.parametrize("query", ["service=shop&environment=production", "environment=*"])
+def test_last_right_withdrawn__ends_the_stream_within_five_seconds(served, writer, hearer, query):
+    account = f"leaver-{len(query)}"
+    raw = served.token("viewer:shop", account=account)
+    stream = Stream(hearer, raw, query)
+
+    withdraw_grants(writer, account)
+
+    assert stream.ended.wait(5)
+
+
+def test_last_right_withdrawn__closes_the_socket_4403(served, writer, hearer):
+    raw = served.token("viewer:shop", account="leaver-ws")
+    with socket_to(hearer, raw) as socket:
+        socket.send('{"type":"subscribe","service":"shop","environment":"production"}')
+        receive(socket, "ready")
+        withdraw_grants(writer, "leaver-ws")
+        with pytest.raises(ConnectionClosed) as caught:
+            receive(socket, "changed")
+
+    assert caught.value.rcvd.code == 4403
+
+
+def test_websocket__two_hundred_subscriptions_at_once__are_taken(served, writer, hearer):
+    with socket_to(hearer, served.raw) as socket:
+        for _ in range(200):
+            socket.send('{"type":"subscribe","service":"shop","environment":"production"}')
+        for _ in range(200):
+            receive(socket, "ready")
+        socket.send('{"type":"ping"}')
+        assert receive(socket, "pong")
+
+
+@pytest.mark.parametrize("text", ['{"type":"\\ud800"}', '{"type":"applied","version":1e999}'])
+def test_websocket__what_no_database_holds__is_an_error(served, hearer, text):
+    with socket_to(hearer, served.raw) as socket:
+        socket.send(text)
+        assert receive(socket, "error")["detail"]
+
+
+def test_websocket__messages_without_credentials__are_not_heard(hearer):
+    with socket_to(hearer) as socket, pytest.raises(ConnectionClosed) as caught:
+        for _ in range(20):
+            socket.send('{"type":"subscribe","service":"shop"}')
+        socket.recv(timeout=5)
+
+    assert caught.value.rcvd.code == 4401
+
+
+@pytest.mark.parametrize("query", ["access_token={raw}", "q={raw}", "api_key=x"])
+def test_stream__credentials_in_the_address__are_refused(served, hearer, query):
+    headers = {"Authorization": f"Bearer {served.raw}"}
+
+    answer = httpx.get(f"{hearer.url}/stream?{query.format(raw=served.raw)}", headers=headers)
+
+    assert answer.status_code == 401
+
+
+def test_epoch__in_capitals__is_the_same_epoch(served, writer, hearer):
+    made = publish(writer, f"case {time.time()}")
+    epoch = httpx.get(f"{hearer.url}/readyz").json()["epoch"].upper()
+
+    stream = Stream(hearer, served.raw, f"environment=production&after={epoch}-{made['revision']}")
+    time.sleep(0.2)
+
+    assert "resync" not in [kind for kind, _data, _id in stream.events]
+
+
+def test_server__stopped_with_open_streams__ends_them_first(served):
+    """On an installation of its own, for it is stopped."""
+    with installation() as made:
+        server = made.start()
+        raw = made.token()
+        with server.client(raw) as client:
+            client.post("/services", json={"slug": "shop"})
+            publish(client, 1)
+        stream = Stream(server, raw, "service=shop&environment=production")
+        started = time.monotonic()
+        server.process.terminate()
+
+        assert stream.ended.wait(5)
+        assert server.process.wait(5) is not None
+        took = time.monotonic() - started
+        assert stream.failed is None, stream.failed
+        assert "Cancel" not in server.log.read_text(), took

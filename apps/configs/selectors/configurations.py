@@ -10,7 +10,9 @@ from django.db.models import Q, QuerySet
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.models import Live, Version
+from apps.core import clock
 from apps.core.actor import Actor
+from apps.engine import values
 from apps.engine.errors import NOTHING_HERE, GoneError, NotFoundError, invalid
 from apps.engine.values import Tree, parse_canonical
 from apps.registry.models import Service
@@ -134,19 +136,21 @@ def get_side(*, actor: Actor, place: Place, text: str) -> Published:
     """One side of a diff: ``N``, ``live``, ``ENV``, ``ENV@N`` or an RFC 3339 time."""
     if text == "live" or not text:
         return get_live(actor=actor, place=place)
-    if text.isdigit():
-        return get_version(actor=actor, place=place, number=_number(text))
+    number = values.whole(text)
+    if number is not None:
+        return get_version(actor=actor, place=place, number=number)
     moment = _find_moment(text)
     if moment is not None:
         return get_at(actor=actor, place=place, moment=moment)
-    environment, _at, number = text.partition("@")
+    environment, _at, digits = text.partition("@")
     other = Place(place.service, get_environment(environment))
     policy.require(actor, "list", other)
-    if not number:
+    if not digits:
         return get_live(actor=actor, place=other)
-    if not number.isdigit():
+    number = values.whole(digits)
+    if number is None:
         raise invalid("", "side", "A side is N, live, ENV, ENV@N or a time.")
-    return get_version(actor=actor, place=other, number=_number(number))
+    return get_version(actor=actor, place=other, number=number)
 
 
 def refuse_retired(published: Published) -> Published:
@@ -211,19 +215,8 @@ def _published(place: Place, version: Version, live: Live | None) -> Published:
     )
 
 
-MAX_NUMBER = 2_147_483_647
-
-
-def _number(text: str) -> int:
-    number = int(text[:11])
-    if number > MAX_NUMBER:
-        raise NotFoundError("There is no such version.")
-    return number
-
-
 def _find_moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text)
+        return clock.read_rfc3339(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo else None

@@ -29,10 +29,11 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some versions, newest first, and the number to go on below (``None``: that was all)."""
+    """Some versions, newest first, and the numbers to go on below and above (``None``: the end)."""
 
     versions: list[Version]
     next_before: int | None
+    previous_after: int | None = None
 
 
 def list_history(
@@ -41,9 +42,10 @@ def list_history(
     place: Place,
     filters: Filters | None = None,
     before: int | None = None,
+    after: int | None = None,
     size: int = 50,
 ) -> Page:
-    """Versions below number ``before``, at most ``size`` of them. Needs ``read`` or ``audit``.
+    """At most ``size`` versions below ``before``, or next above ``after``. Needs ``read`` or ``audit``.
 
     A page costs the same at the start and at the end of a long history: it goes on from a
     number. Documents are not loaded.
@@ -54,17 +56,23 @@ def list_history(
     keep = _key_filter(filters.key)
     rows = _rows(place, filters)
     found: list[Version] = []
-    cursor = before
+    upwards = after is not None
+    rows = rows.order_by("number") if upwards else rows
+    cursor = after if upwards else before
     while len(found) <= size:
         wanted = SCAN if filters.key else size + 1
-        batch = rows if cursor is None else rows.filter(number__lt=cursor)
-        chunk = list(batch[:wanted])
+        beyond = {"number__gt" if upwards else "number__lt": cursor}
+        chunk = list((rows if cursor is None else rows.filter(**beyond))[:wanted])
         found += [version for version in chunk if keep(version)]
         if len(chunk) < wanted:
             break
         cursor = chunk[-1].number
-    page = found[:size]
-    return Page(page, page[-1].number if len(found) > size else None)
+    page, goes_on = found[:size], len(found) > size
+    if upwards:
+        page.reverse()
+        return Page(page, page[-1].number if page else after, page[0].number if goes_on else None)
+    came_from = page[0].number if page and before is not None else None
+    return Page(page, page[-1].number if goes_on else None, came_from)
 
 
 def _rows(place: Place, filters: Filters) -> QuerySet[Version]:

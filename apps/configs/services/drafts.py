@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.composing import check_extends
@@ -11,28 +13,36 @@ from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import formats, values
-from apps.engine.errors import ForbiddenError, LimitError, invalid
+from apps.engine.errors import ConflictError, ForbiddenError, LimitError, invalid
 from apps.registry.models import Configuration
 
 MAX_DRAFT_CHARACTERS = 1_048_576
+MAX_PAGE_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an author has typed so far, valid or not."""
+    """What an author has typed so far, valid or not.
+
+    ``page`` is the random name of the open page that it comes from, ``known`` the time of the
+    draft that this page last knew of (``""``: of none).
+    """
 
     content: str
     format: str
     extends: object = None
     base_version: int = 0
     message: str = ""
+    page: str = ""
+    known: str = ""
 
 
-def save_draft(*, actor: Actor, place: Place, draft: Draft) -> Change:
+def save_draft(*, actor: Actor, place: Place, draft: Draft, force: bool = False) -> Change:
     """Keep the author's text, valid or not. Needs ``edit`` or ``publish`` there.
 
-    Raises :class:`MalformedError` for text that no database can hold, :class:`LimitError`
-    above a mebibyte.
+    Raises :class:`ConflictError` (code ``draft_moved``) when another page of the same author
+    saved since, unless ``force``; :class:`MalformedError` for text that no database can hold,
+    :class:`LimitError` above a mebibyte.
     """
     if not policy.allowed(actor, "publish", place):
         policy.require(actor, "edit", place)
@@ -40,11 +50,13 @@ def save_draft(*, actor: Actor, place: Place, draft: Draft) -> Change:
         raise ForbiddenError("Only somebody who is logged in has drafts.", right="edit")
     if len(draft.content) > MAX_DRAFT_CHARACTERS:
         raise LimitError(f"A draft has at most {MAX_DRAFT_CHARACTERS} characters.")
-    values.check({"content": draft.content, "message": draft.message})
+    values.check({"content": draft.content, "message": draft.message, "page": draft.page})
     if draft.format not in formats.FORMATS:
         raise invalid("/format", "format", f"There is no format '{draft.format}'.")
     checked = check_extends([] if draft.extends is None else draft.extends)
     with writing():
+        if not force:
+            check_newest(actor=actor, place=place, draft=draft)
         configuration, _created = Configuration.objects.get_or_create(
             service=place.service, environment=place.environment
         )
@@ -57,17 +69,35 @@ def save_draft(*, actor: Actor, place: Place, draft: Draft) -> Change:
                 "extends": dump_extends(checked),
                 "base_version": draft.base_version,
                 "message": draft.message,
+                "page": draft.page[:MAX_PAGE_NAME],
                 "updated_at": clock.now(),
             },
         )
     return change
 
 
+def check_newest(*, actor: Actor, place: Place, draft: Draft) -> None:
+    """Raise :class:`ConflictError` when another page of the author has saved a newer draft."""
+    kept = _own(actor, place).first()
+    if kept is None or kept.page == draft.page[:MAX_PAGE_NAME] != "":
+        return
+    if clock.rfc3339(kept.updated_at) != draft.known:
+        raise ConflictError(
+            "A newer draft of yours was saved from another page. Open this page anew to go on "
+            "with that one.",
+            code="draft_moved",
+        )
+
+
 def discard_draft(*, actor: Actor, place: Place) -> None:
     """Drop the author's own draft, if there is one."""
     policy.require(actor, "list", place)
-    Change.objects.filter(
+    _own(actor, place).delete()
+
+
+def _own(actor: Actor, place: Place) -> QuerySet[Change]:
+    return Change.objects.filter(
         author_id=actor.user_id,
         configuration__service=place.service,
         configuration__environment=place.environment,
-    ).delete()
+    )

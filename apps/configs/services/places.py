@@ -11,7 +11,7 @@ from apps.configs.models import Live
 from apps.configs.services.kernel import lock_composition
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
-from apps.core.slugs import check_slug
+from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
 from apps.engine import values
 from apps.engine.errors import invalid
@@ -111,9 +111,9 @@ def delete_environment(*, actor: Actor, environment: Environment) -> None:
 def _fill_service(service: Service, members: dict[str, Any]) -> None:
     _refuse_unknown(members, SERVICE_MEMBERS)
     if "name" in members:
-        service.name = _text("name", members["name"], 200)
+        service.name = check_text("name", members["name"], 200)
     if "description" in members:
-        service.description = _text("description", members["description"], 10_000)
+        service.description = check_text("description", members["description"], 10_000)
     if "labels" in members:
         service.labels = _labels(members["labels"])
     if "owner" in members:
@@ -142,7 +142,7 @@ def _labels(labels: object) -> dict[str, str]:
 def _fill_environment(environment: Environment, members: dict[str, Any]) -> None:
     _refuse_unknown(members, ENVIRONMENT_MEMBERS)
     if "name" in members:
-        environment.name = _text("name", members["name"], 200)
+        environment.name = check_text("name", members["name"], 200)
     if "rank" in members:
         environment.rank = _whole_number("rank", members["rank"], -32_768, 32_767)
     if "protected" in members:
@@ -205,13 +205,6 @@ def _refuse_unknown(members: dict[str, Any], known: tuple[str, ...]) -> None:
     for name in members:
         if name not in known:
             raise invalid(f"/{values.escape(name)}", "unknown_member", "There is no such member.")
-
-
-def _text(name: str, given: object, longest: int) -> str:
-    if not isinstance(given, str) or len(given) > longest:
-        raise invalid(f"/{name}", "type", f"This is text of at most {longest} characters.")
-    values.check({name: given})
-    return given
 
 
 def _flag(name: str, given: object) -> bool:

@@ -8,6 +8,7 @@ from apps.audit.services import Event, append
 from apps.configs.models import Section
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
+from apps.core.names import check_text
 from apps.core.transactions import writing
 from apps.engine import schemas, sections, values
 from apps.engine.errors import invalid
@@ -66,10 +67,7 @@ def _fill(section: Section, members: dict[str, Any]) -> None:
         schemas.check_schema(members["schema"])
         section.schema = canonical(members["schema"])
     if "description" in members:
-        if not isinstance(members["description"], str):
-            raise invalid("/description", "type", "The description is text.")
-        values.check({"description": members["description"]})
-        section.description = members["description"]
+        section.description = check_text("description", members["description"], 10_000)
 
 
 def _save(section: Section, actor: Actor, action: str) -> None:

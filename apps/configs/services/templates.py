@@ -7,7 +7,7 @@ from apps.configs.models import Live, Template, TemplateVersion, Text
 from apps.configs.services.kernel import digest, lock_composition
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
-from apps.core.slugs import check_slug
+from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
 from apps.engine import merge, values
 from apps.engine.errors import invalid
@@ -25,7 +25,8 @@ def create_template(
         lock_composition()
         if Template.objects.filter(slug__lower=slug.lower()).exists():
             raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
-        template = Template(slug=slug, name=name or slug, created_at=clock.now())
+        title = check_text("name", name or slug, 200)
+        template = Template(slug=slug, name=title, created_at=clock.now())
         mark_history(template, actor)
         template.save()
         return _add_version(template, 1, content, message, actor)
@@ -58,7 +59,7 @@ def publish_template(
 def update_template(*, actor: Actor, template: Template, name: str) -> Template:
     """Change the title of a template."""
     policy.require(actor, "manage", EVERYWHERE)
-    values.check({"name": name})
+    check_text("name", name, 200)
     with writing():
         template.name = name
         mark_history(template, actor)

@@ -33,7 +33,16 @@ MEDIA_TYPES: Final = {
     "properties": "text/x-java-properties",
 }
 
-__all__ = ["FORMATS", "MEDIA_TYPES", "Parsed", "Positions", "flatten", "parse", "render"]
+__all__ = [
+    "FORMATS",
+    "MEDIA_TYPES",
+    "Parsed",
+    "Positions",
+    "flatten",
+    "parse",
+    "render",
+    "split_suffix",
+]
 
 
 def parse(content: str | bytes, format: str) -> Parsed:  # noqa: A002 - the field's own word
@@ -60,6 +69,14 @@ def render(tree: Tree, format: str) -> str:  # noqa: A002 - the field's own word
     """
     text: str = _MODULES[format].render(tree)
     return text
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """A file's name without its format's suffix, and that format (``""`` without one)."""
+    stem, dot, suffix = name.rpartition(".")
+    if dot and suffix.lower() in FORMATS:
+        return stem, suffix.lower()
+    return name, ""
 
 
 def _located(problem: Problem, parsed: Parsed) -> Problem:

@@ -1,9 +1,10 @@
-"""Names in addresses: services, environments, templates, service accounts."""
+"""Names in addresses, and the other short texts that people give things."""
 
 import re
 from collections.abc import Collection
 
-from apps.engine.errors import InvalidError, Problem
+from apps.engine import values
+from apps.engine.errors import InvalidError, Problem, invalid
 
 FORMAT_SUFFIXES = (".json", ".yaml", ".yml", ".toml", ".xml", ".env", ".properties")
 _SLUG = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
@@ -22,6 +23,17 @@ def check_slug(slug: object, *, reserved: Collection[str] = ()) -> str:
     if lower.endswith(FORMAT_SUFFIXES):
         raise _invalid("A name may not end in a format's suffix such as .json.")
     return slug
+
+
+def check_text(name: str, given: object, longest: int) -> str:
+    """``given`` when it is text of at most ``longest`` characters that a database can hold.
+
+    Raises :class:`InvalidError` or :class:`MalformedError` about the member ``name``.
+    """
+    if not isinstance(given, str) or len(given) > longest:
+        raise invalid(f"/{name}", "type", f"This is text of at most {longest} characters.")
+    values.check({name: given})
+    return given
 
 
 def _invalid(message: str) -> InvalidError:

@@ -1,0 +1,89 @@
+"""The waiting of long polls: until there is news, or until their time is over. Then Django answers.
+
+Whatever is wrong with a request is not said here: it does not wait, and Django refuses it.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+
+from channels.db import database_sync_to_async
+
+from apps.core.actor import Actor
+from apps.delivery.feed import running_feed
+from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor, read_wait
+from apps.delivery.watch import Cursor, Interest, WithdrawnError, watch
+from apps.engine import formats
+from apps.engine.errors import DomainError
+
+REVISION_WAIT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """How long to wait, and for what. ``needed``: until this process has read that far."""
+
+    services: list[str]
+    needed: Cursor | None
+    after: Cursor | None
+    seconds: float
+
+    @property
+    def has_to_wait(self) -> bool:
+        """Whether there is anything to wait for."""
+        return self.needed is not None or (self.after is not None and self.seconds > 0)
+
+
+async def wait_for_news(asked: Asked) -> None:
+    """Hold a fetch of configurations back for as long as it asks for."""
+    services = services_of(asked)
+    if services is None:
+        return
+    try:
+        poll = Poll(
+            services,
+            read_cursor(asked.one("min_revision")),
+            read_cursor(asked.one("after")),
+            read_wait(asked.one("wait")),
+        )
+        if not poll.has_to_wait:
+            return
+        actor, interest = await _admit(asked, poll)
+    except DomainError:
+        return
+    await _wait(poll, actor, interest)
+
+
+def services_of(asked: Asked) -> list[str] | None:
+    """The services that a fetch is about; ``None`` for any other address."""
+    top, first, *rest = [*asked.path.strip("/").split("/"), ""]
+    if top != "config":
+        return None
+    if not first:
+        return asked.query.get("service", [])
+    if rest and rest[0]:
+        return [first] if rest == ["value", ""] else None
+    return [formats.split_suffix(first)[0]]
+
+
+@database_sync_to_async
+def _admit(asked: Asked, poll: Poll) -> tuple[Actor, Interest | None]:
+    """Who polls, and what he may wait for: only what he could fetch."""
+    actor = find_actor(asked)
+    if poll.after is None or not poll.services:
+        return actor, None
+    return actor, interest_of(actor, poll.services, asked.one("environment"), None)
+
+
+async def _wait(poll: Poll, actor: Actor, interest: Interest | None) -> None:
+    feed = await running_feed()
+    if poll.needed is not None and poll.needed.epoch in (None, feed.epoch):
+        await feed.reached(poll.needed.revision, REVISION_WAIT)
+    if interest is None or not poll.seconds:
+        return
+    frames = watch(feed, actor, interest, poll.after)
+    with contextlib.suppress(TimeoutError, WithdrawnError):
+        async with asyncio.timeout(poll.seconds), contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
+            async for frame in opened:
+                if frame.kind in ("changed", "resync"):
+                    return

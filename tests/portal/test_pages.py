@@ -1,0 +1,272 @@
+"""The portal's pages over Django's client: who sees what, and what odd addresses get."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.django_db
+
+PLACE = "/admin/config/shop/production/"
+
+
+@pytest.fixture
+def log_in(system):
+    """Logs a person in with grants: ``log_in("ada", ("viewer", "shop", None))``."""
+    from django.test import Client
+
+    from apps.access import services
+    from apps.core.models import User
+    from apps.registry.selectors import get_environment, get_service
+
+    def make(username, *grants, superuser=False):
+        person = User.objects.create_user(username, is_staff=True, is_superuser=superuser)
+        for role, service, environment in grants:
+            services.grant(
+                actor=system,
+                to=f"user:{username}",
+                role=role,
+                service=get_service(service) if service else None,
+                environment=get_environment(environment) if environment else None,
+            )
+        client = Client(raise_request_exception=False)
+        client.force_login(person)
+        client.person = person
+        return client
+
+    return make
+
+
+@pytest.fixture
+def two_services(shop, system):
+    """``shop`` with a version in production, and ``vault-door``, which nobody is to hear of."""
+    from apps.access.policy import Place
+    from apps.configs import sources
+    from apps.configs.services import places, publishing, sections
+    from apps.configs.services.publishing import Options
+    from apps.registry.selectors import get_environment
+
+    places.create_environment(actor=system, slug="bunker", rank=90)
+    hidden = places.create_service(actor=system, slug="vault-door")
+    for service, environment in ((shop, "production"), (hidden, "bunker")):
+        sections.create_section(actor=system, service=service, key="settings")
+        publishing.publish(
+            actor=system,
+            place=Place(service, get_environment(environment)),
+            source=sources.from_text("a: 1\n", "yaml"),
+            options=Options(),
+        )
+    return shop, hidden
+
+
+def rows():
+    """One row of each kind that hangs on the hidden service and environment."""
+    from apps.configs.models import Section
+    from apps.registry.models import Environment, Service
+
+    return {
+        "registry/service": Service.objects.get(slug="vault-door").pk,
+        "registry/environment": Environment.objects.get(slug="bunker").pk,
+        "configs/section": Section.objects.get(service__slug="vault-door").pk,
+    }
+
+
+@pytest.mark.parametrize("kind", ["registry/service", "registry/environment", "configs/section"])
+def test_history__of_a_hidden_row__is_404_as_for_a_missing_one(two_services, log_in, kind):
+    viewer = log_in("vera", ("viewer", "shop", "production"))
+    auditor = log_in("olu", ("auditor", None, None))
+    address = f"/admin/{kind}/{rows()[kind]}/history/"
+
+    hidden, missing = viewer.get(address), viewer.get(f"/admin/{kind}/99999/history/")
+
+    assert (hidden.status_code, missing.status_code) == (404, 404)
+    assert auditor.get(address).status_code == 200
+
+
+def test_history__of_a_seen_row__needs_audit_or_manage(two_services, log_in):
+    address = f"/admin/registry/service/{two_services[0].pk}/history/"
+
+    assert log_in("vera", ("viewer", "shop", None)).get(address).status_code == 403
+    assert log_in("olu", ("auditor", None, None)).get(address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/",
+        "/admin/registry/service/",
+        "/admin/registry/environment/",
+        "/admin/configs/section/",
+        "/admin/configs/template/",
+        "/admin/registry/service/{shop}/change/",
+        PLACE,
+        f"{PLACE}history/",
+        f"{PLACE}use/",
+    ],
+)
+def test_pages__of_a_person_with_one_service__name_no_other(two_services, log_in, path):
+    viewer = log_in("vera", ("viewer", "shop", "production"))
+
+    page = viewer.get(path.format(shop=two_services[0].pk)).content.decode()
+
+    assert "shop" in page or "template" in path or "environment" in path
+    assert "vault-door" not in page
+    assert "bunker" not in page
+
+
+def test_groups__and_people__are_for_those_who_manage_or_audit_everything(two_services, log_in):
+    viewer = log_in("vera", ("viewer", None, None))
+    manager = log_in("ines", ("administrator", None, None))
+
+    for address in ("/admin/auth/group/", "/admin/core/user/"):
+        assert viewer.get(address).status_code == 403
+        assert manager.get(address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/admin/core/user/9999/history/", 404),
+        ("/admin/core/user/x/history/", 404),
+        ("/admin/auth/group/x/history/", 404),
+        ("/admin/access/serviceaccount/999/tokens/", 404),
+        ("/admin/access/serviceaccount/x/tokens/", 404),
+        (f"{PLACE}history/?before=%C2%B2", 200),
+        ("/admin/ledger/?before=%C2%B2", 200),
+        ("/admin/?label=a__range=b", 200),
+        ("/admin/?label=tier=1", 200),
+        ("/admin/?label=%00=b", 400),
+        (f"{PLACE}history/?author=%00", 400),
+        (f"{PLACE}diff/?from=%C2%B2", 404),
+        (f"{PLACE}diff/?from=0001-01-01T00:00:00%2B23:59", 404),
+        (f"{PLACE}rollback/99999999999/", 404),
+    ],
+)
+def test_odd_addresses__get_a_page(two_services, log_in, path, status):
+    answer = log_in("ines", superuser=True).get(path)
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("field", ["base_version", "withdraw"])
+def test_odd_numbers_in_forms__are_refused(two_services, log_in, field):
+    admin = log_in("ines", superuser=True)
+    address = f"{PLACE}publish/" if field == "base_version" else "/admin/rights/"
+
+    assert admin.post(address, {field: "²", "content": "a: 1"}).status_code in (302, 400)
+
+
+def test_group__history__leads_to_the_ledger(two_services, log_in, system):
+    from apps.access.services import create_group
+
+    group = create_group(actor=system, name="shop & co")
+
+    answer = log_in("ines", superuser=True).get(f"/admin/auth/group/{group.pk}/history/")
+
+    assert answer.headers["Location"] == "/admin/ledger/?target=group:shop%20%26%20co"
+
+
+def test_overview__filter_by_label__finds_the_services_that_have_it(two_services, log_in, system):
+    from apps.configs.services.places import update_service
+
+    update_service(actor=system, service=two_services[0], labels={"tier": "1", "a__range": "b"})
+    admin = log_in("ines", superuser=True)
+
+    for label, found in (("tier=1", True), ("tier=2", False), ("a__range=b", True), ("tier", True)):
+        names = [row["service"].slug for row in admin.get(f"/admin/?label={label}").context["rows"]]
+        assert ("shop" in names) is found, label
+
+
+def draft_of(page):
+    return {
+        name: re.search(rf'name="{name}" value="([^"]*)"', page).group(1)
+        for name in ("known", "base_version")
+    }
+
+
+def save(client, page, content, **facts):
+    data = {"content": content, "format": "yaml", "base_version": 1, "page": page, **facts}
+    return client.post(f"{PLACE}draft/", data)
+
+
+def test_draft__of_an_older_tab__does_not_overwrite_the_newer_one(two_services, log_in):
+    ada = log_in("ada", ("operator", None, None))
+    older = draft_of(ada.get(PLACE).content.decode())
+    assert save(ada, "tab-b", "b: newer\n", **older).status_code == 200
+
+    refused = save(ada, "tab-a", "a: older\n", **older)
+    published = ada.post(
+        f"{PLACE}publish/", {"content": "a: older\n", "format": "yaml", "page": "tab-a", **older}
+    )
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "draft_moved")
+    assert published.status_code == 409
+    assert "a: older" in published.content.decode()
+    page = ada.get(PLACE).content.decode()
+    assert "b: newer" in page
+    assert "Version 1" in page
+
+
+def test_draft__of_the_same_tab__goes_on_without_an_answer(two_services, log_in):
+    """The answer to a save may be lost on the way: the page still owns its draft."""
+    ada = log_in("ada", ("operator", None, None))
+
+    for text in ("a: 1\n", "a: 2\n", "a: 3\n"):
+        assert save(ada, "tab-a", text, known="").status_code == 200
+
+    assert "a: 3" in ada.get(PLACE).content.decode()
+
+
+def test_draft__opened_anew__is_gone_on_with(two_services, log_in):
+    ada = log_in("ada", ("operator", None, None))
+    save(ada, "tab-a", "a: first\n", known="")
+    facts = draft_of(ada.get(PLACE).content.decode())
+
+    saved = save(ada, "tab-b", "a: second\n", **facts)
+
+    assert saved.status_code == 200
+    assert saved.json()["known"] > facts["known"]
+
+
+def test_new_token__is_in_its_own_answer_and_in_no_cookie(two_services, log_in, system):
+    from apps.access.services import create_account
+
+    account = create_account(actor=system, slug="app")
+    admin = log_in("ines", superuser=True)
+
+    answer = admin.post(f"/admin/access/serviceaccount/{account.pk}/tokens/", {"name": "x"})
+
+    assert re.search(r"csk_[\w-]{43}", answer.content.decode())
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert "csk_" not in str(answer.cookies)
+    listed = admin.get(f"/admin/access/serviceaccount/{account.pk}/change/").content.decode()
+    assert not re.search(r"csk_[\w-]{43}", listed)
+
+
+def test_accounts__of_an_environments_manager__are_those_of_that_environment(
+    two_services, log_in, system
+):
+    from apps.access.services import create_account
+    from apps.registry.selectors import get_environment
+
+    mine = create_account(actor=system, slug="mine", environment=get_environment("staging"))
+    other = create_account(actor=system, slug="other-one", environment=get_environment("bunker"))
+    manager = log_in("mei", ("administrator", None, "staging"))
+
+    page = manager.get("/admin/access/serviceaccount/").content.decode()
+
+    assert "mine" in page
+    assert "other-one" not in page
+    assert manager.get(f"/admin/access/serviceaccount/{mine.pk}/change/").status_code == 200
+    assert manager.get(f"/admin/access/serviceaccount/{other.pk}/change/").status_code == 302
+
+
+def test_weak_password__is_refused_in_the_form(two_services, log_in):
+    admin = log_in("ines", superuser=True)
+    form = {"username": "zoe", "first_name": "", "last_name": "", "email": "", "is_active": "on"}
+
+    refused = admin.post("/admin/core/user/add/", {**form, "password": "password123"})
+    taken = admin.post("/admin/core/user/add/", {**form, "password": "seven green apples 4"})
+
+    assert refused.status_code == 200
+    assert "too common" in refused.content.decode() or "too short" in refused.content.decode()
+    assert taken.status_code == 302
