@@ -8,12 +8,16 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "configsvc.settings")
 
-from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
 
-django_application = get_asgi_application()
+# Django's views are synchronous: threads that stay serve them in less than half the time that
+# Django's ASGI handler takes, which makes a thread for every request.
+django_application = get_wsgi_application()
 
-from channels.db import database_sync_to_async  # noqa: E402 - Django must be set up first
+from a2wsgi import WSGIMiddleware  # noqa: E402 - Django must be set up first
+from channels.db import database_sync_to_async  # noqa: E402 - as above
 from channels.routing import URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from apps.core.safety import refuse_unsafe  # noqa: E402
@@ -21,7 +25,8 @@ from apps.delivery.consumers import ConfigConsumer  # noqa: E402
 from apps.delivery.feed import Feed, running_feed, stop_feed  # noqa: E402
 from apps.delivery.http import Delivery  # noqa: E402
 
-http = Delivery(django_application)
+views: Any = django_application
+http = Delivery(WSGIMiddleware(views, workers=settings.VIEW_THREADS))
 consumer: Any = ConfigConsumer.as_asgi()
 routes: list[Any] = [path("ws/config", consumer), path("api/v1/ws/config", consumer)]
 websocket = URLRouter(routes)
@@ -30,11 +35,20 @@ websocket = URLRouter(routes)
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Route one ASGI connection."""
     if scope["type"] == "http":
-        await http(scope, receive, send)
+        await http(_below_prefix(scope), receive, send)
     elif scope["type"] == "websocket":
-        await _websocket(scope, receive, send)
+        await _websocket(_below_prefix(scope), receive, send)
     elif scope["type"] == "lifespan":
         await _lifespan(receive, send)
+
+
+def _below_prefix(scope: Any) -> Any:
+    """The scope without the path prefix, which a proxy may have taken away or passed on."""
+    path: str = scope["path"]
+    prefix = settings.PATH_PREFIX
+    if not prefix or not (path == prefix or path.startswith(f"{prefix}/")):
+        return scope
+    return {**scope, "path": path.removeprefix(prefix) or "/"}
 
 
 async def _websocket(scope: Any, receive: Any, send: Any) -> None:

@@ -19,7 +19,8 @@ check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
 DEBUG = ENV.debug
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(ENV.trusted_origins)
-FORCE_SCRIPT_NAME = ENV.path_prefix or None
+PATH_PREFIX = f"/{ENV.path_prefix.strip('/')}" if ENV.path_prefix.strip("/") else ""
+FORCE_SCRIPT_NAME = PATH_PREFIX or None
 
 INSTALLED_APPS = [
     "apps.portal.apps.PortalConfig",
@@ -89,7 +90,8 @@ SQLITE_OPTIONS = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA cache_spill=OFF;",
 }
-POSTGRES_OPTIONS = {"pool": {"min_size": 1, "max_size": 16, "timeout": 15}}
+VIEW_THREADS = 12
+POSTGRES_OPTIONS = {"pool": {"min_size": 1, "max_size": VIEW_THREADS + 4, "timeout": 15}}
 SQLITE = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": ENV.data_dir / "configsvc.sqlite3",

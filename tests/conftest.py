@@ -81,7 +81,7 @@ def _forget_rights():
     from apps.access import selectors
     from apps.delivery import feed
 
-    selectors._remembered.clear()
+    selectors.forget()
     feed._places.clear()
 
 

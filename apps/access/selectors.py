@@ -3,16 +3,16 @@
 import hashlib
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
+from django.db import connection
 from django.db.models import BigIntegerField, F, Q, QuerySet, Value
 from django.db.models.functions import Cast
 
 from apps.access.models import (
-    AccessGeneration,
     ConfigurationGroupPermission,
     ConfigurationUserPermission,
     EnvironmentGroupPermission,
@@ -57,18 +57,30 @@ class Rights:
 
 
 _remembered: dict[int, tuple[int, Rights]] = {}
+_authenticated: dict[str, Actor] = {}
 
 
 def generation() -> int:
-    """The access generation: it moves with every change of who may do what."""
-    return AccessGeneration.objects.values_list("number", flat=True).get(pk=1)
+    """The access generation: it moves with every change of who may do what.
+
+    Every request asks, so this is the bare statement.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number FROM access_accessgeneration WHERE id = 1")
+        return int(cursor.fetchone()[0])
+
+
+def forget() -> None:
+    """Drop what is remembered of logins and rights; it is read again."""
+    _remembered.clear()
+    _authenticated.clear()
 
 
 def rights_of(actor: Actor) -> Rights:
     """The actor's rights as of now, remembered until the access generation moves."""
     if actor.user_id is None:
         return Rights(frozenset())
-    current = generation()
+    current = generation() if actor.generation is None else actor.generation
     held = _remembered.get(actor.user_id)
     if held is not None and held[0] == current:
         return held[1]
@@ -122,19 +134,36 @@ def digest_of(raw: str) -> str:
 
 
 def authenticate_token(raw: str, *, now: datetime, address: str | None = None) -> Actor:
-    """The service account that holds the token. Raises :class:`UnauthenticatedError`."""
+    """The service account that holds the token. Raises :class:`UnauthenticatedError`.
+
+    Remembered until the access generation moves, as every end of a token makes it do.
+    """
     refusal = UnauthenticatedError("The token is unknown, expired or withdrawn.")
     if not raw.startswith(TOKEN_PREFIX) or not raw.isascii():
         raise refusal
+    digest, current = digest_of(raw), generation()
+    actor = _authenticated.get(digest)
+    if actor is None or actor.generation != current:
+        actor = _find_token_holder(digest, current)
+        if actor is None:
+            raise refusal
+        if len(_authenticated) >= CACHED_ACTORS:
+            _authenticated.clear()
+        _authenticated[digest] = actor
+    if actor.expires_at is not None and actor.expires_at <= now:
+        raise refusal
+    return replace(actor, address=address)
+
+
+def _find_token_holder(digest: str, current: int) -> Actor | None:
     token = (
-        Token.objects.select_related("account__user", "account__environment")
-        .filter(digest=digest_of(raw), withdrawn_at__isnull=True, account__deleted_at__isnull=True)
+        Token.objects.select_related("account__environment")
+        .filter(digest=digest, withdrawn_at__isnull=True, account__deleted_at__isnull=True)
         .filter(account__user__is_active=True)
-        .filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
         .first()
     )
     if token is None:
-        raise refusal
+        return None
     account = token.account
     return Actor(
         name=f"service-account:{account.slug}",
@@ -142,9 +171,9 @@ def authenticate_token(raw: str, *, now: datetime, address: str | None = None) -
         environment=account.environment.slug if account.environment else None,
         account_id=account.pk,
         token_id=str(token.pk),
-        address=address,
         expires_at=token.expires_at,
         last_used_at=token.last_used_at,
+        generation=current,
     )
 
 

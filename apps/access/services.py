@@ -14,7 +14,13 @@ from apps.access import policy
 from apps.access.models import Grant, ServiceAccount, Token
 from apps.access.policy import EVERYWHERE, Place
 from apps.access.roles import ROLES, VERBS
-from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder, holder_name
+from apps.access.selectors import (
+    CACHED_ACTORS,
+    TOKEN_PREFIX,
+    digest_of,
+    find_holder,
+    holder_name,
+)
 from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
@@ -27,6 +33,7 @@ from apps.registry.models import Configuration, Environment, Service
 
 TOKEN_BYTES = 32
 SHOWN_PREFIX = 12
+_noted: dict[str, datetime] = {}
 
 
 def create_account(
@@ -139,10 +146,16 @@ def _require_all_of(actor: Actor, account: ServiceAccount) -> None:
 
 def note_use(actor: Actor) -> None:
     """Remember that the actor's token was used, at most once a minute."""
+    if actor.token_id is None:
+        return
     now = clock.now()
-    fresh = actor.last_used_at is not None and now - actor.last_used_at < clock.MINUTE
-    if actor.token_id is not None and not fresh:
-        Token.objects.filter(pk=actor.token_id).update(last_used_at=now)
+    noted = _noted.get(actor.token_id) or actor.last_used_at
+    if noted is not None and now - noted < clock.MINUTE:
+        return
+    if len(_noted) >= CACHED_ACTORS:
+        _noted.clear()
+    _noted[actor.token_id] = now
+    Token.objects.filter(pk=actor.token_id).update(last_used_at=now)
 
 
 def grant(

@@ -22,8 +22,7 @@ class Position:
 
 def head() -> Position:
     """The end of the ledger, as committed now."""
-    row = Head.objects.get(pk=1)
-    return Position(epoch=row.epoch, revision=row.number, at=row.at)
+    return Position(*Head.objects.values_list("epoch", "number", "at").get(pk=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,12 @@ def append(events: Sequence[Event], *, actor: Actor) -> Act:
     holds it until commit, which is what makes numbers follow commit order. The act's time is
     at least a microsecond after its predecessor's. Listeners are woken after commit.
     """
-    head = Head.objects.select_for_update().get(pk=1)
-    at = max(clock.now(), head.at + timedelta(microseconds=1))
-    revision = head.number + len(events)
+    head = Head.objects.select_for_update().filter(pk=1)
+    last, last_at, previous = head.values_list("number", "at", "hash").get()
+    at = max(clock.now(), last_at + timedelta(microseconds=1))
+    revision = last + len(events)
     rows = []
-    previous = head.hash
-    for number, event in enumerate(events, start=head.number + 1):
+    for number, event in enumerate(events, start=last + 1):
         row = AuditEvent(
             number=number,
             revision=revision,
@@ -57,8 +57,7 @@ def append(events: Sequence[Event], *, actor: Actor) -> Act:
         row.hash = previous = chain.event_hash(previous, chained_fields(row))
         rows.append(row)
     AuditEvent.objects.bulk_create(rows)
-    head.number, head.at, head.hash = revision, at, previous
-    head.save(update_fields=["number", "at", "hash"])
+    Head.objects.filter(pk=1).update(number=revision, at=at, hash=previous)
     transaction.on_commit(wakeup.notify)
     return Act(revision=revision, at=at)
 

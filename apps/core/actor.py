@@ -14,7 +14,9 @@ class Actor:
 
     ``name`` is what the ledger keeps: ``user:ada``, ``service-account:checkout-app``,
     ``system:import_configs``. ``environment`` is a service account's own environment (slug).
-    A superuser passes every permission question and is audited as everybody.
+    A superuser passes every permission question and is audited as everybody. ``generation`` is
+    the access generation that a request began with, whose rights hold for all of it; without
+    one every question is about the present.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Actor:
     address: str | None = None
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
+    generation: int | None = None
 
     @property
     def short_name(self) -> str:

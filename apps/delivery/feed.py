@@ -9,6 +9,7 @@ drops.
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,7 @@ class Feed:
         self.epoch = ""
         self.revision = 0
         self.generation = 0
+        self._name = secrets.token_hex(8)
         self._watchers: set[Watcher] = set()
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
@@ -137,7 +139,7 @@ class Feed:
         self._wake.set()
         layer = get_channel_layer()
         if layer is not None and not isinstance(layer, InMemoryChannelLayer):
-            task = asyncio.ensure_future(_send(layer))
+            task = asyncio.ensure_future(_send(layer, self._name))
             self._tasks.append(task)
             task.add_done_callback(self._tasks.remove)
 
@@ -158,9 +160,10 @@ class Feed:
             for watcher in self._watchers:
                 watcher.overflowed = True
         elif head > self.revision:
-            for act in await read_acts(epoch, self.revision, head):
-                for watcher in tuple(self._watchers):
-                    watcher.offer(act)
+            if self._watchers:
+                for act in await read_acts(epoch, self.revision, head):
+                    for watcher in tuple(self._watchers):
+                        watcher.offer(act)
             self.revision = head
         self.generation = access
         async with self._moved:
@@ -172,16 +175,17 @@ class Feed:
                 channel = await layer.new_channel()
                 await layer.group_add(GROUP, channel)
                 while True:
-                    await layer.receive(channel)
-                    self._wake.set()
+                    message = await layer.receive(channel)
+                    if message.get("from") != self._name:
+                        self._wake.set()
             except Exception:
                 logger.warning("The channel layer is away; the ledger is read every second.")
                 await asyncio.sleep(LOOK_EVERY)
 
 
-async def _send(layer: Any) -> None:
+async def _send(layer: Any, sender: str) -> None:
     try:
-        await layer.group_send(GROUP, {"type": "wake"})
+        await layer.group_send(GROUP, {"type": "wake", "from": sender})
     except Exception as error:
         logger.warning("No wake-up was sent (%s); other nodes look every second.", error)
 

@@ -31,7 +31,7 @@ RETRY_MILLISECONDS = (1_000, 4_000)
 
 
 class Delivery:
-    """Wraps Django's ASGI application."""
+    """Wraps Django's application."""
 
     def __init__(self, django: App) -> None:
         self.django = django
@@ -47,36 +47,38 @@ class Delivery:
                     return
             else:
                 await wait_for_news(asked)
-        await _limited(self.django, scope, receive, send)
+        await _go_on(self.django, scope, receive, send)
 
 
-async def _limited(django: App, scope: Any, receive: Receive, send: Send) -> None:
-    """Go on to Django with a body that stays within the limit, else 413 before all is read.
+async def _go_on(django: App, scope: Any, receive: Receive, send: Send) -> None:
+    """Go on to Django with the whole body, or answer 413 before more than the limit is read.
 
-    Django's own handler reads the whole body before any view, so the limit stands here.
+    A client that goes away in the middle of its body is no request: half a document may look
+    like a whole one. Header names with underscores are dropped, for WSGI cannot tell them from
+    those with hyphens, which proxies set.
     """
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
         await _too_large(send)
         return
-    read = 0
-    refused = False
-
-    async def counted() -> Any:
-        nonlocal read, refused
+    body = bytearray()
+    more = True
+    while more:
         message = await receive()
-        read += len(message.get("body", b""))
-        if read > limit and not refused:
-            refused = True
+        if message["type"] == "http.disconnect":
+            return
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
             await _too_large(send)
-        return {"type": "http.disconnect"} if refused else message
+            return
 
-    async def guarded(message: Any) -> None:
-        if not refused:
-            await send(message)
+    async def whole() -> Any:
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
-    await django(scope, counted, guarded)
+    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
+    await django({**scope, "headers": headers}, whole, send)
 
 
 async def _too_large(send: Send) -> None:

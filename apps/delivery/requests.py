@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -42,7 +42,7 @@ _CREDENTIALS = frozenset({"token", "access_token", "api_key", "apikey", "authori
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A parsed scope: path below the prefixes, headers (lower case) and query."""
+    """A parsed scope: path below the API's prefix, headers (lower case) and query."""
 
     method: str
     path: str
@@ -68,7 +68,7 @@ class Asked:
         client = scope.get("client")
         return cls(
             scope.get("method", "GET"),
-            _below_prefixes(scope["path"]),
+            _below_api_prefix(scope["path"]),
             headers,
             query_string,
             query,
@@ -81,9 +81,7 @@ class Asked:
         return values[-1] if values else None
 
 
-def _below_prefixes(path: str) -> str:
-    prefix = settings.FORCE_SCRIPT_NAME or ""
-    path = path.removeprefix(prefix) if prefix else path
+def _below_api_prefix(path: str) -> str:
     return path.removeprefix(API_PREFIX) if path.startswith(f"{API_PREFIX}/") else path
 
 
@@ -99,7 +97,8 @@ def find_actor(asked: Asked) -> Actor:
     if scheme:
         if scheme.lower() != "bearer":
             raise UnauthenticatedError("Send 'Authorization: Bearer csk_…'.")
-        return authenticate_token(token.strip(), now=clock.now(), address=asked.address)
+        actor = authenticate_token(token.strip(), now=clock.now(), address=asked.address)
+        return replace(actor, generation=None)  # a stream outlives the present generation
     ticket = asked.one("ticket")
     if ticket is not None and asked.path in STREAMS:
         return redeem_ticket(ticket, address=asked.address)

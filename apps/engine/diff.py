@@ -1,6 +1,6 @@
 """What differs between two documents: by key, as RFC 6902 patch, as text, and in three ways."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,8 +108,13 @@ def patch(old: Tree, new: Tree) -> list[dict[str, Tree]]:
 
 def changed_keys(old: Tree, new: Tree) -> list[str]:
     """The dotted paths of the leaves that differ, sorted; a list counts as one leaf."""
+    return keys_of(_changes(old, new, ()))
+
+
+def keys_of(found_changes: Iterable[Change]) -> list[str]:
+    """The dotted paths of the leaves that changes are about, sorted, as :func:`changed_keys`."""
     found: set[Path] = set()
-    for change in _changes(old, new, ()):
+    for change in found_changes:
         if change.kind != "added":
             found.update(_keys(change.old, change.steps))
         if change.kind != "removed":

@@ -264,7 +264,7 @@ def use(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         "portal/use.html",
         title=f"{service} · {environment}",
         place=place,
-        base=request.build_absolute_uri("/").rstrip("/"),
+        base=request.build_absolute_uri(get_script_prefix()).rstrip("/"),
         token=token,
         may=may(request, place),
         tabs=tabs(place, "config-use"),

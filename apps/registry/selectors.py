@@ -22,6 +22,24 @@ def get_environment(slug: str) -> Environment:
     return environment
 
 
+def find_pair(service: str, environment: str | None) -> tuple[Service, Environment] | None:
+    """A service and an environment (``None``: the default one) that have met, in one statement.
+
+    ``None`` when either is missing, and before the first act on the two.
+    """
+    rows = Configuration.objects.select_related("service", "environment").filter(
+        service__slug__lower=service.lower(),
+        service__deleted_at__isnull=True,
+        environment__deleted_at__isnull=True,
+    )
+    if environment is None:
+        rows = rows.filter(environment__is_default=True)
+    else:
+        rows = rows.filter(environment__slug__lower=environment.lower())
+    found = rows.first()
+    return (found.service, found.environment) if found else None
+
+
 def find_environment(slug: str) -> Environment | None:
     """The environment of that name, or ``None``."""
     return Environment.objects.named(slug).first()

@@ -1,9 +1,11 @@
 """Starting: what is made, what is refused and named, and that a second start changes nothing."""
 
+import re
 import time
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.serving import installation
 
@@ -124,3 +126,45 @@ def test_import_configs__folder__reports_each_file_and_stores_all_or_nothing(tmp
     assert "version 1" in done.stdout
     assert "written as '$${'" in done.stdout
     assert again.stdout.count("unchanged") == 2
+
+
+def test_path_prefix__every_address__is_below_it():
+    with installation(demo=True) as made:
+        made.environment["CONFIGSVC_PATH_PREFIX"] = "/conf/"
+        server = made.start()
+        line = next(line for line in server.log.read_text().splitlines() if "curl" in line)
+        token, address = line.split("Bearer ")[1].split("'")[0], line.rsplit("'", 2)[1]
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=server.url, follow_redirects=True) as browser:
+            form = browser.get("/conf/")
+            assert form.url.path == "/conf/admin/login/"
+            sheet = re.search(r'href="(/conf/static/portal/[^"]+\.css)"', form.text).group(1)
+            assert browser.get(sheet).headers["content-type"].startswith("text/css")
+            data = {
+                "username": "admin",
+                "password": server.password,
+                "csrfmiddlewaretoken": browser.cookies["csrftoken"],
+            }
+            assert browser.post(form.url, data=data).status_code == 200
+            editor = browser.get("/conf/admin/config/checkout/production/").text
+            uses = browser.get("/conf/admin/config/checkout/production/use/").text
+
+        assert address.startswith(f"{server.url}/conf/config/checkout")
+        assert httpx.get(address, headers=headers).json()["service"] == "checkout"
+        for fact in ("validate", "config", "ws", "login", "draft"):
+            assert re.search(rf'data-{fact}-url="/conf/[^"]+"', editor), fact
+        assert f"{server.url}/conf/config/checkout" in uses
+        page = httpx.get(f"{server.url}/conf/services?page_size=2", headers=headers).json()
+        assert httpx.get(server.url + page["next"], headers=headers).status_code == 200
+        slash = httpx.get(f"{server.url}/conf/config/checkout/", headers=headers)
+        assert slash.headers["location"] == "/conf/config/checkout"
+        stream = f"{server.url}/conf/stream?service=checkout&environment=production"
+        with httpx.stream("GET", stream, headers=headers, timeout=5) as answer:
+            assert "event: ready" in next(answer.iter_text())
+        with connect(
+            f"ws://127.0.0.1:{server.port}/conf/ws/config", additional_headers=headers
+        ) as socket:
+            socket.send('{"type":"ping"}')
+            assert socket.recv(timeout=5) == '{"type":"pong"}'
+        # a proxy may take the prefix away before it passes a request on
+        assert httpx.get(f"{server.url}/config/checkout", headers=headers).status_code == 200

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from socket import create_connection
 
 import httpx
 import pytest
@@ -555,3 +556,30 @@ def test_server__stopped_with_open_streams__ends_them_first(served):
         took = time.monotonic() - started
         assert stream.failed is None, stream.failed
         assert "Cancel" not in server.log.read_text(), took
+
+
+@pytest.mark.parametrize("headers", ["Content-Length: 500", "Transfer-Encoding: chunked"])
+def test_body__cut_off_in_the_middle__is_not_published(served, writer, hearer, headers):
+    """Half a YAML document is a YAML document too."""
+    publish(writer, f"whole {time.time()}")
+    before = writer.get("/config/shop?environment=production").json()
+    part = b"b: 1\nc: 2\n"
+    body = part if "Length" in headers else b"%x\r\n%s\r\n" % (len(part), part)
+    with create_connection(("127.0.0.1", served.servers_[0].port)) as raw:
+        request = (
+            "POST /config/shop?environment=production&on_stale=overwrite HTTP/1.1\r\nHost: localhost"
+            f"\r\nAuthorization: Bearer {served.raw}\r\nContent-Type: application/yaml\r\n{headers}"
+        )
+        raw.sendall(f"{request}\r\n\r\n".encode() + body)
+        time.sleep(0.3)
+    time.sleep(0.5)
+
+    assert writer.get("/config/shop?environment=production").json() == before
+
+
+def test_header__with_underscores__does_not_pass_for_the_one_with_hyphens(served, hearer):
+    headers = {"Authorization": f"Bearer {served.raw}", "X_Config_Instance": "x" * 300}
+
+    answer = httpx.get(f"{hearer.url}/config/shop?environment=production", headers=headers)
+
+    assert answer.status_code == 200

@@ -16,7 +16,12 @@ from apps.engine import values
 from apps.engine.errors import NOTHING_HERE, GoneError, NotFoundError, invalid
 from apps.engine.values import Tree, parse_canonical
 from apps.registry.models import Service
-from apps.registry.selectors import get_default_environment, get_environment, get_service
+from apps.registry.selectors import (
+    find_pair,
+    get_default_environment,
+    get_environment,
+    get_service,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +76,14 @@ def resolve_place(*, actor: Actor, service: str, environment: str | None, verb: 
 
     Without an environment it is the service account's own, else the default one.
     """
-    place = Place(get_service(service), _environment(actor, environment))
+    slug = environment or actor.environment
+    pair = find_pair(service, slug)
+    if pair is None:
+        named = get_environment(slug) if slug else get_default_environment()
+        pair = get_service(service), named
+    place = Place(*pair)
     policy.require_seen(actor, verb, place)
     return place
-
-
-def _environment(actor: Actor, slug: str | None) -> Any:
-    if slug:
-        return get_environment(slug)
-    if actor.environment:
-        return get_environment(actor.environment)
-    return get_default_environment()
 
 
 def get_live(*, actor: Actor, place: Place) -> Published:

@@ -85,10 +85,13 @@ class Plan:
     retired: bool = False
     unchanged: bool = False
     warnings: list[Problem] = field(default_factory=list)
+    _changes: list[diff.Change] | None = None
 
     def changes(self) -> list[diff.Change]:
         """What it changes in the effective document."""
-        return diff.changes(self.state.effective, self.effective)
+        if self._changes is None:
+            self._changes = diff.changes(self.state.effective, self.effective)
+        return self._changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,9 @@ class Outcome:
 
 def lock_composition() -> None:
     """Take the one lock that orders everything which moves an input of composing."""
-    Composition.objects.select_for_update().get(pk=1)
+    rows = Composition.objects.select_for_update().filter(pk=1).values_list("pk")
+    if not rows:
+        raise LookupError("The row of registry_composition is missing: run migrate.")
 
 
 def load_state(place: Place) -> State:
@@ -165,7 +170,7 @@ def commit(plans: Sequence[Plan], actor: Actor) -> list[Outcome]:
             plan.state.configuration = Configuration.objects.create(
                 service=plan.state.service, environment=plan.state.environment
             )
-    keys = [diff.changed_keys(plan.state.effective, plan.effective) for plan in moving]
+    keys = [diff.keys_of(plan.changes()) for plan in moving]
     _store_texts(text for plan in moving for text in (plan.content, plan.text))
     act = append(
         [_event(plan, changed) for plan, changed in zip(moving, keys, strict=True)], actor=actor
@@ -275,7 +280,8 @@ def _users_of(state: State) -> list[Place]:
     found: list[Place] = []
     waiting = [state.environment.pk]
     while waiting:
-        children = list(Environment.objects.present().filter(parent__in=waiting))
+        below = Environment.objects.present().filter(parent__in=waiting)
+        children = list(below) if below.exists() else []
         live = set(
             Live.objects.filter(
                 configuration__service=state.service, configuration__environment__in=children

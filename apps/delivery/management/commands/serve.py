@@ -87,7 +87,7 @@ class Command(BaseCommand):
     def _prepare(self, options: dict[str, Any]) -> None:
         self.stdout.write("Preparing the database …")
         call_command("migrate", verbosity=0, interactive=False)
-        address = f"http://{options['host']}:{options['port']}"
+        address = f"http://{options['host']}:{options['port']}{settings.PATH_PREFIX}"
         first = not User.objects.exists()
         if first:
             password = secrets.token_urlsafe(12)
@@ -119,8 +119,7 @@ class Command(BaseCommand):
             self.stderr.write(
                 self.style.WARNING(
                     f"WARNING: serving on {host} without TLS: passwords and tokens can be read on "
-                    "the network. Put a TLS proxy before it (deploy/nginx) and set "
-                    "CONFIGSVC_BEHIND_TLS=true."
+                    "the network. Put a TLS proxy before it and set CONFIGSVC_BEHIND_TLS=true."
                 )
             )
         if not [each for each in settings.ALLOWED_HOSTS if each not in LOOPBACK]:
