@@ -170,6 +170,10 @@ def _older(
     request: HttpRequest, place: Place, given: drafts.Draft, error: ConflictError
 ) -> HttpResponse:
     """Another page of the same person has a newer draft: which one is to be gone on with?"""
+    newer = find_draft(actor=actor_of(request), place=place)
+    difference = diff.unified(
+        newer.content if newer else "", given.content, "newer draft", "this page"
+    )
     answer = render(
         request,
         "portal/older.html",
@@ -177,7 +181,8 @@ def _older(
         place=place,
         error=error,
         given=given,
-        draft=find_draft(actor=actor_of(request), place=place),
+        draft=newer,
+        difference=difference,
         tabs=tabs(place, "config"),
     )
     answer.status_code = 409
