@@ -177,3 +177,15 @@ def test_queries__of_each_list_and_fetch__are_as_checked_in(
         found[path] = len(captured)
 
     assert found == COUNTS
+
+
+def test_possessive_groups__that_old_pythons_match_wrongly__are_not_used():
+    """Python before 3.11.5, Debian 12's among them, gets ``(?:a|b)*+`` wrong (gh-106052)."""
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in (TOP / "apps" / "engine").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(r"\)[*?+]\+", line)
+    ]
+
+    assert [line for line in found if "(?:export" not in line] == []  # that one has one way alone

@@ -20,16 +20,16 @@ from apps.engine.formats.parsed import (
 from apps.engine.paths import Path
 from apps.engine.values import MAX_NODES, Tree, escape
 
-_BLANK: Final = re.compile(r"(?:\s++|#[^\r\n]*+)*+")
+_BLANK: Final = re.compile(r"(?:\s++|#[^\r\n]*+)*")
 _KEY: Final = re.compile(
     r"(?:export[^\S\r\n]++)?+(?:'(?P<quoted>[^']++)'|(?!')(?P<bare>[^=#\s]++))[^\S\r\n]*+"
 )
 _EQUALS: Final = re.compile(r"=[^\S\r\n]*+")
-_SINGLE: Final = re.compile(r"'((?:[^'\\]++|\\.)*+)'", re.DOTALL)
-_DOUBLE: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
+_SINGLE: Final = re.compile(r"'((?:[^'\\]++|\\.)*)'", re.DOTALL)
+_DOUBLE: Final = re.compile(r'"((?:[^"\\]++|\\.)*)"', re.DOTALL)
 _NEWLINE: Final = re.compile(r"[\r\n]")
 _COMMENT: Final = re.compile(r"\s#")
-_LINE_END: Final = re.compile(r"[^\S\r\n]*+(?:#[^\r\n]*+)?+(?=[\r\n]|\Z)")
+_LINE_END: Final = re.compile(r"[^\S\r\n]*+(?:#[^\r\n]*+)?(?=[\r\n]|\Z)")
 _SINGLE_ESCAPE: Final = re.compile(r"\\([\\'])")
 _DOUBLE_ESCAPE: Final = re.compile(r"\\([\\'\"abfnrtv])")
 _ESCAPES: Final = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True))

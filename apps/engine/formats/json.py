@@ -20,7 +20,7 @@ from apps.engine.formats.parsed import (
 )
 from apps.engine.values import MAX_DEPTH, MAX_NODES, Number, Tree, escape, number
 
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},:]|[^\s"\[\]{},:]++', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*(?:"|\\?\Z)|[\[\]{},:]|[^\s"\[\]{},:]++', re.DOTALL)
 _INDENT = "  "
 
 

@@ -24,7 +24,7 @@ from apps.engine.paths import Path
 from apps.engine.values import MAX_NODES, Tree, escape
 
 _LINE: Final = re.compile(r"([^\r\n]*+)(?:\r\n|\n|\r|\Z)")
-_PAIR: Final = re.compile(r"((?:[^\\ \t\f=:]++|\\.)*+)[ \t\f]*+[=:]?+[ \t\f]*+", re.DOTALL)
+_PAIR: Final = re.compile(r"((?:[^\\ \t\f=:]++|\\.)*)[ \t\f]*+[=:]?+[ \t\f]*+", re.DOTALL)
 _SPACE: Final = " \t\f"
 
 
