@@ -91,7 +91,12 @@ SQLITE_OPTIONS = {
     "init_command": "PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA cache_spill=OFF;",
 }
 VIEW_THREADS = 12
-POSTGRES_OPTIONS = {"pool": {"min_size": 1, "max_size": VIEW_THREADS + 4, "timeout": 15}}
+POSTGRES_OPTIONS = {
+    "pool": {"min_size": 1, "max_size": VIEW_THREADS + 4, "timeout": 15},
+    # the server binds parameters and keeps the plans of what is asked often
+    "server_side_binding": True,
+    "prepare_threshold": 5,
+}
 SQLITE = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": ENV.data_dir / "configsvc.sqlite3",

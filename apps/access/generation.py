@@ -1,7 +1,8 @@
 """Triggers that raise the access generation: the net below ``access.services``.
 
-Whatever changes who may do what, by whichever path, raises one number in the same transaction,
-and every process drops what it has remembered about rights when it sees the number move.
+Whatever changes who may do what, or which services and environments there are, by whichever
+path, raises one number in the same transaction, and every process drops what it has remembered
+about rights and places when it sees the number move.
 """
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -20,6 +21,8 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "core_user_groups": (),
     "core_user_user_permissions": (),
     "auth_group_permissions": (),
+    "registry_service": (),
+    "registry_environment": (),
 }
 EVENTS = ("insert", "update", "delete")
 RAISE = "UPDATE access_accessgeneration SET number = number + 1"

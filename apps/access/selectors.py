@@ -27,9 +27,11 @@ from apps.core.actor import Actor
 from apps.core.models import User
 from apps.engine.errors import NotFoundError, UnauthenticatedError
 from apps.registry.models import Environment, Service
+from apps.registry.selectors import find_pair
 
 TOKEN_PREFIX = "csk_"  # noqa: S105 - the public prefix of every token
 CACHED_ACTORS = 10_000
+CACHED_PAIRS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Rights:
 
 _remembered: dict[int, tuple[int, Rights]] = {}
 _authenticated: dict[str, Actor] = {}
+_pairs: dict[tuple[str, str | None], tuple[int, tuple[Service, Environment]]] = {}
 
 
 def generation() -> int:
@@ -71,9 +74,10 @@ def generation() -> int:
 
 
 def forget() -> None:
-    """Drop what is remembered of logins and rights; it is read again."""
+    """Drop what is remembered of logins, rights and places; it is read again."""
     _remembered.clear()
     _authenticated.clear()
+    _pairs.clear()
 
 
 def rights_of(actor: Actor) -> Rights:
@@ -89,6 +93,25 @@ def rights_of(actor: Actor) -> Rights:
         _remembered.clear()
     _remembered[actor.user_id] = (current, rights)
     return rights
+
+
+def find_pair_as_of(
+    actor: Actor, service: str, environment: str | None
+) -> tuple[Service, Environment] | None:
+    """What :func:`find_pair` finds, remembered until the access generation moves.
+
+    The two are shared between requests: read them, never change them.
+    """
+    current = generation() if actor.generation is None else actor.generation
+    held = _pairs.get((service, environment))
+    if held is not None and held[0] == current:
+        return held[1]
+    found = find_pair(service, environment)
+    if found is not None:
+        if len(_pairs) >= CACHED_PAIRS:
+            _pairs.clear()
+        _pairs[(service, environment)] = (current, found)
+    return found
 
 
 def _read_triples(user_id: int) -> Iterable[tuple[str, int | None, int | None]]:

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.audit import wakeup
 from apps.audit.models import AuditEvent, Head
 from apps.core import clock
 from apps.core.actor import Actor
+from apps.core.transactions import lock_row
 from apps.engine import chain
 from apps.engine.values import Tree, canonical
 
@@ -38,8 +39,7 @@ def append(events: Sequence[Event], *, actor: Actor) -> Act:
     holds it until commit, which is what makes numbers follow commit order. The act's time is
     at least a microsecond after its predecessor's. Listeners are woken after commit.
     """
-    head = Head.objects.select_for_update().filter(pk=1)
-    last, last_at, previous = head.values_list("number", "at", "hash").get()
+    last, last_at, previous = _lock_head()
     at = max(clock.now(), last_at + timedelta(microseconds=1))
     revision = last + len(events)
     rows = []
@@ -57,9 +57,22 @@ def append(events: Sequence[Event], *, actor: Actor) -> Act:
         row.hash = previous = chain.event_hash(previous, chained_fields(row))
         rows.append(row)
     AuditEvent.objects.bulk_create(rows)
-    Head.objects.filter(pk=1).update(number=revision, at=at, hash=previous)
+    with connection.cursor() as cursor:  # bare, as every act does it
+        cursor.execute(
+            "UPDATE audit_head SET number = %s, at = %s, hash = %s WHERE id = 1",
+            [revision, connection.ops.adapt_datetimefield_value(at), previous],
+        )
     transaction.on_commit(wakeup.notify)
     return Act(revision=revision, at=at)
+
+
+def _lock_head() -> tuple[int, datetime, str]:
+    """Number, time and hash of the last event."""
+    number, at, digest = lock_row("audit_head", "number", "at", "hash")
+    column = Head._meta.get_field("at").cached_col  # noqa: SLF001 - the documented model API
+    for convert in connection.ops.get_db_converters(column):
+        at = convert(at, column, connection)
+    return number, at, digest
 
 
 def chained_fields(event: AuditEvent) -> dict[str, Tree]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from apps.configs.composing import check_extends
-from apps.engine import formats, values
+from apps.engine import formats
 from apps.engine.errors import InvalidError, MalformedError, Problem
 from apps.engine.values import Tree
 
@@ -37,18 +37,16 @@ def from_text(content: str | bytes, format_name: str, extends: object = None) ->
         known = ", ".join(formats.FORMATS)
         raise MalformedError(f"There is no format '{format_name}': use one of {known}.")
     parsed = formats.parse(content, format_name)
-    if not isinstance(parsed.tree, dict):
-        message = "A configuration is an object: its top level needs keys."
-        raise InvalidError(message, [Problem("", "type", message, 1, 1)])
+    _require_object(parsed.tree)
     text = content if isinstance(content, str) else content.decode("utf-8-sig")
     return Source(text, format_name, _extends(extends), parsed)
 
 
 def from_tree(tree: Tree, extends: object = None) -> Source:
-    """Take a document that came as JSON; it is kept as JSON text with two spaces of indent."""
-    values.check(tree)
-    source = from_text(pretty(tree), "json", extends)
-    return Source(source.content, "json", source.extends, source.parsed, given_as_tree=True)
+    """Take a document that was read from a JSON body; it is kept as JSON text of two spaces' indent."""
+    parsed = formats.Parsed(tree, formats.NO_POSITIONS)
+    _require_object(tree)
+    return Source(pretty(tree), "json", _extends(extends), parsed, given_as_tree=True)
 
 
 def pretty(tree: Tree) -> str:
@@ -59,6 +57,12 @@ def pretty(tree: Tree) -> str:
 def dump_extends(extends: list[dict[str, Any]]) -> str:
     """``extends`` as it is stored."""
     return json.dumps(extends, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _require_object(tree: Tree) -> None:
+    if not isinstance(tree, dict):
+        message = "A configuration is an object: its top level needs keys."
+        raise InvalidError(message, [Problem("", "type", message, 1, 1)])
 
 
 def _extends(extends: object) -> list[dict[str, Any]] | None:

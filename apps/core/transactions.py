@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -23,3 +24,20 @@ def writing() -> Iterator[None]:
         return
     with _sqlite_writers, transaction.atomic():
         yield
+
+
+def lock_row(table: str, *columns: str) -> tuple[Any, ...]:
+    """Lock the only row of ``table`` until the transaction ends, and read it.
+
+    A bare statement, as every act takes such locks. SQLite has locked everything by then. Raises
+    :class:`LookupError` when the row is missing: the database was not migrated.
+    """
+    quote = connection.ops.quote_name
+    suffix = " FOR UPDATE" if connection.features.has_select_for_update else ""
+    names = ", ".join(map(quote, columns))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {names} FROM {quote(table)} WHERE id = 1{suffix}")  # noqa: S608 - names of our own
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    if row is None:
+        raise LookupError(f"The row of {table} is missing: run migrate.")
+    return row

@@ -1,6 +1,7 @@
 """Reading services, environments and configurations by name."""
 
 from django.contrib.auth.models import Group
+from django.db import connection
 
 from apps.engine.errors import NOTHING_HERE, NotFoundError
 from apps.registry.models import Configuration, Environment, Service
@@ -74,6 +75,17 @@ def get_configuration(pk: int) -> Configuration:
     if found is None:
         raise NotFoundError(NOTHING_HERE)
     return found
+
+
+def has_children(environment: Environment) -> bool:
+    """Whether another environment inherits from it. Every publish asks: a bare statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM registry_environment"
+            " WHERE parent_id = %s AND deleted_at IS NULL LIMIT 1",
+            [environment.pk],
+        )
+        return cursor.fetchone() is not None
 
 
 def ancestors(environment: Environment) -> list[Environment]:

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.access.selectors import find_pair_as_of
 from apps.configs.models import Live, Version
 from apps.core import clock
 from apps.core.actor import Actor
@@ -17,7 +18,6 @@ from apps.engine.errors import NOTHING_HERE, GoneError, NotFoundError, invalid
 from apps.engine.values import Tree, parse_canonical
 from apps.registry.models import Service
 from apps.registry.selectors import (
-    find_pair,
     get_default_environment,
     get_environment,
     get_service,
@@ -77,7 +77,7 @@ def resolve_place(*, actor: Actor, service: str, environment: str | None, verb: 
     Without an environment it is the service account's own, else the default one.
     """
     slug = environment or actor.environment
-    pair = find_pair(service, slug)
+    pair = find_pair_as_of(actor, service, slug)
     if pair is None:
         named = get_environment(slug) if slug else get_default_environment()
         pair = get_service(service), named
@@ -99,11 +99,10 @@ def get_live(*, actor: Actor, place: Place) -> Published:
 def find_live(*, actor: Actor, place: Place) -> Published | None:
     """The live version, retired ones too; ``None`` before the first publish."""
     policy.require(actor, "read", place)
-    live = (
-        Live.objects.select_related("version__effective", "version__source")
-        .filter(configuration__service=place.service, configuration__environment=place.environment)
-        .first()
+    found = Live.objects.select_related("version__effective", "version__source").filter(
+        configuration__service=place.service, configuration__environment=place.environment
     )
+    live = next(iter(found), None)
     return _published(place, live.version, live) if live else None
 
 

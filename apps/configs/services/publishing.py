@@ -224,7 +224,8 @@ def plan_composed(
             error.problems, state.service, state.environment, source.parsed.positions
         )
         raise InvalidError(error.detail, located) from error
-    values.check(composed.effective)
+    if layers.trees:  # a document alone was checked when it was read
+        values.check(composed.effective)
     problems = validating.validate(
         state.service,
         state.environment,

@@ -12,7 +12,7 @@ from apps.engine import values
 from apps.engine.errors import MalformedError, Problem
 from apps.engine.formats import env, json, properties, toml, xml, yaml
 from apps.engine.formats.flat import flatten
-from apps.engine.formats.parsed import Parsed, Positions, decode
+from apps.engine.formats.parsed import NO_POSITIONS, Parsed, Positions, decode
 from apps.engine.values import Tree
 
 _MODULES: Final[dict[str, ModuleType]] = {
@@ -36,6 +36,7 @@ MEDIA_TYPES: Final = {
 __all__ = [
     "FORMATS",
     "MEDIA_TYPES",
+    "NO_POSITIONS",
     "Parsed",
     "Positions",
     "flatten",

@@ -41,6 +41,10 @@ class Positions:
         return self._places[pointer]
 
 
+NO_POSITIONS: Final = Positions(dict)
+"""Of a document that was not written as text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A document and the positions of its keys."""
