@@ -202,7 +202,7 @@ def test_fetch__https__verifies_the_certificate(tmp_path, caplog):
             server.publish({"x": 2})
             wait_until(lambda: config.get("x") == 2)
             began = time.monotonic()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
 
 
 def wait_until(holds, within=5.0):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from apps.engine import diff, patching, paths, values
 from tests.engine import strategies
+from tests.limits import CPU_SECONDS
 
 NUMBER = values.number("1.0")
 
@@ -245,7 +246,7 @@ def test_unified__large_texts_that_share_little__take_bounded_time(old, new):
     started = time.process_time()
     text = diff.unified(before, after, "a", "b")
 
-    assert time.process_time() - started < 4
+    assert time.process_time() - started < CPU_SECONDS
     assert apply_unified(before, text) == after
 
 
@@ -264,5 +265,5 @@ def test_changes__large_documents__take_little_time(old, new):
     diff.overlapping(old, new, {**old, "z": 1})
     made = patching.json_patch(old, diff.patch(old, new))
 
-    assert time.process_time() - started < 1.5
+    assert time.process_time() - started < CPU_SECONDS
     assert made == new

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, LimitError, MalformedError, UnrepresentableError
 from tests.engine import strategies
+from tests.limits import CPU_SECONDS
 
 ROUND_TRIP = ("json", "yaml", "toml", "xml")
 MIB = 1_048_576
@@ -183,7 +184,7 @@ def test_parse__hostile_input__is_refused_or_read_within_two_seconds(format_name
     except DomainError as error:
         assert error.problems
         assert len(error.detail) < 500
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < CPU_SECONDS
 
 
 def test_parse__alias_bomb__is_a_limit_with_its_place():

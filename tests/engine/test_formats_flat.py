@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from apps.engine import formats
 from apps.engine.errors import DomainError, LimitError, MalformedError, UnrepresentableError
 from apps.engine.formats import env, properties
+from tests.limits import CPU_SECONDS
 
 MIB = 1_048_576
 ENV_PIECES = ["A", "B", "=", " ", "\t", "'", '"', "\\", "\n", "\r\n", "#", "export ", "x", "$", "é"]
@@ -198,7 +199,7 @@ def test_positions__flat_formats__are_line_and_column_of_the_key():
     ],
     ids=range(8),
 )
-def test_parse__large_flat_text__takes_less_than_a_second(format_name, text):
+def test_parse__large_flat_text__does_not_hang(format_name, text):
     started = time.process_time()
     try:
         formats.parse(text, format_name)
@@ -207,4 +208,4 @@ def test_parse__large_flat_text__takes_less_than_a_second(format_name, text):
     except DomainError as error:
         assert len(error.detail) < 500
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS

@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, LimitError, MalformedError
 from tests.engine import strategies
+from tests.limits import CPU_SECONDS
 
 MIB = 1_048_576
 
@@ -73,12 +74,12 @@ def test_parse__bad_document__names_its_place(content, where):
     ],
     ids=range(8),
 )
-def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
+def test_parse__over_a_limit__is_refused_at_its_place_without_a_hang(text):
     started = time.process_time()
 
     kind, line, column = refused(text)
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS
     assert (kind, bool(line and column)) == (LimitError, True)
 
 
@@ -97,14 +98,14 @@ def test_parse__64_levels__are_allowed():
     ],
     ids=range(5),
 )
-def test_parse__large_text__takes_less_than_a_second(text):
+def test_parse__large_text__does_not_hang(text):
     started = time.process_time()
     try:
         formats.parse(text, "json").positions.find("/a/b")
     except DomainError as error:
         assert len(error.detail) < 500
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS
 
 
 def test_positions__members_and_items__stand_where_they_begin():

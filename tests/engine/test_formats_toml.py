@@ -10,6 +10,7 @@ from apps.engine import formats, values
 from apps.engine.errors import DomainError, LimitError, MalformedError, UnrepresentableError
 from apps.engine.formats import toml_scanning
 from tests.engine import strategies
+from tests.limits import CPU_SECONDS
 
 MIB = 1_048_576
 PIECES = ["a", "b.c", '"d e"', "'f'", " = ", "1", "1.5", "[", "]", "[[", "]]", "{", "}", ",", "\n"]
@@ -147,12 +148,12 @@ NESTED = "a = " + ("{" + ".".join("b" * 60) + " = ") * 60 + "1" + "}" * 60
     ],
     ids=range(12),
 )
-def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
+def test_parse__over_a_limit__is_refused_at_its_place_without_a_hang(text):
     started = time.process_time()
 
     kind, line, column = refused(text)
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS
     assert (kind, bool(line and column)) == (LimitError, True)
 
 
@@ -170,21 +171,21 @@ def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
     ],
     ids=range(8),
 )
-def test_parse__large_text__takes_less_than_a_second(text):
+def test_parse__large_text__does_not_hang(text):
     started = time.process_time()
     try:
         formats.parse(text, "toml").positions.find("/a/b")
     except DomainError as error:
         assert len(error.detail) < 500
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS
 
 
-def test_render__20000_keys__takes_less_than_a_second():
+def test_render__20000_keys__does_not_hang():
     tree = {f"k{number}": "v" for number in range(19_999)}
     started = time.process_time()
 
     text = formats.render(tree, "toml")
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS
     assert formats.parse(text, "toml").tree == tree

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, LimitError, MalformedError, UnrepresentableError
+from tests.limits import CPU_SECONDS
 
 MIB = 1_048_576
 KEYS = st.sampled_from(
@@ -182,12 +183,12 @@ def test_positions__members_and_items__are_their_elements():
     ],
     ids=range(3),
 )
-def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
+def test_parse__over_a_limit__is_refused_at_its_place_without_a_hang(text):
     started = time.process_time()
 
     kind, line, column = refused(text)
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS
     assert (kind, bool(line and column)) == (LimitError, True)
 
 
@@ -203,11 +204,11 @@ def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
     ],
     ids=range(6),
 )
-def test_parse__large_text__takes_less_than_a_second(text):
+def test_parse__large_text__does_not_hang(text):
     started = time.process_time()
     try:
         formats.parse(text, "xml").positions.find("/a/b")
     except DomainError as error:
         assert len(error.detail) < 500
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, LimitError, MalformedError
 from apps.engine.formats import yaml_core
+from tests.limits import CPU_SECONDS
 
 MIB = 1_048_576
 CHARACTERS = list(" \n\t\r:-#?&*!|>%@`'\"{}[],ab~=<.0\\é\u2028\x85\ufeff\x1b\U0001f600")
@@ -178,12 +179,12 @@ def test_parse__alias_that_nests_too_deep__is_a_limit():
     ],
     ids=range(11),
 )
-def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
+def test_parse__over_a_limit__is_refused_at_its_place_without_a_hang(text):
     started = time.process_time()
 
     kind, line, column = refused(text)
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS
     assert (kind, bool(line and column)) == (LimitError, True)
 
 
@@ -193,14 +194,14 @@ def test_parse__over_a_limit__is_refused_at_its_place_within_a_second(text):
     + ["&a " * (MIB // 3), "!!str " * (MIB // 6), "? " * (MIB // 2), "!" + "x" * MIB + " a", "*" + "x" * MIB],
     ids=range(9),
 )  # fmt: skip
-def test_parse__large_text__takes_less_than_a_second(text):
+def test_parse__large_text__does_not_hang(text):
     started = time.process_time()
     try:
         formats.parse(text, "yaml")
     except DomainError as error:
         assert len(error.detail) < 500
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS
 
 
 def test_positions__members_and_items__stand_where_they_begin():

@@ -9,6 +9,7 @@ from apps.engine import merge, patching, values
 from apps.engine.errors import DomainError, InvalidError, MalformedError
 from apps.engine.merge import Layer
 from tests.engine import strategies
+from tests.limits import CPU_SECONDS
 
 BY_NAME = {"hosts": "name", "a.hosts": "name"}
 
@@ -152,7 +153,7 @@ def test_json_patch__hostile_operations__are_refused_in_time(operations):
             {"a": {}, "b": {}, "text": "x" * 500_000, "l": list(range(1, 10_000))}, operations
         )
 
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < CPU_SECONDS
 
 
 def test_json_patch__small_copies__are_allowed():
@@ -288,4 +289,4 @@ def test_override__large_documents__take_little_time(depth):
     edited = patching.override(document(1), document(2), document(3))
 
     assert values.same(edited, document(3))
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < CPU_SECONDS

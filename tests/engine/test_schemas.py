@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from apps.engine import schemas, sections, values
 from apps.engine.errors import InvalidError
+from tests.limits import CPU_SECONDS
 
 SCHEMA = {
     "type": "object",
@@ -120,7 +121,7 @@ def test_check_schema__doubled_references__are_refused_quickly():
         schemas.check_schema(schema)
 
     assert caught.value.problems[0].code == "reach"
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -130,13 +131,13 @@ def test_check_schema__doubled_references__are_refused_quickly():
         ({"uniqueItems": True}, [{"a": i, "b": [i]} for i in range(6000)]),
     ],
 )
-def test_validate__costly_rule__answers_within_a_second(schema, tree):
+def test_validate__costly_rule__answers_without_a_hang(schema, tree):
     schemas.check_schema(schema)
     started = time.process_time()
 
     schemas.validate(schema, tree)
 
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < CPU_SECONDS
 
 
 def test_validate__kept_digits__count_as_numbers():
