@@ -58,12 +58,15 @@ BREAKS = {
     "upwards": ("apps/core/broken_contract.py", "from apps.configs import models\n"),
     "impure engine": ("apps/engine/broken_contract.py", "import time\n"),
     "framework below": ("apps/configs/broken_contract.py", "import rest_framework\n"),
-    "models above services": ("apps/audit/models_broken.py", ""),
+    "services below": (
+        "apps/configs/selectors/broken_contract.py",
+        "from apps.configs.services import kernel\n",
+    ),
     "model in a view": ("apps/api/broken_contract.py", "from apps.configs import models\n"),
 }
 
 
-@pytest.mark.parametrize("name", ["upwards", "impure engine", "framework below", "model in a view"])
+@pytest.mark.parametrize("name", BREAKS)
 def test_import_contracts__broken_on_purpose__fail(name, tmp_path):
     import shutil
 
