@@ -30,7 +30,11 @@ class Env:
     database_url: str = ""
     redis_url: str = ""
     secret_key: str = field(default="", repr=False)
-    encryption_key: str = field(default="", repr=False)
+    encryption_key: tuple[str, ...] = field(default=(), repr=False)
+    transit_url: str = ""
+    transit_token: str = field(default="", repr=False)
+    transit_key: str = "configsvc"
+    transit_mount: str = "transit"
     debug: bool = False
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     trusted_origins: tuple[str, ...] = ()
@@ -100,12 +104,18 @@ def check_key(name: str, key: str) -> None:
 
 
 def create_keys(env: Env) -> None:
-    """Make the data folder and the keys that are neither there nor in the environment."""
+    """Make the data folder and the keys that are neither there nor in the environment.
+
+    The key of secrets is made with its folder alone: one that is gone later is missed, and the
+    server starts sealed, where a new one would open nothing.
+    """
     (env.data_dir / "static").mkdir(parents=True, exist_ok=True)
     folder = env.data_dir / "keys"
+    given = {"signing.key": bool(env.secret_key)}
+    if not folder.exists():
+        given["encryption.key"] = bool(env.encryption_key or env.transit_url)
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
-    given = {"signing.key": env.secret_key, "encryption.key": env.encryption_key}
     for name, from_environment in given.items():
         path = folder / name
         if from_environment or path.exists():

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "apps.audit.apps.AuditConfig",
     "apps.registry.apps.RegistryConfig",
     "apps.access.apps.AccessConfig",
+    "apps.vault.apps.VaultConfig",
     "apps.configs.apps.ConfigsConfig",
     "apps.rollouts.apps.RolloutsConfig",
     "apps.delivery.apps.DeliveryConfig",
@@ -185,6 +186,18 @@ CONTENT_SECURITY_POLICY = {
         "object-src": [NONE],
     }
 }
+
+# What wraps the data keys of secrets: Transit, else keys from the environment, else the file.
+KEY_PROVIDER = {
+    "transit_url": ENV.transit_url,
+    "transit_token": ENV.transit_token,
+    "transit_key": ENV.transit_key,
+    "transit_mount": ENV.transit_mount,
+    "keys": ENV.encryption_key,
+    "file": str(ENV.data_dir / "keys" / "encryption.key"),
+}
+for _key in ENV.encryption_key:
+    check_key("CONFIGSVC_ENCRYPTION_KEY", _key)
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes + 65_536
 MAX_BODY_BYTES = ENV.max_body_bytes

@@ -22,6 +22,7 @@ class Place:
 
 
 EVERYWHERE = Place()
+IMPLIED_BY = {"secure": "manage"}
 
 
 def allowed(actor: Actor, verb: str, place: Place, keys: Sequence[str] = ()) -> bool:
@@ -30,7 +31,9 @@ def allowed(actor: Actor, verb: str, place: Place, keys: Sequence[str] = ()) -> 
         return True
     service_id = place.service.pk if place.service else None
     environment_id = place.environment.pk if place.environment else None
-    return rights_of(actor).holds(verb, service_id, environment_id)
+    rights = rights_of(actor)
+    verbs = (verb, IMPLIED_BY.get(verb, verb))
+    return any(rights.holds(each, service_id, environment_id) for each in verbs)
 
 
 def require(actor: Actor, verb: str, place: Place, keys: Sequence[str] = ()) -> None:

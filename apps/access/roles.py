@@ -14,7 +14,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "developer": _DEVELOPER,
     "operator": _OPERATOR,
     "auditor": (*_VIEWER, "audit"),
-    "security-officer": (*_VIEWER, "reveal", "audit"),
+    "security-officer": (*_VIEWER, "reveal", "audit", "secure"),
     "administrator": VERBS,
 }
 ROLE_TITLES: dict[str, str] = {
@@ -23,6 +23,6 @@ ROLE_TITLES: dict[str, str] = {
     "developer": "Sees, and writes drafts",
     "operator": "Writes, publishes, rolls back, approves",
     "auditor": "Sees, and reads the ledger and histories",
-    "security-officer": "Sees, reveals secrets, reads the ledger",
+    "security-officer": "Sees, writes and reveals secrets, reads the ledger",
     "administrator": "Everything",
 }

@@ -32,10 +32,10 @@ from apps.configs.selectors.templates import list_env_sections
 from apps.configs.services import publishing
 from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
 from apps.delivery.requests import read_cursor, read_wait
+from apps.delivery.revealing import Revealing
 from apps.engine import formats, patching, paths
 from apps.engine.errors import (
     ConflictError,
-    ForbiddenError,
     MalformedError,
     PreconditionFailedError,
 )
@@ -71,7 +71,7 @@ class ConfigView(ApiView):
         if (instance := request.headers.get("X-Config-Instance")) is not None:
             version = published.version
             note_instance(actor=self.actor, place=place, name=instance, version=version)
-        return serve(request, published, question, reached, _env_sections(question, place))
+        return serve(self, place, published, question, reached)
 
     @documented("Publish a new version", WRITE)
     def post(self, request: Any, service: str) -> HttpResponse:
@@ -143,7 +143,8 @@ class ConfigValueView(ApiView):
         )
         published = _find(self.actor, place, request)
         no_news = _no_news(request, [published], reached)
-        return no_news or serve(request, published, Question(VALUE, "", (key,)), reached)
+        question = Question(VALUE, "", (key,))
+        return no_news or serve(self, place, published, question, reached)
 
 
 class ConfigsView(ApiView):
@@ -155,6 +156,8 @@ class ConfigsView(ApiView):
         names = request.GET.getlist("service")
         if not 0 < len(names) <= MAX_SERVICES:
             raise bad_member("service", f"Name 1 to {MAX_SERVICES} services: ?service=a&service=b.")
+        if read_flag(request.GET.get("reveal"), "reveal"):
+            raise bad_member("reveal", "Secrets are revealed for one configuration at a time.")
         reached = check_revision(request)
         found = []
         for name in names:
@@ -200,23 +203,36 @@ def check_revision(request: Any) -> Position:
 
 
 def serve(
-    request: Any,
-    published: Published,
-    question: Question,
-    reached: Position,
-    env_sections: list[str] | None = None,
+    view: ApiView, place: Place, published: Published, question: Question, reached: Position
 ) -> HttpResponse:
-    """The answer about a version, or 304 when the client has it."""
-    headers = _headers(reached) | {
-        "ETag": etag(published, question),
-        "X-Config-Version": str(published.version),
-    }
+    """The answer about a version, or 304 when the client has it.
+
+    With ``reveal=true`` the values of its secrets are in it, and nothing may keep it.
+    """
+    request: Any = view.request
+    env_sections = _env_sections(question, place)
+    revealing = None
+    headers = _headers(reached)
+    if read_flag(request.GET.get("reveal"), "reveal"):
+        if question.view == SOURCE:
+            raise bad_member("reveal", "A source has no values of secrets in it.")
+        revealing = Revealing(
+            actor=view.actor,
+            place=place,
+            published=published,
+            question=question,
+            env_sections=env_sections,
+        )
+        question = revealing.question
+        headers["Cache-Control"] = "no-store"
+    headers |= {"ETag": etag(published, question), "X-Config-Version": str(published.version)}
     if _has_it(request, headers["ETag"]):
         unchanged = HttpResponse(status=304)
         for name, value in headers.items():
             unchanged[name] = value
         return unchanged
-    made = answer(published, question, env_sections or ())
+    document = revealing.document() if revealing else None
+    made = answer(published, question, env_sections, document)
     response = HttpResponse(made.body, content_type=made.media_type)
     for name, value in headers.items():
         response[name] = value
@@ -242,8 +258,6 @@ def _question(request: Any, format_name: str) -> Question:
     view = request.GET.get("view", "")
     if view not in ("", SOURCE):
         raise bad_member("view", "The only other view is 'source'.")
-    if read_flag(request.GET.get("reveal"), "reveal"):
-        raise ForbiddenError("There are no secrets to reveal yet.", right="reveal")
     keys = tuple(request.GET.getlist("key"))
     paths.parse_globs(keys)
     if view == SOURCE:

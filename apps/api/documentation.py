@@ -104,6 +104,7 @@ CONFIG_GET = Shape(
         text("view", "source: what was written."),
         text("format", "json, yaml, toml, xml, env or properties: the document alone."),
         text("section", "For env and properties: one section."),
+        text("reveal", "true: with the values of secrets, for those with that right on all."),
         text("after", "Long poll: REVISION or EPOCH-REVISION."),
         number("wait", "Seconds, at most 60."),
         text("min_revision", "Wait up to 5 s until this server has seen it."),
@@ -131,7 +132,7 @@ DIFF = Shape(
     (ENVIRONMENT_PARAMETER, text("from"), text("to"), text("format", "changes, patch or unified")),
 )
 LIST = Shape(parameters=PAGE)
-ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = Shape(
+ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = SECRET = Shape(
     {200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True
 )
 AUDIT = Shape(

@@ -29,6 +29,7 @@ STATUSES: dict[type[errors.DomainError], int] = {
     errors.InvalidError: 422,
     errors.PreconditionRequiredError: 428,
     errors.UnavailableError: 503,
+    errors.IntegrityError: 500,
 }
 CODES = {400: "malformed", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 CODES |= {406: "not_acceptable", 415: "unsupported_media_type", 429: "too_many_requests"}

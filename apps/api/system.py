@@ -14,6 +14,7 @@ from apps.core import clock
 from apps.delivery.requests import Asked, read_cursor, read_interest
 from apps.delivery.services import create_ticket
 from apps.engine.errors import MalformedError, NotFoundError, UnavailableError
+from apps.vault.selectors import is_sealed
 
 
 class HealthView(ApiView):
@@ -41,8 +42,14 @@ class ReadyView(ApiView):
             position = head()
         except Exception as error:  # whatever the driver raises, the answer is the same
             raise UnavailableError("The database is away.") from error
-        data = {"status": "ok", "epoch": position.epoch, "revision": position.revision}
-        return answer_json({**data, "database": connection.vendor})
+        data: dict[str, Any] = {
+            "status": "ok",
+            "epoch": position.epoch,
+            "revision": position.revision,
+            "database": connection.vendor,
+            "sealed": is_sealed(),
+        }
+        return answer_json(data)
 
 
 class TicketsView(ApiView):

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from apps.api import accounts, config, ledger, resources, system, versions
+from apps.api import accounts, config, ledger, resources, secrets, system, versions
 
 urlpatterns = [
     path("healthz", system.HealthView.as_view()),
@@ -34,6 +34,10 @@ urlpatterns = [
     path("service-accounts/<str:slug>/tokens/<str:token_id>", accounts.TokenView.as_view()),
     path("grants", accounts.GrantsView.as_view()),
     path("grants/<str:pk>", accounts.GrantView.as_view()),
+    path("secrets", secrets.SecretsView.as_view()),
+    path("secrets/<str:service>/<str:name>", secrets.SecretView.as_view()),
+    path("secrets/<str:service>/<str:name>/versions", secrets.SecretVersionsView.as_view()),
+    path("secrets/<str:service>/<str:name>/reveal", secrets.SecretRevealView.as_view()),
     path("audit", ledger.AuditView.as_view()),
     path("stream", system.StreamView.as_view()),
     path("stream/tickets", system.TicketsView.as_view()),

@@ -75,6 +75,11 @@ def _lock_head() -> tuple[int, datetime, str]:
     return number, at, digest
 
 
+def lock_ledger() -> None:
+    """Take the head row now: acts of others wait until this transaction ends."""
+    lock_row("audit_head", "id")
+
+
 def chained_fields(event: AuditEvent) -> dict[str, Tree]:
     """The fields that the hash covers: all but ``hash`` and ``previous``, which it takes apart."""
     return {

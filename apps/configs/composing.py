@@ -12,6 +12,7 @@ from typing import Any
 from apps.configs.models import Live, Section, Template, TemplateVersion, Version
 from apps.engine import formats, merge, sections
 from apps.engine.errors import invalid
+from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import ancestors
@@ -21,12 +22,15 @@ Lock = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """What composing gave: the tree below the document, the effective text, and the lock."""
+    """What composing gave: the tree below the document, the effective text, the lock, and where
+    secrets stand.
+    """
 
     below: Tree
     effective: Tree
     text: str
     lock: Lock
+    secrets: tuple[Spot, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,9 @@ def load_layers(
 def compose(layers: Layers, source: Tree) -> Composed:
     """Compose ``source`` over its layers. Raises :class:`InvalidError` for composition syntax."""
     trees = [*layers.trees, merge.Layer("own", source)]
-    effective = merge.compose(trees, layers.merge_keys)
-    return Composed(layers.below, effective, canonical(effective), layers.lock)
+    made = merge.compose(trees, layers.merge_keys)
+    text = canonical(made.tree)
+    return Composed(layers.below, made.tree, text, layers.lock, tuple(made.secrets))
 
 
 def merged_tree(version: Version, merge_keys: Mapping[str, str]) -> Tree:

@@ -105,8 +105,8 @@ class Version(AppendOnlyModel):
     """One published state of a configuration. It says what was written and what came of it.
 
     ``source`` is the author's text, ``effective`` the composed canonical document, ``lock``
-    (canonical JSON) the versions of every layer that went in, ``extends`` and ``keys`` canonical
-    JSON. ``retired`` marks a version without content. ``id`` is random: it names the version in
+    (canonical JSON) the versions of every layer that went in, ``extends``, ``keys`` and
+    ``secrets`` (where secrets stand in the effective document) canonical JSON. ``retired`` marks a version without content. ``id`` is random: it names the version in
     ETags and caches and says nothing about the document.
     """
 
@@ -121,6 +121,7 @@ class Version(AppendOnlyModel):
     effective = models.ForeignKey(Text, on_delete=models.PROTECT, related_name="+")
     lock = models.TextField(default="[]")
     keys = models.TextField(default="[]")
+    secrets = models.TextField(default="[]")
     cause = models.CharField(max_length=16)
     author = models.CharField(max_length=300)
     message = models.TextField(blank=True, default="")

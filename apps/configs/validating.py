@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from apps.configs.models import Section
 from apps.engine import formats, schemas, sections
 from apps.engine.errors import Problem
+from apps.engine.spots import Spot
 from apps.engine.values import Tree, escape, parse_canonical
 from apps.registry.models import Environment, Service
 
@@ -15,17 +16,22 @@ def validate(
     effective: Tree,
     positions: formats.Positions | None = None,
     declared: Sequence[Section] | None = None,
+    secrets: Sequence[Spot] = (),
 ) -> list[Problem]:
     """Every problem of ``effective``; lines and columns where the author's text has the place.
 
-    ``declared`` are the service's sections, when the caller has read them already.
+    ``declared`` are the service's sections, when the caller has read them already. Where a secret
+    stands, nothing is said: its value is not known here.
     """
     found: list[Problem] = []
     rows = Section.objects.filter(service=service) if declared is None else declared
     for section in rows:
         if section.key in effective:
             found += _check_section(section, effective[section.key])
-    return locate(found, service, environment, positions)
+    hidden = {spot.pointer for spot in secrets}
+    return locate(
+        [each for each in found if each.pointer not in hidden], service, environment, positions
+    )
 
 
 def locate(

@@ -4,13 +4,15 @@ Pure functions of the version and the question, shared by every way in which it 
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apps.configs.selectors.configurations import Published
 from apps.core import clock
-from apps.engine import formats, paths
+from apps.engine import formats, paths, spots
 from apps.engine.errors import NotFoundError, UnrepresentableError
+from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, checksum, compact
 
 FLAT_FORMATS = ("env", "properties")
@@ -21,17 +23,22 @@ VALUE = "value"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """How a version is asked for: the view, a file format, the keys, one section."""
+    """How a version is asked for: the view, a file format, the keys, one section.
+
+    ``revealed`` are the ids and versions of the secrets whose values are in the answer.
+    """
 
     view: str = ENVELOPE
     format: str = ""
     keys: tuple[str, ...] = ()
     section: str = ""
+    revealed: tuple[str, ...] | None = None
 
     @property
     def digest(self) -> str:
         """A short hash of everything but the version."""
-        text = compact([self.view, self.format, list(self.keys), self.section])
+        asked: list[Tree] = [self.view, self.format, list(self.keys), self.section]
+        text = compact(asked if self.revealed is None else [*asked, list(self.revealed)])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -49,33 +56,38 @@ def etag(published: Published, question: Question) -> str:
     return f'"{published.version_id}-{question.digest}"'
 
 
-def answer(published: Published, question: Question, env_sections: Sequence[str] = ()) -> Answer:
+def answer(
+    published: Published,
+    question: Question,
+    env_sections: Sequence[str] = (),
+    revealed: Tree = None,
+) -> Answer:
     """The answer to ``question`` about ``published``.
 
-    ``env_sections`` are the service's sections of type environment variables, for ``.env``.
+    ``env_sections`` are the service's sections of type environment variables, for ``.env``;
+    ``revealed`` is the document with the values of its secrets, where they may be given out.
     Raises :class:`UnrepresentableError` when the format cannot hold the document,
     :class:`NotFoundError` for a key or section that is not there.
     """
     tag = etag(published, question)
+    tree = published.tree if revealed is None else revealed
     if question.view == VALUE:
-        return _value(published, question, tag)
+        return _value(tree, question, tag)
     if question.format:
-        tree = document(published, question.keys)
-        chosen = _file_tree(tree, question, env_sections)
+        hidden = published.secrets if revealed is None and question.format in FLAT_FORMATS else []
         return Answer(
-            formats.render(chosen, question.format).encode(),
+            _file(tree, question, env_sections, hidden).encode(),
             f"{formats.MEDIA_TYPES[question.format]}; charset=utf-8",
             tag,
         )
-    text = _source(published) if question.view == SOURCE else _envelope(published, question)
-    return Answer(text.encode(), "application/json", tag)
+    if question.view == SOURCE:
+        return Answer(_source(published).encode(), "application/json", tag)
+    return Answer(_envelope(published, question, revealed).encode(), "application/json", tag)
 
 
-def document(published: Published, keys: Sequence[str]) -> Tree:
-    """The effective document, narrowed to what the globs cover."""
-    if not keys:
-        return published.tree
-    return paths.select(published.tree, paths.parse_globs(keys))
+def narrowed(tree: Tree, keys: Sequence[str]) -> Tree:
+    """A document, narrowed to what the globs cover."""
+    return paths.select(tree, paths.parse_globs(keys)) if keys else tree
 
 
 def envelope_members(published: Published, text: str) -> dict[str, Tree]:
@@ -95,9 +107,12 @@ def envelope_members(published: Published, text: str) -> dict[str, Tree]:
     return members
 
 
-def _envelope(published: Published, question: Question) -> str:
-    text = canonical(document(published, question.keys)) if question.keys else published.text
-    return joined(envelope_members(published, text), "config", text)
+def _envelope(published: Published, question: Question, revealed: Tree) -> str:
+    text = published.text
+    if question.keys:
+        text = canonical(narrowed(published.tree, question.keys))
+    shown = text if revealed is None else canonical(narrowed(revealed, question.keys))
+    return joined(envelope_members(published, text), "config", shown)
 
 
 def joined(members: dict[str, Tree], name: str, text: str) -> str:
@@ -116,14 +131,31 @@ def _source(published: Published) -> str:
     return joined(members, "config", compact(tree))
 
 
-def _value(published: Published, question: Question, tag: str) -> Answer:
+def _value(tree: Tree, question: Question, tag: str) -> Answer:
     path = paths.parse_path(question.keys[0])
-    found, value = paths.find(published.tree, path)
+    found, value = paths.find(tree, path)
     if not found:
         raise NotFoundError("There is no such key.")
     if isinstance(value, str):
         return Answer(value.encode(), "text/plain; charset=utf-8", tag)
     return Answer(canonical(value).encode(), "application/json", tag)
+
+
+def _file(
+    tree: Tree, question: Question, env_sections: Sequence[str], hidden: Sequence[Spot]
+) -> str:
+    """The document as a file; in a flat one each hidden secret is a comment line."""
+    marks = {
+        spot: f"configsvc-secret-{index}-of-{len(hidden)}" for index, spot in enumerate(hidden)
+    }
+    for spot, mark in marks.items():
+        tree = spots.fill(tree, [Spot(spot.path, (mark,))], {mark: mark})
+    chosen = _file_tree(narrowed(tree, question.keys), question, env_sections)
+    text = formats.render(chosen, question.format)
+    for spot, mark in marks.items():
+        names = ", ".join(f"'{name}'" for name in spot.names)
+        text = re.sub(rf"(?m)^(.*){mark}$", rf"# \1 the secret {names}, not revealed", text)
+    return text
 
 
 def _file_tree(tree: Tree, question: Question, env_sections: Sequence[str]) -> Tree:

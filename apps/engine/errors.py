@@ -165,6 +165,20 @@ class UnavailableError(DomainError):
     title = "Not available now"
 
 
+class SealedError(UnavailableError):
+    """The key that opens secrets is not there; everything but secrets works."""
+
+    code = "sealed"
+    title = "The secrets are sealed"
+
+
+class IntegrityError(DomainError):
+    """A sealed value is not what was sealed: damaged, moved or altered."""
+
+    code = "integrity"
+    title = "A sealed value does not open"
+
+
 def invalid(pointer: str, code: str, message: str) -> InvalidError:
     """An :class:`InvalidError` with one problem, whose text is also the detail."""
     return InvalidError(message, [Problem(pointer, code, message)])

@@ -7,6 +7,7 @@ its wanted value already stays as it is written, and what a lower layer gives is
 from collections.abc import Mapping
 from typing import Any
 
+from apps.engine import spots
 from apps.engine.errors import InvalidError
 from apps.engine.lines import common_ends
 from apps.engine.merge import (
@@ -46,16 +47,28 @@ def override(
 
 
 def written(tree: Tree) -> Tree:
-    """``tree`` as it must be written so that composing gives it back, whatever it looks like."""
+    """``tree`` as it must be written so that composing gives it back.
+
+    What has the form of a secret is meant as one: so it is read, and so it is sent back.
+    """
     if isinstance(tree, str):
-        return escape_text(tree)
+        return _written_text(tree)
     if isinstance(tree, list):
         return [written(item) for item in tree]
     if not isinstance(tree, dict):
         return tree
+    if spots.is_secret(tree):
+        return tree
     if _looks_reserved(tree):
         return {"$literal": tree}
     return {key: written(child) for key, child in tree.items()}
+
+
+def _written_text(text: str) -> str:
+    texts, names = spots.split(text)
+    inside = [*map(spots.shown, names), ""]
+    pairs = zip(map(escape_text, texts), inside, strict=True)
+    return "".join(part for pair in pairs for part in pair)
 
 
 class _Editor:

@@ -117,6 +117,15 @@ class Glob:
             states = self.advance(states, step)
         return self.ends(states)
 
+    def reaches(self, path: Path) -> bool:
+        """Whether it covers ``path``, or may be about something inside of it."""
+        states = self.begin()
+        for step in path:
+            if self.ends(states):
+                return True
+            states = self.advance(states, step)
+        return bool(states)
+
     def begin(self) -> States:
         """How much of the pattern may be used up at the root."""
         return self._reach[0]

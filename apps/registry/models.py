@@ -16,6 +16,7 @@ VERBS = (
     ("approve", "approve changes"),
     ("reveal", "reveal secrets"),
     ("audit", "read the ledger and histories"),
+    ("secure", "write secrets and key rules"),
     ("manage", "manage sections, accounts and grants"),
 )
 

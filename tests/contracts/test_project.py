@@ -103,6 +103,7 @@ def test_append_only__update_and_delete__are_refused_by_the_database(system, sho
         "configs_templateversion",
         "configs_text",
         "configs_version",
+        "vault_secretversion",
     ]
     assert list_missing_triggers(connection) == []
     with pytest.raises(AppendOnlyError):

@@ -15,7 +15,7 @@ BY_NAME = {"hosts": "name", "a.hosts": "name"}
 
 
 def compose(below, source, merge_keys=merge.NO_KEYS):
-    return merge.compose([Layer("below", below), Layer("own", source)], merge_keys)
+    return merge.compose([Layer("below", below), Layer("own", source)], merge_keys).tree
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def composed(service, text):
     """The effective document, as publishing makes it: the newest templates, then the text."""
     trees = [TEMPLATES[name]["versions"][-1]["content"] for name in service["extends"]]
     own = formats.parse(text, service.get("format", "yaml")).tree
-    return merge.compose([merge.Layer("layer", tree) for tree in [*trees, own]])
+    return merge.compose([merge.Layer("layer", tree) for tree in [*trees, own]]).tree
 
 
 def publishes(person, service):

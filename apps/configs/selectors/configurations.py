@@ -13,8 +13,9 @@ from apps.access.selectors import find_pair_as_of
 from apps.configs.models import Live, Version
 from apps.core import clock
 from apps.core.actor import Actor
-from apps.engine import values
+from apps.engine import spots, values
 from apps.engine.errors import NOTHING_HERE, GoneError, NotFoundError, invalid
+from apps.engine.spots import Spot
 from apps.engine.values import Tree, parse_canonical
 from apps.registry.models import Service
 from apps.registry.selectors import (
@@ -49,6 +50,11 @@ class Published:
     def tree(self) -> Tree:
         """The effective document."""
         return parse_canonical(self.text)
+
+    @property
+    def secrets(self) -> list[Spot]:
+        """Where secrets stand in the effective document."""
+        return spots.load(parse_canonical(self.row.secrets))
 
     @property
     def keys(self) -> list[str]:

@@ -17,11 +17,13 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.services import Act, Event, append
 from apps.configs.models import Live, Template, Version
+from apps.configs.naming_secrets import note_uses
 from apps.configs.sources import dump_extends
 from apps.core.actor import Actor
 from apps.core.transactions import lock_row
-from apps.engine import diff
+from apps.engine import diff, spots
 from apps.engine.errors import Problem
+from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
 from apps.registry.models import Configuration, Environment, Service
 from apps.registry.selectors import has_children
@@ -54,6 +56,11 @@ class State:
         return parse_canonical(version.effective.content)
 
     @property
+    def secrets(self) -> list[Spot]:
+        """Where secrets stand in the live document."""
+        return spots.load(parse_canonical(self.version.secrets)) if self.version else []
+
+    @property
     def extends(self) -> list[dict[str, object]]:
         """What the live version extends."""
         return json.loads(self.version.extends) if self.version else []
@@ -82,6 +89,7 @@ class Plan:
     effective: Tree
     text: str
     lock: list[dict[str, object]]
+    secrets: Sequence[Spot]
     cause: str
     message: str
     restores: int | None = None
@@ -240,6 +248,7 @@ def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
         effective_id=digest(plan.text),
         lock=canonical(plan.lock),
         keys=canonical(keys),
+        secrets=spots.dump(plan.secrets),
         cause=plan.cause,
         author=actor.name,
         message=plan.message,
@@ -257,6 +266,8 @@ def _point(plan: Plan, version: Version) -> list[Place]:
         configuration=plan.state.configuration, version=version, pinned=plan.pinned, outdated=False
     )
     live.save(force_insert=first, force_update=not first)
+    if plan.secrets or plan.state.secrets:
+        note_uses(version.configuration, plan.secrets)
     before = _locked_templates(plan.state.version.lock) if plan.state.version else []
     after = _locked_templates(version.lock)
     if before != after:

@@ -8,6 +8,7 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import composing, sources, validating
 from apps.configs.models import Change, Version
+from apps.configs.naming_secrets import check_names
 from apps.configs.services.kernel import (
     Outcome,
     Plan,
@@ -30,6 +31,7 @@ from apps.engine.errors import (
     Problem,
     invalid,
 )
+from apps.engine.spots import names_of
 from apps.engine.values import Tree, same
 
 STALE_RULES = ("reject", "merge", "overwrite")
@@ -121,7 +123,7 @@ def publish_many(
         item.options.check()
     with writing():
         lock_composition()
-        plans = [_plan_publish(item) for item in items]
+        plans = [_plan_publish(item, actor) for item in items]
         _refuse_invalid([problem for _plan, found in plans for problem in found])
         if any(item.options.dry_run for item in items):
             return [preview(plan, actor) for plan, _found in plans]
@@ -156,7 +158,7 @@ def patch(
             raise invalid("", "type", "A configuration is an object: its top level needs keys.")
         values.check(wanted)
         source = rewritten_source(state, version, wanted)
-        plan, problems = plan_composed(state, source, "publish", options.message)
+        plan, problems = plan_composed(actor, state, source, "publish", options.message)
         _refuse_invalid(problems)
         return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
 
@@ -178,6 +180,7 @@ def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
             effective={},
             text="{}",
             lock=[],
+            secrets=(),
             cause="retire",
             message=options.message,
             retired=True,
@@ -195,7 +198,7 @@ def refresh(*, actor: Actor, place: Place, options: Options) -> Outcome:
         version = _require_content(state)
         check_base(state, options, None, base_needed=False)
         source = sources.from_text(version.source.content, version.format)
-        plan, problems = plan_composed(state, source, "refresh", options.message)
+        plan, problems = plan_composed(actor, state, source, "refresh", options.message)
         _refuse_invalid(problems)
         return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
 
@@ -212,7 +215,7 @@ def rewritten_source(state: State, version: Version, wanted: Tree) -> Source:
 
 
 def plan_composed(
-    state: State, source: Source, cause: str, message: str
+    actor: Actor, state: State, source: Source, cause: str, message: str
 ) -> tuple[Plan, list[Problem]]:
     """Compose and validate ``source`` in the place of ``state``: the plan and what is wrong."""
     extends: list[dict[str, Any]] = state.extends if source.extends is None else source.extends
@@ -232,7 +235,14 @@ def plan_composed(
         composed.effective,
         source.parsed.positions,
         layers.sections,
+        composed.secrets,
     )
+    if composed.secrets:
+        known = names_of(state.secrets)
+        unknown = check_names(actor, state.place, composed.secrets, known)
+        problems += validating.locate(
+            unknown, state.service, state.environment, source.parsed.positions
+        )
     plan = Plan(
         state=state,
         content=source.content,
@@ -241,6 +251,7 @@ def plan_composed(
         effective=composed.effective,
         text=composed.text,
         lock=composed.lock,
+        secrets=composed.secrets,
         cause=cause,
         message=message,
     )
@@ -297,10 +308,10 @@ def _source_tree(version: Version | None) -> Tree:
     return formats.parse(version.source.content, version.format).tree
 
 
-def _plan_publish(item: Publication) -> tuple[Plan, list[Problem]]:
+def _plan_publish(item: Publication, actor: Actor) -> tuple[Plan, list[Problem]]:
     state = load_state(item.place)
     check_base(state, item.options, item.source.tree)
-    return plan_composed(state, item.source, "publish", item.options.message)
+    return plan_composed(actor, state, item.source, "publish", item.options.message)
 
 
 def _is_unchanged(plan: Plan, source: Source) -> bool:

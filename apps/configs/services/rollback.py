@@ -20,9 +20,11 @@ from apps.configs.services.kernel import (
 from apps.configs.services.publishing import Options, check_base, plan_composed, rewritten_source
 from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine import paths
-from apps.engine.errors import DomainError, NotFoundError, invalid
+from apps.engine import paths, spots
+from apps.engine.errors import DomainError, InvalidError, NotFoundError, Problem, invalid
+from apps.engine.spots import Spot, names_of
 from apps.engine.values import Tree, parse_canonical
+from apps.vault.selectors import find_named
 
 
 def rollback(
@@ -49,7 +51,10 @@ def rollback(
         state = load_state(place)
         check_base(state, options, None, base_needed=False)
         target = _find_target(state, to_version, at)
-        plan = _plan_keys(state, target, keys, options) if keys else _plan(state, target, options)
+        if keys:
+            plan = _plan_keys(actor, state, target, keys, options)
+        else:
+            plan = _plan(state, target, options)
         return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
 
 
@@ -85,16 +90,36 @@ def _plan(state: State, target: Version, options: Options) -> Plan:
         effective=parse_canonical(target.effective.content),
         text=target.effective.content,
         lock=parse_canonical(target.lock),
+        secrets=spots.load(parse_canonical(target.secrets)),
         cause="rollback",
         message=options.message or f"Roll back to version {target.number}",
         restores=target.number,
     )
+    _require_secrets(state, plan.secrets)
     plan.pinned = not _composes_the_same(state, plan)
-    plan.warnings = validating.validate(state.service, state.environment, plan.effective)
+    plan.warnings = validating.validate(
+        state.service, state.environment, plan.effective, secrets=plan.secrets
+    )
     return plan
 
 
-def _plan_keys(state: State, target: Version, keys: Sequence[str], options: Options) -> Plan:
+def _require_secrets(state: State, named: Sequence[Spot]) -> None:
+    """Raise :class:`InvalidError` naming the secrets that are not there any more."""
+    found = find_named(state.place, names_of(named))
+    gone = [
+        Problem(spot.pointer, "secret", f"The secret '{name}' is not there any more.")
+        for spot in named
+        for name in spot.names
+        if name not in found
+    ]
+    if gone:
+        names = ", ".join(sorted({f"'{each}'" for each in names_of(named) if each not in found}))
+        raise InvalidError(f"Secrets that this version names are gone: {names}.", gone)
+
+
+def _plan_keys(
+    actor: Actor, state: State, target: Version, keys: Sequence[str], options: Options
+) -> Plan:
     version = state.version
     if version is None or version.retired:
         raise invalid("/keys", "retired", "It is retired: roll back to a whole version first.")
@@ -102,7 +127,7 @@ def _plan_keys(state: State, target: Version, keys: Sequence[str], options: Opti
     wanted = _with_keys(state.effective, old, paths.parse_globs(keys))
     source = rewritten_source(state, version, wanted)
     message = options.message or f"Roll back {', '.join(keys)} to version {target.number}"
-    plan, problems = plan_composed(state, source, "rollback", message)
+    plan, problems = plan_composed(actor, state, source, "rollback", message)
     plan.restores, plan.warnings, plan.unchanged = target.number, problems, False
     return plan
 

@@ -39,7 +39,7 @@ def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Repor
         return Report(errors=list(error.problems))
     state = load_state(place)
     try:
-        plan, problems = plan_composed(state, source, "publish", "")
+        plan, problems = plan_composed(actor, state, source, "publish", "")
     except InvalidError as error:
         return Report(errors=list(error.problems))
     outcome = preview(plan, actor)

@@ -1,0 +1,179 @@
+"""Secrets over REST: metadata everywhere, values in the answer to ``reveal`` alone."""
+
+from typing import Any
+
+from django.http import HttpResponse
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.api.base import (
+    ApiView,
+    answer_json,
+    paged,
+    read_members,
+    typed,
+)
+from apps.api.documentation import LIST, SECRET, documented
+from apps.api.writing import environment_of
+from apps.configs.selectors.configurations import resolve_place
+from apps.core import clock
+from apps.engine.errors import invalid
+from apps.engine.values import Tree
+from apps.vault import selectors, services
+
+SECRET_MEMBERS = ("service", "environment", "name", "description", "value", "rotation")
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def present_secret(row: Any) -> Tree:
+    """A secret without its value."""
+    return {
+        "service": row.service.slug,
+        "environment": row.environment.slug,
+        "name": row.slug,
+        "description": row.description,
+        "version": row.newest,
+        "rotation": None,
+        "created_at": clock.rfc3339(row.created_at),
+        "created_by": row.created_by,
+    }
+
+
+def present_version(row: Any) -> Tree:
+    """A secret's version without its value; ``destroyed``: its key is gone."""
+    return {
+        "version": row.number,
+        "stages": sorted(each.stage for each in row.stages.all()),
+        "created_at": clock.rfc3339(row.created_at),
+        "author": row.author,
+        "revision": row.revision,
+        "destroyed": not hasattr(row, "wrapped"),
+    }
+
+
+class SecretsView(ApiView):
+    """Secrets by name."""
+
+    @documented("List secrets, without values", LIST)
+    def get(self, request: Any) -> HttpResponse:
+        """Those that the caller may know of; ``service`` and ``environment`` narrow."""
+        service, environment = request.GET.get("service"), request.GET.get("environment")
+        rows = selectors.list_secrets(actor=self.actor)
+        if service:
+            rows = rows.filter(service__slug__lower=service.lower())
+        if environment:
+            rows = rows.filter(environment__slug__lower=environment.lower())
+        return paged(request, rows, present_secret)
+
+    @documented("Make a secret", SECRET)
+    def post(self, request: Any) -> HttpResponse:
+        """Make one with its first value, which no answer shows."""
+        return self.once(lambda: self._create(request), lambda: self._place(request))
+
+    def _create(self, request: Any) -> HttpResponse:
+        members = read_members(request, SECRET_MEMBERS)
+        if members.get("rotation") is not None:
+            raise invalid("/rotation", "not_available", "Rotation is not available yet.")
+        place = self._place(request)
+        made = services.create_secret(
+            actor=self.actor,
+            place=place,
+            slug=members.get("name"),  # type: ignore[arg-type] # checked by the service
+            value=members.get("value"),
+            description=typed(members, "description", str, ""),
+        )
+        row = selectors.get_secret(actor=self.actor, place=place, name=made.slug)
+        location = f"{request.path}/{place.service}/{made.slug}?environment={place.environment}"
+        return answer_json(present_secret(row), 201, {"Location": location})
+
+    def _place(self, request: Any) -> Place:
+        members = read_members(request, SECRET_MEMBERS)
+        place = resolve_place(
+            actor=self.actor,
+            service=typed(members, "service", str, ""),
+            environment=environment_of(request, members),
+            verb="list",
+        )
+        policy.require(self.actor, "secure", place)
+        return place
+
+
+class OneSecretView(ApiView):
+    """Base of the views of one secret."""
+
+    def find(self, request: Any, service: str, name: str) -> Any:
+        """The secret that the address names, for those who may know of it."""
+        place = resolve_place(
+            actor=self.actor,
+            service=service,
+            environment=request.GET.get("environment"),
+            verb="list",
+        )
+        return selectors.get_secret(actor=self.actor, place=place, name=name)
+
+
+class SecretView(OneSecretView):
+    """One secret."""
+
+    @documented("Fetch a secret's metadata", SECRET)
+    def get(self, request: Any, service: str, name: str) -> HttpResponse:
+        """Its members, and the live configurations that use it as far as the caller sees them."""
+        row = self.find(request, service, name)
+        used = selectors.list_users(row)
+        seen = [each for each in used if policy.sees(self.actor, _place_of(each))]
+        users: list[Tree] = [
+            {"service": each.service.slug, "environment": each.environment.slug} for each in seen
+        ]
+        if len(seen) < len(used):
+            users.append({"hidden": len(used) - len(seen)})
+        return answer_json({**present_secret(row), "users": users})
+
+    @documented("Delete a secret", SECRET)
+    def delete(self, request: Any, service: str, name: str) -> HttpResponse:
+        """Refused while a live configuration uses it; then its keys are destroyed."""
+        services.delete_secret(actor=self.actor, secret=self.find(request, service, name))
+        return HttpResponse(status=204)
+
+
+class SecretVersionsView(OneSecretView):
+    """A secret's versions."""
+
+    @documented("List a secret's versions", LIST)
+    def get(self, request: Any, service: str, name: str) -> HttpResponse:
+        """A page of them, newest first, with their stages."""
+        row = self.find(request, service, name)
+        return paged(request, selectors.list_versions(row), present_version)
+
+    @documented("Write a new value", SECRET)
+    def post(self, request: Any, service: str, name: str) -> HttpResponse:
+        """It is current from now on; the one before is ``previous``."""
+        return self.once(
+            lambda: self._write(request, service, name),
+            lambda: policy.require(
+                self.actor, "secure", selectors.place_of(self.find(request, service, name))
+            ),
+        )
+
+    def _write(self, request: Any, service: str, name: str) -> HttpResponse:
+        members = read_members(request, ("value",))
+        row = self.find(request, service, name)
+        made = services.write_secret(actor=self.actor, secret=row, value=members.get("value"))
+        return answer_json(present_version(made), 201)
+
+
+class SecretRevealView(OneSecretView):
+    """A secret's value."""
+
+    @documented("Reveal a secret's value", SECRET)
+    def post(self, request: Any, service: str, name: str) -> HttpResponse:
+        """``{"version","value"}``: the current one, or that of ``version``. Each is audited."""
+        members = read_members(request, ("version",))
+        row = self.find(request, service, name)
+        number, value = services.reveal(
+            actor=self.actor, secret=row, number=typed(members, "version", int)
+        )
+        return answer_json({"version": number, "value": value}, 200, NO_STORE)
+
+
+def _place_of(configuration: Any) -> Place:
+    return Place(configuration.service, configuration.environment)

@@ -1,0 +1,142 @@
+"""Secrets: names that change, values that never do, and the wrapped keys between them."""
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Lower
+from simple_history.models import HistoricalRecords
+
+from apps.core.appendonly import AppendOnlyModel, AppendOnlyQuerySet
+from apps.registry.models import Configuration, Environment, NamedQuerySet, Service
+
+STAGES = (("pending", "pending"), ("current", "current"), ("previous", "previous"))
+
+
+class Secret(models.Model):
+    """A named value of a service in an environment. The value is in its versions, sealed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="secrets")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="secrets")
+    slug = models.CharField("name", max_length=128)
+    description = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=300)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    history = HistoricalRecords()
+
+    objects = NamedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["service__slug", "environment__rank", "slug"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                "service",
+                "environment",
+                Lower("slug"),
+                condition=models.Q(deleted_at__isnull=True),
+                name="secret_name_once_per_place",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service}@{self.environment}/{self.slug}"
+
+
+class SecretVersion(AppendOnlyModel):
+    """One value of a secret: sealed under a data key of its own. The key is a row of its own."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    secret = models.ForeignKey(Secret, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    sealed = models.BinaryField()
+    author = models.CharField(max_length=300)
+    revision = models.BigIntegerField()
+    created_at = models.DateTimeField()
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-number"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["secret", "number"], name="secret_version_number_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.secret} v{self.number}"
+
+
+class WrappedKey(models.Model):
+    """A version's data key, wrapped. Wrapping again replaces it; without it the value is gone."""
+
+    version = models.OneToOneField(
+        SecretVersion, on_delete=models.PROTECT, primary_key=True, related_name="wrapped"
+    )
+    key_id = models.CharField(max_length=100, db_index=True)
+    wrapped = models.BinaryField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.version_id} by {self.key_id}"
+
+
+class SecretStage(models.Model):
+    """Which version of a secret is pending, current or previous: a pointer."""
+
+    secret = models.ForeignKey(Secret, on_delete=models.PROTECT, related_name="stages")
+    stage = models.CharField(max_length=16, choices=STAGES)
+    version = models.ForeignKey(SecretVersion, on_delete=models.PROTECT, related_name="stages")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["secret", "stage"], name="secret_stage_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.version}"
+
+
+class SecretUse(models.Model):
+    """A live configuration names a secret of ``service``; which row that is depends on the place."""
+
+    configuration = models.ForeignKey(
+        Configuration, on_delete=models.CASCADE, related_name="secret_uses"
+    )
+    service = models.ForeignKey(Service, on_delete=models.PROTECT, related_name="+")
+    slug = models.CharField("name", max_length=128)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["service", "slug"], name="secret_use_by_name")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["configuration", "service", "slug"], name="secret_use_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.configuration} uses {self.service}/{self.slug}"
+
+
+class Disclosure(models.Model):
+    """That an account was given a secret's version with a configuration: since when, how often."""
+
+    version = models.ForeignKey(SecretVersion, on_delete=models.PROTECT, related_name="disclosures")
+    account = models.CharField(max_length=300)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    count = models.PositiveBigIntegerField(default=1)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["version", "account"], name="disclosure_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} to {self.account}"

@@ -1,0 +1,190 @@
+"""Key providers: what wraps the data keys. None of them gives a key-encryption key away."""
+
+import base64
+import re
+import secrets
+from pathlib import Path
+from typing import Any, Protocol
+
+import hvac
+import requests
+from django.conf import settings
+
+from apps.engine import sealing
+from apps.engine.errors import IntegrityError, SealedError
+
+NO_KEY = "The key that opens secrets is not here. Everything but secrets works; bring it back."
+TRANSIT_TIMEOUT = 5
+
+
+class KeyProvider(Protocol):
+    """Wraps data keys (32 bytes) by one current key and opens what older keys wrapped."""
+
+    def current(self) -> str:
+        """The id of the key that wraps now. Raises :class:`SealedError` when there is none."""
+
+    def holds(self, key_id: str) -> bool:
+        """Whether what this key wrapped can be opened."""
+
+    def wrap(self, data_key: bytes, context: bytes) -> tuple[str, bytes]:
+        """The data key wrapped by the current key for ``context``, and that key's id.
+
+        Raises :class:`SealedError`.
+        """
+
+    def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes:
+        """The data key. Raises :class:`SealedError` without the key that wrapped it,
+        :class:`IntegrityError` for bytes that are not what was wrapped for ``context``.
+        """
+
+
+class LocalKeys:
+    """Key texts of our own, the current one first: from a file, or from the environment."""
+
+    def __init__(self, texts: tuple[str, ...] = (), path: Path | None = None) -> None:
+        self._texts, self._path = texts, path
+        self._read: tuple[object, dict[str, bytes]] = (None, {})
+
+    def current(self) -> str:
+        """See :class:`KeyProvider`."""
+        found = next(iter(self._keys()), None)
+        if found is None:
+            raise SealedError(NO_KEY)
+        return found
+
+    def holds(self, key_id: str) -> bool:
+        """See :class:`KeyProvider`."""
+        return key_id in self._keys()
+
+    def wrap(self, data_key: bytes, context: bytes) -> tuple[str, bytes]:
+        """See :class:`KeyProvider`."""
+        key_id = self.current()
+        nonce = secrets.token_bytes(sealing.NONCE_BYTES)
+        named = _named(context, key_id)
+        wrapped = sealing.seal(data_key, key=self._keys()[key_id], nonce=nonce, context=named)
+        return key_id, wrapped
+
+    def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes:
+        """See :class:`KeyProvider`."""
+        key = self._keys().get(key_id)
+        if key is None:
+            raise SealedError(NO_KEY)
+        return sealing.unseal(wrapped, key=key, context=_named(context, key_id))
+
+    def _keys(self) -> dict[str, bytes]:
+        """Keys by id; a file is read again whenever it has changed."""
+        stamp: object = self._texts
+        if self._path is not None:
+            try:
+                state = self._path.stat()
+            except FileNotFoundError:
+                return {}
+            stamp = (state.st_mtime_ns, state.st_ino, state.st_size)
+        if self._read[0] != stamp:
+            texts = self._texts if self._path is None else read_key_file(self._path)
+            found = {sealing.key_id(text): sealing.derive_key(text) for text in texts}
+            self._read = (stamp, found)
+        return self._read[1]
+
+
+def read_key_file(path: Path) -> list[str]:
+    """The key texts in a key file, one on each line, the current one first."""
+    return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+
+
+def _named(context: bytes, key_id: str) -> bytes:
+    return context + b"\n" + key_id.encode()
+
+
+class TransitKeys:
+    """The Transit engine of HashiCorp Vault or OpenBao: keys that never leave that server."""
+
+    def __init__(self, url: str, token: str, name: str, mount: str) -> None:
+        self.name, self.mount = name, mount
+        client = hvac.Client(url=url, token=token, timeout=TRANSIT_TIMEOUT)
+        self._transit: Any = client.secrets.transit
+
+    def current(self) -> str:
+        """See :class:`KeyProvider`."""
+        key = self._ask("read_key")
+        return self._key_id(str(key["latest_version"]))
+
+    def holds(self, key_id: str) -> bool:
+        """See :class:`KeyProvider`."""
+        if not key_id.startswith(self._key_id("")):
+            return False
+        key = self._ask("read_key")
+        version = int(key_id.rpartition(":v")[2])
+        return int(key["min_decryption_version"]) <= version <= int(key["latest_version"])
+
+    def wrap(self, data_key: bytes, context: bytes) -> tuple[str, bytes]:
+        """See :class:`KeyProvider`."""
+        ciphertext = self._ask(
+            "encrypt_data",
+            plaintext=base64.b64encode(data_key).decode(),
+            associated_data=base64.b64encode(context).decode(),
+        )["ciphertext"]
+        match = re.fullmatch(r"vault:v(\d+):.+", ciphertext)
+        if match is None:
+            raise SealedError("The key service gave an answer that is not its own.")
+        return self._key_id(match.group(1)), ciphertext.encode()
+
+    def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes:
+        """See :class:`KeyProvider`."""
+        if not key_id.startswith(self._key_id("")):
+            raise SealedError(NO_KEY)
+        try:
+            ciphertext = wrapped.decode("ascii")
+        except UnicodeDecodeError:
+            raise IntegrityError("A wrapped key is damaged: it does not open.") from None
+        plaintext = self._ask(
+            "decrypt_data",
+            ciphertext=ciphertext,
+            associated_data=base64.b64encode(context).decode(),
+        )["plaintext"]
+        return base64.b64decode(plaintext)
+
+    def _key_id(self, version: str) -> str:
+        return f"transit:{self.name}:v{version}"
+
+    def _ask(self, action: str, **arguments: str) -> dict[str, Any]:
+        try:
+            answer = getattr(self._transit, action)(
+                name=self.name, mount_point=self.mount, **arguments
+            )
+            data: dict[str, Any] = answer["data"]
+        except hvac.exceptions.InvalidRequest as error:
+            if action == "decrypt_data":
+                raise IntegrityError("A wrapped key does not open at the key service.") from error
+            raise SealedError("The key service refused the request.") from error
+        except (hvac.exceptions.VaultError, requests.RequestException) as error:
+            raise SealedError("The key service does not answer.") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise SealedError("The key service gave an answer that is not its own.") from error
+        return data
+
+
+_providers: dict[str, KeyProvider] = {}
+
+
+def key_provider() -> KeyProvider:
+    """The provider that the settings name: Transit, else the environment, else the key file."""
+    chosen = settings.KEY_PROVIDER
+    name = repr(sorted(chosen.items()))
+    if name not in _providers:
+        _providers.clear()
+        _providers[name] = _make(chosen)
+    return _providers[name]
+
+
+def _make(chosen: dict[str, Any]) -> KeyProvider:
+    if chosen["transit_url"]:
+        return TransitKeys(
+            chosen["transit_url"],
+            chosen["transit_token"],
+            chosen["transit_key"],
+            chosen["transit_mount"],
+        )
+    if chosen["keys"]:
+        return LocalKeys(texts=tuple(chosen["keys"]))
+    return LocalKeys(path=Path(chosen["file"]))

@@ -1,0 +1,101 @@
+"""Changing the key-encryption key: wrap all data keys again, then forget the old key."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.audit.services import Event, append, lock_ledger
+from apps.core.actor import Actor
+from apps.core.transactions import writing
+from apps.engine import sealing
+from apps.engine.errors import InvalidError
+from apps.vault.models import WrappedKey
+from apps.vault.providers import key_provider, read_key_file
+from apps.vault.services import context_of
+
+KEY_TEXT_BYTES = 48
+
+
+def make_key(*, actor: Actor) -> str:
+    """Put a new key before the others in the key file; gives its id.
+
+    Raises :class:`InvalidError` when keys come from somewhere else.
+    """
+    path = _key_file()
+    texts = read_key_file(path) if path.exists() else []
+    text = secrets.token_urlsafe(KEY_TEXT_BYTES)
+    _write(path, [text, *texts])
+    key_id = sealing.key_id(text)
+    with writing():
+        append([Event("key.added", f"key:{key_id}", {})], actor=actor)
+    return key_id
+
+
+def rewrap_all(*, actor: Actor, batch: int) -> Iterator[tuple[int, int]]:
+    """Wrap every data key by the current key, in transactions of ``batch``.
+
+    Yields how many were done and how many are left, batch by batch. What was done stays done
+    when it is stopped. Raises :class:`SealedError` without one of the keys.
+    """
+    current = key_provider().current()
+    total = 0
+    while True:
+        done = _rewrap_batch(current, batch)
+        total += done
+        if not done:
+            break
+        yield done, WrappedKey.objects.exclude(key_id=current).count()
+    with writing():
+        append([Event("key.rotated", f"key:{current}", {"wrapped": total})], actor=actor)
+
+
+def _rewrap_batch(current: str, batch: int) -> int:
+    provider = key_provider()
+    with writing():
+        rows = list(
+            WrappedKey.objects.select_for_update(of=("self",))
+            .exclude(key_id=current)
+            .select_related("version__secret")
+            .order_by("pk")[:batch]
+        )
+        for row in rows:
+            context = context_of(row.version.secret, row.version_id)
+            key = provider.unwrap(row.key_id, bytes(row.wrapped), context)
+            row.key_id, row.wrapped = provider.wrap(key, context)
+            row.save(update_fields=["key_id", "wrapped"])
+    return len(rows)
+
+
+def forget_unused(*, actor: Actor) -> list[str]:
+    """Take the keys out of the key file that wrap nothing; the current one stays."""
+    path = _key_file()
+    with writing():
+        lock_ledger()  # whoever wraps by an older key now has committed, or reads the new file
+        first, *older = read_key_file(path)
+        used = set(WrappedKey.objects.order_by().values_list("key_id", flat=True).distinct())
+        kept = [text for text in older if sealing.key_id(text) in used]
+        gone = [sealing.key_id(text) for text in older if text not in kept]
+        if gone:
+            append([Event("key.removed", f"key:{key_id}", {}) for key_id in gone], actor=actor)
+            _write(path, [first, *kept])
+    return gone
+
+
+def _key_file() -> Path:
+    chosen = settings.KEY_PROVIDER
+    if chosen["transit_url"] or chosen["keys"]:
+        raise InvalidError("The keys are not in a file here: change them where they come from.")
+    return Path(str(chosen["file"]))
+
+
+def _write(path: Path, texts: list[str]) -> None:
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write("\n".join(texts) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,150 @@
+"""Finding secrets by name, and what is known of them without their values."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Max, QuerySet
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.access.selectors import rights_of
+from apps.core.actor import Actor
+from apps.engine.errors import NOTHING_HERE, NotFoundError, SealedError
+from apps.registry.models import Configuration, Environment, Service
+from apps.registry.selectors import ancestors, find_service
+from apps.vault.models import Secret, SecretStage, SecretUse, SecretVersion, WrappedKey
+from apps.vault.providers import key_provider
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a name stands for at a place: the secret and its current version."""
+
+    secret: Secret
+    version: SecretVersion
+
+    @property
+    def place(self) -> Place:
+        """The secret's own place: what its rights hang on."""
+        return Place(self.secret.service, self.secret.environment)
+
+
+def place_of(secret: Secret) -> Place:
+    """What the rights of a secret hang on."""
+    return Place(secret.service, secret.environment)
+
+
+def find_named(place: Place, names: Iterable[str]) -> dict[str, Found]:
+    """The secrets that names stand for in a configuration at ``place``; unknown ones are left out.
+
+    ``name`` is a secret of the same service, ``service/name`` of another; in the environment of
+    the place, else in the nearest of its parents that has one.
+    """
+    if place.service is None or place.environment is None:
+        return {}
+    order = [place.environment, *ancestors(place.environment)]
+    found: dict[str, Found] = {}
+    for name in names:
+        service, slug = split_name(place.service, name)
+        secret = _nearest(service, slug, order) if service else None
+        if secret is not None:
+            found[name] = secret
+    return found
+
+
+def split_name(own: Service, name: str) -> tuple[Service | None, str]:
+    """The service that a name is about (``None``: there is none), and the secret's own name."""
+    service, slash, slug = name.rpartition("/")
+    return (find_service(service), slug) if slash else (own, slug)
+
+
+def _nearest(service: Service, slug: str, order: list[Environment]) -> Found | None:
+    rows = (
+        SecretStage.objects.select_related(
+            "version", "secret__service", "secret__environment", "version__wrapped"
+        )
+        .filter(
+            stage="current",
+            secret__service=service,
+            secret__environment__in=order,
+            secret__slug__lower=slug.lower(),
+            secret__deleted_at__isnull=True,
+        )
+        .order_by()
+    )
+    by_environment = {row.secret.environment_id: row for row in rows}
+    for environment in order:
+        if environment.pk in by_environment:
+            row = by_environment[environment.pk]
+            return Found(row.secret, row.version)
+    return None
+
+
+def list_secrets(
+    *, actor: Actor, service: Service | None = None, environment: Environment | None = None
+) -> QuerySet[Secret]:
+    """The secrets that the actor may know of, each with ``newest``, its newest version's number."""
+    rows: QuerySet[Secret] = (
+        Secret.objects.present()
+        .select_related("service", "environment")
+        .annotate(newest=Max("versions__number"))
+    )
+    if service is not None:
+        rows = rows.filter(service=service)
+    if environment is not None:
+        rows = rows.filter(environment=environment)
+    if actor.is_superuser:
+        return rows
+    rights = rights_of(actor)
+    seen = [row.pk for row in rows if rights.holds("list", row.service_id, row.environment_id)]
+    return rows.filter(pk__in=seen)
+
+
+def get_secret(*, actor: Actor, place: Place, name: str) -> Secret:
+    """The secret of that name at exactly this place. Raises :class:`NotFoundError`, too for those
+    who may not ``list`` there.
+    """
+    policy.require(actor, "list", place)
+    found = (
+        Secret.objects.named(name)
+        .select_related("service", "environment")
+        .annotate(newest=Max("versions__number"))
+        .filter(service=place.service, environment=place.environment)
+        .first()
+    )
+    if found is None:
+        raise NotFoundError(NOTHING_HERE)
+    return found
+
+
+def list_versions(secret: Secret) -> QuerySet[SecretVersion]:
+    """The versions of a secret, newest first, with their stages; never the values."""
+    return secret.versions.select_related("wrapped").prefetch_related("stages").defer("sealed")
+
+
+def list_users(secret: Secret) -> list[Configuration]:
+    """The live configurations in which the secret's name stands for this secret."""
+    uses = SecretUse.objects.select_related(
+        "configuration__service", "configuration__environment"
+    ).filter(service=secret.service, slug=secret.slug.lower())
+    users = []
+    for use in uses:
+        configuration = use.configuration
+        place = Place(configuration.service, configuration.environment)
+        name = f"{secret.service.slug}/{secret.slug}"
+        found = find_named(place, [name]).get(name)
+        if found is not None and found.secret.pk == secret.pk:
+            users.append(configuration)
+    return users
+
+
+def is_sealed() -> bool:
+    """Whether secrets cannot be opened: no key is here, or none of those that wrapped them."""
+    provider = key_provider()
+    try:
+        provider.current()
+        used = WrappedKey.objects.order_by().values_list("key_id", flat=True).distinct()
+        ids = list(used)
+        return bool(ids) and not any(provider.holds(each) for each in ids)
+    except SealedError:
+        return True

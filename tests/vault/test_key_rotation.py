@@ -1,0 +1,109 @@
+"""Wrapping all keys again: while work goes on, killed and started again, the old key then gone."""
+
+import contextlib
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.engine.errors import SealedError
+
+SECRETS = 45
+
+
+@pytest.fixture
+def key_file(settings, tmp_path):
+    path = tmp_path / "encryption.key"
+    path.write_text("The-First-Key-Text-" + "asdfghjk1234" * 3 + "\n")
+    path.chmod(0o600)
+    settings.KEY_PROVIDER = {**settings.KEY_PROVIDER, "keys": (), "file": str(path)}
+    return path
+
+
+@pytest.fixture
+def secrets(shop, system, key_file):
+    from apps.access.policy import Place
+    from apps.registry.selectors import get_environment
+    from apps.vault import services
+
+    place = Place(shop, get_environment("production"))
+    return [
+        services.create_secret(actor=system, place=place, slug=f"s{n}", value=f"value {n}")
+        for n in range(SECRETS)
+    ]
+
+
+def values_of(system, secrets):
+    from apps.vault.services import reveal
+
+    return [reveal(actor=system, secret=each)[1] for each in secrets]
+
+
+def key_ids():
+    from apps.vault.models import WrappedKey
+
+    return set(WrappedKey.objects.values_list("key_id", flat=True))
+
+
+@pytest.mark.django_db
+def test_rotate_keys__new_key_and_forget__leaves_one_key_that_opens_all(secrets, system, key_file):
+    before, old = key_file.read_text(), key_ids()
+
+    call_command("rotate_keys", "--new-key", "--forget-unused", "--batch", "7")
+
+    after = key_file.read_text()
+    assert len(after.splitlines()) == 1
+    assert after != before
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    assert len(key_ids()) == 1
+    assert not key_ids() & old
+    assert values_of(system, secrets) == [f"value {n}" for n in range(SECRETS)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("stop_at", range(0, SECRETS + 1, 5))
+def test_rotate_keys__killed_at_any_row__is_readable_and_goes_on(
+    secrets, system, key_file, monkeypatch, stop_at
+):
+    from apps.vault import providers
+
+    call_command("rotate_keys", "--new-key", "--batch", "1000")  # so that two keys are there
+    call_command("rotate_keys", "--forget-unused")
+    wrap, done = providers.LocalKeys.wrap, []
+
+    def dying(self, data_key, context):
+        if len(done) == stop_at:
+            raise KeyboardInterrupt
+        done.append(1)
+        return wrap(self, data_key, context)
+
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(providers.LocalKeys, "wrap", dying)
+        call_command("rotate_keys", "--new-key", "--batch", "4")
+
+    assert values_of(system, secrets) == [f"value {n}" for n in range(SECRETS)]
+    call_command("rotate_keys", "--forget-unused")
+    assert len(key_ids()) == 1
+    assert len(key_file.read_text().splitlines()) == 1
+    assert values_of(system, secrets) == [f"value {n}" for n in range(SECRETS)]
+
+
+@pytest.mark.django_db
+def test_rotate_keys__without_the_old_key__says_so_and_loses_nothing(secrets, system, key_file):
+    old = key_file.read_text()
+    key_file.write_text("Some-Other-Key-Text-" + "yxcvbnm0987" * 3 + "\n")
+
+    with pytest.raises(CommandError):
+        call_command("rotate_keys")
+    with pytest.raises(SealedError):
+        values_of(system, secrets)
+
+    key_file.write_text(old)
+    assert values_of(system, secrets) == [f"value {n}" for n in range(SECRETS)]
+
+
+@pytest.mark.django_db
+def test_rotate_keys__with_keys_from_the_environment__makes_none(secrets, settings):
+    settings.KEY_PROVIDER = {**settings.KEY_PROVIDER, "keys": ("x" * 50,)}
+
+    with pytest.raises(CommandError, match="not in a file"):
+        call_command("rotate_keys", "--new-key")

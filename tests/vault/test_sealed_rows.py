@@ -1,0 +1,154 @@
+"""Rows of sealed values that were altered, moved, swapped or replayed: none of them opens."""
+
+import copy
+import random
+import uuid
+
+import pytest
+
+from apps.engine.errors import IntegrityError, SealedError
+
+pytestmark = pytest.mark.django_db
+
+ROWS = 20_000
+
+
+@pytest.fixture
+def versions(shop, system):
+    """Three secrets with three versions each, as rows in memory with their wrapped keys."""
+    from apps.access.policy import Place
+    from apps.registry.selectors import get_environment
+    from apps.vault import services
+    from apps.vault.models import SecretVersion
+
+    for environment in ("staging", "production"):
+        for slug in ("one", "two"):
+            place = Place(shop, get_environment(environment))
+            secret = services.create_secret(actor=system, place=place, slug=slug, value="same text")
+            for _ in range(2):
+                services.write_secret(actor=system, secret=secret, value="same text")
+    return list(SecretVersion.objects.select_related("secret", "wrapped"))
+
+
+def flipped(data, rng):
+    altered = bytearray(data)
+    altered[rng.randrange(len(altered))] ^= rng.randrange(1, 256)
+    return bytes(altered)
+
+
+def alter_sealed(version, _other, rng):
+    version.sealed = flipped(version.sealed, rng)
+
+
+def cut_sealed(version, _other, rng):
+    version.sealed = bytes(version.sealed)[: rng.randrange(len(version.sealed))]
+
+
+def alter_wrapped(version, _other, rng):
+    version.wrapped.wrapped = flipped(version.wrapped.wrapped, rng)
+
+
+def cut_wrapped(version, _other, rng):
+    version.wrapped.wrapped = bytes(version.wrapped.wrapped)[: rng.randrange(60)]
+
+
+def swap_sealed(version, other, _rng):
+    version.sealed = other.sealed
+
+
+def swap_wrapped(version, other, _rng):
+    version.wrapped.wrapped, version.wrapped.key_id = other.wrapped.wrapped, other.wrapped.key_id
+
+
+def swap_both(version, other, _rng):
+    """The whole value of another version, secret or environment in this one's place."""
+    version.sealed, version.wrapped = other.sealed, other.wrapped
+
+
+def rename_key(version, _other, rng):
+    version.wrapped.key_id = f"{rng.getrandbits(64):016x}"
+
+
+def move_service(version, _other, rng):
+    version.secret.service_id += rng.randrange(1, 1_000)
+
+
+def move_environment(version, _other, rng):
+    version.secret.environment_id += rng.randrange(1, 1_000)
+
+
+def move_to_another_secret(version, _other, _rng):
+    version.secret.pk = uuid.uuid4()
+
+
+def renumbered(version, _other, _rng):
+    version.pk = uuid.uuid4()
+
+
+ALTERATIONS = [
+    alter_sealed,
+    cut_sealed,
+    alter_wrapped,
+    cut_wrapped,
+    swap_sealed,
+    swap_wrapped,
+    swap_both,
+    rename_key,
+    move_service,
+    move_environment,
+    move_to_another_secret,
+    renumbered,
+]
+
+
+def test_sealed_rows__altered_in_any_way__do_not_open(versions):
+    from apps.vault.services import _open
+
+    rng = random.Random(7)
+    opened = []
+    for _ in range(ROWS):
+        version, other = rng.sample(versions, 2)
+        alter = rng.choice(ALTERATIONS)
+        row = copy.deepcopy(version)
+        alter(row, copy.deepcopy(other), rng)
+        try:
+            _open(row, row.wrapped)
+            opened.append(alter.__name__)
+        except (IntegrityError, SealedError):
+            pass
+
+    assert opened == []
+    assert [_open(each, each.wrapped) for each in versions] == ["same text"] * len(versions)
+
+
+def test_damaged_row__is_audited_and_leaves_the_others_readable(versions, operator):
+    from django.db import connection
+
+    from apps.core import appendonly
+    from apps.vault.models import SecretVersion
+
+    damaged = next(each for each in versions if each.number == 3 and each.secret.slug == "one")
+    appendonly.drop_triggers(connection, SecretVersion._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE vault_secretversion SET sealed = %s WHERE id = %s",
+            [
+                bytes(damaged.sealed)[:-1] + b"x",
+                damaged.pk.hex if connection.vendor == "sqlite" else damaged.pk,
+            ],
+        )
+    appendonly.create_triggers(connection, SecretVersion._meta.db_table)
+    here = f"environment={damaged.secret.environment.slug}"
+
+    refused = operator.post(f"/secrets/shop/one/reveal?{here}", {})
+    other = operator.post(f"/secrets/shop/two/reveal?{here}", {})
+
+    assert (refused.status_code, refused.json()["code"]) == (500, "integrity")
+    assert other.json()["value"] == "same text"
+    events = operator.get("/audit?action=secret.integrity").json()["results"]
+    assert [each["target"] for each in events] == [f"secret:{damaged.secret}"]
+
+
+def test_sealed_rows__of_one_value__are_all_different(versions):
+    assert len({bytes(each.sealed) for each in versions}) == len(versions)
+    assert len({bytes(each.wrapped.wrapped) for each in versions}) == len(versions)
