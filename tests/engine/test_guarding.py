@@ -122,9 +122,7 @@ def test_graft__something_in_the_way_of_a_hidden_key__is_refused(seen):
 KEYS = st.sampled_from(["a", "b", "password", "x.y"])
 TREES = st.recursive(
     st.one_of(st.integers(0, 3), st.text(max_size=2), st.just({}), st.just([])),
-    lambda inner: st.one_of(
-        st.dictionaries(KEYS, inner, max_size=4), st.lists(inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.dictionaries(KEYS, inner, max_size=4), st.lists(inner, max_size=3)),
     max_leaves=20,
 )
 DOCUMENTS = st.dictionaries(KEYS, TREES, max_size=4)
