@@ -48,11 +48,12 @@ class ConfigConsumer(AsyncWebsocketConsumer):
         self.times: deque[float] = deque(maxlen=BURST)
         self.instance: str | None = None
         self.actor: Actor | None = None
+        self.ended = False
         await self.accept()
         try:
             self.actor = await self._authenticate()
         except DomainError:
-            await self.close(NOT_AUTHENTICATED)
+            await self._end(NOT_AUTHENTICATED)
 
     @database_sync_to_async
     def _authenticate(self) -> Actor:
@@ -69,19 +70,25 @@ class ConfigConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take one message; a bad one is answered with ``error`` and the socket stays open."""
-        if self.actor is None:  # refused already; this was on its way
+        if self.actor is None or self.ended:  # refused already; this was on its way
             return
         if text_data is None or len(text_data) > MAX_FRAME:
-            await self.close(TOO_LARGE)
+            await self._end(TOO_LARGE)
             return
         if self._is_too_fast():
-            await self.close(TOO_FAST)
+            await self._end(TOO_FAST)
             return
         try:
             message = _parse(text_data)
             await self._handle(self.actor, message)
         except DomainError as error:
             await self._say({"type": "error", "code": error.code, "detail": error.detail})
+
+    async def _end(self, code: int) -> None:
+        """Close the socket, once: several tasks may want to."""
+        if not self.ended:
+            self.ended = True
+            await self.close(code)
 
     def _is_too_fast(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -124,10 +131,10 @@ class ConfigConsumer(AsyncWebsocketConsumer):
                     for message in _messages(frame):
                         await self._say(message)
         except WithdrawnError:
-            await self.close(WITHDRAWN)
+            await self._end(WITHDRAWN)
         except Exception:  # a client that hears nothing must know it
             logger.exception("A subscription failed; its socket is closed.")
-            await self.close(FAILED)
+            await self._end(FAILED)
 
     async def _applied(self, actor: Actor, message: dict[str, Any]) -> None:
         version = message.get("version")
