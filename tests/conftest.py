@@ -138,6 +138,8 @@ def make_api(db, system):
 
     count = iter(range(1_000))
 
+    from apps.access.policy import Place
+
     def make(role=None, service=None, environment=None, own="production"):
         account = services.create_account(
             actor=system, slug=f"robot-{next(count)}", environment=get_environment(own)
@@ -147,8 +149,10 @@ def make_api(db, system):
                 actor=system,
                 to=f"service-account:{account.slug}",
                 role=role,
-                service=get_service(service) if service else None,
-                environment=get_environment(environment) if environment else None,
+                on=Place(
+                    get_service(service) if service else None,
+                    get_environment(environment) if environment else None,
+                ),
             )
         _token, raw = services.create_token(actor=system, account=account)
         api = Api(raw)

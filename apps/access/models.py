@@ -9,7 +9,7 @@ from django.db.models.functions import Lower
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 from simple_history.models import HistoricalRecords
 
-from apps.registry.models import Configuration, Environment, NamedQuerySet, Service
+from apps.registry.models import VERBS, Configuration, Environment, NamedQuerySet, Service
 
 
 class ServiceAccount(models.Model):
@@ -65,11 +65,38 @@ class Token(models.Model):
         return f"{self.prefix}…"
 
 
+class KeyRule(models.Model):
+    """A pattern of keys that need a right of their own, in one service or environment or all.
+
+    It takes the keys out of every other grant. A rule of an environment holds in those that
+    inherit from it too, so it follows a key that comes from there.
+    """
+
+    pattern = models.CharField(max_length=1_000)
+    service = models.ForeignKey(Service, null=True, on_delete=models.PROTECT, related_name="+")
+    environment = models.ForeignKey(
+        Environment, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    description = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=300)
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["pk"]
+        default_permissions = ()
+        permissions = VERBS
+
+    def __str__(self) -> str:
+        return f"{self.pattern} in {self.service or '*'}@{self.environment or '*'}"
+
+
 class Grant(models.Model):
     """A role or a verb given to a user or group on a scope: why somebody may do something.
 
-    No service and no environment means everywhere; both mean their one configuration. The
-    guardian rows that permission checks read are made from these by ``access.services``.
+    No service and no environment means everywhere; both mean their one configuration; a key rule
+    stands alone and means the keys that it covers. It ends at ``expires_at``. The guardian rows
+    that permission checks read are made from these by ``access.services``.
     """
 
     user = models.ForeignKey(
@@ -82,6 +109,10 @@ class Grant(models.Model):
     environment = models.ForeignKey(
         Environment, null=True, on_delete=models.PROTECT, related_name="+"
     )
+    key_rule = models.ForeignKey(
+        KeyRule, null=True, on_delete=models.CASCADE, related_name="grants"
+    )
+    expires_at = models.DateTimeField(null=True, blank=True, db_index=True)
     created_at = models.DateTimeField()
     created_by = models.CharField(max_length=300)
     history = HistoricalRecords()
@@ -90,6 +121,11 @@ class Grant(models.Model):
         ordering = ["pk"]
         default_permissions = ()
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(key_rule__isnull=True)
+                | models.Q(service__isnull=True, environment__isnull=True),
+                name="grant_on_a_key_rule_alone",
+            ),
             models.CheckConstraint(
                 condition=models.Q(user__isnull=True) ^ models.Q(group__isnull=True),
                 name="grant_to_user_or_group",
@@ -172,3 +208,15 @@ class ConfigurationGroupPermission(GroupObjectPermissionBase):
     """guardian: a group's permission on a configuration."""
 
     content_object = models.ForeignKey(Configuration, on_delete=models.CASCADE)
+
+
+class KeyRuleUserPermission(UserObjectPermissionBase):
+    """guardian: a user's permission on the keys of a rule."""
+
+    content_object = models.ForeignKey(KeyRule, on_delete=models.CASCADE)
+
+
+class KeyRuleGroupPermission(GroupObjectPermissionBase):
+    """guardian: a group's permission on the keys of a rule."""
+
+    content_object = models.ForeignKey(KeyRule, on_delete=models.CASCADE)

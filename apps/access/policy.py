@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.access.selectors import Rights, rights_of
+from apps.access.models import KeyRule
+from apps.access.rights import Rights, rights_of
 from apps.core.actor import Actor
 from apps.engine.errors import NOTHING_HERE, ForbiddenError, NotFoundError
+from apps.engine.guarding import OPEN, Guard, Rule
+from apps.engine.paths import Path, format_path
 from apps.registry.models import Environment, Service
 
 
@@ -25,19 +28,72 @@ EVERYWHERE = Place()
 IMPLIED_BY = {"secure": "manage"}
 
 
-def allowed(actor: Actor, verb: str, place: Place, keys: Sequence[str] = ()) -> bool:
-    """Whether ``actor`` has ``verb`` at ``place`` (and, with key rules, on every one of ``keys``)."""
+def guard(actor: Actor, verb: str, place: Place) -> Guard:
+    """Which keys of the configuration at ``place`` the actor has ``verb`` on."""
+    if actor.is_superuser:
+        return OPEN
+    found = [rights_of(actor).guard(each, *_scope(place)) for each in _verbs(verb)]
+    own, *others = found
+    if not others:
+        return own
+    rules = zip(own.rules, others[0].rules, strict=True)
+    return Guard(
+        own.free or others[0].free,
+        tuple(Rule(one.glob, one.held or other.held) for one, other in rules),
+    )
+
+
+def allowed(actor: Actor, verb: str, place: Place, keys: Sequence[Path] = ()) -> bool:
+    """Whether ``actor`` has ``verb`` at ``place``: on each of ``keys``, or without them on
+    something there, which must then be asked key by key.
+    """
     if actor.is_superuser:
         return True
-    service_id = place.service.pk if place.service else None
-    environment_id = place.environment.pk if place.environment else None
+    if keys:
+        guarded = guard(actor, verb, place)
+        return all(guarded.allows(key) for key in keys)
     rights = rights_of(actor)
-    verbs = (verb, IMPLIED_BY.get(verb, verb))
-    return any(rights.holds(each, service_id, environment_id) for each in verbs)
+    return any(rights.reaches(each, *_scope(place)) for each in _verbs(verb))
 
 
-def require(actor: Actor, verb: str, place: Place, keys: Sequence[str] = ()) -> None:
-    """Raise unless ``actor`` has ``verb`` at ``place``.
+def allowed_free(actor: Actor, verb: str, place: Place) -> bool:
+    """Whether ``actor`` has ``verb`` at ``place`` for every key that no rule covers."""
+    if actor.is_superuser:
+        return True
+    rights = rights_of(actor)
+    return any(rights.holds(each, *_scope(place)) for each in _verbs(verb))
+
+
+def require_free(actor: Actor, verb: str, place: Place) -> None:
+    """Raise unless :func:`allowed_free`, as :func:`require` does."""
+    if not allowed_free(actor, verb, place):
+        require_sight(actor, place)
+        raise ForbiddenError(f"This needs the right '{verb}' on {place}.", right=verb)
+
+
+def require_rule(actor: Actor, verb: str, rule: KeyRule) -> None:
+    """Raise :class:`ForbiddenError` unless the actor has ``verb`` on the keys of ``rule``, or
+    ``manage`` where the rule is, and so could give it to himself.
+    """
+    if actor.is_superuser or (verb, rule.pk) in rights_of(actor).held:
+        return
+    if not allowed_free(actor, "manage", Place(rule.service, rule.environment)):
+        raise ForbiddenError(f"Nobody grants what he does not have: '{verb}'.", right=verb)
+
+
+def _verbs(verb: str) -> tuple[str, ...]:
+    return (verb, IMPLIED_BY[verb]) if verb in IMPLIED_BY else (verb,)
+
+
+def _scope(place: Place) -> tuple[int | None, int | None]:
+    return (
+        place.service.pk if place.service else None,
+        place.environment.pk if place.environment else None,
+    )
+
+
+def require(actor: Actor, verb: str, place: Place, keys: Sequence[Path] = ()) -> None:
+    """Raise unless ``actor`` has ``verb`` at ``place``, as :func:`allowed` says it.
 
     Without ``list`` there it raises :class:`NotFoundError`, the same as for a thing that does
     not exist; with it, :class:`ForbiddenError` naming the missing right.
@@ -45,8 +101,9 @@ def require(actor: Actor, verb: str, place: Place, keys: Sequence[str] = ()) -> 
     if allowed(actor, verb, place, keys):
         return
     require_sight(actor, place)
+    on = f"{', '.join(map(format_path, keys))} of {place}" if keys else str(place)
     raise ForbiddenError(
-        f"This needs the right '{verb}' on {place}. Ask somebody with the right 'manage' there.",
+        f"This needs the right '{verb}' on {on}. Ask somebody with the right 'manage' there.",
         right=verb,
     )
 
@@ -59,11 +116,7 @@ def require_seen(actor: Actor, verb: str, place: Place) -> None:
     rights = find_rights(actor)
     if rights is None:
         return
-    scope = (
-        place.service.pk if place.service else None,
-        place.environment.pk if place.environment else None,
-    )
-    if not (rights.holds("list", *scope) and rights.holds(verb, *scope)):
+    if not (rights.holds("list", *_scope(place)) and rights.reaches(verb, *_scope(place))):
         require(actor, "list", place)
         require(actor, verb, place)
 

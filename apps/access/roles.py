@@ -1,5 +1,6 @@
 """Roles: named bundles of verbs, the same for people, groups and service accounts."""
 
+from apps.engine.errors import invalid
 from apps.registry.models import VERBS as VERBS_WITH_TITLES
 
 VERBS = tuple(verb for verb, _title in VERBS_WITH_TITLES)
@@ -26,3 +27,14 @@ ROLE_TITLES: dict[str, str] = {
     "security-officer": "Sees, writes and reveals secrets, reads the ledger",
     "administrator": "Everything",
 }
+
+
+def verbs_of(role: str, verb: str) -> tuple[str, ...]:
+    """The verbs of a role, or the one verb. Raises :class:`InvalidError` for what is neither."""
+    if bool(role) == bool(verb):
+        raise invalid("/role", "role_or_verb", "Give either a role or a verb.")
+    if role and role not in ROLES:
+        raise invalid("/role", "role", f"There is no such role: use one of {', '.join(ROLES)}.")
+    if verb and verb not in VERBS:
+        raise invalid("/verb", "verb", f"There is no such verb: use one of {', '.join(VERBS)}.")
+    return ROLES[role] if role else (verb,)

@@ -1,154 +1,30 @@
-"""Reading logins, grants and rights."""
+"""Reading logins, grants and key rules."""
 
 import hashlib
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from django.contrib.auth.models import Group, Permission
-from django.db import connection
-from django.db.models import BigIntegerField, F, Q, QuerySet, Value
-from django.db.models.functions import Cast
+from django.contrib.auth.models import Group
+from django.db.models import Q, QuerySet
 
-from apps.access.models import (
-    ConfigurationGroupPermission,
-    ConfigurationUserPermission,
-    EnvironmentGroupPermission,
-    EnvironmentUserPermission,
-    Grant,
-    ServiceAccount,
-    ServiceGroupPermission,
-    ServiceUserPermission,
-    Token,
-)
+from apps.access import rights
+from apps.access.models import Grant, KeyRule, ServiceAccount, Token
+from apps.access.rights import CACHED_ACTORS, generation, rights_of
 from apps.core.actor import Actor
 from apps.core.models import User
-from apps.engine.errors import NotFoundError, UnauthenticatedError
+from apps.engine.errors import NOTHING_HERE, NotFoundError, UnauthenticatedError
 from apps.registry.models import Environment, Service
-from apps.registry.selectors import find_pair
 
 TOKEN_PREFIX = "csk_"  # noqa: S105 - the public prefix of every token
-CACHED_ACTORS = 10_000
-CACHED_PAIRS = 10_000
 
-
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """What one user may do: triples of verb, service key and environment key (None: any)."""
-
-    triples: frozenset[tuple[str, int | None, int | None]]
-
-    def holds(self, verb: str, service: int | None, environment: int | None) -> bool:
-        """Whether a grant on the place itself, its service, its environment or all covers it."""
-        scopes = {(None, None), (service, None), (None, environment), (service, environment)}
-        return any((verb, *scope) in self.triples for scope in scopes)
-
-    def touches_service(self, verb: str, service: int) -> bool:
-        """Whether the verb is held somewhere on the service, in at least one environment."""
-        return any(v == verb and s in (None, service) for v, s, _e in self.triples)
-
-    def touches_environment(self, verb: str, environment: int) -> bool:
-        """Whether the verb is held somewhere in the environment, for at least one service."""
-        return any(v == verb and e in (None, environment) for v, _s, e in self.triples)
-
-    def holds_anywhere(self, verb: str) -> bool:
-        """Whether the verb is held on anything."""
-        return any(v == verb for v, _s, _e in self.triples)
-
-
-_remembered: dict[int, tuple[int, Rights]] = {}
 _authenticated: dict[str, Actor] = {}
-_pairs: dict[tuple[str, str | None], tuple[int, tuple[Service, Environment]]] = {}
-
-
-def generation() -> int:
-    """The access generation: it moves with every change of who may do what.
-
-    Every request asks, so this is the bare statement.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT number FROM access_accessgeneration WHERE id = 1")
-        return int(cursor.fetchone()[0])
 
 
 def forget() -> None:
     """Drop what is remembered of logins, rights and places; it is read again."""
-    _remembered.clear()
     _authenticated.clear()
-    _pairs.clear()
-
-
-def rights_of(actor: Actor) -> Rights:
-    """The actor's rights as of now, remembered until the access generation moves."""
-    if actor.user_id is None:
-        return Rights(frozenset())
-    current = generation() if actor.generation is None else actor.generation
-    held = _remembered.get(actor.user_id)
-    if held is not None and held[0] == current:
-        return held[1]
-    rights = Rights(frozenset(_read_triples(actor.user_id)))
-    if len(_remembered) >= CACHED_ACTORS:
-        _remembered.clear()
-    _remembered[actor.user_id] = (current, rights)
-    return rights
-
-
-def find_pair_as_of(
-    actor: Actor, service: str, environment: str | None
-) -> tuple[Service, Environment] | None:
-    """What :func:`find_pair` finds, remembered until the access generation moves.
-
-    The two are shared between requests: read them, never change them.
-    """
-    current = generation() if actor.generation is None else actor.generation
-    held = _pairs.get((service, environment))
-    if held is not None and held[0] == current:
-        return held[1]
-    found = find_pair(service, environment)
-    if found is not None:
-        if len(_pairs) >= CACHED_PAIRS:
-            _pairs.clear()
-        _pairs[(service, environment)] = (current, found)
-    return found
-
-
-def _read_triples(user_id: int) -> Iterable[tuple[str, int | None, int | None]]:
-    nothing = Cast(Value(None), BigIntegerField())
-    member = {"group__user": user_id}
-    scoped: list[tuple[Any, dict[str, int], Any, Any]] = [
-        (ServiceUserPermission, {"user": user_id}, F("content_object_id"), nothing),
-        (ServiceGroupPermission, member, F("content_object_id"), nothing),
-        (EnvironmentUserPermission, {"user": user_id}, nothing, F("content_object_id")),
-        (EnvironmentGroupPermission, member, nothing, F("content_object_id")),
-        (
-            ConfigurationUserPermission,
-            {"user": user_id},
-            F("content_object__service_id"),
-            F("content_object__environment_id"),
-        ),
-        (
-            ConfigurationGroupPermission,
-            member,
-            F("content_object__service_id"),
-            F("content_object__environment_id"),
-        ),
-    ]
-    parts: list[Any] = [
-        model.objects.filter(**holder)
-        .order_by()
-        .values_list(F("permission__codename"), service, environment)
-        for model, holder, service, environment in scoped
-    ]
-    globally = Permission.objects.filter(
-        content_type__app_label="registry", content_type__model="configuration"
-    ).order_by()
-    parts += [
-        globally.filter(**holder).values_list(F("codename"), nothing, nothing)
-        for holder in ({"user": user_id}, member)
-    ]
-    return parts[0].union(*parts[1:])  # type: ignore[no-any-return]
+    rights.forget()
 
 
 def digest_of(raw: str) -> str:
@@ -271,16 +147,40 @@ def get_token(account: ServiceAccount, token_id: str) -> Token:
 def list_grants() -> QuerySet[Grant]:
     """Every grant, with who has it and where."""
     return Grant.objects.select_related(
-        "user__service_account", "group", "service", "environment"
+        "user__service_account",
+        "group",
+        "service",
+        "environment",
+        "key_rule__service",
+        "key_rule__environment",
     ).order_by("pk")
 
 
 def list_grants_on(service: Service | None, environment: Environment | None) -> QuerySet[Grant]:
     """The grants that decide at a place: on itself, its service, its environment, everywhere."""
-    return list_grants().filter(
-        Q(service__isnull=True) | Q(service=service),
-        Q(environment__isnull=True) | Q(environment=environment),
+    return (
+        list_grants()
+        .filter(
+            key_rule__isnull=True,
+        )
+        .filter(
+            Q(service__isnull=True) | Q(service=service),
+            Q(environment__isnull=True) | Q(environment=environment),
+        )
     )
+
+
+def list_key_rules() -> QuerySet[KeyRule]:
+    """Every key rule, oldest first."""
+    return KeyRule.objects.select_related("service", "environment").order_by("pk")
+
+
+def get_key_rule(pk: int) -> KeyRule:
+    """One key rule. Raises :class:`NotFoundError`."""
+    found = list_key_rules().filter(pk=pk).first()
+    if found is None:
+        raise NotFoundError(NOTHING_HERE)
+    return found
 
 
 def get_grant(pk: int) -> Grant:

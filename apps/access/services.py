@@ -1,6 +1,7 @@
 """Changing who may do what. Every function writes its audit event in the same transaction."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,16 +12,11 @@ from django.db import models
 from guardian.shortcuts import assign_perm, remove_perm
 
 from apps.access import policy
-from apps.access.models import Grant, ServiceAccount, Token
+from apps.access.models import Grant, KeyRule, ServiceAccount, Token
 from apps.access.policy import EVERYWHERE, Place
-from apps.access.roles import ROLES, VERBS
-from apps.access.selectors import (
-    CACHED_ACTORS,
-    TOKEN_PREFIX,
-    digest_of,
-    find_holder,
-    holder_name,
-)
+from apps.access.rights import CACHED_ACTORS
+from apps.access.roles import VERBS, verbs_of
+from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder, holder_name
 from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
@@ -29,7 +25,7 @@ from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
 from apps.engine.errors import ForbiddenError, InvalidError, Problem, invalid
 from apps.engine.values import Tree
-from apps.registry.models import Configuration, Environment, Service
+from apps.registry.models import Configuration, Environment
 
 TOKEN_BYTES = 32
 SHOWN_PREFIX = 12
@@ -139,9 +135,13 @@ def withdraw_token(*, actor: Actor, token: Token) -> None:
 def _require_all_of(actor: Actor, account: ServiceAccount) -> None:
     """Refuse a token that could do more than ``actor`` himself: it would be a way around grants."""
     held = models.Q(user=account.user) | models.Q(group__user=account.user)
-    for each in Grant.objects.filter(held).select_related("service", "environment"):
-        for verb in _verbs(each.role, each.verb):
-            policy.require(actor, verb, Place(each.service, each.environment))
+    grants = Grant.objects.filter(held).select_related("service", "environment", "key_rule")
+    for each in grants:
+        for verb in verbs_of(each.role, each.verb):
+            if each.key_rule is not None:
+                policy.require_rule(actor, verb, each.key_rule)
+            else:
+                policy.require_free(actor, verb, Place(each.service, each.environment))
 
 
 def note_use(actor: Actor) -> None:
@@ -164,49 +164,59 @@ def grant(
     to: str,
     role: str = "",
     verb: str = "",
-    service: Service | None = None,
-    environment: Environment | None = None,
+    on: Place | KeyRule = EVERYWHERE,
+    expires_at: datetime | None = None,
 ) -> Grant:
-    """Give a role or a verb at a place. Needs ``manage`` there and every verb that is given.
+    """Give a role or a verb at a place, or on the keys of a rule, for good or until a time.
 
-    Giving the same thing again gives back the grant that exists. Raises
-    :class:`InvalidError` for an unknown holder, role or verb.
+    Needs ``manage`` there (for a rule: in its scope, or ``secure``) and every verb that is given.
+    Giving the same thing again gives back the grant that exists. Raises :class:`InvalidError` for
+    an unknown holder, role or verb.
     """
-    place = Place(service, environment)
-    policy.require(actor, "manage", place)
-    for each in _verbs(role, verb):
-        if not policy.allowed(actor, each, place):
-            raise ForbiddenError(f"Nobody grants what he does not have: '{each}'.", right=each)
+    place, key_rule = (EVERYWHERE, on) if isinstance(on, KeyRule) else (on, None)
+    _require_grantable(actor, verbs_of(role, verb), on)
+    if expires_at is not None and expires_at <= clock.now():
+        raise invalid("/expires_at", "past", "The end is in the past.")
     holder = find_holder(to)
     if holder is None:
         raise invalid("/to", "holder", "There is no such user, group or service account.")
     who = {"group": holder} if isinstance(holder, Group) else {"user": holder}
-    scope: dict[str, Any] = {"service": service, "environment": environment}
+    scope: dict[str, Any] = {"service": place.service, "environment": place.environment}
+    same = {"role": role, "verb": verb, "key_rule": key_rule, "expires_at": expires_at}
     with writing():
-        existing = Grant.objects.filter(role=role, verb=verb, **who, **scope).first()
+        existing = Grant.objects.filter(**same, **who, **scope).first()
         if existing is not None:
             return existing
-        if service is not None and environment is not None:
+        if place.service is not None and place.environment is not None:
             Configuration.objects.get_or_create(**scope)
-        made = Grant(
-            role=role,
-            verb=verb,
-            created_at=clock.now(),
-            created_by=actor.name,
-            **who,
-            **scope,
-        )
+        made = Grant(created_at=clock.now(), created_by=actor.name, **same, **who, **scope)
         mark_history(made, actor)
         made.save()
-        _apply(holder, place)
+        _apply(holder, place, key_rule)
         append([_grant_event("grant.given", made)], actor=actor)
     return made
 
 
+def _require_grantable(actor: Actor, verbs: Sequence[str], on: Place | KeyRule) -> None:
+    """Refuse giving what the actor does not have, or where he may not give anything."""
+    if isinstance(on, KeyRule):
+        policy.require(actor, "secure", Place(on.service, on.environment))
+        for each in verbs:
+            policy.require_rule(actor, each, on)
+        return
+    policy.require(actor, "manage", on)
+    for each in verbs:
+        if not policy.allowed_free(actor, each, on):
+            raise ForbiddenError(f"Nobody grants what he does not have: '{each}'.", right=each)
+
+
 def withdraw_grant(*, actor: Actor, grant: Grant) -> None:
     """Take a grant back. Other grants of the same holder stay as they are."""
-    place = Place(grant.service, grant.environment)
-    policy.require(actor, "manage", place)
+    place, rule = Place(grant.service, grant.environment), grant.key_rule
+    if rule is None:
+        policy.require(actor, "manage", place)
+    else:
+        policy.require(actor, "secure", Place(rule.service, rule.environment))
     holder = grant.group or grant.user
     if holder is None:
         return
@@ -214,7 +224,7 @@ def withdraw_grant(*, actor: Actor, grant: Grant) -> None:
         event = _grant_event("grant.withdrawn", grant)
         mark_history(grant, actor)
         grant.delete()
-        _apply(holder, place)
+        _apply(holder, place, rule)
         append([event], actor=actor)
 
 
@@ -307,22 +317,37 @@ def _require_superuser(actor: Actor) -> None:
         raise ForbiddenError("Only a superuser may do this.", right="superuser")
 
 
-def _verbs(role: str, verb: str) -> tuple[str, ...]:
-    if bool(role) == bool(verb):
-        raise invalid("/role", "role_or_verb", "Give either a role or a verb.")
-    if role and role not in ROLES:
-        raise invalid("/role", "role", f"There is no such role: use one of {', '.join(ROLES)}.")
-    if verb and verb not in VERBS:
-        raise invalid("/verb", "verb", f"There is no such verb: use one of {', '.join(VERBS)}.")
-    return ROLES[role] if role else (verb,)
+def end_grants(*, actor: Actor) -> int:
+    """Take back the grants whose time is over, which give nothing any more; gives their number."""
+    now = clock.now()
+    with writing():
+        ended = list(Grant.objects.filter(expires_at__lte=now).select_related("user", "group"))
+        events = []
+        for each in ended:
+            events.append(_grant_event("grant.ended", each))
+            holder = each.group or each.user
+            place, rule = Place(each.service, each.environment), each.key_rule
+            mark_history(each, actor)
+            each.delete()
+            if holder is not None:
+                _apply(holder, place, rule)
+        if events:
+            append(events, actor=actor)
+    return len(ended)
 
 
-def _apply(holder: User | Group, place: Place) -> None:
+def _apply(holder: User | Group, place: Place, key_rule: KeyRule | None) -> None:
     """Make the guardian rows at exactly this place what the holder's grants there say."""
     who = {"group": holder} if isinstance(holder, Group) else {"user": holder}
-    grants = Grant.objects.filter(service=place.service, environment=place.environment, **who)
-    wanted = {verb for each in grants for verb in _verbs(each.role, each.verb)}
-    target = _guarded_object(place)
+    grants = Grant.objects.filter(
+        models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=clock.now()),
+        service=place.service,
+        environment=place.environment,
+        key_rule=key_rule,
+        **who,
+    )
+    wanted = {verb for each in grants for verb in verbs_of(each.role, each.verb)}
+    target = key_rule or _guarded_object(place)
     if target is None:
         held = holder.permissions if isinstance(holder, Group) else holder.user_permissions
         held.set(
@@ -349,6 +374,8 @@ def _event(action: str, account: ServiceAccount, **data: str) -> Event:
 
 
 def _grant_event(action: str, grant: Grant) -> Event:
-    place = Place(grant.service, grant.environment)
+    place: object = grant.key_rule or Place(grant.service, grant.environment)
     data = {"what": grant.role or grant.verb, "on": str(place)}
+    if grant.expires_at is not None:
+        data["until"] = clock.rfc3339(grant.expires_at)
     return Event(action, holder_name(grant), data)

@@ -1,22 +1,20 @@
-"""Service accounts, tokens and grants."""
+"""Service accounts and tokens."""
 
 from typing import Any
 
 from django.http import HttpResponse
 
 from apps.access import policy, selectors, services
-from apps.access.policy import EVERYWHERE, Place
+from apps.access.policy import Place
 from apps.api.base import (
     ApiView,
     answer_json,
-    bad_member,
     paged,
     read_members,
-    read_number,
     read_time,
     typed,
 )
-from apps.api.documentation import ACCOUNT, GRANT, LIST, TOKEN, documented
+from apps.api.documentation import ACCOUNT, LIST, TOKEN, documented
 from apps.core import clock
 from apps.engine.errors import NotFoundError, invalid
 from apps.engine.values import Tree
@@ -24,7 +22,6 @@ from apps.registry.selectors import find_environment, find_service
 
 ACCOUNT_MEMBERS = ("slug", "description", "environment")
 TOKEN_MEMBERS = ("name", "expires_at")
-GRANT_MEMBERS = ("to", "role", "verb", "on", "expires_at")
 
 
 def present_account(row: Any) -> Tree:
@@ -50,24 +47,6 @@ def present_token(row: Any) -> Tree:
     }
 
 
-def present_grant(row: Any) -> Tree:
-    """A grant: to whom, what, on what."""
-    what = {"role": row.role} if row.role else {"verb": row.verb}
-    return {
-        "id": row.pk,
-        "to": selectors.holder_name(row),
-        **what,
-        "on": {
-            "service": row.service.slug if row.service else None,
-            "environment": row.environment.slug if row.environment else None,
-            "key_rule": None,
-        },
-        "expires_at": None,
-        "created_at": clock.rfc3339(row.created_at),
-        "created_by": row.created_by,
-    }
-
-
 class AccountsView(ApiView):
     """Service accounts."""
 
@@ -83,7 +62,7 @@ class AccountsView(ApiView):
         return self.once(lambda: self._create(request), lambda: self._authorize(request))
 
     def _authorize(self, request: Any) -> None:
-        environment = _environment(self.actor, read_members(request, ACCOUNT_MEMBERS))
+        environment = find_environment_of(self.actor, read_members(request, ACCOUNT_MEMBERS))
         policy.require(self.actor, "manage", Place(environment=environment))
 
     def _create(self, request: Any) -> HttpResponse:
@@ -92,7 +71,7 @@ class AccountsView(ApiView):
             actor=self.actor,
             slug=members.get("slug"),  # type: ignore[arg-type] # checked by the service
             description=typed(members, "description", str, ""),
-            environment=_environment(self.actor, members),
+            environment=find_environment_of(self.actor, members),
         )
         headers = {"Location": f"{request.path}/{made.slug}"}
         return answer_json(present_account(made), 201, headers)
@@ -117,7 +96,7 @@ class AccountView(ApiView):
             actor=self.actor,
             account=row,
             description=typed(members, "description", str),
-            environment=_environment(self.actor, members),
+            environment=find_environment_of(self.actor, members),
             clear_environment="environment" in members,
         )
         return answer_json(present_account(made))
@@ -183,70 +162,8 @@ class TokenView(ApiView):
         return HttpResponse(status=204)
 
 
-class GrantsView(ApiView):
-    """Who may do what, and where."""
-
-    @documented("List grants", LIST)
-    def get(self, request: Any) -> HttpResponse:
-        """A page of them, for those who manage or audit everything."""
-        if not policy.allowed(self.actor, "audit", EVERYWHERE):
-            policy.require(self.actor, "manage", EVERYWHERE)
-        return paged(request, selectors.list_grants(), present_grant)
-
-    @documented("Give a role or a verb", GRANT)
-    def post(self, request: Any) -> HttpResponse:
-        """Needs ``manage`` there, and what is given."""
-        return self.once(lambda: self._create(request), lambda: self._authorize(request))
-
-    def _authorize(self, request: Any) -> None:
-        scope = typed(read_members(request, GRANT_MEMBERS), "on", dict, {})
-        place = Place(_service(self.actor, scope), _environment(self.actor, scope))
-        policy.require(self.actor, "manage", place)
-
-    def _create(self, request: Any) -> HttpResponse:
-        members = read_members(request, GRANT_MEMBERS)
-        if members.get("expires_at") is not None:
-            raise invalid("/expires_at", "not_available", "Grants do not end by themselves yet.")
-        scope = typed(members, "on", dict, {})
-        unknown = set(scope) - {"service", "environment", "key_rule"}
-        if unknown:
-            raise bad_member("on", "'on' has service, environment and key_rule.")
-        if scope.get("key_rule") is not None:
-            raise invalid("/on/key_rule", "not_available", "There are no key rules yet.")
-        made = services.grant(
-            actor=self.actor,
-            to=typed(members, "to", str, ""),
-            role=typed(members, "role", str, ""),
-            verb=typed(members, "verb", str, ""),
-            service=_service(self.actor, scope),
-            environment=_environment(self.actor, scope),
-        )
-        return answer_json(present_grant(made), 201, {"Location": f"{request.path}/{made.pk}"})
-
-
-class GrantView(ApiView):
-    """One grant."""
-
-    @documented("Take a grant back", GRANT)
-    def delete(self, _request: Any, pk: str) -> HttpResponse:
-        """Other grants stay as they are."""
-        number = read_number(pk, "id")
-        found = find_known_grant(self.actor, number or 0)
-        services.withdraw_grant(actor=self.actor, grant=found)
-        return HttpResponse(status=204)
-
-
-def find_known_grant(actor: Any, pk: int) -> Any:
-    """The grant, for those who may know of it; 404 for others."""
-    row = selectors.get_grant(pk)
-    if policy.allowed(actor, "audit", EVERYWHERE):
-        return row
-    if not policy.allowed(actor, "manage", Place(row.service, row.environment)):
-        raise NotFoundError("There is no such grant.")
-    return row
-
-
-def _environment(actor: Any, members: dict[str, Tree]) -> Any:
+def find_environment_of(actor: Any, members: dict[str, Tree]) -> Any:
+    """The environment that a body names, or ``None``; one that is hidden is as good as missing."""
     slug = typed(members, "environment", str)
     if slug is None:
         return None
@@ -256,7 +173,8 @@ def _environment(actor: Any, members: dict[str, Tree]) -> Any:
     return found
 
 
-def _service(actor: Any, members: dict[str, Tree]) -> Any:
+def find_service_of(actor: Any, members: dict[str, Tree]) -> Any:
+    """The service that a body names, or ``None``; one that is hidden is as good as missing."""
     slug = typed(members, "service", str)
     if slug is None:
         return None

@@ -132,7 +132,7 @@ DIFF = Shape(
     (ENVIRONMENT_PARAMETER, text("from"), text("to"), text("format", "changes, patch or unified")),
 )
 LIST = Shape(parameters=PAGE)
-ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = SECRET = Shape(
+ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = SECRET = Shape(
     {200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True
 )
 AUDIT = Shape(

@@ -1,6 +1,5 @@
 """A configuration's past: history, versions, diff, rollback, refresh; and validating."""
 
-import json
 from typing import Any
 
 from django.http import HttpResponse
@@ -87,16 +86,16 @@ class HistoryView(PlaceView):
         )
         results = [
             {
-                "version": version.number,
-                "revision": version.revision,
-                "published_at": clock.rfc3339(version.published_at),
-                "author": version.author,
-                "message": version.message,
-                "cause": version.cause,
-                "keys": json.loads(version.keys),
-                "checksum": version.checksum,
+                "version": entry.row.number,
+                "revision": entry.row.revision,
+                "published_at": clock.rfc3339(entry.row.published_at),
+                "author": entry.row.author,
+                "message": entry.row.message,
+                "cause": entry.row.cause,
+                "keys": entry.keys,
+                "checksum": entry.checksum,
             }
-            for version in page.versions
+            for entry in page.versions
         ]
         back = None if page.previous_after is None else -page.previous_after
         links = {"next": page_link(request, page.next_before), "previous": page_link(request, back)}

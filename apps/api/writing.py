@@ -18,8 +18,8 @@ from apps.api.base import (
     typed,
 )
 from apps.configs import sources
+from apps.configs.services.bases import Base, Options
 from apps.configs.services.kernel import Outcome
-from apps.configs.services.publishing import Base, Options
 from apps.configs.sources import Source
 from apps.engine import values
 from apps.engine.errors import MalformedError

@@ -53,7 +53,8 @@ class Answer:
 
 def etag(published: Published, question: Question) -> str:
     """The strong entity tag: the version's random id, then a hash of the question."""
-    return f'"{published.version_id}-{question.digest}"'
+    view = published.checksum[7:19] if published.is_partial else ""
+    return f'"{published.version_id}-{question.digest}{view}"'
 
 
 def answer(

@@ -146,7 +146,8 @@ class ConfigConsumer(AsyncWebsocketConsumer):
         await _note(actor, _key(message), name, version)
 
     async def _say(self, message: dict[str, Any]) -> None:
-        await self.send(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+        if not self.ended:
+            await self.send(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
 
 
 @database_sync_to_async

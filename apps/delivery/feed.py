@@ -17,7 +17,7 @@ from typing import Any
 from channels.db import database_sync_to_async
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-from apps.access.selectors import generation
+from apps.access.rights import generation
 from apps.audit import selectors as ledger
 from apps.audit import wakeup
 from apps.audit.models import AuditEvent

@@ -12,7 +12,7 @@ from apps.engine import paths, spots
 from apps.engine.errors import ConflictError, ForbiddenError
 from apps.engine.spots import Spot
 from apps.engine.values import Tree
-from apps.vault.selectors import Found, find_named
+from apps.vault.selectors import Found, find_named, key_of
 from apps.vault.services import disclose
 
 
@@ -77,7 +77,7 @@ def _require_all(
     refused = [
         spot
         for spot in asked
-        if any(name in found and not _may(actor, place, found[name]) for name in spot.names)
+        if any(name in found and not _may(actor, place, spot, found[name]) for name in spot.names)
     ]
     if refused:
         keys = sorted({paths.format_path(spot.path) for spot in refused})
@@ -91,7 +91,12 @@ def _require_all(
         raise ConflictError(f"Secrets that it names are gone: {names}.", code="secret")
 
 
-def _may(actor: Actor, place: Place, secret: Found) -> bool:
-    """A secret of the same service, also of a parent environment, by the right at the place."""
+def _may(actor: Actor, place: Place, spot: Spot, secret: Found) -> bool:
+    """A secret of the same service, also of a parent environment, by the right at the place; in
+    a key that has a rule of its own by the right on that rule too.
+    """
     same_service = secret.secret.service_id == (place.service.pk if place.service else None)
-    return policy.allowed(actor, "reveal", place if same_service else secret.place)
+    where = place if same_service else secret.place
+    return policy.allowed(actor, "reveal", where, [key_of(secret.secret.slug)]) and policy.guard(
+        actor, "reveal", place
+    ).passes_rules(spot.path)

@@ -13,8 +13,9 @@ from typing import Any
 from channels.db import database_sync_to_async
 
 from apps.access.policy import Place
-from apps.access.selectors import rights_of, still_valid
-from apps.configs.selectors.configurations import find_live
+from apps.access.rights import rights_of
+from apps.access.selectors import still_valid
+from apps.configs.selectors.configurations import find_live, get_version
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.feed import Act, Feed, Notice, Watcher, read_acts
@@ -170,9 +171,10 @@ class _Gate:
             return ()
         await self.check()
         seen = [each for each in notices if self._may_read(each)]
+        told = [each if self._sees_all(each) else await _in_view(self.actor, each) for each in seen]
         if self.interest.with_config:
-            return tuple([await _with_config(self.actor, each) for each in seen])
-        return tuple(each.message for each in seen)
+            return tuple([await _with_config(self.actor, each) for each in told])
+        return tuple(each.message for each in told)
 
     def _may_read_something(self) -> bool:
         services, environment = self.interest.service_ids, self.interest.environment_id
@@ -182,12 +184,19 @@ class _Gate:
             return bool(self.rights.touches_environment("read", environment))
         if environment is None:
             return any(self.rights.touches_service("read", each) for each in services)
-        return any(self.rights.holds("read", each, environment) for each in services)
+        return any(self.rights.reaches("read", each, environment) for each in services)
 
     def _may_read(self, notice: Notice) -> bool:
         if self.rights is None:
             return self.actor.is_superuser
-        return bool(self.rights.holds("read", notice.service_id, notice.environment_id))
+        return bool(self.rights.reaches("read", notice.service_id, notice.environment_id))
+
+    def _sees_all(self, notice: Notice) -> bool:
+        """Whether no key of the configuration is hidden from the actor."""
+        if self.rights is None:
+            return True
+        scope = (notice.service_id, notice.environment_id)
+        return all(self.rights.guard(verb, *scope).is_open for verb in ("list", "read"))
 
 
 @database_sync_to_async
@@ -198,6 +207,19 @@ def _reload(actor: Actor) -> Actor | None:
 @database_sync_to_async
 def _rights(actor: Actor) -> Any:
     return rights_of(actor)
+
+
+@database_sync_to_async
+def _in_view(actor: Actor, notice: Notice) -> Notice:
+    """The notice with the keys and the checksum of the actor's view."""
+    message = {**notice.message, "keys": [], "checksum": ""}
+    try:
+        place = Place(get_service(message["service"]), get_environment(message["environment"]))
+        found = get_version(actor=actor, place=place, number=message["version"])
+        message |= {"keys": found.keys, "checksum": found.checksum}
+    except DomainError:  # the place was hidden since: nothing more is told
+        message.pop("checksum")
+    return replace(notice, message=message)
 
 
 @database_sync_to_async

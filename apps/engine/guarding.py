@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from apps.engine.errors import ForbiddenError
 from apps.engine.merge import ABSENT
-from apps.engine.paths import Glob, Path, States, format_path, leaves, parse_path
+from apps.engine.paths import Glob, Path, States, find, format_path, leaves, parse_path
 from apps.engine.values import Tree
 
 TRANSPARENT: Final = frozenset({"$replace", "$append", "$prepend", "$literal"})
@@ -45,9 +45,21 @@ class Guard:
         covering = [rule.held for rule in self.rules if rule.glob.covers(path)]
         return all(covering) if covering else self.free
 
-    def allowed_keys(self, keys: Iterable[str]) -> list[str]:
-        """Those of ``keys`` (dotted paths of leaves) that are allowed, in their order."""
-        return list(keys) if self.is_open else [k for k in keys if self.allows(parse_path(k))]
+    def passes_rules(self, path: Path) -> bool:
+        """Whether every rule that covers the key at ``path`` is held."""
+        return all(rule.held for rule in self.rules if rule.glob.covers(path))
+
+    def allowed_keys(self, keys: Iterable[str], tree: Tree = None) -> list[str]:
+        """Those of ``keys`` (dotted paths of leaves) that are allowed, in their order.
+
+        With the document ``tree`` a list is left out too that hides because of what is in it.
+        """
+        if self.is_open:
+            return list(keys)
+        allowed = [key for key in keys if self.allows(parse_path(key))]
+        seen = visible(tree or {}, self)
+        gone = (find(tree or {}, parse_path(k))[0] > find(seen, parse_path(k))[0] for k in allowed)
+        return [key for key, hides in zip(allowed, gone, strict=True) if not hides]
 
 
 OPEN: Final = Guard(free=True)

@@ -16,7 +16,7 @@ from apps.configs import sources
 from apps.configs.selectors.configurations import Published, find_live, list_live
 from apps.configs.selectors.templates import find_draft, list_sections, list_templates
 from apps.configs.services import drafts, publishing
-from apps.configs.services.publishing import Base, Options
+from apps.configs.services.bases import Base, Options
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.engine import diff, formats, sections, values
@@ -291,8 +291,7 @@ def _make_token(actor: Actor, place: Place) -> str:
             actor=actor,
             to=f"service-account:{slug}",
             role="consumer",
-            service=place.service,
-            environment=place.environment,
+            on=place,
         )
     _token, raw = create_token(actor=actor, account=account, name="from the portal")
     return raw

@@ -75,8 +75,7 @@ def _change(request: HttpRequest, place: Place) -> HttpResponse:
                 to=request.POST.get("to", ""),
                 role=what if what in ROLES else "",
                 verb="" if what in ROLES else what,
-                service=place.service,
-                environment=place.environment,
+                on=place,
             )
             name = selectors.holder_name(made)
             messages.success(request, f"{name} now has '{what}' on {place}.")

@@ -8,13 +8,13 @@ from django.views.decorators.http import require_POST
 
 from apps.access.policy import Place
 from apps.configs.selectors.configurations import Published, find_live, get_side, get_version
-from apps.configs.selectors.history import Filters, list_history
+from apps.configs.selectors.history import Entry, Filters, list_history
 from apps.configs.services import publishing
-from apps.configs.services.publishing import Base, Options
+from apps.configs.services.bases import Base, Options
 from apps.configs.services.rollback import rollback
 from apps.engine import diff, formats, values
 from apps.engine.errors import DomainError, UnrepresentableError
-from apps.engine.values import canonical, parse_canonical
+from apps.engine.values import canonical
 from apps.portal.shared import (
     actor_of,
     address,
@@ -44,7 +44,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         before=values.whole(request.GET.get("before", "")),
         size=PAGE,
     )
-    rows = [_row(version) for version in found.versions]
+    rows = [_row(entry) for entry in found.versions]
     return render(
         request,
         "portal/history.html",
@@ -61,9 +61,9 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     )
 
 
-def _row(version: Any) -> dict[str, Any]:
-    keys = parse_canonical(version.keys)
-    return {"version": version, "keys": keys[:SHOWN_KEYS], "more": max(0, len(keys) - SHOWN_KEYS)}
+def _row(entry: Entry) -> dict[str, Any]:
+    keys = entry.keys
+    return {"version": entry.row, "keys": keys[:SHOWN_KEYS], "more": max(0, len(keys) - SHOWN_KEYS)}
 
 
 @guarded_page

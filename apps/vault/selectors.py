@@ -7,9 +7,10 @@ from django.db.models import Max, QuerySet
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.access.selectors import rights_of
+from apps.access.rights import rights_of
 from apps.core.actor import Actor
 from apps.engine.errors import NOTHING_HERE, NotFoundError, SealedError
+from apps.engine.paths import Path
 from apps.registry.models import Configuration, Environment, Service
 from apps.registry.selectors import ancestors, find_service
 from apps.vault.models import Secret, SecretStage, SecretUse, SecretVersion, WrappedKey
@@ -27,6 +28,11 @@ class Found:
     def place(self) -> Place:
         """The secret's own place: what its rights hang on."""
         return Place(self.secret.service, self.secret.environment)
+
+
+def key_of(slug: str) -> Path:
+    """The key by which rules guard a secret: ``$secret.NAME``."""
+    return ("$secret", slug)
 
 
 def place_of(secret: Secret) -> Place:
@@ -96,7 +102,11 @@ def list_secrets(
     if actor.is_superuser:
         return rows
     rights = rights_of(actor)
-    seen = [row.pk for row in rows if rights.holds("list", row.service_id, row.environment_id)]
+    seen = [
+        row.pk
+        for row in rows
+        if rights.guard("list", row.service_id, row.environment_id).allows(key_of(row.slug))
+    ]
     return rows.filter(pk__in=seen)
 
 
@@ -105,6 +115,8 @@ def get_secret(*, actor: Actor, place: Place, name: str) -> Secret:
     who may not ``list`` there.
     """
     policy.require(actor, "list", place)
+    if not policy.allowed(actor, "list", place, [key_of(name)]):
+        raise NotFoundError(NOTHING_HERE)
     found = (
         Secret.objects.named(name)
         .select_related("service", "environment")

@@ -26,7 +26,7 @@ from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Configuration
 from apps.vault.models import Disclosure, Secret, SecretStage, SecretVersion, WrappedKey
 from apps.vault.providers import NO_KEY, key_provider
-from apps.vault.selectors import Found, is_sealed, list_users, place_of
+from apps.vault.selectors import Found, is_sealed, key_of, list_users, place_of
 
 MAX_VALUE = 65_536
 
@@ -41,6 +41,7 @@ def create_secret(
     """
     policy.require(actor, "secure", place)
     check_slug(slug)
+    policy.require(actor, "secure", place, [key_of(slug)])
     check_text("description", description, 10_000)
     plain = _check_value(value)
     with writing():
@@ -63,7 +64,7 @@ def create_secret(
 
 def write_secret(*, actor: Actor, secret: Secret, value: Tree) -> SecretVersion:
     """Give a secret a new value, which is current from now on; the old one is ``previous``."""
-    policy.require(actor, "secure", place_of(secret))
+    policy.require(actor, "secure", place_of(secret), [key_of(secret.slug)])
     plain = _check_value(value)
     with writing():
         last = secret.versions.select_for_update().order_by("-number").first()
@@ -76,7 +77,7 @@ def delete_secret(*, actor: Actor, secret: Secret) -> None:
 
     Raises :class:`InvalidError` naming the live configurations that use it.
     """
-    policy.require(actor, "secure", place_of(secret))
+    policy.require(actor, "secure", place_of(secret), [key_of(secret.slug)])
     with writing():
         users = list_users(secret)
         if users:
@@ -94,7 +95,7 @@ def delete_secret(*, actor: Actor, secret: Secret) -> None:
 
 def destroy_version(*, actor: Actor, version: SecretVersion) -> None:
     """Destroy one version's key for good. Refused for the current one."""
-    policy.require(actor, "secure", place_of(version.secret))
+    policy.require(actor, "secure", place_of(version.secret), [key_of(version.secret.slug)])
     with writing():
         if version.stages.filter(stage="current").exists():
             raise invalid("", "current", "This version is current: write a new value first.")
@@ -110,7 +111,7 @@ def reveal(*, actor: Actor, secret: Secret, number: int | None = None) -> tuple[
     Needs ``reveal`` there. The event is committed before the value is given out. Raises
     :class:`SealedError`, :class:`IntegrityError`, :class:`GoneError` for a destroyed version.
     """
-    policy.require(actor, "reveal", place_of(secret))
+    policy.require(actor, "reveal", place_of(secret), [key_of(secret.slug)])
     rows = SecretVersion.objects.select_related("wrapped", "secret__service", "secret__environment")
     rows = rows.filter(secret=secret)
     version = (

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from apps.access.policy import Place
+
 pytestmark = pytest.mark.django_db
 
 
@@ -362,7 +364,7 @@ def test_token__that_could_do_more_than_its_maker__is_refused(published, make_ap
     name = f"service-account:{manager.account.slug}"
     production = get_environment("production")
     for verb in ("list", "read", "manage"):
-        services.grant(actor=system, to=name, verb=verb, environment=production)
+        services.grant(actor=system, to=name, verb=verb, on=Place(environment=production))
     strong = make_api("administrator")
 
     refused = manager.post(f"/service-accounts/{strong.account.slug}/tokens", {})

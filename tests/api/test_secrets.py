@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from apps.access.policy import Place
+
 pytestmark = pytest.mark.django_db
 
 CANARY = "canary-7f3e9b-Zq"
@@ -249,7 +251,7 @@ def test_publish__of_another_services_secret__needs_edit_there(secret, operator,
     missing = publish(writer, {"a": {"$secret": "bank/pun"}})
     assert (hidden.status_code, missing.status_code) == (422, 422)
     assert hidden.content.replace(b"pin", b"pun") == missing.content
-    services.grant(actor=system, to=name, role="developer", service=get_service("bank"))
+    services.grant(actor=system, to=name, role="developer", on=Place(get_service("bank")))
     assert publish(writer, {"a": {"$secret": "bank/pin"}}).status_code == 201
     refused = writer.get(f"/config/shop?{HERE}&reveal=true")
     assert (refused.status_code, refused.json()["keys"]) == (403, ["a"])

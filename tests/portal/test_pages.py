@@ -15,6 +15,7 @@ def log_in(system):
     from django.test import Client
 
     from apps.access import services
+    from apps.access.policy import Place
     from apps.core.models import User
     from apps.registry.selectors import get_environment, get_service
 
@@ -25,8 +26,10 @@ def log_in(system):
                 actor=system,
                 to=f"user:{username}",
                 role=role,
-                service=get_service(service) if service else None,
-                environment=get_environment(environment) if environment else None,
+                on=Place(
+                    get_service(service) if service else None,
+                    get_environment(environment) if environment else None,
+                ),
             )
         client = Client(raise_request_exception=False)
         client.force_login(person)

@@ -9,14 +9,16 @@ from django.db.models import Q, QuerySet
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.access.selectors import find_pair_as_of
+from apps.access.rights import find_pair_as_of
 from apps.configs.models import Live, Version
 from apps.core import clock
 from apps.core.actor import Actor
-from apps.engine import spots, values
+from apps.engine import formats, paths, spots, values
 from apps.engine.errors import NOTHING_HERE, GoneError, NotFoundError, invalid
+from apps.engine.guarding import Guard, split, visible
+from apps.engine.merge import ABSENT
 from apps.engine.spots import Spot
-from apps.engine.values import Tree, parse_canonical
+from apps.engine.values import Tree, canonical, checksum, parse_canonical
 from apps.registry.models import Service
 from apps.registry.selectors import (
     get_default_environment,
@@ -27,7 +29,11 @@ from apps.registry.selectors import (
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One version as readers see it. ``text`` is the canonical effective document."""
+    """One version as one reader sees it.
+
+    ``text`` is the canonical effective document and ``checksum`` of it, without what ``values``
+    hides; ``names`` says which keys he may know of.
+    """
 
     service: str
     environment: str
@@ -45,6 +51,13 @@ class Published:
     pinned: bool
     outdated: bool
     row: Version
+    values: Guard
+    names: Guard
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the reader does not see the whole document."""
+        return self.checksum != self.row.checksum
 
     @property
     def tree(self) -> Tree:
@@ -54,17 +67,31 @@ class Published:
     @property
     def secrets(self) -> list[Spot]:
         """Where secrets stand in the effective document."""
-        return spots.load(parse_canonical(self.row.secrets))
+        found = spots.load(parse_canonical(self.row.secrets))
+        if not found or not self.is_partial:
+            return found
+        tree = self.tree
+        return [spot for spot in found if paths.find(tree, spot.path)[0]]
 
     @property
     def keys(self) -> list[str]:
         """The keys that this version changed."""
-        return json.loads(self.row.keys)  # type: ignore[no-any-return]
+        found = json.loads(self.row.keys)
+        if self.names.is_open:
+            return found  # type: ignore[no-any-return]
+        return self.names.allowed_keys(found, parse_canonical(self.row.effective.content))
 
     @property
     def source(self) -> str:
-        """What the author wrote."""
-        return self.row.source.content
+        """What the author wrote. Where keys are hidden it is written anew, without comments."""
+        content = self.row.source.content
+        if self.values.is_open or self.row.retired:
+            return content
+        tree = formats.parse(content, self.format).tree
+        seen, hidden = split(tree, self.values, source=True)
+        if hidden is ABSENT:
+            return content
+        return formats.render({} if seen is ABSENT else seen, self.format)
 
     @property
     def extends(self) -> list[dict[str, Any]]:
@@ -109,7 +136,7 @@ def find_live(*, actor: Actor, place: Place) -> Published | None:
         configuration__service=place.service, configuration__environment=place.environment
     )
     live = next(iter(found), None)
-    return _published(place, live.version, live) if live else None
+    return _published(actor, place, live.version, live) if live else None
 
 
 def get_version(*, actor: Actor, place: Place, number: int) -> Published:
@@ -118,7 +145,7 @@ def get_version(*, actor: Actor, place: Place, number: int) -> Published:
     version = _versions(place).filter(number=number).first()
     if version is None:
         raise NotFoundError("There is no such version.")
-    return _published(place, version, None)
+    return _published(actor, place, version, None)
 
 
 def get_at(*, actor: Actor, place: Place, moment: datetime) -> Published:
@@ -127,7 +154,7 @@ def get_at(*, actor: Actor, place: Place, moment: datetime) -> Published:
     version = _versions(place).filter(published_at__lte=moment).order_by("-number").first()
     if version is None:
         raise NotFoundError("Nothing was published here by then.")
-    return _published(place, version, None)
+    return _published(actor, place, version, None)
 
 
 def get_as_of(*, actor: Actor, place: Place, revision: int) -> Published:
@@ -136,7 +163,7 @@ def get_as_of(*, actor: Actor, place: Place, revision: int) -> Published:
     version = _versions(place).filter(revision__lte=revision).order_by("-number").first()
     if version is None:
         raise NotFoundError(NOTHING_HERE)
-    return refuse_retired(_published(place, version, None))
+    return refuse_retired(_published(actor, place, version, None))
 
 
 def get_side(*, actor: Actor, place: Place, text: str) -> Published:
@@ -199,26 +226,32 @@ def _versions(place: Place) -> QuerySet[Version]:
     )
 
 
-def _published(place: Place, version: Version, live: Live | None) -> Published:
+def _published(actor: Actor, place: Place, version: Version, live: Live | None) -> Published:
     assert place.service is not None  # noqa: S101 - a published version is of one configuration
     assert place.environment is not None  # noqa: S101 - as above
+    seen = policy.guard(actor, "read", place)
+    text = version.effective.content
+    if not seen.is_open:
+        text = canonical(visible(parse_canonical(text), seen))
     return Published(
         service=place.service.slug,
         environment=place.environment.slug,
         version=version.number,
         version_id=version.pk.hex,
         revision=version.revision,
-        checksum=version.checksum,
+        checksum=version.checksum if seen.is_open else checksum(text),
         published_at=version.published_at,
         author=version.author,
         message=version.message,
         cause=version.cause,
         format=version.format,
-        text=version.effective.content,
+        text=text,
         restores=version.restores,
         pinned=bool(live and live.pinned),
         outdated=bool(live and live.outdated),
         row=version,
+        values=seen,
+        names=policy.guard(actor, "list", place),
     )
 
 

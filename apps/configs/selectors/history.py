@@ -12,6 +12,8 @@ from apps.access.policy import Place
 from apps.configs.models import Version
 from apps.core.actor import Actor
 from apps.engine import paths
+from apps.engine.guarding import Guard, visible
+from apps.engine.values import canonical, checksum, parse_canonical
 from apps.registry.selectors import find_configuration
 
 SCAN = 500
@@ -28,10 +30,19 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A version in a history, with the keys and the checksum of the reader's view."""
+
+    row: Version
+    keys: list[str]
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some versions, newest first, and the numbers to go on below and above (``None``: the end)."""
 
-    versions: list[Version]
+    versions: list[Entry]
     next_before: int | None
     previous_after: int | None = None
 
@@ -53,8 +64,12 @@ def list_history(
     if not policy.allowed(actor, "audit", place):
         policy.require(actor, "read", place)
     filters = filters or Filters()
-    keep = _key_filter(filters.key)
+    names = policy.guard(actor, "list", place)
+    seen = policy.guard(actor, "read", place)
+    keep = _key_filter(filters.key, names)
     rows = _rows(place, filters)
+    if not seen.is_open:
+        rows = rows.select_related("effective")
     found: list[Version] = []
     upwards = after is not None
     rows = rows.order_by("number") if upwards else rows
@@ -67,12 +82,14 @@ def list_history(
         if len(chunk) < wanted:
             break
         cursor = chunk[-1].number
-    page, goes_on = found[:size], len(found) > size
+    page, goes_on = [_entry(each, names, seen) for each in found[:size]], len(found) > size
     if upwards:
         page.reverse()
-        return Page(page, page[-1].number if page else after, page[0].number if goes_on else None)
-    came_from = page[0].number if page and before is not None else None
-    return Page(page, page[-1].number if goes_on else None, came_from)
+        return Page(
+            page, page[-1].row.number if page else after, page[0].row.number if goes_on else None
+        )
+    came_from = page[0].row.number if page and before is not None else None
+    return Page(page, page[-1].row.number if goes_on else None, came_from)
 
 
 def _rows(place: Place, filters: Filters) -> QuerySet[Version]:
@@ -91,13 +108,22 @@ def _rows(place: Place, filters: Filters) -> QuerySet[Version]:
     return rows.defer("lock", "extends")
 
 
-def _key_filter(key: str) -> Callable[[Version], bool]:
+def _entry(version: Version, names: Guard, seen: Guard) -> Entry:
+    keys = json.loads(version.keys)
+    if seen.is_open:
+        return Entry(version, names.allowed_keys(keys), version.checksum)
+    tree = parse_canonical(version.effective.content)
+    in_view = checksum(canonical(visible(tree, seen)))
+    return Entry(version, names.allowed_keys(keys, tree), in_view)
+
+
+def _key_filter(key: str, names: Guard) -> Callable[[Version], bool]:
     if not key:
         return lambda _version: True
     glob = paths.Glob(key)
 
     def touches(version: Version) -> bool:
-        changed = (paths.parse_path(text) for text in json.loads(version.keys))
+        changed = map(paths.parse_path, names.allowed_keys(json.loads(version.keys)))
         return any(glob.covers(path) for path in changed)
 
     return touches

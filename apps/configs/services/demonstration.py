@@ -12,9 +12,10 @@ from apps.access import services as access
 from apps.access.policy import Place
 from apps.access.selectors import actor_of_user
 from apps.configs import sources
+from apps.configs.services.bases import Base, Options
 from apps.configs.services.kernel import Outcome
 from apps.configs.services.places import create_service
-from apps.configs.services.publishing import Base, Options, publish
+from apps.configs.services.publishing import publish
 from apps.configs.services.sections import create_section
 from apps.configs.services.templates import create_template, publish_template
 from apps.core.actor import Actor, system
@@ -91,7 +92,7 @@ def _load_account(actor: Actor, account: dict[str, Any]) -> None:
 def _grant(actor: Actor, to: str, roles: list[dict[str, str]]) -> None:
     for role in roles:
         service = get_service(role["service"]) if "service" in role else None
-        access.grant(actor=actor, to=to, role=role["role"], service=service)
+        access.grant(actor=actor, to=to, role=role["role"], on=Place(service))
 
 
 def _publish(actor: Actor, people: dict[str, Actor], service: dict[str, Any]) -> None:

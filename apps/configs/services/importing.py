@@ -8,9 +8,10 @@ from django.db import transaction
 
 from apps.access.policy import Place
 from apps.configs import sources
+from apps.configs.services.bases import Options
 from apps.configs.services.kernel import Outcome
 from apps.configs.services.places import create_service
-from apps.configs.services.publishing import Options, Publication, publish_many
+from apps.configs.services.publishing import Publication, publish_many
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine.errors import DomainError, InvalidError, TooLargeError, invalid

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -18,11 +19,13 @@ from apps.access.policy import Place
 from apps.audit.services import Act, Event, append
 from apps.configs.models import Live, Template, Version
 from apps.configs.naming_secrets import note_uses
+from apps.configs.restricted import shown_problems
 from apps.configs.sources import dump_extends
 from apps.core.actor import Actor
 from apps.core.transactions import lock_row
 from apps.engine import diff, spots
 from apps.engine.errors import Problem
+from apps.engine.guarding import visible
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
 from apps.registry.models import Configuration, Environment, Service
@@ -144,6 +147,17 @@ def load_state(place: Place) -> State:
     return State(place, configuration, None)
 
 
+def _told(plan: Plan, actor: Actor) -> dict[str, Any]:
+    """What the actor is told of the document: its checksum, changes and warnings in his view."""
+    guard = policy.guard(actor, "read", plan.state.place)
+    if guard.is_open:
+        told = {"checksum": checksum(plan.text), "changes": plan.changes()}
+    else:
+        before, after = (visible(each, guard) for each in (plan.state.effective, plan.effective))
+        told = {"checksum": checksum(canonical(after)), "changes": diff.changes(before, after)}
+    return told | {"warnings": shown_problems(actor, plan.state.place, plan.warnings)}
+
+
 def preview(plan: Plan, actor: Actor) -> Outcome:
     """The outcome of ``plan`` without writing anything."""
     version = plan.state.version
@@ -153,11 +167,9 @@ def preview(plan: Plan, actor: Actor) -> Outcome:
         version=plan.state.number,
         version_id=version.pk.hex if version else "",
         revision=version.revision if version else 0,
-        checksum=checksum(plan.text),
         published_at=version.published_at if version else None,
-        changes=plan.changes(),
         affected=_visible(actor, _users_of(plan.state)),
-        warnings=plan.warnings,
+        **_told(plan, actor),
         unchanged=plan.unchanged,
         dry_run=True,
         pinned=plan.pinned,
@@ -190,7 +202,7 @@ def commit(plans: Sequence[Plan], actor: Actor) -> list[Outcome]:
     Version.objects.bulk_create(versions)
     affected = [_point(plan, version) for plan, version in zip(moving, versions, strict=True)]
     made = {
-        id(plan): _outcome(plan, version, _visible(actor, places))
+        id(plan): _outcome(plan, version, actor, _visible(actor, places))
         for plan, version, places in zip(moving, versions, affected, strict=True)
     }
     return [made.get(id(plan)) or _unchanged(plan, actor) for plan in plans]
@@ -311,17 +323,15 @@ def _visible(actor: Actor, places: Sequence[Place]) -> list[Place]:
     return [place if policy.sees(actor, place) else Place() for place in places]
 
 
-def _outcome(plan: Plan, version: Version, affected: list[Place]) -> Outcome:
+def _outcome(plan: Plan, version: Version, actor: Actor, affected: list[Place]) -> Outcome:
     return Outcome(
         service=plan.state.service.slug,
         environment=plan.state.environment.slug,
         version=version.number,
         version_id=version.pk.hex,
         revision=version.revision,
-        checksum=version.checksum,
         published_at=version.published_at,
-        changes=plan.changes(),
         affected=affected,
-        warnings=plan.warnings,
+        **_told(plan, actor),
         pinned=plan.pinned,
     )

@@ -9,6 +9,13 @@ from apps.access.policy import Place
 from apps.configs import composing, sources, validating
 from apps.configs.models import Change, Version
 from apps.configs.naming_secrets import check_names
+from apps.configs.restricted import (
+    keep_hidden,
+    require_changes,
+    shown_problems,
+    source_with_hidden,
+)
+from apps.configs.services.bases import Options, check_base, source_tree
 from apps.configs.services.kernel import (
     Outcome,
     Plan,
@@ -21,64 +28,16 @@ from apps.configs.services.kernel import (
 from apps.configs.sources import Source
 from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine import diff, editing, formats, patching, values
+from apps.engine import editing, formats, patching, values
 from apps.engine.errors import (
-    ConflictError,
     InvalidError,
     NotFoundError,
-    PreconditionFailedError,
-    PreconditionRequiredError,
     Problem,
     invalid,
 )
+from apps.engine.guarding import visible
 from apps.engine.spots import names_of
 from apps.engine.values import Tree, same
-
-STALE_RULES = ("reject", "merge", "overwrite")
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """What the author started from: a version number, or the ids that ``If-Match`` names."""
-
-    version: int | None = None
-    version_ids: tuple[str, ...] = ()
-
-    @property
-    def is_given(self) -> bool:
-        """Whether there is one at all."""
-        return self.version is not None or bool(self.version_ids)
-
-    def matches(self, state: State) -> bool:
-        """Whether the live version is this base."""
-        if self.version_ids:
-            version = state.version
-            return version is not None and bool({"*", version.pk.hex} & set(self.version_ids))
-        return self.version is None or self.version == state.number
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The members that every write has beside its document."""
-
-    message: str = ""
-    base: Base = field(default_factory=Base)
-    on_stale: str = "reject"
-    dependents: str = "refuse"
-    dry_run: bool = False
-    propose: bool = False
-
-    def check(self) -> None:
-        """Refuse what is unknown, and what later parts of the product bring."""
-        values.check({"message": self.message})
-        if self.on_stale not in STALE_RULES:
-            raise invalid("/on_stale", "on_stale", "Use reject, merge or overwrite.")
-        if self.on_stale == "merge":
-            raise invalid("/on_stale", "not_available", "Three-way merge is not available yet.")
-        if self.dependents not in ("refuse", "leave"):
-            raise invalid("/dependents", "dependents", "Use refuse or leave.")
-        if self.propose:
-            raise invalid("/propose", "not_available", "Change requests are not available yet.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +112,15 @@ def patch(
         state = load_state(place)
         version = _require_content(state)
         check_base(state, options, None, base_needed=False)
-        wanted = apply(state.effective)
+        seen = visible(state.effective, policy.guard(actor, "read", place))
+        wanted = apply(seen)
         if not isinstance(wanted, dict):
             raise invalid("", "type", "A configuration is an object: its top level needs keys.")
         values.check(wanted)
+        wanted = keep_hidden(actor, place, wanted, state.effective, source=False)
         source = rewritten_source(state, version, wanted)
         plan, problems = plan_composed(actor, state, source, "publish", options.message)
+        require_changes(actor, "publish", place, state.effective, plan.effective)
         _refuse_invalid(problems)
         return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
 
@@ -172,6 +134,7 @@ def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
         state = load_state(place)
         version = _require_content(state)
         check_base(state, options, None, base_needed=False)
+        require_changes(actor, "publish", place, state.effective, {})
         plan = Plan(
             state=state,
             content="",
@@ -199,6 +162,7 @@ def refresh(*, actor: Actor, place: Place, options: Options) -> Outcome:
         check_base(state, options, None, base_needed=False)
         source = sources.from_text(version.source.content, version.format)
         plan, problems = plan_composed(actor, state, source, "refresh", options.message)
+        require_changes(actor, "publish", place, state.effective, plan.effective)
         _refuse_invalid(problems)
         return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
 
@@ -256,62 +220,25 @@ def plan_composed(
         message=message,
     )
     plan.unchanged = _is_unchanged(plan, source)
-    return plan, problems
-
-
-def check_base(
-    state: State, options: Options, ours: Tree | None, *, base_needed: bool = True
-) -> None:
-    """Refuse a missing or stale base. ``ours`` is the document that was sent, for the conflicts."""
-    base = options.base
-    if options.on_stale == "overwrite":
-        return
-    if base_needed and state.version is not None and not base.is_given:
-        raise PreconditionRequiredError(
-            f'This configuration is at version {state.number}. Send "base_version":'
-            f"{state.number}, or If-Match with its ETag, so that nobody's change is lost.",
-            current_version=state.number,
-        )
-    if base.matches(state):
-        return
-    if base.version_ids:
-        raise PreconditionFailedError(
-            f"The live version is {state.number} and not the one that If-Match names. "
-            "Fetch it again and repeat the change on it.",
-            current_version=state.number,
-        )
-    raise _conflict(state, base, ours)
-
-
-def _conflict(state: State, base: Base, ours: Tree | None) -> ConflictError:
-    clashes: list[diff.Conflict] = []
-    before = (
-        Version.objects.select_related("source")
-        .filter(configuration=state.configuration, number=base.version or 0)
-        .first()
-    )
-    mergeable = before is not None or base.version == 0
-    if ours is not None and mergeable:
-        clashes = diff.overlapping(_source_tree(before), ours, _source_tree(state.version))
-    return ConflictError(
-        f"Version {state.number} was published after the base {base.version}. Fetch it, "
-        'repeat the change on it, or send "on_stale":"overwrite".',
-        current_version=state.number,
-        mergeable=mergeable and not clashes,
-        conflicts=[clash.as_dict() for clash in clashes],
-    )
-
-
-def _source_tree(version: Version | None) -> Tree:
-    if version is None or version.retired:
-        return {}
-    return formats.parse(version.source.content, version.format).tree
+    return plan, shown_problems(actor, state.place, problems)
 
 
 def _plan_publish(item: Publication, actor: Actor) -> tuple[Plan, list[Problem]]:
-    state = load_state(item.place)
-    check_base(state, item.options, item.source.tree)
-    return plan_composed(actor, state, item.source, "publish", item.options.message)
+    state, place = load_state(item.place), item.place
+    reads = policy.guard(actor, "read", place)
+    check_base(state, item.options, item.source.tree, reads=reads)
+    source = source_with_hidden(actor, place, item.source, live_source(state))
+    planned = plan_composed(actor, state, source, "publish", item.options.message)
+    require_changes(actor, "publish", place, state.effective, planned[0].effective)
+    return planned
+
+
+def live_source(state: State) -> Source | None:
+    """The source of the live version; ``None`` before the first, and while it is retired."""
+    version = state.version
+    if version is None or version.retired:
+        return None
+    return sources.from_text(version.source.content, version.format)
 
 
 def _is_unchanged(plan: Plan, source: Source) -> bool:
@@ -321,7 +248,7 @@ def _is_unchanged(plan: Plan, source: Source) -> bool:
     if version.effective.content != plan.text:
         return False
     if source.given_as_tree:
-        return same(_source_tree(version), source.tree)
+        return same(source_tree(version), source.tree)
     return version.format == plan.format and version.source.content == plan.content
 
 

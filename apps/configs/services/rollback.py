@@ -8,6 +8,8 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import composing, sources, validating
 from apps.configs.models import Version
+from apps.configs.restricted import require_changes
+from apps.configs.services.bases import Options, check_base
 from apps.configs.services.kernel import (
     Outcome,
     Plan,
@@ -17,7 +19,7 @@ from apps.configs.services.kernel import (
     lock_composition,
     preview,
 )
-from apps.configs.services.publishing import Options, check_base, plan_composed, rewritten_source
+from apps.configs.services.publishing import plan_composed, rewritten_source
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import paths, spots
@@ -55,6 +57,7 @@ def rollback(
             plan = _plan_keys(actor, state, target, keys, options)
         else:
             plan = _plan(state, target, options)
+        require_changes(actor, "rollback", place, state.effective, plan.effective)
         return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
 
 

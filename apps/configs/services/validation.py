@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.configs.restricted import shown_problems, source_with_hidden
 from apps.configs.services.kernel import load_state, preview
-from apps.configs.services.publishing import plan_composed
+from apps.configs.services.publishing import live_source, plan_composed
 from apps.configs.sources import Source
 from apps.core.actor import Actor
 from apps.engine import diff, schemas
@@ -38,10 +39,11 @@ def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Repor
             raise
         return Report(errors=list(error.problems))
     state = load_state(place)
+    source = source_with_hidden(actor, place, source, live_source(state))
     try:
         plan, problems = plan_composed(actor, state, source, "publish", "")
     except InvalidError as error:
-        return Report(errors=list(error.problems))
+        return Report(errors=shown_problems(actor, place, error.problems))
     outcome = preview(plan, actor)
     return Report(problems, plan.warnings, outcome.changes, outcome.affected)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.access.policy import Place
 from apps.access.roles import ROLES
 from apps.access.selectors import get_account
 from apps.access.services import create_account, create_token, grant
@@ -57,8 +58,10 @@ class Command(BaseCommand):
                 actor=actor,
                 to=f"service-account:{account.slug}",
                 role=role,
-                service=get_service(service) if service not in ("", "*") else None,
-                environment=get_environment(place) if place else None,
+                on=Place(
+                    get_service(service) if service not in ("", "*") else None,
+                    get_environment(place) if place else None,
+                ),
             )
         days = options["expires"]
         expires_at = clock.now() + timedelta(days=days) if days is not None else None

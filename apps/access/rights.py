@@ -1,0 +1,231 @@
+"""What a user may do, read from guardian's rows and remembered until the access generation moves."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.db.models import BigIntegerField, F, Q, Value
+from django.db.models.functions import Cast
+
+from apps.access import rulebook
+from apps.access.models import (
+    ConfigurationGroupPermission,
+    ConfigurationUserPermission,
+    EnvironmentGroupPermission,
+    EnvironmentUserPermission,
+    Grant,
+    KeyRuleGroupPermission,
+    KeyRuleUserPermission,
+    ServiceGroupPermission,
+    ServiceUserPermission,
+)
+from apps.access.roles import verbs_of
+from apps.access.rulebook import EMPTY, RuleBook
+from apps.core import clock
+from apps.core.actor import Actor
+from apps.engine.guarding import Guard, Rule
+from apps.registry.models import Environment, Service
+from apps.registry.selectors import find_pair
+
+CACHED_ACTORS = 10_000
+CACHED_PAIRS = 10_000
+KEY_VERBS = ("read", "edit", "publish", "rollback", "reveal")
+"""What may be held for some keys of a configuration without being held for the rest."""
+
+Triple = tuple[str, int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What one user may do: triples of verb, service key and environment key (None: any).
+
+    ``held`` are pairs of verb and key rule, ``book`` the rules that there are.
+    """
+
+    triples: frozenset[tuple[str, int | None, int | None]]
+    held: frozenset[tuple[str, int]] = frozenset()
+    book: RuleBook = EMPTY
+
+    def holds(self, verb: str, service: int | None, environment: int | None) -> bool:
+        """Whether a grant on the place itself, its service, its environment or all covers it."""
+        scopes = {(None, None), (service, None), (None, environment), (service, environment)}
+        return any((verb, *scope) in self.triples for scope in scopes)
+
+    def guard(self, verb: str, service: int | None, environment: int | None) -> Guard:
+        """Which keys of a configuration the verb is held for."""
+        free = self.holds(verb, service, environment)
+        rules = self.book.at(service, environment)
+        return Guard(free, tuple(Rule(each.glob, (verb, each.pk) in self.held) for each in rules))
+
+    def reaches(self, verb: str, service: int | None, environment: int | None) -> bool:
+        """Whether the verb is held for a configuration, or for some of its keys."""
+        if self.holds(verb, service, environment):
+            return True
+        if verb not in KEY_VERBS or not self.held:
+            return False
+        rules = self.book.at(service, environment)
+        return self.holds("list", service, environment) and any(
+            (verb, each.pk) in self.held for each in rules
+        )
+
+    def touches_service(self, verb: str, service: int) -> bool:
+        """Whether the verb is held somewhere on the service, in at least one environment."""
+        return any(v == verb and s in (None, service) for v, s, _e in self.triples)
+
+    def touches_environment(self, verb: str, environment: int) -> bool:
+        """Whether the verb is held somewhere in the environment, for at least one service."""
+        return any(v == verb and e in (None, environment) for v, _s, e in self.triples)
+
+    def holds_anywhere(self, verb: str) -> bool:
+        """Whether the verb is held on anything."""
+        return any(v == verb for v, _s, _e in self.triples)
+
+
+_remembered: dict[int, tuple[int, datetime | None, Rights]] = {}
+_pairs: dict[tuple[str, str | None], tuple[int, tuple[Service, Environment]]] = {}
+
+
+def generation() -> int:
+    """The access generation: it moves with every change of who may do what.
+
+    Every request asks, so this is the bare statement.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number FROM access_accessgeneration WHERE id = 1")
+        return int(cursor.fetchone()[0])
+
+
+def forget() -> None:
+    """Drop what is remembered of rights and places; it is read again."""
+    _remembered.clear()
+    _pairs.clear()
+    rulebook.forget()
+
+
+def rights_of(actor: Actor) -> Rights:
+    """The actor's rights as of now, remembered until the access generation moves."""
+    if actor.user_id is None:
+        return Rights(frozenset())
+    current = generation() if actor.generation is None else actor.generation
+    held = _remembered.get(actor.user_id)
+    now = clock.now()
+    if held is not None and held[0] == current and (held[1] is None or now < held[1]):
+        return held[2]
+    triples, rules, until = _read_rights(actor.user_id, now)
+    rights = Rights(triples, rules, rulebook.rule_book(current))
+    if len(_remembered) >= CACHED_ACTORS:
+        _remembered.clear()
+    _remembered[actor.user_id] = (current, until, rights)
+    return rights
+
+
+def _read_rights(
+    user_id: int, now: datetime
+) -> tuple[frozenset[Triple], frozenset[tuple[str, int]], datetime | None]:
+    """The triples and the verbs on key rules of a user, and when a grant among them ends.
+
+    guardian knows no end of a permission: what a place gives is taken from its grants instead
+    where one of them has ended.
+    """
+    triples = set(_read_triples(user_id))
+    rules = set(_read_rules(user_id))
+    limited = Grant.objects.filter(_held_by(user_id), expires_at__isnull=False)
+    ends = list(limited.values_list("expires_at", flat=True))
+    for ended in limited.filter(expires_at__lte=now):
+        triples, rules = _without(user_id, ended, triples, rules, now)
+    coming = [each for each in ends if each is not None and each > now]
+    return frozenset(triples), frozenset(rules), min(coming, default=None)
+
+
+def _without(
+    user_id: int, ended: Grant, triples: set[Triple], rules: set[tuple[str, int]], now: datetime
+) -> tuple[set[Triple], set[tuple[str, int]]]:
+    """The same with what the grants say that are left at the place of ``ended``."""
+    scope = (ended.service_id, ended.environment_id)
+    left = Grant.objects.filter(
+        _held_by(user_id),
+        Q(expires_at__isnull=True) | Q(expires_at__gt=now),
+        service=ended.service_id,
+        environment=ended.environment_id,
+        key_rule=ended.key_rule_id,
+    )
+    verbs = {verb for each in left for verb in verbs_of(each.role, each.verb)}
+    if ended.key_rule_id is not None:
+        kept = {each for each in rules if each[1] != ended.key_rule_id}
+        return triples, kept | {(verb, ended.key_rule_id) for verb in verbs}
+    free = {each for each in triples if each[1:] != scope}
+    return free | {(verb, *scope) for verb in verbs}, rules
+
+
+def _held_by(user_id: int) -> Q:
+    return Q(user=user_id) | Q(group__user=user_id)
+
+
+def _read_rules(user_id: int) -> Iterable[tuple[str, int]]:
+    """Verbs on key rules: given to the user, or to one of his groups."""
+    own = KeyRuleUserPermission.objects.filter(user=user_id)
+    groups = KeyRuleGroupPermission.objects.filter(group__user=user_id)
+    parts: list[Any] = [
+        rows.order_by().values_list("permission__codename", "content_object_id")
+        for rows in (own, groups)
+    ]
+    return parts[0].union(parts[1])  # type: ignore[no-any-return]
+
+
+def find_pair_as_of(
+    actor: Actor, service: str, environment: str | None
+) -> tuple[Service, Environment] | None:
+    """What :func:`find_pair` finds, remembered until the access generation moves.
+
+    The two are shared between requests: read them, never change them.
+    """
+    current = generation() if actor.generation is None else actor.generation
+    held = _pairs.get((service, environment))
+    if held is not None and held[0] == current:
+        return held[1]
+    found = find_pair(service, environment)
+    if found is not None:
+        if len(_pairs) >= CACHED_PAIRS:
+            _pairs.clear()
+        _pairs[(service, environment)] = (current, found)
+    return found
+
+
+def _read_triples(user_id: int) -> Iterable[tuple[str, int | None, int | None]]:
+    nothing = Cast(Value(None), BigIntegerField())
+    member = {"group__user": user_id}
+    scoped: list[tuple[Any, dict[str, int], Any, Any]] = [
+        (ServiceUserPermission, {"user": user_id}, F("content_object_id"), nothing),
+        (ServiceGroupPermission, member, F("content_object_id"), nothing),
+        (EnvironmentUserPermission, {"user": user_id}, nothing, F("content_object_id")),
+        (EnvironmentGroupPermission, member, nothing, F("content_object_id")),
+        (
+            ConfigurationUserPermission,
+            {"user": user_id},
+            F("content_object__service_id"),
+            F("content_object__environment_id"),
+        ),
+        (
+            ConfigurationGroupPermission,
+            member,
+            F("content_object__service_id"),
+            F("content_object__environment_id"),
+        ),
+    ]
+    parts: list[Any] = [
+        model.objects.filter(**holder)
+        .order_by()
+        .values_list(F("permission__codename"), service, environment)
+        for model, holder, service, environment in scoped
+    ]
+    globally = Permission.objects.filter(
+        content_type__app_label="registry", content_type__model="configuration"
+    ).order_by()
+    parts += [
+        globally.filter(**holder).values_list(F("codename"), nothing, nothing)
+        for holder in ({"user": user_id}, member)
+    ]
+    return parts[0].union(*parts[1:])  # type: ignore[no-any-return]

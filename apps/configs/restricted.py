@@ -1,0 +1,101 @@
+"""Keys that need a right of their own, in what somebody writes and in what he is told of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs.sources import Source, pretty
+from apps.core.actor import Actor
+from apps.engine import diff, editing, formats
+from apps.engine.errors import ForbiddenError, Problem
+from apps.engine.guarding import Guard, graft, refused_keys, split
+from apps.engine.merge import ABSENT
+from apps.engine.paths import from_pointer
+from apps.engine.values import Tree, same
+
+
+def keep_hidden(actor: Actor, place: Place, new: Tree, old: Tree, *, source: bool) -> Tree:
+    """``new``, as its author wrote it, with what he may not see kept as it is in ``old``.
+
+    A key that he may ``publish`` and not ``read`` he may write without having seen it. Raises
+    :class:`ForbiddenError` for keys among what he wrote that he may do neither with.
+    """
+    reads = policy.guard(actor, "read", place)
+    if reads.is_open:
+        return new
+    _seen, written = split(new, reads, source=source)
+    if written is not ABSENT:
+        refused = refused_keys(written, policy.guard(actor, "publish", place))
+        if refused:
+            raise _forbidden("publish", place, refused)
+    _seen, hidden = split(old, reads, source=source)
+    return graft(new, _without(hidden, written))
+
+
+def _without(hidden: Any, written: Any) -> Any:
+    """What of ``hidden`` is not written anew."""
+    if written is ABSENT or hidden is ABSENT:
+        return hidden
+    if not (isinstance(hidden, dict) and isinstance(written, dict)):
+        return ABSENT
+    left = {key: _without(part, written.get(key, ABSENT)) for key, part in hidden.items()}
+    return {key: part for key, part in left.items() if part is not ABSENT} or ABSENT
+
+
+def source_with_hidden(actor: Actor, place: Place, source: Source, live: Source | None) -> Source:
+    """``source`` with what its author may not see kept as the ``live`` source has it.
+
+    The text is then the live one, edited as little as possible: its comments stay, where the
+    author could not see them.
+    """
+    old = live.tree if live else {}
+    tree = keep_hidden(actor, place, source.tree, old, source=True)
+    if tree is source.tree or same(tree, source.tree):
+        return source
+    if source.given_as_tree:
+        content = pretty(tree)
+    else:
+        base = live if live is not None and live.format == source.format else source
+        content = editing.edit(base.content, source.format, tree)
+    parsed = formats.Parsed(tree, source.parsed.positions)
+    return Source(content, source.format, source.extends, parsed, source.given_as_tree)
+
+
+def require_changes(actor: Actor, verb: str, place: Place, before: Tree, after: Tree) -> None:
+    """Raise :class:`ForbiddenError` unless the actor has ``verb`` on every key that changes.
+
+    Names the keys that he may know of.
+    """
+    guard = policy.guard(actor, verb, place)
+    if guard.is_open:
+        return
+    old, new = split(before, guard)[1], split(after, guard)[1]
+    if (old is ABSENT and new is ABSENT) or (
+        old is not ABSENT and new is not ABSENT and same(old, new)
+    ):
+        return
+    changed = diff.changed_keys({} if old is ABSENT else old, {} if new is ABSENT else new)
+    raise _forbidden(verb, place, policy.guard(actor, "list", place).allowed_keys(changed))
+
+
+def _forbidden(verb: str, place: Place, keys: Sequence[str]) -> ForbiddenError:
+    named = f": {', '.join(keys[:5])}" if keys else " that you may not see"
+    return ForbiddenError(
+        f"This would change keys of {place} that need the right '{verb}' of their own{named}.",
+        right=verb,
+        keys=list(keys),
+    )
+
+
+def shown_problems(actor: Actor, place: Place, problems: Sequence[Problem]) -> list[Problem]:
+    """Those at keys that the actor may see or write; the others are not of his making."""
+    guards = [policy.guard(actor, verb, place) for verb in ("read", "publish")]
+    if any(guard.is_open for guard in guards):
+        return list(problems)
+    return [each for each in problems if _shown(each.pointer, guards)]
+
+
+def _shown(pointer: str, guards: Sequence[Guard]) -> bool:
+    path = from_pointer(pointer)
+    return not path or any(guard.allows(path) for guard in guards)
