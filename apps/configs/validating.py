@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from apps.configs.models import Section
-from apps.engine import formats, schemas, sections
+from apps.engine import credentials, formats, schemas, sections
 from apps.engine.errors import Problem
+from apps.engine.paths import pointer
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, escape, parse_canonical
 from apps.registry.models import Environment, Service
@@ -31,6 +32,27 @@ def validate(
     hidden = {spot.pointer for spot in secrets}
     return locate(
         [each for each in found if each.pointer not in hidden], service, environment, positions
+    )
+
+
+def find_credentials(
+    service: Service,
+    environment: Environment,
+    effective: Tree,
+    positions: formats.Positions | None,
+    declared: Sequence[Section],
+) -> tuple[list[Problem], list[Problem]]:
+    """What looks like a credential in plain text: errors in security sections, else warnings."""
+    security = {section.key for section in declared if section.type == "security_settings"}
+    errors: list[Problem] = []
+    warnings: list[Problem] = []
+    for found in credentials.find(effective):
+        message = f"This looks like a credential ({found.kind}): make it a secret and name it here."
+        wrong = found.path[0] in security
+        kept = errors if wrong else warnings
+        kept.append(Problem(pointer(found.path), "credential", message))
+    return tuple(  # type: ignore[return-value] # two of them
+        locate(each, service, environment, positions) for each in (errors, warnings)
     )
 
 

@@ -379,3 +379,35 @@ def test_another_key__is_sealed_too_and_takes_no_new_secrets(using, operator, se
     assert operator.post("/secrets", body).json()["code"] == "sealed"
     assert operator.post(f"/secrets/shop/db/reveal?{HERE}", {}).json()["code"] == "sealed"
     assert operator.get("/readyz").json()["sealed"] is True
+
+
+def test_publish__credential_in_plain_text__is_a_warning_and_in_security_an_error(
+    system, shop, make_api
+):
+    from apps.configs.services.sections import create_section
+
+    api = make_api("operator")
+    create_section(
+        actor=system,
+        service=shop,
+        key="security",
+        type="security_settings",
+        schema={},
+    )
+    address = "postgres://app:" + "hunter22" + "@db.example/shop"
+    text = f"settings:\n  url: {address}\n"
+    body = {"environment": "production", "content": text, "format": "yaml"}
+
+    warned = api.post("/config/shop", body)
+    assert warned.status_code == 201
+    problem = json.loads(warned.content)["warnings"][0]
+    assert (problem["pointer"], problem["code"], problem["line"]) == (
+        "/settings/url",
+        "credential",
+        2,
+    )
+    bad = body | {"content": text + f"security:\n  upstream: {address}\n", "base_version": 1}
+    refused = api.post("/config/shop", bad)
+    assert refused.status_code == 422
+    assert json.loads(refused.content)["errors"][0]["pointer"] == "/security/upstream"
+    assert b"hunter22" not in refused.content

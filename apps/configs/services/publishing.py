@@ -201,6 +201,14 @@ def plan_composed(
         layers.sections,
         composed.secrets,
     )
+    errors, warnings = validating.find_credentials(
+        state.service,
+        state.environment,
+        composed.effective,
+        source.parsed.positions,
+        layers.sections,
+    )
+    problems += errors
     if composed.secrets:
         known = names_of(state.secrets)
         unknown = check_names(actor, state.place, composed.secrets, known)
@@ -218,6 +226,7 @@ def plan_composed(
         secrets=composed.secrets,
         cause=cause,
         message=message,
+        warnings=warnings,
     )
     plan.unchanged = _is_unchanged(plan, source)
     return plan, shown_problems(actor, state.place, problems)

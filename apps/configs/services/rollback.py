@@ -131,7 +131,8 @@ def _plan_keys(
     source = rewritten_source(state, version, wanted)
     message = options.message or f"Roll back {', '.join(keys)} to version {target.number}"
     plan, problems = plan_composed(actor, state, source, "rollback", message)
-    plan.restores, plan.warnings, plan.unchanged = target.number, problems, False
+    plan.restores, plan.unchanged = target.number, False
+    plan.warnings = [*problems, *plan.warnings]
     return plan
 
 

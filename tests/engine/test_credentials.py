@@ -1,0 +1,63 @@
+"""What looks like a credential, and what does not."""
+
+import time
+
+import pytest
+
+from apps.engine.credentials import find
+from tests.limits import CPU_SECONDS
+
+LETTERS = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC3dE5fG7h"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("AKIA" + "ABCDEFGHIJKLMNOP", "AWS Access Key"),
+        ("postgres://app:" + "hunter22" + "@db.example/shop", "Basic Auth Credentials"),
+        ("ghp_" + LETTERS[:36], "GitHub Token"),
+        ("glpat-" + LETTERS[:20], "GitLab Token"),
+        ("-----BEGIN RSA " + "PRIVATE KEY-----\nMIIB", "Private Key"),
+        ("-----BEGIN " + "PRIVATE KEY-----\nMIIB", "Private Key"),
+        ("xoxb-" + "1234567890-1234567890-abcdefghij", "Slack Token"),
+        ("sk_live_" + LETTERS[:24], "Stripe Access Key"),
+        ("eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiJhIn0.abcdefghijk", "JSON Web Token"),
+        ("csk_" + LETTERS[:43], "configsvc Token"),
+    ],
+)
+def test_find__credential_in_plain_text__is_named_with_its_place(text, kind):
+    found = find({"a": "nothing here", "list": [{"x.y": f"before {text} after"}]})
+
+    assert found == [(("list", 0, "x.y"), kind)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgres://app:${secret:db}@db.example/shop",
+        "https://example.com/a:b@c",
+        "a perfectly ordinary sentence about passwords",
+        "-----BEGIN CERTIFICATE-----\nMIIB",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "sha256:" + "ab" * 32,
+    ],
+)
+def test_find__ordinary_text__is_none(text):
+    assert find({"a": text}) == []
+
+
+@pytest.mark.parametrize(
+    "part", ["eyJ", "://a:", "://", "ghp_", "AKIA", "xoxb-1", "//x/:_auth", "1:"]
+)
+def test_find__hostile_text__does_not_hang(part):
+    started = time.process_time()
+
+    find({"a": part * (1_000_000 // len(part))})
+
+    assert time.process_time() - started < CPU_SECONDS
+
+
+def test_find__far_into_a_long_text__is_found_across_pieces():
+    for offset in range(1_780, 2_060, 7):
+        text = "x " * (offset // 2) + "AKIA" + "ABCDEFGHIJKLMNOP"
+        assert [each.kind for each in find({"a": text})] == ["AWS Access Key"], offset
