@@ -8,12 +8,13 @@ import hashlib
 import hmac
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 
 from apps.access.models import IdempotencyRecord
 from apps.access.selectors import digest_of
@@ -61,6 +62,17 @@ def run(
     finally:
         with _lock:
             _running.discard(name)
+
+
+def forget_answers(texts: Sequence[str]) -> int:
+    """Drop the remembered answers that hold one of ``texts``; gives their number."""
+    if not texts:
+        return 0
+    holding = Q()
+    for text in texts:
+        holding |= Q(body__contains=text)
+    count, _kinds = IdempotencyRecord.objects.filter(holding).delete()
+    return count
 
 
 def _run(

@@ -17,6 +17,7 @@ urlpatterns = [
     path("config/<str:service>/versions/<str:number>", versions.VersionView.as_view()),
     path("config/<str:service>/diff", versions.DiffView.as_view()),
     path("config/<str:service>/rollback", versions.RollbackView.as_view()),
+    path("config/<str:service>/redact", versions.RedactView.as_view()),
     path("config/<str:service>/refresh", versions.RefreshView.as_view()),
     path("validate", versions.ValidateView.as_view(), name="validate"),
     path("environments", resources.EnvironmentsView.as_view()),

@@ -28,6 +28,7 @@ from apps.api.writing import (
 from apps.configs.selectors import configurations
 from apps.configs.selectors.history import Filters, list_history
 from apps.configs.services import publishing
+from apps.configs.services.redacting import redact
 from apps.configs.services.rollback import rollback
 from apps.configs.services.validation import check_alone, validate
 from apps.core import clock
@@ -37,6 +38,7 @@ from apps.engine.errors import NotFoundError
 from apps.engine.values import Tree
 
 ROLLBACK_MEMBERS = ("environment", "to_version", "at", "keys", "message", "base_version", "dry_run")
+REDACT_MEMBERS = ("environment", "version", "key", "message")
 REFRESH_MEMBERS = ("environment", "message", "dry_run", "base_version")
 VALIDATE_MEMBERS = ("service", "environment", "config", "content", "format", "extends", "schema")
 DIFF_FORMATS = ("changes", "patch", "unified")
@@ -190,6 +192,32 @@ class RollbackView(PlaceView):
             keys=keys,
         )
         return answer_outcome(outcome, place, request.path.removesuffix("/rollback"))
+
+
+class RedactView(PlaceView):
+    """Taking a value out of all that is kept."""
+
+    @documented("Redact a value from every version", WRITE)
+    def post(self, request: Any, service: str) -> HttpResponse:
+        """The value that ``version`` had at ``key``; refused while it is live."""
+        return self.once(
+            lambda: self._redact(request, service),
+            lambda: self.place_of_body(service, "secure", REDACT_MEMBERS),
+        )
+
+    def _redact(self, request: Any, service: str) -> HttpResponse:
+        members = read_members(request, REDACT_MEMBERS)
+        number, key = typed(members, "version", int), typed(members, "key", str)
+        if number is None or not key:
+            raise bad_member("key", "Name the version and the key whose value is to go.")
+        done = redact(
+            actor=self.actor,
+            place=self.place(service, "secure", environment_of(request, members)),
+            number=number,
+            key=key,
+            message=typed(members, "message", str, ""),
+        )
+        return answer_json({"texts": done.texts, "drafts": done.drafts, "revision": done.revision})
 
 
 class RefreshView(PlaceView):

@@ -15,8 +15,14 @@ class Text(AppendOnlyModel):
     """A source text or a canonical document, addressed by the SHA-256 (hex) of its UTF-8 bytes.
 
     Versions that hold the same text share one row, so a version made by propagation costs its
-    effective document only.
+    effective document only. A :class:`Redaction` alone changes one, and leaves its digest.
     """
+
+    change_recorded_in = "configs_redaction"
+    change_allowed = (
+        "NEW.digest = OLD.digest AND EXISTS (SELECT 1 FROM configs_redaction"
+        " WHERE text_id = OLD.digest AND content = NEW.content)"
+    )
 
     digest = models.CharField(primary_key=True, max_length=64)
     content = models.TextField()
@@ -28,6 +34,27 @@ class Text(AppendOnlyModel):
 
     def __str__(self) -> str:
         return self.digest[:12]
+
+
+class Redaction(AppendOnlyModel):
+    """What a text was replaced by, because a value that it held must not be kept.
+
+    The text's row keeps the digest of what was there, so the ledger still verifies.
+    """
+
+    text = models.ForeignKey(Text, on_delete=models.PROTECT, related_name="redactions")
+    content = models.TextField()
+    author = models.CharField(max_length=300)
+    revision = models.BigIntegerField()
+    redacted_at = models.DateTimeField()
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.text} at {self.revision}"
 
 
 class Template(models.Model):

@@ -1,6 +1,6 @@
 """Tables that only grow: a queryset that refuses, and a database trigger as the net below it."""
 
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from django.apps import apps
 from django.db import models
@@ -33,6 +33,12 @@ class AppendOnlyQuerySet(models.QuerySet[ModelT]):
 class AppendOnlyModel(models.Model):
     """Base of the tables that the database itself keeps from changing."""
 
+    change_recorded_in: ClassVar[str] = ""
+    change_allowed: ClassVar[str] = ""
+    """The table that records changes, and an SQL condition on it, ``OLD`` and ``NEW`` under which
+    the triggers let an update through.
+    """
+
     class Meta:
         abstract = True
 
@@ -58,26 +64,45 @@ def _trigger_names(vendor: str, table: str) -> list[str]:
     return [f"{table}_no_{kind}" for kind in kinds]
 
 
+def _allowed(connection: BaseDatabaseWrapper, table: str) -> str:
+    """The condition under which a row of ``table`` may change; empty: never, or not yet."""
+    for model in apps.get_models():
+        if issubclass(model, AppendOnlyModel) and model._meta.db_table == table:  # noqa: SLF001
+            present = connection.introspection.table_names()
+            return model.change_allowed if model.change_recorded_in in present else ""
+    return ""
+
+
 def create_triggers(connection: BaseDatabaseWrapper, table: str) -> None:
     """Make the triggers of ``table`` afresh; harmless when they exist."""
     drop_triggers(connection, table)
+    condition = _allowed(connection, table)
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             for kind in ("update", "delete"):
+                when = f"WHEN NOT ({condition}) " if condition and kind == "update" else ""
                 cursor.execute(
-                    f'CREATE TRIGGER "{table}_no_{kind}" BEFORE {kind.upper()} ON "{table}" '
+                    f'CREATE TRIGGER "{table}_no_{kind}" BEFORE {kind.upper()} ON "{table}" {when}'
                     f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
                 )
             return
+        refuse = "RAISE EXCEPTION '% is append-only', TG_TABLE_NAME;"
         cursor.execute(
             "CREATE OR REPLACE FUNCTION configsvc_append_only() RETURNS trigger AS $$ "
-            "BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
+            f"BEGIN {refuse} END $$ LANGUAGE plpgsql"
         )
+        if condition:
+            cursor.execute(
+                f'CREATE OR REPLACE FUNCTION "{table}_change" () RETURNS trigger AS $$ '
+                f"BEGIN IF {condition} THEN RETURN NEW; END IF; {refuse} END $$ LANGUAGE plpgsql"
+            )
         for kind in ("update", "delete", "truncate"):
             each = "STATEMENT" if kind == "truncate" else "ROW"
+            conditional = condition and kind == "update"
+            function = f'"{table}_change"' if conditional else "configsvc_append_only"
             cursor.execute(
                 f'CREATE TRIGGER "{table}_no_{kind}" BEFORE {kind.upper()} ON "{table}" '
-                f"FOR EACH {each} EXECUTE FUNCTION configsvc_append_only()"
+                f"FOR EACH {each} EXECUTE FUNCTION {function}()"
             )
 
 

@@ -20,6 +20,7 @@ from apps.configs.services.kernel import (
     preview,
 )
 from apps.configs.services.publishing import plan_composed, rewritten_source
+from apps.configs.services.redacting import refuse_redacted
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import paths, spots
@@ -77,6 +78,7 @@ def _find_target(state: State, to_version: int | None, at: datetime | None) -> V
         target = versions.filter(number__lt=state.number).order_by("-number").first()
     if target is None:
         raise invalid("/to_version", "version", "There is no such version to go back to.")
+    refuse_redacted(target)
     if target.retired:
         raise invalid(
             "/to_version", "retired", f"Version {target.number} has no content: it is a retirement."

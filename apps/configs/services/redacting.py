@@ -1,0 +1,200 @@
+"""Taking a value out of every text that was kept, for a secret that was published by mistake.
+
+Versions, digests and the ledger stay as they are; the texts hold ``{"$redacted": true}`` instead.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from django.db import connection
+
+from apps.access import idempotency, policy
+from apps.access.policy import Place
+from apps.audit.services import Event, append
+from apps.configs.models import Change, Live, Redaction, Text, Version
+from apps.configs.services.kernel import lock_composition
+from apps.core.actor import Actor
+from apps.core.transactions import writing
+from apps.engine import editing, formats, paths
+from apps.engine.errors import DomainError, NotFoundError, invalid
+from apps.engine.values import Tree, canonical, compact, parse_canonical, same
+
+REDACTED: dict[str, Tree] = {"$redacted": True}
+SHOWN = "[redacted]"
+SHORTEST_PART = 8
+"""Shorter texts are replaced as whole values alone: they would be found in ordinary words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """What an act of redaction did: how many texts and drafts it changed, and its revision."""
+
+    texts: int
+    drafts: int
+    revision: int
+
+
+def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = "") -> Redacted:
+    """Redact the value that version ``number`` had at ``key`` from all that the service keeps.
+
+    Sources, effective documents and drafts of the service in every environment, and remembered
+    answers, lose it. Needs ``secure`` on the key. Raises :class:`InvalidError` while a live
+    configuration still holds the value (publish without it first), :class:`NotFoundError` for a
+    version or key that is not there.
+    """
+    path = paths.parse_path(key)
+    policy.require(actor, "secure", place)
+    policy.require(actor, "secure", place, [path])
+    with writing():
+        lock_composition()
+        value = _value_at(place, number, path)
+        search = _Search(value)
+        versions = list(
+            Version.objects.select_related("source", "effective", "configuration__environment")
+            .filter(configuration__service=place.service)
+            .order_by("revision")
+        )
+        _refuse_live(place, search)
+        replaced = dict(search.replacements(versions))
+        drafts = _redact_drafts(place, search)
+        forgotten = idempotency.forget_answers(search.written)
+        target = f"configuration:{place}"
+        data: dict[str, Tree] = {
+            "version": number,
+            "key": key,
+            "texts": sorted(replaced),
+            "drafts": drafts,
+            "answers": forgotten,
+            "message": message,
+        }
+        act = append([Event("configuration_text.redacted", target, data)], actor=actor)
+        for digest, content in replaced.items():
+            Redaction.objects.create(
+                text_id=digest,
+                content=content,
+                author=actor.name,
+                revision=act.revision,
+                redacted_at=act.at,
+            )
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "UPDATE configs_text SET content = %s WHERE digest = %s", [content, digest]
+                )
+    return Redacted(len(replaced), drafts, act.revision)
+
+
+def refuse_redacted(version: Version) -> None:
+    """Raise :class:`InvalidError` (code ``redacted``) for a version whose texts were redacted."""
+    texts = (version.source_id, version.effective_id)
+    if Redaction.objects.filter(text_id__in=texts).exists():
+        raise invalid(
+            "/to_version", "redacted", f"Version {version.number} was redacted: it is not whole."
+        )
+
+
+def _value_at(place: Place, number: int, path: paths.Path) -> Tree:
+    version = (
+        Version.objects.select_related("effective")
+        .filter(
+            configuration__service=place.service,
+            configuration__environment=place.environment,
+            number=number,
+        )
+        .first()
+    )
+    if version is None:
+        raise NotFoundError("There is no such version.")
+    found, value = paths.find(parse_canonical(version.effective.content), path)
+    if not found:
+        raise NotFoundError("There is no such key in that version.")
+    if value in ("", {}, [], None, True, False) or same(value, REDACTED):
+        raise invalid("/key", "value", "There is nothing at that key that could be a secret.")
+    return value
+
+
+def _refuse_live(place: Place, search: "_Search") -> None:
+    live = Live.objects.select_related(
+        "version__source", "version__effective", "configuration__environment"
+    ).filter(configuration__service=place.service)
+    named = [str(each.configuration.environment) for each in live if search.is_in(each.version)]
+    if named:
+        raise invalid(
+            "/key",
+            "live",
+            f"What is live in {', '.join(named)} still holds this value: publish without it first.",
+        )
+
+
+def _redact_drafts(place: Place, search: "_Search") -> int:
+    count = 0
+    for draft in Change.objects.filter(configuration__service=place.service):
+        content = search.cleaned(draft.content, draft.format)
+        if content != draft.content:
+            draft.content = content
+            draft.save(update_fields=["content"])
+            count += 1
+    return count
+
+
+class _Search:
+    """One value, and the ways in which it may be written in a text."""
+
+    def __init__(self, value: Tree) -> None:
+        self.value = value
+        self.part = value if isinstance(value, str) and len(value) >= SHORTEST_PART else None
+        self.written = sorted(self._ways(), key=len, reverse=True)
+
+    def _ways(self) -> Iterable[str]:
+        if isinstance(self.value, str):
+            ways = {canonical(self.value)[1:-1], self.value, self.value.strip()}
+        else:
+            ways = {canonical(self.value), compact(self.value)}
+        return {way for way in ways if len(way) >= SHORTEST_PART}
+
+    def replaced(self, tree: Tree) -> Tree:
+        """``tree`` with the marker wherever the value, or a text with it inside, stands."""
+        if same(tree, self.value):
+            return REDACTED
+        if isinstance(tree, str):
+            return REDACTED if self.part is not None and self.part in tree else tree
+        if isinstance(tree, list):
+            return [self.replaced(item) for item in tree]
+        if isinstance(tree, dict):
+            return {key: self.replaced(child) for key, child in tree.items()}
+        return tree
+
+    def cleaned(self, content: str, format_name: str) -> str:
+        """A source without the value: in its document, and in what is written around it."""
+        try:
+            tree = formats.parse(content, format_name).tree
+            changed = self.replaced(tree)
+            if not same(changed, tree):
+                content = editing.edit(content, format_name, changed)
+        except DomainError:  # a draft that does not parse, or a text of before today's rules
+            pass
+        for way in self.written:
+            content = content.replace(way, SHOWN)
+        return content
+
+    def is_in(self, version: Version) -> bool:
+        """Whether a version's texts hold the value."""
+        return bool(dict(self.replacements([version])))
+
+    def replacements(self, versions: Iterable[Version]) -> Iterator[tuple[str, str]]:
+        """Digests of the versions' texts that hold the value, with what they become."""
+        done: set[str] = set()
+        for version in versions:
+            for text, format_name in ((version.effective, ""), (version.source, version.format)):
+                if text.digest in done:
+                    continue
+                done.add(text.digest)
+                content = self._replacement(text, format_name)
+                if content != text.content:
+                    yield text.digest, content
+
+    def _replacement(self, text: Text, format_name: str) -> str:
+        if not format_name:
+            tree = parse_canonical(text.content)
+            changed = self.replaced(tree)
+            return text.content if same(changed, tree) else canonical(changed)
+        return self.cleaned(text.content, format_name) if text.content else text.content

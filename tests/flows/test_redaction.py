@@ -1,0 +1,156 @@
+"""A plaintext secret that was published by mistake is taken out of all that is kept."""
+
+import json
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LEAK = "hunter2-hunter2"
+WHERE = "environment=production"
+FIRST = f"""\
+# the password is {LEAK}
+db:
+  url: postgres://app:{LEAK}@db/shop
+  password: {LEAK}
+timeout: 5
+"""
+
+
+@pytest.fixture
+def officer(make_api):
+    return make_api("security-officer")
+
+
+@pytest.fixture
+def published(operator, shop):
+    for text in (FIRST, FIRST.replace("timeout: 5", "timeout: 6"), "timeout: 7\n"):
+        body = {"environment": "production", "content": text, "format": "yaml"}
+        answer = operator.post(
+            "/config/shop", body | {"on_stale": "overwrite"}, idempotency_key=f"k{text[-2]}"
+        )
+        assert answer.status_code == 201, answer.content
+    return operator
+
+
+def redact(api, **members):
+    body = {"environment": "production", "version": 1, "key": "db.password"} | members
+    return api.post("/config/shop/redact", body)
+
+
+def everything():
+    """All text of the database, table by table."""
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names():
+            cursor.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - its own tables
+            for row in cursor.fetchall():
+                yield table, " ".join(map(str, row))
+
+
+def places_of(text):
+    return sorted({table for table, row in everything() if text in row})
+
+
+def test_redact__value_of_old_versions__is_nowhere_and_the_ledger_holds(published, officer):
+    assert "configs_text" in places_of(LEAK)
+    before = json.loads(published.get(f"/config/shop/history?{WHERE}").content)["results"]
+
+    done = redact(officer)
+
+    assert done.status_code == 200, done.content
+    assert json.loads(done.content)["texts"] == 4
+    assert places_of(LEAK) == []
+    old = json.loads(published.get(f"/config/shop/versions/1?{WHERE}").content)
+    assert old["config"] == {
+        "db": {"password": {"$redacted": True}, "url": {"$redacted": True}},
+        "timeout": 5,
+    }
+    assert "timeout: 5" in old["source"]["content"]
+    after = json.loads(published.get(f"/config/shop/history?{WHERE}").content)["results"]
+    assert after == before
+    event = json.loads(officer.get("/audit").content)["results"][0]
+    assert event["action"] == "configuration_text.redacted"
+
+
+def test_redact__draft_of_the_value__loses_it(published, officer):
+    from apps.access.policy import Place
+    from apps.configs.services.drafts import Draft, save_draft
+    from apps.core.actor import Actor
+    from apps.core.models import User
+    from apps.registry.selectors import get_environment, get_service
+
+    person = User.objects.create_user("ada", is_superuser=True)
+    place = Place(get_service("shop"), get_environment("production"))
+    actor = Actor(name="user:ada", user_id=person.pk, is_superuser=True)
+    save_draft(actor=actor, place=place, draft=Draft(f"db: {{x: '{LEAK}'\n", "yaml"))
+
+    assert json.loads(redact(officer).content)["drafts"] == 1
+    assert places_of(LEAK) == []
+
+
+def test_redact__while_it_is_live__is_refused_and_changes_nothing(published, officer):
+    body = {"environment": "production", "to_version": 2}
+    assert published.post("/config/shop/rollback", body).status_code == 201
+    before = places_of(LEAK)
+
+    refused = redact(officer)
+
+    assert refused.status_code == 422
+    assert json.loads(refused.content)["errors"][0]["code"] == "live"
+    assert LEAK.encode() not in refused.content
+    assert places_of(LEAK) == before
+
+
+def test_rollback__to_a_redacted_version__is_422(published, officer):
+    redact(officer)
+
+    refused = published.post(
+        "/config/shop/rollback", {"environment": "production", "to_version": 2}
+    )
+
+    assert refused.status_code == 422
+    assert json.loads(refused.content)["errors"][0]["code"] == "redacted"
+
+
+def test_redact__without_the_right__is_403(published, make_api):
+    assert redact(make_api("operator")).status_code == 403
+    assert redact(make_api("viewer")).status_code == 403
+    assert "configs_text" in places_of(LEAK)
+
+
+@pytest.mark.parametrize(
+    ("members", "status"),
+    [
+        ({"version": 99}, 404),
+        ({"key": "db.nothing"}, 404),
+        ({"key": "db["}, 400),
+        ({"version": None}, 400),
+        ({"other": 1}, 400),
+    ],
+)
+def test_redact__bad_request__is_refused(published, officer, members, status):
+    assert redact(officer, **members).status_code == status
+
+
+def test_redact__short_value__goes_from_its_key_alone(operator, officer, shop):
+    for document in ({"pin": "12", "text": "12 monkeys"}, {"text": "12 monkeys"}):
+        body = {"environment": "production", "config": document, "on_stale": "overwrite"}
+        assert operator.post("/config/shop", body).status_code == 201
+
+    assert redact(officer, key="pin").status_code == 200
+
+    old = json.loads(operator.get(f"/config/shop/versions/1?{WHERE}").content)
+    assert old["config"] == {"pin": {"$redacted": True}, "text": "12 monkeys"}
+
+
+def test_text__changed_without_a_redaction__is_refused_by_the_database(published, officer):
+    redact(officer)
+
+    for change in ("content = 'x'", "digest = 'x'"):
+        with (
+            pytest.raises(DatabaseError, match="append-only"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(f"UPDATE configs_text SET {change}")  # noqa: S608 - as above
