@@ -254,6 +254,30 @@ def test_websocket__include_config__carries_the_document(served, writer, hearer)
         assert receive(socket, "changed")["config"] == {"a": "with config"}
 
 
+def test_streams__key_rule__pushes_the_view_of_each_watcher(served, writer, hearer):
+    """A rule that is made while both watch takes its keys out of what both hear."""
+    restricted = served.token("viewer", "restricted")
+    service = f"ruled-{time.time_ns()}"
+    writer.post("/services", json={"slug": service})
+    document = {"free": 1, "pin": 1}
+    body = {"environment": "production", "config": document, "on_stale": "overwrite"}
+    assert writer.post(f"/config/{service}", json=body).status_code == 201
+    query = f"service={service}&environment=production&include=config"
+    stream = Stream(hearer, restricted, query)
+    rule = writer.post("/key-rules", json={"pattern": "pin", "service": service}).json()
+    grant = {"to": "service-account:tester", "role": "operator", "on": {"key_rule": rule["id"]}}
+    assert writer.post("/grants", json=grant).status_code == 201
+
+    made = writer.post(f"/config/{service}", json=body | {"config": {"free": 2, "pin": 2}}).json()
+    (message, _id), *_others = stream.until(1)
+
+    assert message["keys"] == ["free"]
+    assert message["config"] == {"free": 2}
+    with hearer.client(restricted) as client:
+        seen = client.get(f"/config/{service}?environment=production").json()
+    assert message["checksum"] == seen["checksum"] != made["checksum"]
+
+
 def test_websocket__without_credentials__closes_4401(hearer):
     with socket_to(hearer) as socket, pytest.raises(ConnectionClosed) as caught:
         socket.recv(timeout=5)
