@@ -79,9 +79,10 @@ def first_rows(head, composition, environment, generation):
 def _forget_rights():
     """Rights are remembered by user key and generation, and tests use both again."""
     from apps.access import selectors
-    from apps.delivery import feed
+    from apps.delivery import feed, reads
 
     selectors.forget()
+    reads._waiting.clear()
     feed._places.clear()
 
 

@@ -31,6 +31,7 @@ from apps.configs.selectors.configurations import Published
 from apps.configs.selectors.templates import list_env_sections
 from apps.configs.services import publishing
 from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
+from apps.delivery.reads import note_read
 from apps.delivery.requests import read_cursor, read_wait
 from apps.delivery.revealing import Revealing
 from apps.engine import formats, patching, paths
@@ -68,6 +69,7 @@ class ConfigView(ApiView):
         no_news = _no_news(request, [published], reached)
         if no_news is not None:
             return no_news
+        note_read(actor=self.actor, place=place, version=published.version, keys=question.keys)
         if (instance := request.headers.get("X-Config-Instance")) is not None:
             version = published.version
             note_instance(actor=self.actor, place=place, name=instance, version=version)
@@ -144,7 +146,10 @@ class ConfigValueView(ApiView):
         published = _find(self.actor, place, request)
         no_news = _no_news(request, [published], reached)
         question = Question(VALUE, "", (key,))
-        return no_news or serve(self, place, published, question, reached)
+        if no_news is not None:
+            return no_news
+        note_read(actor=self.actor, place=place, version=published.version, keys=question.keys)
+        return serve(self, place, published, question, reached)
 
 
 class ConfigsView(ApiView):
@@ -167,9 +172,9 @@ class ConfigsView(ApiView):
                 environment=request.GET.get("environment"),
                 verb="read",
             )
-            found.append(
-                configurations.get_as_of(actor=self.actor, place=place, revision=reached.revision)
-            )
+            one = configurations.get_as_of(actor=self.actor, place=place, revision=reached.revision)
+            note_read(actor=self.actor, place=place, version=one.version)
+            found.append(one)
         no_news = _no_news(request, found, reached)
         if no_news is not None:
             return no_news

@@ -131,6 +131,13 @@ DIFF = Shape(
     (*COMMON, 422),
     (ENVIRONMENT_PARAMETER, text("from"), text("to"), text("format", "changes, patch or unified")),
 )
+READERS = Shape(
+    parameters=(
+        ENVIRONMENT_PARAMETER,
+        text("key", "one key, for readers"),
+        text("days", "for unread: 90 unless given"),
+    )
+)
 LIST = Shape(parameters=PAGE)
 ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = SECRET = Shape(
     {200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True

@@ -15,6 +15,8 @@ urlpatterns = [
     path("config/<str:service>/value", config.ConfigValueView.as_view()),
     path("config/<str:service>/history", versions.HistoryView.as_view()),
     path("config/<str:service>/versions/<str:number>", versions.VersionView.as_view()),
+    path("config/<str:service>/readers", versions.ReadersView.as_view()),
+    path("config/<str:service>/unread", versions.UnreadView.as_view()),
     path("config/<str:service>/diff", versions.DiffView.as_view()),
     path("config/<str:service>/rollback", versions.RollbackView.as_view()),
     path("config/<str:service>/redact", versions.RedactView.as_view()),

@@ -17,7 +17,7 @@ from apps.api.base import (
     read_time,
     typed,
 )
-from apps.api.documentation import DIFF, HISTORY, VERSION, WRITE, documented
+from apps.api.documentation import DIFF, HISTORY, READERS, VERSION, WRITE, documented
 from apps.api.writing import (
     answer_outcome,
     environment_of,
@@ -33,11 +33,14 @@ from apps.configs.services.rollback import rollback
 from apps.configs.services.validation import check_alone, validate
 from apps.core import clock
 from apps.delivery.answers import envelope_members
+from apps.delivery.reads import list_readers, list_unread
 from apps.engine import diff, formats, paths
 from apps.engine.errors import NotFoundError
 from apps.engine.values import Tree
 
 ROLLBACK_MEMBERS = ("environment", "to_version", "at", "keys", "message", "base_version", "dry_run")
+UNREAD_DAYS = 90
+MAX_DAYS = 3_650
 REDACT_MEMBERS = ("environment", "version", "key", "message")
 REFRESH_MEMBERS = ("environment", "message", "dry_run", "base_version")
 VALIDATE_MEMBERS = ("service", "environment", "config", "content", "format", "extends", "schema")
@@ -218,6 +221,41 @@ class RedactView(PlaceView):
             message=typed(members, "message", str, ""),
         )
         return answer_json({"texts": done.texts, "drafts": done.drafts, "revision": done.revision})
+
+
+class ReadersView(PlaceView):
+    """Who reads a configuration, or one key of it."""
+
+    @documented("List who has read it, from the counters", READERS)
+    def get(self, request: Any, service: str) -> HttpResponse:
+        """``?key=`` narrows to those who were given that key."""
+        place = self.place(service, "audit")
+        found = list_readers(actor=self.actor, place=place, key=request.GET.get("key", ""))
+        rows: list[Tree] = [
+            {
+                "account": each.account,
+                "first_at": clock.rfc3339(each.first_at),
+                "last_at": clock.rfc3339(each.last_at),
+                "count": each.count,
+                "version": each.version,
+            }
+            for each in found
+        ]
+        return answer_json({"results": rows})
+
+
+class UnreadView(PlaceView):
+    """Which keys nobody reads."""
+
+    @documented("List the live keys that nobody has read", READERS)
+    def get(self, request: Any, service: str) -> HttpResponse:
+        """For ``days`` (90 unless given) days, by the counters."""
+        place = self.place(service, "audit")
+        days = read_number(request.GET.get("days", str(UNREAD_DAYS)), "days") or 0
+        if not 1 <= days <= MAX_DAYS:
+            raise bad_member("days", f"'days' is 1 to {MAX_DAYS}.")
+        keys = list_unread(actor=self.actor, place=place, days=days)
+        return answer_json({"days": days, "keys": list(keys)})
 
 
 class RefreshView(PlaceView):

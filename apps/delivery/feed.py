@@ -21,12 +21,14 @@ from apps.access.rights import generation
 from apps.audit import selectors as ledger
 from apps.audit import wakeup
 from apps.audit.models import AuditEvent
+from apps.delivery import reads
 from apps.engine.values import parse_canonical
 from apps.registry.models import Configuration
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0
+WRITE_COUNTS_EVERY = 10.0
 GROUP = "configsvc.ledger"
 QUEUE_LIMIT = 1_000
 PREFIX = "configuration."
@@ -93,7 +95,10 @@ class Feed:
             loop.call_soon_threadsafe(self._wake_all)
 
         self._unsubscribe = wakeup.subscribe(wake)
-        self._tasks = [asyncio.create_task(self._follow())]
+        self._tasks = [
+            asyncio.create_task(self._follow()),
+            asyncio.create_task(self._write_counts()),
+        ]
         layer = get_channel_layer()
         if layer is not None and not isinstance(layer, InMemoryChannelLayer):
             self._tasks.append(asyncio.create_task(self._hear(layer)))
@@ -106,6 +111,8 @@ class Feed:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(Exception):  # the database may be gone before the server
+            await database_sync_to_async(reads.flush)()
 
     def end_streams(self) -> None:
         """End every open stream and poll: their clients go on with another server."""
@@ -152,6 +159,14 @@ class Feed:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_EVERY)
             self._wake.clear()
+
+    async def _write_counts(self) -> None:
+        while True:
+            await asyncio.sleep(WRITE_COUNTS_EVERY)
+            try:
+                await database_sync_to_async(reads.flush)()
+            except Exception:
+                logger.exception("Counts of reads could not be written; they are lost.")
 
     async def _advance(self) -> None:
         epoch, head, access = await _read_position()

@@ -1,9 +1,10 @@
-"""One-time tickets for browsers, which cannot send a header with a stream."""
+"""One-time tickets for browsers, which cannot send a header with a stream; who has read what."""
 
 from django.conf import settings
 from django.db import models
 
 from apps.access.models import Token
+from apps.registry.models import Configuration
 
 
 class StreamTicket(models.Model):
@@ -22,3 +23,30 @@ class StreamTicket(models.Model):
 
     def __str__(self) -> str:
         return self.digest[:12]
+
+
+class ReadCount(models.Model):
+    """How often an account was given a version, or some keys of it: counted, not logged.
+
+    ``asked`` is the keys that were asked for, as patterns separated by spaces; empty: the whole.
+    """
+
+    configuration = models.ForeignKey(Configuration, on_delete=models.CASCADE, related_name="+")
+    account = models.CharField(max_length=300)
+    version = models.PositiveIntegerField()
+    asked = models.CharField(max_length=500, blank=True, default="")
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-last_at"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["configuration", "account", "version", "asked"], name="read_count_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account} read {self.configuration} v{self.version}"

@@ -19,6 +19,7 @@ from apps.configs.selectors.configurations import find_live, get_version
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.feed import Act, Feed, Notice, Watcher, read_acts
+from apps.delivery.reads import note_read
 from apps.engine.errors import DomainError
 from apps.engine.values import parse_canonical
 from apps.registry.selectors import get_environment, get_service
@@ -233,4 +234,5 @@ def _with_config(actor: Actor, notice: Notice) -> dict[str, Any]:
         return message
     if live is None or live.version != message["version"] or live.row.retired:
         return message
+    note_read(actor=actor, place=place, version=live.version)
     return {**message, "config": parse_canonical(live.text)}

@@ -1,0 +1,159 @@
+"""Counting who reads what: in memory first, in the database every few seconds.
+
+A read costs nothing but a dictionary's entry. What a killed server had not yet written is lost:
+some seconds of counts, never a disclosure of a secret, which is written before it is made.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import F
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs.selectors.configurations import find_live
+from apps.core import clock
+from apps.core.actor import Actor
+from apps.core.transactions import writing
+from apps.delivery.models import ReadCount
+from apps.engine import paths
+from apps.engine.paths import Glob
+from apps.registry.models import Configuration
+from apps.registry.selectors import find_configuration
+
+MAX_ASKED = 500
+MAX_PATTERNS = 30
+"""An account that asks for more different keys than this is counted as reading the whole."""
+MAX_WAITING = 5_000
+
+Key = tuple[int, int, str, int, str]
+
+_lock = threading.Lock()
+_waiting: dict[Key, tuple[datetime, datetime, int]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """An account that has read a key, since when, until when and how often; newest version."""
+
+    account: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+    version: int
+
+
+def note_read(*, actor: Actor, place: Place, version: int, keys: Sequence[str] = ()) -> None:
+    """Count that ``actor`` was given a version, or the ``keys`` (globs) of it."""
+    if place.service is None or place.environment is None:
+        return
+    asked = " ".join(sorted(set(keys)))
+    if len(asked) > MAX_ASKED or " " in "".join(keys):
+        asked = ""
+    key = (place.service.pk, place.environment.pk, actor.name, version, asked)
+    now = clock.now()
+    with _lock:
+        first, _last, count = _waiting.get(key, (now, now, 0))
+        if count or len(_waiting) < MAX_WAITING:
+            _waiting[key] = (first, now, count + 1)
+
+
+def flush() -> int:
+    """Write what was counted since the last time; gives the number of counters."""
+    with _lock:
+        taken = dict(_waiting)
+        _waiting.clear()
+    if not taken:
+        return 0
+    with writing():
+        places = {
+            (each.service_id, each.environment_id): each for each in Configuration.objects.all()
+        }
+        for (service, environment, account, version, asked), counted in sorted(taken.items()):
+            configuration = places.get((service, environment))
+            if configuration is not None:
+                _add(configuration, account, version, asked, counted)
+    return len(taken)
+
+
+def _add(
+    configuration: Configuration,
+    account: str,
+    version: int,
+    asked: str,
+    counted: tuple[datetime, datetime, int],
+) -> None:
+    first, last, count = counted
+    mine = ReadCount.objects.filter(configuration=configuration, account=account)
+    known = mine.filter(version=version, asked=asked)
+    if not known.exists() and asked and mine.exclude(asked="").count() >= MAX_PATTERNS:
+        asked = ""
+    row, _made = ReadCount.objects.get_or_create(
+        configuration=configuration,
+        account=account,
+        version=version,
+        asked=asked,
+        defaults={"first_at": first, "last_at": last},
+    )
+    ReadCount.objects.filter(pk=row.pk).update(count=F("count") + count, last_at=last)
+
+
+def list_readers(*, actor: Actor, place: Place, key: str = "") -> list[Reader]:
+    """Who has read the configuration, or ``key`` (a dotted path) of it; latest first.
+
+    Needs ``audit``, and ``list`` on the key.
+    """
+    policy.require(actor, "audit", place)
+    path = paths.parse_path(key) if key else ()
+    if path:
+        policy.require(actor, "list", place, [path])
+    found: dict[str, Reader] = {}
+    for row in _rows(place):
+        if not _covers(row.asked, path):
+            continue
+        known = found.get(row.account)
+        found[row.account] = Reader(
+            account=row.account,
+            first_at=min(row.first_at, known.first_at) if known else row.first_at,
+            last_at=max(row.last_at, known.last_at) if known else row.last_at,
+            count=row.count + (known.count if known else 0),
+            version=max(row.version, known.version) if known else row.version,
+        )
+    return sorted(found.values(), key=lambda each: each.last_at, reverse=True)
+
+
+def list_unread(*, actor: Actor, place: Place, days: int) -> list[str]:
+    """The keys of what is live that nobody has been given for ``days`` days, as the actor sees it.
+
+    Needs ``audit`` and ``read``. A key that nobody has asked for since counting began is one.
+    """
+    policy.require(actor, "audit", place)
+    live = find_live(actor=actor, place=place)
+    if live is None or live.row.retired:
+        return []
+    since = clock.now() - timedelta(days=days)
+    asked = {row.asked for row in _rows(place) if row.last_at >= since}
+    if "" in asked:
+        return []
+    return [
+        paths.format_path(path)
+        for path, _leaf in paths.leaves(live.tree)
+        if path and not any(_covers(each, path) for each in asked)
+    ]
+
+
+def _rows(place: Place) -> list[ReadCount]:
+    flush()
+    if place.service is None or place.environment is None:
+        return []
+    configuration = find_configuration(place.service, place.environment)
+    return list(ReadCount.objects.filter(configuration=configuration)) if configuration else []
+
+
+def _covers(asked: str, path: paths.Path) -> bool:
+    """Whether what was asked for has the key at ``path`` in it, or something inside of it."""
+    if not asked or not path:
+        return True
+    return any(Glob(each).reaches(path) for each in asked.split(" "))

@@ -1,0 +1,102 @@
+"""Who reads a key, and which keys nobody reads, from the counters."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from apps.core import clock
+from apps.delivery import reads
+
+pytestmark = pytest.mark.django_db
+
+HERE = "environment=production"
+
+
+@pytest.fixture
+def published(operator, shop):
+    body = {"environment": "production", "config": {"a": {"x": 1, "y": 2}, "b": 3}}
+    assert operator.post("/config/shop", body).status_code == 201
+    return operator
+
+
+def readers(api, key=""):
+    answer = api.get(f"/config/shop/readers?{HERE}&key={key}")
+    assert answer.status_code == 200, answer.content
+    return {row["account"]: row["count"] for row in json.loads(answer.content)["results"]}
+
+
+def unread(api, days=90):
+    return json.loads(api.get(f"/config/shop/unread?{HERE}&days={days}").content)["keys"]
+
+
+def test_readers__fetches_in_every_way__are_counted_by_account_and_key(published, make_api):
+    whole, part, one = (make_api("viewer") for _ in range(3))
+    for _ in range(3):
+        whole.get(f"/config/shop?{HERE}")
+    whole.get(f"/config/shop.yaml?{HERE}")
+    whole.get(f"/config?service=shop&{HERE}")
+    part.get(f"/config/shop?{HERE}&key=a.*")
+    one.get(f"/config/shop/value?{HERE}&key=b")
+    names = [f"service-account:{each.account.slug}" for each in (whole, part, one)]
+
+    assert readers(published) == {names[0]: 5, names[1]: 1, names[2]: 1}
+    assert readers(published, "a.x") == {names[0]: 5, names[1]: 1}
+    assert readers(published, "b") == {names[0]: 5, names[2]: 1}
+
+
+def test_readers__counted_again__keep_first_and_last(published, make_api, monkeypatch):
+    viewer = make_api("viewer")
+    now = clock.now()
+    viewer.get(f"/config/shop?{HERE}")
+    readers(published)
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=1))
+    viewer.get(f"/config/shop?{HERE}")
+
+    (row,) = json.loads(published.get(f"/config/shop/readers?{HERE}").content)["results"]
+    assert row["count"] == 2
+    assert clock.read_rfc3339(row["last_at"]) - clock.read_rfc3339(row["first_at"]) >= timedelta(
+        hours=23
+    )
+
+
+def test_unread__keys_that_nobody_asked_for__are_named(published, make_api, monkeypatch):
+    viewer = make_api("viewer")
+    assert unread(published) == ["a.x", "a.y", "b"]
+
+    viewer.get(f"/config/shop/value?{HERE}&key=a.x")
+    viewer.get(f"/config/shop?{HERE}&key=b")
+    assert unread(published) == ["a.y"]
+
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=91))
+    assert unread(published) == ["a.x", "a.y", "b"]
+    viewer.get(f"/config/shop?{HERE}")
+    assert unread(published) == []
+
+
+def test_refused_and_missing__are_not_counted(published, make_api):
+    nobody, lister = make_api(), make_api("viewer")
+    nobody.get(f"/config/shop?{HERE}")
+    lister.get(f"/config/shop?{HERE}&version=9")
+
+    assert readers(published) == {}
+
+
+@pytest.mark.parametrize("query", ["days=0", "days=x", "days=4000", "days=-1"])
+def test_unread__bad_days__is_400(published, query):
+    assert published.get(f"/config/shop/unread?{HERE}&{query}").status_code == 400
+
+
+def test_counters__many_different_keys__are_bounded(published, make_api):
+    viewer = make_api("viewer")
+    for number in range(reads.MAX_PATTERNS + 20):
+        viewer.get(f"/config/shop?{HERE}&key=k{number}")
+        if number % 10 == 0:
+            reads.flush()
+    reads.flush()
+
+    from apps.delivery.models import ReadCount
+
+    assert ReadCount.objects.count() <= reads.MAX_PATTERNS + 1
+    assert sum(row.count for row in ReadCount.objects.all()) == reads.MAX_PATTERNS + 20
