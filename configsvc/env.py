@@ -31,6 +31,7 @@ class Env:
     redis_url: str = ""
     secret_key: str = field(default="", repr=False)
     encryption_key: tuple[str, ...] = field(default=(), repr=False)
+    signature_key: str = field(default="", repr=False)
     transit_url: str = ""
     transit_token: str = field(default="", repr=False)
     transit_key: str = "configsvc"
@@ -55,8 +56,12 @@ class Env:
         return cls(**given)
 
     def signing_key(self) -> str:
-        """The key for sessions and signatures, from the environment or the data folder."""
+        """The key for sessions, from the environment or the data folder."""
         return self.secret_key or read_key(self.data_dir / "keys" / "signing.key")
+
+    def signature_key_text(self) -> str:
+        """What the Ed25519 key of checkpoints and answers is derived from, likewise."""
+        return self.signature_key or read_key(self.data_dir / "keys" / "signature.key")
 
 
 def variable_name(field_name: str) -> str:
@@ -111,7 +116,7 @@ def create_keys(env: Env) -> None:
     """
     (env.data_dir / "static").mkdir(parents=True, exist_ok=True)
     folder = env.data_dir / "keys"
-    given = {"signing.key": bool(env.secret_key)}
+    given = {"signing.key": bool(env.secret_key), "signature.key": bool(env.signature_key)}
     if not folder.exists():
         given["encryption.key"] = bool(env.encryption_key or env.transit_url)
     folder.mkdir(exist_ok=True)

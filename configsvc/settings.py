@@ -16,6 +16,9 @@ create_keys(ENV)
 SECRET_KEY = ENV.signing_key()
 check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
 
+SIGNATURE_KEY = ENV.signature_key_text()
+check_key("CONFIGSVC_SIGNATURE_KEY", SIGNATURE_KEY)
+
 DEBUG = ENV.debug
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(ENV.trusted_origins)

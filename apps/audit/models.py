@@ -51,3 +51,56 @@ class Head(models.Model):
 
     def __str__(self) -> str:
         return f"{self.epoch}-{self.number}"
+
+
+class PublicKey(AppendOnlyModel):
+    """A key that this installation has signed by. Kept for ever: old signatures still verify."""
+
+    key_id = models.CharField(max_length=64, primary_key=True)
+    public = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["created_at"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.key_id
+
+
+class Checkpoint(AppendOnlyModel):
+    """A signed statement of what the ledger's hash was at a revision; ``line`` is all of it.
+
+    Rows here are for showing: whoever can rewrite the ledger can rewrite them. What proves
+    something is a copy that was taken out of his reach.
+    """
+
+    revision = models.BigIntegerField(db_index=True)
+    at = models.DateTimeField()
+    line = models.TextField()
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"checkpoint at {self.revision}"
+
+
+class Verification(AppendOnlyModel):
+    """When the ledger was verified, by whom, and what came out."""
+
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=300)
+    ok = models.BooleanField()
+    revision = models.BigIntegerField()
+    events = models.BigIntegerField()
+    checkpoints = models.IntegerField()
+    outcome = models.TextField()
+
+    class Meta:
+        ordering = ["-id"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.outcome}"

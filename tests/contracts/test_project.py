@@ -100,6 +100,9 @@ def test_append_only__update_and_delete__are_refused_by_the_database(system, sho
 
     assert append_only_tables() == [
         "audit_auditevent",
+        "audit_checkpoint",
+        "audit_publickey",
+        "audit_verification",
         "configs_redaction",
         "configs_templateversion",
         "configs_text",

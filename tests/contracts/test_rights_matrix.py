@@ -132,6 +132,7 @@ COMMANDS = {
     "rotate_keys",
     "import_configs",
     "make_triggers",
+    "audit",
 }  # whoever can run one holds the data folder anyway
 
 

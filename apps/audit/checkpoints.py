@@ -1,0 +1,81 @@
+"""Signed checkpoints of the ledger, and the keys that sign."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.audit.models import Checkpoint, Head, PublicKey
+from apps.audit.services import Event, append
+from apps.core import clock
+from apps.core.actor import Actor
+from apps.core.transactions import writing
+from apps.engine import signing
+from apps.engine.errors import UnavailableError
+from apps.engine.signing import Signer
+from apps.engine.values import Tree, canonical
+
+
+@cache
+def _signer_of(text: str) -> Signer:
+    return signing.signer(text)
+
+
+def current_signer() -> Signer:
+    """The key that this installation signs by now."""
+    return _signer_of(settings.SIGNATURE_KEY)
+
+
+def register_key(*, actor: Actor) -> Signer:
+    """Keep the current public key for ever. The first time is an event; later nothing happens."""
+    signer = current_signer()
+    if PublicKey.objects.filter(pk=signer.key_id).exists():
+        return signer
+    with writing():
+        append([Event("signature_key.added", f"key:{signer.key_id}", {})], actor=actor)
+        # under the ledger's lock, so that two servers that start together add it once
+        if not PublicKey.objects.filter(pk=signer.key_id).exists():
+            PublicKey.objects.create(
+                key_id=signer.key_id, public=signer.public, created_at=clock.now()
+            )
+    return signer
+
+
+def public_keys() -> dict[str, Tree]:
+    """Every key that this installation has signed by, the current one first (RFC 7517)."""
+    current = current_signer().public
+    older = PublicKey.objects.exclude(public=current).values_list("public", flat=True)
+    return {"keys": [signing.jwk(public) for public in (current, *older)]}
+
+
+def write_checkpoint(*, actor: Actor, file: Path | None = None) -> Checkpoint:
+    """Sign where the ledger ends now; kept as a row, and appended to ``file`` as a line.
+
+    The line is on disk before this returns. Raises :class:`UnavailableError` when the file
+    cannot be written; the row is kept all the same.
+    """
+    signer = register_key(actor=actor)
+    with writing():
+        head = Head.objects.select_for_update().get(pk=1)
+        at = clock.now()
+        line = signing.checkpoint_line(
+            signer, epoch=head.epoch, revision=head.number, digest=head.hash, at=clock.rfc3339(at)
+        )
+        made = Checkpoint(revision=head.number, at=at, line=canonical(line))
+        made.save()
+    if file is not None:
+        _append_line(file, made.line)
+    return made
+
+
+def _append_line(path: Path, line: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UnavailableError(f"The checkpoint's file cannot be written: {error.strerror}.") from (
+            error
+        )
