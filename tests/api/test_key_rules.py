@@ -8,7 +8,7 @@ from apps.access import key_rules, services
 from apps.access.policy import EVERYWHERE, Place
 from apps.registry.selectors import get_environment, get_service
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 WHERE = "environment=production"
 TEXT = """\

@@ -5,10 +5,11 @@ A new address, page, message or command that has no row here fails the test.
 
 import json
 import re
+from itertools import product
 
 import pytest
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 VIEWER = {"list", "read"}
 OPERATOR = VIEWER | {"edit", "publish", "rollback", "approve"}
@@ -225,29 +226,27 @@ def expected(name, verb, key):  # noqa: PLR0911 - a table
     return {200, 201}
 
 
-@pytest.mark.parametrize("name", ACTORS)
-def test_configuration__each_actor_and_interface__is_answered_as_the_table_says(world, name):
+def test_configuration__each_actor_and_interface__is_answered_as_the_table_says(world):
     wrong = []
-    for method, address, body, verb, key in CONFIGURATION:
+    for name, (method, address, body, verb, key) in product(ACTORS, CONFIGURATION):
         answer = ask(world[name], method, address, body)
         if answer.status_code not in expected(name, verb, key):
-            wrong.append((method, address, answer.status_code, answer.content[:200]))
+            wrong.append((name, method, address, answer.status_code, answer.content[:200]))
         if "read" not in ACTORS[name][2] and b'"pin":' in answer.content and method == "GET":
-            wrong.append((method, address, "shows the ruled key", answer.content[:200]))
+            wrong.append((name, method, address, "shows the ruled key", answer.content[:200]))
 
     assert wrong == []
 
 
-@pytest.mark.parametrize("name", ACTORS)
-def test_installation__each_actor_and_interface__is_answered_as_the_table_says(world, name):
+def test_installation__each_actor_and_interface__is_answered_as_the_table_says(world):
     wrong = []
-    held = ACTORS[name][1] if name in EVERYWHERE else set()
-    for method, address, body, verbs in INSTALLATION:
+    for name, (method, address, body, verbs) in product(ACTORS, INSTALLATION):
+        held = ACTORS[name][1] if name in EVERYWHERE else set()
         status = ask(world[name], method, address, body).status_code
         may = bool(held & verbs) or (name == "elsewhere" and (method, address) in ANYWHERE)
         refused = {403, 404, 422} if address == "grants" and method == "POST" else {403, 404}
         if (status in refused) == may and not (may and status == 422):
-            wrong.append((method, address, status))
+            wrong.append((name, method, address, status))
 
     assert wrong == []
 
