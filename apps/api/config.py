@@ -25,6 +25,7 @@ from apps.api.writing import (
     read_options,
     read_publication,
 )
+from apps.audit.checkpoints import current_signer
 from apps.audit.selectors import Position, head
 from apps.configs.selectors import configurations
 from apps.configs.selectors.configurations import Published
@@ -40,6 +41,7 @@ from apps.engine.errors import (
     MalformedError,
     PreconditionFailedError,
 )
+from apps.engine.signing import answer_header
 from apps.rollouts.services import note_instance
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, X-Config-Unit, X-Config-Instance"
@@ -239,9 +241,23 @@ def serve(
     document = revealing.document() if revealing else None
     made = answer(published, question, env_sections, document)
     response = HttpResponse(made.body, content_type=made.media_type)
+    if revealing is None:
+        headers["X-Config-Signature"] = _signature(published, question, reached, made.body)
     for name, value in headers.items():
         response[name] = value
     return response
+
+
+def _signature(published: Published, question: Question, reached: Position, body: bytes) -> str:
+    """The answer's signature; ``revision`` is the one at which the version became live."""
+    names = (
+        reached.epoch,
+        published.service,
+        published.environment,
+        str(published.version),
+        question.format or question.view,
+    )
+    return answer_header(current_signer(), names=names, revision=published.revision, body=body)
 
 
 def _headers(reached: Position) -> dict[str, str]:

@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema
 
 from apps.api.base import ApiView, answer_json
 from apps.api.documentation import OPEN, STREAM, TOKEN, documented
+from apps.audit.checkpoints import public_keys
 from apps.audit.selectors import head
 from apps.core import clock
 from apps.delivery.requests import Asked, read_cursor, read_interest
@@ -50,6 +51,18 @@ class ReadyView(ApiView):
             "sealed": is_sealed(),
         }
         return answer_json(data)
+
+
+class KeysView(ApiView):
+    """The public keys of the installation's signatures."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    @documented("The public keys that answers and checkpoints are signed by", OPEN)
+    def get(self, _request: Any) -> HttpResponse:
+        """A JSON Web Key Set (RFC 7517), the current key first."""
+        return answer_json(public_keys(), 200, {"Cache-Control": "max-age=3600"})
 
 
 class TicketsView(ApiView):

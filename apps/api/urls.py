@@ -8,6 +8,7 @@ from apps.api import accounts, config, grants, ledger, resources, secrets, syste
 urlpatterns = [
     path("healthz", system.HealthView.as_view()),
     path("readyz", system.ReadyView.as_view()),
+    path(".well-known/jwks.json", system.KeysView.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema")),
     path("config", config.ConfigsView.as_view()),

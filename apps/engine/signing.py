@@ -6,6 +6,7 @@ id is the thumbprint of its public JWK (RFC 7638, RFC 8037), so an id cannot be 
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -59,6 +60,18 @@ def jwk(public: str) -> dict[str, Tree]:
 def encode(data: bytes) -> str:
     """base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def answer_header(sign_with: Signer, *, names: Sequence[str], revision: int, body: bytes) -> str:
+    """``X-Config-Signature`` of an answer: ``kid=K; revision=R; sig=BASE64URL``.
+
+    Signed is the UTF-8 text of epoch, service, environment, version (``names``), revision, format
+    and the body's SHA-256 in lower-case hex, before content coding, joined by newlines.
+    """
+    epoch, service, environment, version, form = names
+    digest = hashlib.sha256(body).hexdigest()
+    text = "\n".join([epoch, service, environment, version, str(revision), form, digest])
+    return f"kid={sign_with.key_id}; revision={revision}; sig={sign_with.sign(text.encode())}"
 
 
 def checkpoint_line(

@@ -87,6 +87,7 @@ INSTALLATION = [
 ADDRESSES = {
     "healthz": "open",
     "readyz": "open",
+    ".well-known/jwks.json": "open",
     "schema": "anybody who is logged in",
     "docs": "anybody who is logged in",
     "config": "above",

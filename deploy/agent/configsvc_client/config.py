@@ -11,6 +11,7 @@ from configsvc_client.copies import Copy, Kept
 from configsvc_client.errors import AwayError, ConfigError
 from configsvc_client.keys import Pattern, find, own, parse
 from configsvc_client.remote import Answer, Remote
+from configsvc_client.signatures import Keys, Signatures
 from configsvc_client.state import Snapshot, State
 from configsvc_client.timing import Timing
 from configsvc_client.watching import GONE, Watcher
@@ -32,6 +33,10 @@ class Config:
     ``CONFIGSVC_CACHE_DIR`` and ``CONFIGSVC_CA_FILE`` when they are not given. ``verify`` is ``True``,
     a file of certificate authorities, or ``False``.
 
+    ``signed_by`` (or the file that ``CONFIGSVC_KEYS_FILE`` names) is the JSON Web Key Set of the
+    server, from ``/.well-known/jwks.json``, got by a way that is trusted: then answers must be signed by
+    one of its keys, and never go back within an epoch. This alone needs the package ``cryptography``.
+
     It is fetched once when made, and followed from ``start``, ``on_change`` or ``with`` on. The last
     good copy is kept in ``cache_dir`` and used, marked ``stale``, when the server is away at the start
     or refuses. Raises :class:`ConfigError` when there is no such copy either, :class:`ValueError` for
@@ -50,6 +55,7 @@ class Config:
         cache_dir: str | os.PathLike[str] | None = None,
         verify: Verify | None = None,
         timing: Timing | None = None,
+        signed_by: Keys | None = None,
     ) -> None:
         self.service = service
         self._environment = environment or _variable("ENVIRONMENT")
@@ -58,6 +64,8 @@ class Config:
         self._instance = instance or _variable("INSTANCE")
         self._verify = _variable("CA_FILE") or True if verify is None else verify
         self._timing = timing or Timing()
+        trusted = signed_by or _variable("KEYS_FILE")
+        self._signatures = Signatures(trusted) if trusted else None
         _check_sendable("instance", self._instance or "")
         folder = cache_dir or _variable("CACHE_DIR")
         copy = Copy(Path(folder), service, self._environment) if folder else None
@@ -137,6 +145,7 @@ class Config:
             environment=self._environment,
             instance=self._instance,
             timing=self._timing,
+            signatures=self._signatures,
         )
 
     def _token(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from configsvc_client.errors import AwayError, ConfigError, NoStreamError
 from configsvc_client.events import Event, EventReader, Position
+from configsvc_client.signatures import Signatures
 from configsvc_client.timing import Timing
 from configsvc_client.wire import Reply, Wire
 
@@ -48,7 +49,9 @@ class Remote:
         environment: str | None,
         instance: str | None,
         timing: Timing,
+        signatures: Signatures | None = None,
     ) -> None:
+        self._signatures = signatures
         self._wire, self._token, self._timing = wire, token, timing
         self._service = service
         self._query = {"environment": environment} if environment else {}
@@ -94,7 +97,10 @@ class Remote:
             body = reply.read_all(deadline)
             if reply.status != OK:
                 raise _refusal(reply, body)
-            return Answer(_envelope(body), reply.header("ETag"), position, stale)
+            envelope = _envelope(body)
+            if self._signatures is not None:
+                self._signatures.check(reply, body, envelope)
+            return Answer(envelope, reply.header("ETag"), position, stale)
 
     def stream(self, cursor: Position | None) -> Generator[Event, None, None]:
         """Events after ``cursor`` until the server ends the stream.

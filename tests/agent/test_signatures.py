@@ -1,0 +1,199 @@
+"""Signed answers: the client takes nothing that a proxy altered, forged or replayed."""
+
+import base64
+import hashlib
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tests.serving import TOP, installation
+
+sys.path.insert(0, str(TOP / "deploy" / "agent"))
+
+from configsvc_client import Config, ConfigError
+from configsvc_client.timing import Timing
+
+pytestmark = pytest.mark.servers
+
+HERE = "environment=production"
+QUICK = Timing(fetch_timeout=5.0)
+
+
+@pytest.fixture(scope="module")
+def served():
+    with installation() as made:
+        server = made.start()
+        made.raw = made.token()
+        with server.client(made.raw) as client:
+            client.post("/services", json={"slug": "shop"})
+            made.publish = lambda document: client.post(
+                "/config/shop",
+                json={"environment": "production", "config": document, "on_stale": "overwrite"},
+            )
+            assert made.publish({"a": 1}).status_code == 201
+            secret = {"service": "shop", "environment": "production", "name": "pin", "value": "1"}
+            assert client.post("/secrets", json=secret).status_code == 201
+            yield made
+
+
+@pytest.fixture(scope="module")
+def keys(served):
+    return httpx.get(f"{served.servers[0].url}/.well-known/jwks.json").json()
+
+
+class Proxy:
+    """Stands in between, and gives what ``alter`` makes of status, headers and body."""
+
+    def __init__(self, upstream):
+        proxy = self
+        self.alter = lambda headers, body: (headers, body)
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                sent = {
+                    "Authorization": self.headers["Authorization"],
+                    "Accept": "application/json",
+                }
+                answer = httpx.get(upstream + self.path, headers=sent)
+                names = ("etag", "x-config-epoch", "x-config-revision", "x-config-signature")
+                headers = {n: answer.headers[n] for n in names if n in answer.headers}
+                headers, body = proxy.alter(headers, answer.content)
+                self.send_response(answer.status_code)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def proxy(served):
+    made = Proxy(served.servers[0].url)
+    yield made
+    made.server.shutdown()
+
+
+def connect(url, made, keys, **options):
+    return Config(
+        "shop", environment="production", url=url, token=made.raw, signed_by=keys, **options
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        (f"/config/shop?{HERE}", "envelope"),
+        (f"/config/shop.yaml?{HERE}", "yaml"),
+        (f"/config/shop.json?{HERE}", "json"),
+        (f"/config/shop?{HERE}&view=source", "source"),
+        (f"/config/shop/value?{HERE}&key=a", "value"),
+    ],
+)
+def test_signature__of_each_form__holds_over_the_documented_text(served, keys, path, form):
+    with served.servers[0].client(served.raw) as client:
+        answer = client.get(path)
+        live = client.get(f"/config/shop?{HERE}").json()
+    parts = dict(
+        part.strip().split("=", 1) for part in answer.headers["x-config-signature"].split(";")
+    )
+    (key,) = [each for each in keys["keys"] if each["kid"] == parts["kid"]]
+    public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"] + "=="))
+    text = "\n".join(
+        [
+            answer.headers["x-config-epoch"],
+            "shop",
+            "production",
+            str(live["version"]),
+            str(live["revision"]),
+            form,
+            hashlib.sha256(answer.content).hexdigest(),
+        ]
+    )
+
+    public.verify(base64.urlsafe_b64decode(parts["sig"] + "=="), text.encode())
+    assert parts["revision"] == str(live["revision"])
+
+
+def test_signature__of_a_revealed_answer__is_none(served):
+    with served.servers[0].client(served.raw) as client:
+        answer = client.get(f"/config/shop?{HERE}&reveal=true")
+
+    assert answer.status_code == 200
+    assert "x-config-signature" not in answer.headers
+
+
+def test_client__signed_answer__is_taken(served, proxy, keys, tmp_path):
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps(keys))
+
+    for trusted in (keys, file, str(file)):
+        assert connect(proxy.url, served, trusted).get("a") == 1
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda headers, body: (headers, body.replace(b'"a":1', b'"a":2')),
+        lambda headers, body: (headers, body.replace(b'"shop"', b'"cart"')),
+        lambda headers, body: (headers | {"x-config-epoch": "other"}, body),
+        lambda headers, body: ({**headers, "x-config-signature": ""}, body),
+        lambda headers, body: (
+            {**headers, "x-config-signature": "kid=x; revision=1; sig=AA"},
+            body,
+        ),
+        lambda headers, body: (
+            headers | {"x-config-signature": headers["x-config-signature"][:-4] + "AAAA"},
+            body,
+        ),
+        lambda headers, body: (
+            headers
+            | {
+                "x-config-signature": headers["x-config-signature"].replace(
+                    "revision=", "revision=9"
+                )
+            },
+            body,
+        ),
+    ],
+    ids=["body", "service", "epoch", "none", "unknown key", "signature", "revision"],
+)
+def test_client__altered_answer__is_refused(served, proxy, keys, alter):
+    proxy.alter = alter
+
+    with pytest.raises(ConfigError):
+        connect(proxy.url, served, keys)
+
+
+def test_client__older_answer_replayed__is_refused_and_the_newer_kept(served, proxy, keys):
+    kept = []
+    proxy.alter = lambda headers, body: kept.append((headers, body)) or (headers, body)
+    first = connect(proxy.url, served, keys)
+    old = kept[0]
+    assert served.publish({"a": 2}).status_code == 201
+    proxy.alter = lambda headers, body: (headers, body)
+    remote = first._remote()
+    assert remote.fetch().envelope["config"] == {"a": 2}
+
+    proxy.alter = lambda _headers, _body: old
+    with pytest.raises(Exception, match="replayed"):
+        remote.fetch()
+    served.publish({"a": 1})
+
+
+@pytest.mark.parametrize("trusted", [{}, {"keys": []}, {"keys": [{"crv": "Ed25519"}]}, {"keys": 5}])
+def test_client__no_set_of_keys__is_a_clear_error(served, trusted):
+    with pytest.raises(ValueError, match="key"):
+        connect("http://127.0.0.1:9", served, trusted or {"none": 1})
