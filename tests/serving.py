@@ -17,7 +17,7 @@ import httpx
 from tests.real_services import free_port
 
 TOP = Path(__file__).resolve().parent.parent
-START_WITHIN = 60
+START_WITHIN = 180
 
 
 class Installation:
