@@ -20,10 +20,13 @@ from channels.routing import URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.urls import path  # noqa: E402
 
+from apps.core.runner import Runner  # noqa: E402
 from apps.core.safety import refuse_unsafe  # noqa: E402
 from apps.delivery.consumers import ConfigConsumer  # noqa: E402
 from apps.delivery.feed import Feed, running_feed, stop_feed  # noqa: E402
 from apps.delivery.http import Delivery  # noqa: E402
+
+STOP_JOBS_WITHIN = 2.0
 
 views: Any = django_application
 http = Delivery(WSGIMiddleware(views, workers=settings.VIEW_THREADS))
@@ -77,18 +80,23 @@ def _end_streams_on_signal(feed: Feed) -> None:
 
 
 async def _lifespan(receive: Any, send: Any) -> None:
-    """Refuse to start with an unsafe setting; follow the ledger while the server runs."""
+    """Refuse to start with an unsafe setting; follow the ledger, and do jobs, meanwhile."""
+    runner = Runner() if settings.JOBS_IN_SERVER else None
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             try:
                 await database_sync_to_async(refuse_unsafe)()
                 _end_streams_on_signal(await running_feed())
+                if runner is not None:
+                    runner.start()
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 raise
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await stop_feed()
+            if runner is not None:
+                await asyncio.to_thread(runner.stop, STOP_JOBS_WITHIN)
             await send({"type": "lifespan.shutdown.complete"})
             return

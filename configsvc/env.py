@@ -44,6 +44,8 @@ class Env:
     max_body_bytes: int = 1_048_576
     page_size: int = 50
     log_level: str = "INFO"
+    jobs_in_server: bool = True
+    job_lease_seconds: int = 60
 
     @classmethod
     def read(cls) -> "Env":

@@ -1,6 +1,7 @@
 """Django's settings. Whatever varies between installations comes from ``configsvc.env``."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import dj_database_url
@@ -16,6 +17,7 @@ create_keys(ENV)
 SECRET_KEY = ENV.signing_key()
 check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
 
+CHECKPOINT_FILE = ENV.data_dir / "checkpoints.jsonl"
 SIGNATURE_KEY = ENV.signature_key_text()
 check_key("CONFIGSVC_SIGNATURE_KEY", SIGNATURE_KEY)
 
@@ -202,6 +204,10 @@ KEY_PROVIDER = {
 }
 for _key in ENV.encryption_key:
     check_key("CONFIGSVC_ENCRYPTION_KEY", _key)
+
+# Jobs run in threads of the server unless worker processes do them.
+JOBS_IN_SERVER = ENV.jobs_in_server
+JOB_LEASE = timedelta(seconds=max(1, ENV.job_lease_seconds))
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes + 65_536
 MAX_BODY_BYTES = ENV.max_body_bytes

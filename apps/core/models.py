@@ -1,6 +1,9 @@
-"""The person or machine that logs in."""
+"""What lies below everything: logins, jobs with their runs, and places that may be called."""
+
+import uuid
 
 from django.contrib.auth.models import AbstractUser
+from django.db import models
 
 
 class User(AbstractUser):
@@ -9,3 +12,73 @@ class User(AbstractUser):
     Lives at the bottom of the layers because every history row and draft points to it; what a
     user may do is decided in ``apps.access`` alone.
     """
+
+
+class Job(models.Model):
+    """Something to do at a time. The row is the truth: whoever holds its lease does it.
+
+    ``kind`` names what to do and ``key`` about what: of each pair one row is pending at a time.
+    ``argument`` is canonical JSON of names and numbers, ``subject`` is what people read. A lease
+    that ran out means that its holder has died: the job is done again. ``wanted_at`` is set by
+    whoever wants it once more while it runs.
+    """
+
+    OUTCOMES = (("", "pending"), ("done", "done"), ("failed", "failed"), ("cancelled", "cancelled"))
+
+    kind = models.CharField(max_length=64)
+    key = models.CharField(max_length=200, blank=True, default="")
+    subject = models.CharField(max_length=400, blank=True, default="")
+    argument = models.TextField(default="{}")
+    due_at = models.DateTimeField()
+    wanted_at = models.DateTimeField(null=True, blank=True)
+    lease_owner = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=16, choices=OUTCOMES, blank=True, default="")
+
+    class Meta:
+        default_permissions = ()
+        indexes = [
+            models.Index(
+                fields=["due_at"], condition=models.Q(finished_at__isnull=True), name="job_due"
+            ),
+            models.Index(fields=["finished_at"], name="job_finished"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "key"],
+                condition=models.Q(finished_at__isnull=True),
+                name="job_pending_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject or self.key}".strip()
+
+
+class JobRun(models.Model):
+    """One attempt at a job: by whom, from when to when, and what became of it.
+
+    Without an end it is running, or its process died (``lost`` once that is known).
+    """
+
+    OUTCOMES = (("", "running"), ("done", "done"), ("failed", "failed"), ("lost", "lost"))
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="runs")
+    attempt = models.PositiveIntegerField()
+    process = models.CharField(max_length=200)
+    started_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=16, choices=OUTCOMES, blank=True, default="")
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["-started_at"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.job}, attempt {self.attempt}"

@@ -135,6 +135,7 @@ COMMANDS = {
     "import_configs",
     "make_triggers",
     "audit",
+    "worker",
 }  # whoever can run one holds the data folder anyway
 
 

@@ -23,7 +23,7 @@ def test_first_and_second_start__keys_password_and_token__once(tmp_path):
         assert answer.json()["service"] == "checkout"
         before = httpx.get(f"{first.url}/readyz").json()
         keys = {path.name: path.stat().st_mode & 0o777 for path in (made.folder / "keys").iterdir()}
-        assert keys == {"signing.key": 0o600, "encryption.key": 0o600}
+        assert keys == dict.fromkeys(("signing.key", "encryption.key", "signature.key"), 384)
         first.stop()
 
         second = made.start()

@@ -1,0 +1,29 @@
+"""What the job runner does for this app by itself: verifying, and signing where the ledger ends."""
+
+from datetime import timedelta
+
+from django.conf import settings
+
+from apps.audit.checkpoints import write_checkpoint
+from apps.audit.verification import verify
+from apps.core.actor import system
+from apps.core.jobs import Claim, Kind, register
+
+DAILY = timedelta(days=1)
+AT_FIRST = timedelta(hours=1)
+
+
+def register_kinds() -> None:
+    """Called when the app is ready."""
+    register(Kind("audit.verify", "Verify the ledger", _verify, every=DAILY, delay=AT_FIRST))
+    register(
+        Kind("audit.checkpoint", "Sign the ledger's end", _checkpoint, every=DAILY, delay=AT_FIRST)
+    )
+
+
+def _verify(_claim: Claim) -> None:
+    verify(actor=system("jobs"))
+
+
+def _checkpoint(_claim: Claim) -> None:
+    write_checkpoint(actor=system("jobs"), file=settings.CHECKPOINT_FILE)
