@@ -167,8 +167,9 @@ def test_secrets__through_all_the_product__are_found_nowhere():
         assert sum(len(content) for _place, content in places) > 500_000
 
 
-@pytest.mark.parametrize("value", canaries.make(4))
-def test_search__leak_in_any_form__is_found(value):
+@pytest.mark.parametrize("kind", range(4))
+def test_search__leak_in_any_form__is_found(kind):
+    value = canaries.make(4)[kind]
     for name, form in canaries.forms(value).items():
         found = canaries.search([("somewhere", b"before " + form + b" after")], ["other", value])
 
