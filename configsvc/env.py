@@ -10,11 +10,14 @@ import secrets
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 KEY_BYTES = 48
 MIN_KEY_LENGTH = 32
 WEAK_WORDS = ("changeme", "secret", "insecure", "password", "example", "default")
 VARIABLE_PREFIX = "CONFIGSVC_"
+MFA_RULES = ("off", "privileged", "all")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 BARE_VARIABLES = ("database_url", "redis_url")
 
 
@@ -30,6 +33,7 @@ class Env:
     database_url: str = ""
     redis_url: str = ""
     secret_key: str = field(default="", repr=False)
+    secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
     encryption_key: tuple[str, ...] = field(default=(), repr=False)
     signature_key: str = field(default="", repr=False)
     transit_url: str = ""
@@ -40,7 +44,19 @@ class Env:
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     trusted_origins: tuple[str, ...] = ()
     behind_tls: bool = False
+    proxy_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
     path_prefix: str = ""
+    require_mfa: str = "off"
+    session_idle_minutes: int = 120
+    session_hours: int = 24
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = field(default="", repr=False)
+    oidc_title: str = "single sign-on"
+    oidc_scopes: tuple[str, ...] = ("openid", "profile", "email")
+    oidc_username_claim: str = "preferred_username"
+    oidc_groups_claim: str = "groups"
+    oidc_groups: tuple[str, ...] = ()
     max_body_bytes: int = 1_048_576
     page_size: int = 50
     log_level: str = "INFO"
@@ -56,6 +72,13 @@ class Env:
             if name in os.environ:
                 given[each.name] = _convert(name, os.environ[name], each.default)
         return cls(**given)
+
+    def group_mapping(self) -> dict[str, str]:
+        """The groups of ours that the provider's stand for. Raises :class:`UnsafeSettingError`."""
+        pairs = [each.partition("=") for each in self.oidc_groups]
+        if any(not (claimed.strip() and group.strip()) for claimed, _equals, group in pairs):
+            raise UnsafeSettingError("CONFIGSVC_OIDC_GROUPS is THEIRS=OURS, separated by commas.")
+        return {claimed.strip(): group.strip() for claimed, _equals, group in pairs}
 
     def signing_key(self) -> str:
         """The key for sessions, from the environment or the data folder."""
@@ -134,3 +157,24 @@ def create_keys(env: Env) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+
+
+def check_login(env: Env) -> None:
+    """Refuse log-in settings that would not hold. Raises :class:`UnsafeSettingError`."""
+    if env.require_mfa not in MFA_RULES:
+        raise UnsafeSettingError(f"CONFIGSVC_REQUIRE_MFA must be one of {', '.join(MFA_RULES)}.")
+    for name in ("session_idle_minutes", "session_hours"):
+        if getattr(env, name) < 1:
+            raise UnsafeSettingError(f"{variable_name(name)} must be at least 1.")
+    if not env.oidc_issuer:
+        return
+    issuer = urlsplit(env.oidc_issuer)
+    if issuer.scheme != "https" and not (issuer.scheme == "http" and issuer.hostname in LOOPBACK):
+        raise UnsafeSettingError("CONFIGSVC_OIDC_ISSUER must begin with https://.")
+    if not env.oidc_client_id:
+        raise UnsafeSettingError(
+            "CONFIGSVC_OIDC_ISSUER is set, so CONFIGSVC_OIDC_CLIENT_ID must be."
+        )
+    if "openid" not in env.oidc_scopes:
+        raise UnsafeSettingError("CONFIGSVC_OIDC_SCOPES must hold openid.")
+    env.group_mapping()

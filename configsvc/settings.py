@@ -3,12 +3,14 @@
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 
-from configsvc.env import Env, check_key, create_keys
+from configsvc.env import Env, check_key, check_login, create_keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Env.read()
@@ -16,6 +18,8 @@ ENV = Env.read()
 create_keys(ENV)
 SECRET_KEY = ENV.signing_key()
 check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
+SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
+check_login(ENV)
 
 CHECKPOINT_FILE = ENV.data_dir / "checkpoints.jsonl"
 SIGNATURE_KEY = ENV.signature_key_text()
@@ -47,6 +51,9 @@ INSTALLED_APPS = [
     "simple_history",
     "channels",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "apps.core.apps.CoreConfig",
     "apps.audit.apps.AuditConfig",
     "apps.registry.apps.RegistryConfig",
@@ -67,6 +74,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "apps.portal.login.middleware.LoginMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
 ]
@@ -86,6 +95,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "apps.portal.login.context.frame",
             ],
         },
     }
@@ -129,7 +139,11 @@ MEMORY_LAYER = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 CHANNEL_LAYERS = {"default": REDIS_LAYER if ENV.redis_url else MEMORY_LAYER}
 
 AUTH_USER_MODEL = "core.User"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",  # of earlier log-ins; renewed at the next
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
@@ -140,6 +154,46 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+# People and log-in: allauth's pages, our rules (apps/portal/login). Nobody registers himself and
+# there is no mail; its own limits count in the cache, so ours in the database take their place.
+ACCOUNT_ADAPTER = "apps.portal.login.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_FORMS = {
+    "login": "apps.portal.login.forms.LoginForm",
+    "change_password": "apps.portal.login.forms.ChangePasswordForm",
+}
+MFA_ADAPTER = "apps.portal.login.adapters.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RATE_LIMITS = False
+MFA_TOTP_ISSUER = "configsvc"
+MFA_TOTP_TOLERANCE = 1  # a step of 30 s either way: clocks drift (RFC 6238, 6)
+# Without TLS it is served on loopback, where http is a secure context for browsers.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not ENV.behind_tls
+MFA_FORMS = {
+    "activate_totp": "apps.portal.login.forms.ActivateTotpForm",
+    "authenticate": "apps.portal.login.forms.CodeForm",
+    "reauthenticate": "apps.portal.login.forms.CodeAgainForm",
+}
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+REQUIRE_MFA = ENV.require_mfa
+SESSION_IDLE_SECONDS = ENV.session_idle_minutes * 60
+SESSION_COOKIE_AGE = ENV.session_hours * 3600
+PROXY_ADDRESSES = list(ENV.proxy_addresses)
+SINGLE_SIGN_ON: dict[str, Any] = {
+    "issuer": ENV.oidc_issuer.rstrip("/"),
+    "client_id": ENV.oidc_client_id,
+    "client_secret": ENV.oidc_client_secret,
+    "title": ENV.oidc_title,
+    "scope": " ".join(ENV.oidc_scopes),
+    "username_claim": ENV.oidc_username_claim,
+    "groups_claim": ENV.oidc_groups_claim,
+    "groups": ENV.group_mapping(),
+}
 GUARDIAN_MONKEY_PATCH_USER = False
 ANONYMOUS_USER_NAME = None
 SIMPLE_HISTORY_REVERT_DISABLED = True
@@ -268,6 +322,11 @@ UNFOLD = {
         }
     ],
     "STYLES": [lambda _request: static("portal/portal.css")],
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Password and second factor", "link": reverse_lazy("mfa_index")},
+        ]
+    },
     "SIDEBAR": {
         "show_search": False,
         "navigation": "apps.portal.navigation.navigation",

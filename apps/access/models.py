@@ -174,6 +174,44 @@ class IdempotencyRecord(models.Model):
         return f"{self.user_key} {self.key}"
 
 
+class AttemptCounter(models.Model):
+    """How often somebody tried lately, by account, address, device or second factor.
+
+    ``key`` is a kind and a keyed digest: what was typed as a name may be a password.
+    """
+
+    key = models.CharField(max_length=80, primary_key=True)
+    count = models.PositiveIntegerField(default=0)
+    last_at = models.DateTimeField(db_index=True)
+    blocked_until = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class ExternalIdentity(models.Model):
+    """Who a person is at an OpenID Connect provider: ``subject`` never changes there, names may."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="identities"
+    )
+    issuer = models.CharField(max_length=500)
+    subject = models.CharField(max_length=255)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="external_identity_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"
+
+
 class ServiceUserPermission(UserObjectPermissionBase):
     """guardian: a user's permission on a service."""
 

@@ -8,15 +8,21 @@ from datetime import datetime
 from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 
-from apps.access import rights
+from apps.access import factors, rights
 from apps.access.models import Grant, KeyRule, ServiceAccount, Token
 from apps.access.rights import CACHED_ACTORS, generation, rights_of
 from apps.core.actor import Actor
 from apps.core.models import User
-from apps.engine.errors import NOTHING_HERE, NotFoundError, UnauthenticatedError
+from apps.engine.errors import (
+    NOTHING_HERE,
+    NotFoundError,
+    SecondFactorRequiredError,
+    UnauthenticatedError,
+)
 from apps.registry.models import Environment, Service
 
 TOKEN_PREFIX = "csk_"  # noqa: S105 - the public prefix of every token
+PRIVILEGED_VERBS = ("manage", "reveal", "secure")
 
 _authenticated: dict[str, Actor] = {}
 
@@ -77,7 +83,24 @@ def _find_token_holder(digest: str, current: int) -> Actor | None:
 
 
 def actor_of_user(user: User, *, address: str | None = None) -> Actor:
-    """The person who is logged in. Raises :class:`UnauthenticatedError` when deactivated."""
+    """The person who is logged in. Raises :class:`UnauthenticatedError` when deactivated, and
+    :class:`SecondFactorRequiredError` when the settings ask for a factor that is not enrolled.
+    """
+    actor = person(user, address=address)
+    if factors.missing(user, lambda: is_privileged(actor)):
+        raise SecondFactorRequiredError("Enrol a second factor first, on the portal's pages.")
+    return actor
+
+
+def is_privileged(actor: Actor) -> bool:
+    """Whether the actor may give rights or read secrets somewhere: ``privileged`` in settings."""
+    return actor.is_superuser or any(
+        rights_of(actor).holds_anywhere(verb) for verb in PRIVILEGED_VERBS
+    )
+
+
+def person(user: User, *, address: str | None = None) -> Actor:
+    """A person as an actor, whatever he has enrolled: for his own log-in and factors alone."""
     if not user.is_active:
         raise UnauthenticatedError("This login is deactivated.")
     return Actor(
@@ -85,6 +108,7 @@ def actor_of_user(user: User, *, address: str | None = None) -> Actor:
         user_id=user.pk,
         is_superuser=user.is_superuser,
         address=address,
+        login=user.get_session_auth_hash(),
     )
 
 
@@ -99,7 +123,14 @@ def still_valid(actor: Actor, *, now: datetime) -> Actor | None:
         )
         return actor if valid else None
     user = User.objects.filter(pk=actor.user_id or 0, is_active=True).first()
-    return actor_of_user(user, address=actor.address) if user else None
+    if user is None or actor.login not in (None, user.get_session_auth_hash()):
+        return None
+    if actor.expires_at is not None and actor.expires_at <= now:
+        return None
+    try:
+        return replace(actor_of_user(user, address=actor.address), expires_at=actor.expires_at)
+    except SecondFactorRequiredError:
+        return None
 
 
 def get_account(slug: str) -> ServiceAccount:

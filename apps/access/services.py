@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from guardian.shortcuts import assign_perm, remove_perm
 
-from apps.access import policy
+from apps.access import attempts, policy
 from apps.access.models import Grant, KeyRule, ServiceAccount, Token
 from apps.access.policy import EVERYWHERE, Place
 from apps.access.rights import CACHED_ACTORS
@@ -241,9 +241,18 @@ def create_group(*, actor: Actor, name: str) -> Group:
 
 
 def create_person(
-    *, actor: Actor, username: str, email: str = "", name: str = "", password: str | None = None
+    *,
+    actor: Actor,
+    username: str,
+    email: str = "",
+    name: str = "",
+    password: str | None = None,
+    identity: tuple[str, str] | None = None,
 ) -> User:
-    """Make a person's login; without a password nobody can log in with it yet."""
+    """Make a person's login; without a password nobody can log in with it yet.
+
+    ``identity`` is issuer and subject of the OpenID Connect identity that it is for.
+    """
     policy.require(actor, "manage", EVERYWHERE)
     check_slug(username)
     first, _space, last = check_text("name", name, 150).partition(" ")
@@ -256,7 +265,12 @@ def create_person(
             _check_password(password, user)
         user.set_password(password)
         user.save()
-        append([Event("user.created", f"user:{username}", {})], actor=actor)
+        data: dict[str, Tree] = {}
+        if identity is not None:
+            issuer, subject = identity
+            data = {"issuer": issuer, "subject": subject}
+            user.identities.create(issuer=issuer, subject=subject, created_at=clock.now())
+        append([Event("user.created", f"user:{username}", data)], actor=actor)
     return user
 
 
@@ -277,7 +291,9 @@ def update_person(*, actor: Actor, user: User, is_active: bool, is_superuser: bo
     _require_superuser(actor)
     with writing():
         user.is_active, user.is_superuser = is_active, is_superuser
-        user.save(update_fields=["is_active", "is_superuser"])
+        if not is_active:
+            user.sessions_since = clock.now()
+        user.save(update_fields=["is_active", "is_superuser", "sessions_since"])
         data = {"active": is_active, "superuser": is_superuser}
         append([Event("user.updated", f"user:{user.username}", data)], actor=actor)
     return user
@@ -291,6 +307,7 @@ def set_password(*, actor: Actor, user: User, password: str) -> None:
     with writing():
         user.set_password(password)
         user.save(update_fields=["password"])
+        attempts.clear(user.username)
         append([Event("user.password", f"user:{user.username}", {})], actor=actor)
 
 

@@ -28,6 +28,7 @@ STATUSES: dict[type[errors.DomainError], int] = {
     errors.TooLargeError: 413,
     errors.InvalidError: 422,
     errors.PreconditionRequiredError: 428,
+    errors.TooManyAttemptsError: 429,
     errors.UnavailableError: 503,
     errors.IntegrityError: 500,
 }
@@ -71,6 +72,8 @@ def _domain(error: errors.DomainError, request: Any) -> HttpResponse:
         )
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 - as above
     headers |= {"Retry-After": "1"} if status == 503 or error.code == "not_reached" else {}  # noqa: PLR2004
+    if "retry_after" in error.extra:
+        headers["Retry-After"] = str(error.extra["retry_after"])
     extra = {"errors": [each.as_dict() for each in error.problems]} if error.problems else {}
     return problem(
         status, error.code, error.detail, headers, title=error.title, extra=extra | error.extra

@@ -40,7 +40,7 @@ class ContractMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Errors of plain Django views outside the portal are problems too."""
-        if request.path_info.startswith("/admin/"):
+        if request.path_info.startswith(("/admin/", "/accounts/")):
             return None
         return response(error, request)
 

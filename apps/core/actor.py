@@ -1,6 +1,6 @@
 """Who acts. Every service takes one, and every audit event carries its name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db.models import Model
@@ -16,7 +16,8 @@ class Actor:
     ``system:import_configs``. ``environment`` is a service account's own environment (slug).
     A superuser passes every permission question and is audited as everybody. ``generation`` is
     the access generation that a request began with, whose rights hold for all of it; without
-    one every question is about the present.
+    one every question is about the present. ``login`` is what a person's sessions are bound to
+    (password, second factor removed): when it moves, what the session opened has ended.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Actor:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     generation: int | None = None
+    login: str | None = field(default=None, repr=False, compare=False)
 
     @property
     def short_name(self) -> str:

@@ -4,14 +4,24 @@ import uuid
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 
 class User(AbstractUser):
     """A login. People and service accounts are both users, so one grant model serves both.
 
     Lives at the bottom of the layers because every history row and draft points to it; what a
-    user may do is decided in ``apps.access`` alone.
+    user may do is decided in ``apps.access`` alone. Sessions that were opened before
+    ``sessions_since`` have ended, as after a new password: it is part of what they are bound to.
     """
+
+    sessions_since = models.DateTimeField(null=True, blank=True, editable=False)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What Django compares a session with: it follows the password and the moment above."""
+        since = self.sessions_since.isoformat() if self.sessions_since else ""
+        value = f"{self.password}|{since}"
+        return salted_hmac("core.User.session", value, secret, algorithm="sha256").hexdigest()
 
 
 class Job(models.Model):

@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 
-from apps.access import policy
+from apps.access import policy, sessions
 from apps.access.policy import Place
 from apps.access.selectors import actor_of_user, authenticate_token
 from apps.core import clock
@@ -104,10 +104,7 @@ def find_actor(asked: Asked) -> Actor:
         return redeem_ticket(ticket, address=asked.address)
     if not _same_origin(asked):
         raise UnauthenticatedError("The session cookie is for pages of this server alone.")
-    user = _user_of_session(parse_cookie(asked.headers.get("cookie", "")))
-    if user is None:
-        raise UnauthenticatedError("Credentials are needed.")
-    return actor_of_user(user, address=asked.address)
+    return _person_of_session(parse_cookie(asked.headers.get("cookie", "")), asked.address)
 
 
 def _same_origin(asked: Asked) -> bool:
@@ -118,14 +115,18 @@ def _same_origin(asked: Asked) -> bool:
     return origin.partition("://")[2] == host or origin in settings.CSRF_TRUSTED_ORIGINS
 
 
-def _user_of_session(cookies: dict[str, str]) -> User | None:
+def _person_of_session(cookies: dict[str, str], address: str | None) -> Actor:
+    """The person whose session it is, for as long as the session may last."""
     key = cookies.get(settings.SESSION_COOKIE_NAME)
-    if not key:
-        return None
     request = HttpRequest()
     request.session = SessionStore(key)
-    user = get_user(request)
-    return user if isinstance(user, User) else None
+    user = None
+    if key and not sessions.is_over(request.session, now=clock.now()):
+        user = get_user(request)
+    if not isinstance(user, User):
+        raise UnauthenticatedError("Credentials are needed.")
+    actor = actor_of_user(user, address=address)
+    return replace(actor, expires_at=sessions.ends_at(request.session))
 
 
 def read_interest(actor: Actor, asked: Asked) -> Interest:

@@ -130,11 +130,25 @@ class ReviewRequiredError(ForbiddenError):
     title = "This environment wants a review"
 
 
+class SecondFactorRequiredError(ForbiddenError):
+    """The settings ask for a second factor that this person has not enrolled yet."""
+
+    code = "second_factor_required"
+    title = "A second factor is needed"
+
+
 class UnauthenticatedError(DomainError):
     """No credentials, or none that are valid."""
 
     code = "unauthenticated"
     title = "Credentials are needed"
+
+
+class TooManyAttemptsError(DomainError):
+    """Too many attempts from one place or on one account; ``extra['retry_after']`` is in seconds."""
+
+    code = "too_many_requests"
+    title = "Too many attempts"
 
 
 class ConflictError(DomainError):

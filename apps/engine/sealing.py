@@ -48,9 +48,9 @@ def unseal(sealed: bytes, *, key: bytes, context: bytes) -> bytes:
         raise IntegrityError("A sealed value is damaged or out of its place.") from None
 
 
-def derive_key(text: str) -> bytes:
-    """The key-encryption key (32 bytes) that a key text stands for; the text is random itself."""
-    return _derived(text, b"configsvc key-encryption key")
+def derive_key(text: str, purpose: str = "key-encryption key") -> bytes:
+    """The key (32 bytes) that a key text stands for, for one purpose; the text is random itself."""
+    return _derived(text, f"configsvc {purpose}".encode())
 
 
 def key_id(text: str) -> str:

@@ -8,7 +8,7 @@ from django.urls import reverse
 from apps.access import policy
 from apps.access.policy import EVERYWHERE
 from apps.core.actor import Actor
-from apps.engine.errors import UnauthenticatedError
+from apps.engine.errors import SecondFactorRequiredError, UnauthenticatedError
 from apps.portal.shared import actor_of
 
 GLOBAL, SOMEWHERE = True, False
@@ -35,7 +35,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """One group of links, in the order of use."""
     try:
         actor = actor_of(request)
-    except UnauthenticatedError:
+    except (UnauthenticatedError, SecondFactorRequiredError):
         return []
     items = [
         {"title": title, "icon": icon, "link": reverse(name)}

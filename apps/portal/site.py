@@ -6,7 +6,9 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
+from apps.engine.errors import SecondFactorRequiredError
 from apps.portal import editor, ledger, overview, rights, timeline
+from apps.portal.login import views as own_login
 
 
 class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
@@ -20,6 +22,17 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
         return bool(
             user.is_active and not user.is_anonymous and not hasattr(user, "service_account")
         )
+
+    login = staticmethod(own_login.login)
+    logout = staticmethod(own_login.logout)
+    password_change = staticmethod(own_login.change_password)
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """What may be opened: nothing as long as a second factor is asked for and missing."""
+        try:
+            return list(super().get_app_list(request, app_label))
+        except SecondFactorRequiredError:
+            return []
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The overview: services by environments."""

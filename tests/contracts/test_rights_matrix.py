@@ -136,6 +136,9 @@ COMMANDS = {
     "make_triggers",
     "audit",
     "worker",
+    "link_identity",
+    "remove_second_factor",
+    "reseal_second_factors",
 }  # whoever can run one holds the data folder anyway
 
 

@@ -10,7 +10,7 @@ import yaml
 from apps.access import policy
 from apps.access import services as access
 from apps.access.policy import Place
-from apps.access.selectors import actor_of_user
+from apps.access.selectors import person as person_of
 from apps.configs import sources
 from apps.configs.services.bases import Base, Options
 from apps.configs.services.kernel import Outcome
@@ -75,7 +75,7 @@ def _load_person(actor: Actor, person: dict[str, Any]) -> Actor:
     groups = [access.create_group(actor=actor, name=name) for name in person["groups"]]
     access.set_groups(actor=actor, user=user, groups=groups)
     _grant(actor, f"user:{user.username}", person["roles"])
-    return actor_of_user(user)
+    return person_of(user)
 
 
 def _load_account(actor: Actor, account: dict[str, Any]) -> None:

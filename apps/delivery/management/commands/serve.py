@@ -65,6 +65,7 @@ class Command(BaseCommand):
             timeout_graceful_shutdown=STOP_WITHIN,
             ws_max_size=2**17,
             proxy_headers=settings.SESSION_COOKIE_SECURE,
+            forwarded_allow_ips=settings.PROXY_ADDRESSES,
         )
         if lock is not None:
             lock.close()

@@ -1,0 +1,45 @@
+"""How long a session lasts: by being idle, and in all."""
+
+from collections.abc import MutableMapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from apps.core import clock
+
+BEGAN, SEEN = "began_at", "seen_at"
+Session = MutableMapping[str, Any]
+
+
+def begin(session: Session, *, now: datetime) -> None:
+    """Note when the session of a fresh log-in begins."""
+    session[BEGAN] = session[SEEN] = now.timestamp()
+
+
+def is_over(session: Session, *, now: datetime) -> bool:
+    """Whether it was idle for too long, or lasts too long."""
+    moment = now.timestamp()
+    idle = moment - float(session.get(SEEN, moment))
+    age = moment - float(session.get(BEGAN, moment))
+    return idle >= settings.SESSION_IDLE_SECONDS or age >= settings.SESSION_COOKIE_AGE
+
+
+def ends_at(session: Session) -> datetime | None:
+    """When it ends in any case; ``None`` before its first use was noted."""
+    began = session.get(BEGAN)
+    if began is None:
+        return None
+    return datetime.fromtimestamp(float(began), UTC) + timedelta(
+        seconds=settings.SESSION_COOKIE_AGE
+    )
+
+
+def touch(session: Session, *, now: datetime) -> None:
+    """Note that it is used, written at most once a minute."""
+    if BEGAN not in session:
+        begin(session, now=now)
+    elif now - datetime.fromtimestamp(session[SEEN], now.tzinfo) >= min(
+        clock.MINUTE, timedelta(seconds=settings.SESSION_IDLE_SECONDS / 4)
+    ):
+        session[SEEN] = now.timestamp()
