@@ -2,14 +2,13 @@
 
 from collections.abc import Collection, Sequence
 
-from apps.access import policy
 from apps.access.policy import Place
 from apps.core.actor import Actor
 from apps.engine.errors import Problem
 from apps.engine.spots import Spot, names_of
 from apps.registry.models import Configuration
 from apps.vault.models import SecretUse
-from apps.vault.selectors import Found, find_named, key_of, split_name
+from apps.vault.selectors import find_named, may_name, split_name
 
 
 def check_names(
@@ -25,7 +24,7 @@ def check_names(
     refused = {
         name
         for name in names
-        if name not in found or (name not in known and not _may_use(actor, found[name]))
+        if name not in found or (name not in known and not may_name(actor, found[name].secret))
     }
     return [
         Problem(spot.pointer, "secret", f"There is no secret '{name}' here that you may use.")
@@ -33,10 +32,6 @@ def check_names(
         for name in spot.names
         if name in refused
     ]
-
-
-def _may_use(actor: Actor, secret: Found) -> bool:
-    return policy.allowed(actor, "edit", secret.place, [key_of(secret.secret.slug)])
 
 
 def note_uses(configuration: Configuration, spots: Sequence[Spot]) -> None:

@@ -34,6 +34,7 @@ from apps.portal.shared import (
     answers_json,
     may,
     place_of,
+    reader_of,
     render,
     tabs,
     tell,
@@ -41,6 +42,7 @@ from apps.portal.shared import (
 from apps.portal.shared import (
     page as guarded_page,
 )
+from apps.vault.selectors import is_sealed, list_usable, may_name
 
 MAX_VERSION = 2**31
 EDITABLE = ("yaml", "json", "toml", "xml", "properties", "env")
@@ -72,7 +74,27 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         tabs=tabs(place, "config"),
         elsewhere=list_live(actor=actor, service=place.service),
         ws_url=f"{get_script_prefix()}ws/config",
+        **_secrets(request, place),
     )
+
+
+def _secrets(request: HttpRequest, place: Place) -> dict[str, Any]:
+    """The names that the person may write here, for the dialog; and whether he may make more."""
+    actor = reader_of(request)
+    sealed = is_sealed()
+    return {
+        "sealed": sealed,
+        "may_make_secrets": not sealed and policy.allowed_free(actor, "secure", place),
+        "secrets": [
+            {
+                "name": each.slug,
+                "place": str(each.environment),
+                "inherited": each.environment != place.environment,
+            }
+            for each in list_usable(actor=actor, place=place)
+            if may_name(actor, each)
+        ],
+    }
 
 
 def _text(actor: Actor, place: Place, published: Published | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("Services", "apps", "admin:registry_service_changelist", "", SOMEWHERE),
     ("Environments", "public", "admin:registry_environment_changelist", "", SOMEWHERE),
     ("Templates", "content_copy", "admin:configs_template_changelist", "", SOMEWHERE),
+    ("Secrets", "lock", "admin:secrets", "", SOMEWHERE),
     (
         "Service accounts",
         "smart_toy",

@@ -1,6 +1,7 @@
 """What the pages share: the actor, the place, rendering, and showing refusals."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.urls import reverse
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.access.rights import generation
 from apps.access.selectors import actor_of_user
 from apps.configs.selectors.configurations import resolve_place
 from apps.core.actor import Actor
@@ -31,6 +33,11 @@ def actor_of(request: HttpRequest) -> Actor:
     if not isinstance(request.user, User):
         raise UnauthenticatedError("Log in first.")
     return actor_of_user(request.user, address=request.META.get("REMOTE_ADDR"))
+
+
+def reader_of(request: HttpRequest) -> Actor:
+    """The same, with the rights as of now for the whole page, which long lists ask row by row."""
+    return replace(actor_of(request), generation=generation())
 
 
 def place_of(request: HttpRequest, service: str, environment: str, verb: str = "list") -> Place:
@@ -115,6 +122,7 @@ def tabs(place: Place, active: str) -> list[dict[str, Any]]:
     names = [
         ("config", "Configuration"),
         ("config-history", "History"),
+        ("config-secrets", "Secrets"),
         ("config-use", "Use this"),
     ]
     links = [

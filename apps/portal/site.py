@@ -7,7 +7,7 @@ from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
 from apps.engine.errors import SecondFactorRequiredError
-from apps.portal import editor, ledger, overview, rights, timeline
+from apps.portal import editor, ledger, overview, rights, secrets, timeline
 from apps.portal.login import views as own_login
 
 
@@ -51,6 +51,11 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}diff/", timeline.compare, "config-diff"),
             (f"{place}rollback/<int:number>/", timeline.roll_back, "config-rollback"),
             (f"{place}refresh/", timeline.refresh, "config-refresh"),
+            (f"{place}secrets/", secrets.page, "config-secrets"),
+            (f"{place}new-secret/", secrets.create_named, "config-new-secret"),
+            (f"{place}secrets/<str:name>/", secrets.one, "config-secret"),
+            (f"{place}secrets/<str:name>/reveal/", secrets.reveal, "config-secret-reveal"),
+            ("secrets/", secrets.overall, "secrets"),
             ("rights/", rights.page, "rights"),
             ("ledger/", ledger.page, "ledger"),
         ]

@@ -1,9 +1,10 @@
 """Finding secrets by name, and what is known of them without their values."""
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Prefetch, QuerySet, prefetch_related_objects
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -136,18 +137,71 @@ def list_versions(secret: Secret) -> QuerySet[SecretVersion]:
 
 def list_users(secret: Secret) -> list[Configuration]:
     """The live configurations in which the secret's name stands for this secret."""
+    return users_of([secret])[secret.pk]
+
+
+def users_of(secrets: Collection[Secret]) -> dict[uuid.UUID, list[Configuration]]:
+    """For each of the secrets the live configurations that use it, in three statements."""
+    services = {each.service_id for each in secrets}
+    slugs = {each.slug.lower() for each in secrets}
+    current = SecretStage.objects.filter(
+        stage="current",
+        secret__service__in=services,
+        secret__slug__lower__in=slugs,
+        secret__deleted_at__isnull=True,
+    ).values_list("secret__service", "secret__slug", "secret__environment", "secret")
+    at = {(service, slug.lower(), environment): pk for service, slug, environment, pk in current}
+    parents = dict(Environment.objects.values_list("pk", "parent"))
     uses = SecretUse.objects.select_related(
         "configuration__service", "configuration__environment"
-    ).filter(service=secret.service, slug=secret.slug.lower())
-    users = []
+    ).filter(service__in=services, slug__in=slugs)
+    users: dict[uuid.UUID, list[Configuration]] = {each.pk: [] for each in secrets}
     for use in uses:
-        configuration = use.configuration
-        place = Place(configuration.service, configuration.environment)
-        name = f"{secret.service.slug}/{secret.slug}"
-        found = find_named(place, [name]).get(name)
-        if found is not None and found.secret.pk == secret.pk:
-            users.append(configuration)
+        chain = _chain(use.configuration.environment_id, parents)
+        found = (at.get((use.service_id, use.slug, each)) for each in chain)
+        meant = next((pk for pk in found if pk is not None), None)
+        if meant in users:
+            users[meant].append(use.configuration)
     return users
+
+
+def _chain(environment: int, parents: Mapping[int, int | None]) -> list[int]:
+    """An environment and its parents, nearest first."""
+    chain: list[int] = []
+    above: int | None = environment
+    while above is not None and above not in chain:
+        chain.append(above)
+        above = parents.get(above)
+    return chain
+
+
+def list_usable(*, actor: Actor, place: Place) -> list[Secret]:
+    """The secrets that a name without a service can stand for at ``place``, by name: its own, and
+    the nearest of those of its parents; those that the actor may know of.
+    """
+    if place.service is None or place.environment is None:
+        return []
+    order = [each.pk for each in (place.environment, *ancestors(place.environment))]
+    rows = list_secrets(actor=actor, service=place.service).filter(
+        environment__in=order, stages__stage="current"
+    )
+    nearest: dict[str, Secret] = {}
+    for row in sorted(rows, key=lambda each: order.index(each.environment_id)):
+        nearest.setdefault(row.slug.lower(), row)
+    return [nearest[name] for name in sorted(nearest)]
+
+
+def may_name(actor: Actor, secret: Secret) -> bool:
+    """Whether the actor may write the secret's name into a configuration."""
+    return policy.allowed(actor, "edit", place_of(secret), [key_of(secret.slug)])
+
+
+def with_stages(secrets: Iterable[Secret]) -> list[Secret]:
+    """The same secrets with their stages and the versions of these; never the values."""
+    found = list(secrets)
+    versions = SecretStage.objects.select_related("version").defer("version__sealed")
+    prefetch_related_objects(found, Prefetch("stages", versions.order_by("stage")))
+    return found
 
 
 def is_sealed() -> bool:

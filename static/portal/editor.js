@@ -22,6 +22,7 @@
  *            data-diff-url        a page; gets ?from=&to=
  *            data-config-url      where the API serves it
  *            data-ws-url          the WebSocket
+ *            data-secret-url      POST name, value: 201 {name, place}, else {detail, errors}
  *            data-login-url
  *         ><textarea name="content">…</textarea></div>
  *       <span id="saved" role="status">, <span id="summary" role="status">, <ol id="problems">
@@ -33,6 +34,9 @@
  *     <script type="application/json" id="editor-schema">{KEY: {type, description, schema}}</script>
  *     <script type="application/json" id="editor-known">the live effective document</script>
  *
+ * For those who may write, also #insert-secret, the dialog #secret-dialog outside of the form, and
+ * `editor-secrets`, a JSON list of {name, place, inherited} (see inserting.js).
+ *
  * The form posts the textarea, which is kept equal to the editor. No inline handlers and no
  * eval: `script-src 'self'` is enough; the editor's styles need `style-src 'unsafe-inline'`.
  */
@@ -42,6 +46,7 @@ import { cm, language, theme } from "./code.js";
 import { completions } from "./completion.js";
 import { openConverting } from "./converting.js";
 import { openDraft, say } from "./draft.js";
+import { openInserting } from "./inserting.js";
 import { openKept } from "./kept.js";
 import { listen } from "./news.js";
 import { openReview } from "./review.js";
@@ -178,6 +183,10 @@ const converting = openConverting({
   replace: replaceAll,
   refused: checking.check,
 });
+
+if (document.getElementById("secret-dialog")) {
+  openInserting({ view, format: () => format, known: embedded("editor-secrets"), url: facts.secretUrl });
+}
 
 function changed() {
   area.value = text();

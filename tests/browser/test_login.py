@@ -6,10 +6,6 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import test_portal
-
-chromium, open_page, served = test_portal.chromium, test_portal.open_page, test_portal.served
-
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
 

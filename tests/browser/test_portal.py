@@ -1,75 +1,18 @@
 """The portal in a real Chromium: write, review, publish, hear of others, roll back."""
 
 import json
-import os
 import threading
 import time
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests.chromium import FLAGS, find_chromium
 from tests.flows.test_watch import Stream, receive, socket_to
-from tests.serving import installation
 
 pytestmark = pytest.mark.browser
 
 CONFIG = "/admin/config/checkout/production/"
-
-
-@pytest.fixture(scope="module")
-def served():
-    with installation(demo=True) as made:
-        made.start()
-        made.raw = made.token()
-        for name in ("ada", "mei", "olu", "nobody"):
-            made.manage("shell", "-c", PEOPLE.format(name=name))
-        yield made
-
-
-PEOPLE = (
-    "from apps.core.models import User; "
-    "u, _ = User.objects.get_or_create(username='{name}'); u.is_staff = True; u.set_password('pw-{name}-123456'); u.save()"
-)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = os.environ.get("CONFIGSVC_TEST_CHROMIUM") or find_chromium()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(served, chromium):
-    """Opens a logged-in page; the test fails on any error in the browser's console."""
-    contexts, complaints = [], []
-
-    def open_(name="ada", size=(1280, 900), dark=False):
-        context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme="dark" if dark else "light",
-            base_url=served.servers[0].url,
-        )
-        context.set_default_timeout(8_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto("/admin/login/")
-        page.fill("input[name=username]", name)
-        password = served.servers[0].password if name == "admin" else f"pw-{name}-123456"
-        page.fill("input[name=password]", password)
-        page.click("button[type=submit]")
-        page.wait_for_url("**/admin/")
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def replace_text(page, old, new):
@@ -259,6 +202,8 @@ PAGES = [
     f"{CONFIG}history/",
     f"{CONFIG}diff/?from=1&to=live",
     f"{CONFIG}use/",
+    f"{CONFIG}secrets/",
+    "/admin/secrets/",
     "/admin/rights/?service=checkout&environment=production",
     "/admin/ledger/",
     "/admin/registry/service/",

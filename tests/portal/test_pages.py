@@ -9,58 +9,6 @@ pytestmark = pytest.mark.django_db
 PLACE = "/admin/config/shop/production/"
 
 
-@pytest.fixture
-def log_in(system):
-    """Logs a person in with grants: ``log_in("ada", ("viewer", "shop", None))``."""
-    from django.test import Client
-
-    from apps.access import services
-    from apps.access.policy import Place
-    from apps.core.models import User
-    from apps.registry.selectors import get_environment, get_service
-
-    def make(username, *grants, superuser=False):
-        person = User.objects.create_user(username, is_staff=True, is_superuser=superuser)
-        for role, service, environment in grants:
-            services.grant(
-                actor=system,
-                to=f"user:{username}",
-                role=role,
-                on=Place(
-                    get_service(service) if service else None,
-                    get_environment(environment) if environment else None,
-                ),
-            )
-        client = Client(raise_request_exception=False)
-        client.force_login(person)
-        client.person = person
-        return client
-
-    return make
-
-
-@pytest.fixture
-def two_services(shop, system):
-    """``shop`` with a version in production, and ``vault-door``, which nobody is to hear of."""
-    from apps.access.policy import Place
-    from apps.configs import sources
-    from apps.configs.services import places, publishing, sections
-    from apps.configs.services.publishing import Options
-    from apps.registry.selectors import get_environment
-
-    places.create_environment(actor=system, slug="bunker", rank=90)
-    hidden = places.create_service(actor=system, slug="vault-door")
-    for service, environment in ((shop, "production"), (hidden, "bunker")):
-        sections.create_section(actor=system, service=service, key="settings")
-        publishing.publish(
-            actor=system,
-            place=Place(service, get_environment(environment)),
-            source=sources.from_text("a: 1\n", "yaml"),
-            options=Options(),
-        )
-    return shop, hidden
-
-
 def rows():
     """One row of each kind that hangs on the hidden service and environment."""
     from apps.configs.models import Section
