@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from apps.engine import spots
-from apps.engine.errors import InvalidError, Problem, invalid
+from apps.engine.errors import invalid
 from apps.engine.paths import Path, format_path, pointer
-from apps.engine.spots import Spot
 from apps.engine.values import Tree
 
 ABSENT: Final = object()
@@ -28,7 +26,6 @@ OPAQUE: Final = ("$literal", "$secret")
 TEMPLATE_MARKERS: Final = ("$if", "$for", "$param")
 RESERVED: Final = frozenset(("$replace", "$remove", *LIST_MARKERS, *OPAQUE, *TEMPLATE_MARKERS))
 NO_KEYS: Final[Mapping[str, str]] = MappingProxyType({})
-MAX_PROBLEMS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +47,6 @@ class _Place(NamedTuple):
 
     def inside(self, marker: str) -> "_Place":
         return _Place(self.path, (*self.written, marker))
-
-
-class Composition(NamedTuple):
-    """An effective document, and where secrets stand in it."""
-
-    tree: Tree
-    secrets: list[Spot]
-
-
-def compose(layers: Sequence[Layer], merge_keys: Mapping[str, str] = NO_KEYS) -> Composition:
-    """Merge the layers, lowest first, and resolve the result, which is always an object.
-
-    ``merge_keys`` gives, by the path of a list, the member by which its items merge. Raises
-    :class:`InvalidError`: for wrong markers with the JSON Pointer in the layer's document, for
-    what cannot be resolved with that in the merged document.
-    """
-    composed = resolve_all(merge_layers(layers, merge_keys))
-    if not isinstance(composed.tree, dict) or any(not spot.path for spot in composed.secrets):
-        raise invalid("", "type", "A configuration is an object: its top level needs keys.")
-    return composed
 
 
 def merge_layers(layers: Sequence[Layer], merge_keys: Mapping[str, str] = NO_KEYS) -> Tree:
@@ -210,70 +187,6 @@ def _extended(
     return existing + items if marker == "$append" else items + existing
 
 
-def resolve(tree: Tree) -> Tree:
-    """The effective document of a merged tree, as :func:`resolve_all` gives it."""
-    return resolve_all(tree).tree
-
-
-def resolve_all(tree: Tree) -> Composition:
-    """The effective document of a merged tree: literals unwrapped, ``$${`` read as ``${``.
-
-    Secrets stay as they are written; where they stand is given beside it. Raises
-    :class:`InvalidError` naming the first ``MAX_PROBLEMS`` references, which come with a later
-    part of the product, and wrong names of secrets.
-    """
-    resolver = _Resolver([], [])
-    resolved = resolver.resolve(tree, ())
-    if resolver.problems:
-        problems = resolver.problems[:MAX_PROBLEMS]
-        raise InvalidError("The document holds what cannot be resolved.", problems)
-    return Composition(resolved, resolver.secrets)
-
-
-class _Resolver(NamedTuple):
-    """The walk over a merged tree, with what it has found so far."""
-
-    problems: list[Problem]
-    secrets: list[Spot]
-
-    def resolve(self, tree: Tree, path: Path) -> Tree:
-        if isinstance(tree, str):
-            return self._text(tree, path) if "${" in tree else tree
-        if isinstance(tree, list):
-            return [self.resolve(item, (*path, i)) for i, item in enumerate(tree)]
-        if not isinstance(tree, dict):
-            return tree
-        if "$literal" in tree:
-            return tree["$literal"]
-        if "$secret" in tree:
-            return self._secret(tree, path)
-        return {key: self.resolve(child, (*path, key)) for key, child in tree.items()}
-
-    def _secret(self, tree: Tree, path: Path) -> Tree:
-        if spots.is_secret(tree):
-            self.secrets.append(Spot(path, (tree["$secret"],)))
-        else:
-            message = 'A secret is written {"$secret": "name"}, or "service/name" in it.'
-            self.problems.append(Problem(pointer(path), "secret", message))
-        return tree
-
-    def _text(self, text: str, path: Path) -> str:
-        written, names = spots.split(text)
-        texts = [self._unescape(part, path) for part in written]
-        if not names:
-            return texts[0]
-        self.secrets.append(Spot(path, names, tuple(texts)))
-        inside = [*map(spots.shown, names), ""]
-        return "".join(part for pair in zip(texts, inside, strict=True) for part in pair)
-
-    def _unescape(self, text: str, path: Path) -> str:
-        parts = text.split("$${")
-        if any("${" in part for part in parts):
-            message = "References are not available yet; write $${ for a literal ${."
-            self.problems.append(Problem(pointer(path), "reference", message))
-        return "${".join(parts)
-
-
 def escape_text(text: str) -> str:
     """``text`` so that resolving gives it back."""
     return text.replace("${", "$${")
@@ -289,17 +202,16 @@ class _Origin:
 
 
 def origins(
-    layers: Sequence[Layer], merge_keys: Mapping[str, str] = NO_KEYS
+    layers: Sequence[Layer], effective: Tree, merge_keys: Mapping[str, str] = NO_KEYS
 ) -> dict[str, tuple[str, ...]]:
-    """The names of the layers that each key of the composed document comes from, lowest first.
+    """The names of the layers that each key of the effective document comes from, lowest first.
 
     By the dotted path of each leaf key; a list is one leaf, and so is an empty object. A layer
-    whose value was replaced from above is not named. The layers must compose.
+    whose value was replaced from above is not named. ``effective`` is what the layers compose to.
     """
     root = _Origin((), dict)
     for layer in layers:
         root = _trace(root, layer.tree, (layer.name, merge_keys), ()) or _Origin((), dict)
-    effective = compose(layers, merge_keys).tree
     return dict(_leaf_origins(root, effective, ())) if effective else {}
 
 

@@ -4,11 +4,11 @@ The edit goes down the source, what lies below it and the wanted document togeth
 its wanted value already stays as it is written, and what a lower layer gives is not copied.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from apps.engine import spots
-from apps.engine.errors import InvalidError
+from apps.engine.errors import DomainError
 from apps.engine.lines import common_ends
 from apps.engine.merge import (
     ABSENT,
@@ -20,14 +20,23 @@ from apps.engine.merge import (
     is_object,
     merge_at,
     removes_item,
-    resolve,
 )
 from apps.engine.paths import Path, format_path
+from apps.engine.resolving import ALONE, Resolver, nothing_else
 from apps.engine.values import Tree, same
 
 
+def resolve_alone(tree: Tree) -> Tree:
+    """The value of a merged tree that refers to nothing outside of it."""
+    return Resolver(nothing_else).part(ALONE, tree)
+
+
 def override(
-    source: Tree, below: Tree, wanted: Tree, merge_keys: Mapping[str, str] = NO_KEYS
+    source: Tree,
+    below: Tree,
+    wanted: Tree,
+    merge_keys: Mapping[str, str] = NO_KEYS,
+    resolve: Callable[[Tree], Tree] = resolve_alone,
 ) -> Tree:
     """The smallest edit of ``source`` such that composing it over ``below`` gives ``wanted``.
 
@@ -35,8 +44,10 @@ def override(
     document. Every key of ``source`` that composes to its wanted value stays as it is written;
     a source that does so as a whole is given back as it is. Objects are edited key by key: what
     is not wanted from below is removed by name, and keys that come later still pass through.
+    ``resolve`` gives the value of a merged tree as references stand now: one that gives the
+    wanted value stays, and follows what it names.
     """
-    editor = _Editor(merge_keys)
+    editor = _Editor(merge_keys, resolve)
     if editor.gives(source, below, wanted, ()):
         return source
     edited = editor.edit(source, below, wanted, ())
@@ -74,8 +85,9 @@ def _written_text(text: str) -> str:
 class _Editor:
     """The walk. In its methods any argument but ``path`` may be ``ABSENT``, nothing."""
 
-    def __init__(self, merge_keys: Mapping[str, str]) -> None:
+    def __init__(self, merge_keys: Mapping[str, str], resolve: Callable[[Tree], Tree]) -> None:
         self.merge_keys = merge_keys
+        self.resolve = resolve
 
     def gives(self, source: Any, below: Any, wanted: Any, path: Path) -> bool:
         """Whether composing this one place gives what is wanted."""
@@ -83,8 +95,8 @@ class _Editor:
             merged = below if source is ABSENT else self._merged(source, below, path)
             if merged is ABSENT or wanted is ABSENT:
                 return merged is wanted
-            return same(resolve(merged), wanted)
-        except InvalidError:
+            return same(self.resolve(merged), wanted)
+        except DomainError:
             return False
 
     def edit(self, source: Any, below: Any, wanted: Any, path: Path) -> Any:
@@ -162,8 +174,8 @@ class _Editor:
     ) -> Tree | None:
         """``$append`` or ``$prepend`` with other items, if what it extends is wanted still."""
         try:
-            base = [] if below is ABSENT else resolve(below)
-        except InvalidError:
+            base = [] if below is ABSENT else self.resolve(below)
+        except DomainError:
             return None
         if not (isinstance(base, list) and isinstance(wanted, list) and isinstance(items, list)):
             return None

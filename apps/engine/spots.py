@@ -31,6 +31,14 @@ class Spot:
         """The JSON Pointer of the value."""
         return pointer(self.path)
 
+    @property
+    def shown(self) -> Tree:
+        """The value as everyone reads it."""
+        if not self.texts:
+            return {"$secret": self.names[0]}
+        pairs = zip(self.texts, [*map(shown, self.names), ""], strict=True)
+        return "".join(part for pair in pairs for part in pair)
+
 
 def is_name(value: object) -> bool:
     """Whether ``value`` names a secret: ``db-password``, or ``billing/db-password``."""
@@ -77,6 +85,13 @@ def fill(tree: Tree, spots: Iterable[Spot], values: Mapping[str, Tree]) -> Tree:
             pairs = zip(spot.texts, [*middle, ""], strict=True)
             value = "".join(part for pair in pairs for part in pair)
         tree = _put(tree, spot.path, value)
+    return tree
+
+
+def show(tree: Tree, spots: Iterable[Spot]) -> Tree:
+    """``tree`` with the spots written as everyone reads them. ``tree`` itself is not changed."""
+    for spot in spots:
+        tree = _put(tree, spot.path, spot.shown)
     return tree
 
 

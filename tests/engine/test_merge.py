@@ -3,9 +3,10 @@ import copy
 import pytest
 from hypothesis import given, settings
 
-from apps.engine import diff, merge, values
+from apps.engine import diff, merge, resolving, values
 from apps.engine.errors import InvalidError
 from apps.engine.merge import Layer
+from apps.engine.overriding import resolve_alone
 from tests.engine import strategies
 
 BY_NAME = {"hosts": "name"}
@@ -16,7 +17,7 @@ def layers(*trees):
 
 
 def compose(*trees, merge_keys=merge.NO_KEYS):
-    return merge.compose(layers(*trees), merge_keys).tree
+    return resolving.compose(layers(*trees), merge_keys).tree
 
 
 @pytest.mark.parametrize(
@@ -117,9 +118,9 @@ def test_compose__what_is_not_understood__names_its_place(tree, code, pointer):
 
 def test_resolve__many_references__names_only_so_many():
     with pytest.raises(InvalidError) as caught:
-        merge.resolve(["${x}"] * 1_000)
+        resolve_alone(["${x}"] * 1_000)
 
-    assert len(caught.value.problems) == merge.MAX_PROBLEMS
+    assert len(caught.value.problems) == resolving.MAX_PROBLEMS
 
 
 def test_merge_layers__secrets_and_literals__stay_for_resolving():
@@ -149,7 +150,7 @@ def test_merge_layers__part_of_the_layers_merged_before__makes_no_difference(low
 @given(strategies.trees())
 def test_escape_text__any_text__resolves_to_itself(tree):
     for text in (str(tree), "$${", "$$${x}${", "${${"):
-        assert merge.resolve(merge.escape_text(text)) == text
+        assert resolve_alone(merge.escape_text(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -168,18 +169,18 @@ def test_escape_text__any_text__resolves_to_itself(tree):
     ],
 )
 def test_origins__two_layers__name_who_gave_each_key(trees, expected):
-    assert merge.origins(layers(*trees), BY_NAME) == expected
+    assert merge.origins(layers(*trees), compose(*trees, merge_keys=BY_NAME), BY_NAME) == expected
 
 
 @given(strategies.sources, strategies.sources)
 @settings(max_examples=300, deadline=None)
 def test_origins__any_layers__name_one_for_every_key(low, high):
     try:
-        effective = merge.compose(layers(low, high)).tree
+        effective = resolving.compose(layers(low, high)).tree
     except InvalidError:
         return
 
-    found = merge.origins(layers(low, high))
+    found = merge.origins(layers(low, high), effective)
 
     assert found.keys() == set(diff.changed_keys({}, effective))
     assert all(names in (("0",), ("1",), ("0", "1")) for names in found.values())

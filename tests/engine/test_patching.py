@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.engine import merge, patching, values
+from apps.engine import merge, patching, resolving, values
 from apps.engine.errors import DomainError, InvalidError, MalformedError
 from apps.engine.merge import Layer
 from tests.engine import strategies
@@ -15,7 +15,7 @@ BY_NAME = {"hosts": "name", "a.hosts": "name"}
 
 
 def compose(below, source, merge_keys=merge.NO_KEYS):
-    return merge.compose([Layer("below", below), Layer("own", source)], merge_keys).tree
+    return resolving.compose([Layer("below", below), Layer("own", source)], merge_keys).tree
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.engine import merge, overriding, spots, values
+from apps.engine import overriding, resolving, spots, values
 from apps.engine.errors import InvalidError
 from apps.engine.merge import Layer
 from apps.engine.spots import Spot
 
 
 def compose(*trees):
-    return merge.compose([Layer(f"layer {index}", tree) for index, tree in enumerate(trees)])
+    return resolving.compose([Layer(f"layer {index}", tree) for index, tree in enumerate(trees)])
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_compose__secrets__stay_as_written_and_are_known(text, effective, found)
     made = compose({"a": text})
 
     assert values.same(made.tree, {"a": effective})
-    assert made.secrets == [Spot(*each) for each in found]
+    assert list(made.secrets) == [Spot(*each) for each in found]
     assert spots.load(values.parse_canonical(spots.dump(made.secrets))) == made.secrets
 
 

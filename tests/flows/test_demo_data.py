@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from apps.core.names import check_slug
-from apps.engine import formats, merge, schemas, values
+from apps.engine import formats, merge, resolving, schemas, values
 from apps.engine.sections import SECTION_TYPES
 
 MANIFEST = Path(__file__).resolve().parents[2] / "deploy" / "demo" / "shop.yaml"
@@ -35,7 +35,7 @@ def composed(service, text):
     """The effective document, as publishing makes it: the newest templates, then the text."""
     trees = [TEMPLATES[name]["versions"][-1]["content"] for name in service["extends"]]
     own = formats.parse(text, service.get("format", "yaml")).tree
-    return merge.compose([merge.Layer("layer", tree) for tree in [*trees, own]]).tree
+    return resolving.compose([merge.Layer("layer", tree) for tree in [*trees, own]]).tree
 
 
 def publishes(person, service):
