@@ -1,5 +1,6 @@
 """No secret is in the database, caches, logs, pages, frames or errors; and leaks are found."""
 
+import contextlib
 import re
 import threading
 from pathlib import Path
@@ -32,10 +33,14 @@ def database(made):
         for (name,) in names:
             with connection.cursor().copy(f'COPY "{name}" TO STDOUT') as copy:
                 yield f"table {name}", b"".join(bytes(each) for each in copy)
-        folder = connection.execute("SHOW data_directory").fetchone()[0]
-    for path in (each for kind in ("base", "pg_wal") for each in Path(folder, kind).rglob("*")):
+        folder, own = connection.execute(
+            "SELECT current_setting('data_directory'), oid::text"
+            " FROM pg_database WHERE datname = current_database()"
+        ).fetchone()
+    for path in (*Path(folder, "base", own).iterdir(), *Path(folder, "pg_wal").iterdir()):
         if path.is_file():
-            yield f"file {path.name}", path.read_bytes()
+            with contextlib.suppress(FileNotFoundError):  # a segment that was recycled meanwhile
+                yield f"file {path.name}", path.read_bytes()
 
 
 def redis(made):
