@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+SQLITE_FILE = "configsvc.sqlite3"
 KEY_BYTES = 48
 MIN_KEY_LENGTH = 32
 WEAK_WORDS = ("changeme", "secret", "insecure", "password", "example", "default")
@@ -157,6 +158,18 @@ def create_keys(env: Env) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    if not env.database_url:
+        _close_to_others(env.data_dir / SQLITE_FILE)
+
+
+def _close_to_others(database: Path) -> None:
+    """Sessions and documents are in the file: as its keys, it is for its owner alone.
+
+    SQLite gives the files beside it the same mode.
+    """
+    database.touch(mode=0o600)
+    if database.stat().st_mode & 0o077:
+        database.chmod(0o600)
 
 
 def check_login(env: Env) -> None:

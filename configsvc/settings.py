@@ -10,7 +10,7 @@ from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from configsvc.env import Env, check_key, check_login, create_keys
+from configsvc.env import SQLITE_FILE, Env, check_key, check_login, create_keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Env.read()
@@ -116,7 +116,7 @@ POSTGRES_OPTIONS = {
 }
 SQLITE = {
     "ENGINE": "django.db.backends.sqlite3",
-    "NAME": ENV.data_dir / "configsvc.sqlite3",
+    "NAME": ENV.data_dir / SQLITE_FILE,
     "OPTIONS": SQLITE_OPTIONS,
 }
 POSTGRES = {

@@ -3,6 +3,8 @@
 from apps.access import policy
 from apps.access.models import Grant, KeyRule
 from apps.access.policy import Place
+from apps.access.rights import KEY_VERBS
+from apps.access.selectors import holder_name
 from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
@@ -10,6 +12,7 @@ from apps.core.names import check_text
 from apps.core.transactions import writing
 from apps.engine.errors import InvalidError, MalformedError, Problem, invalid
 from apps.engine.paths import Glob
+from apps.engine.values import Tree
 
 MAX_RULES = 1_000
 MAX_STEPS = 32
@@ -17,12 +20,13 @@ MAX_STEPS = 32
 
 def create_key_rule(*, actor: Actor, pattern: str, place: Place, description: str = "") -> KeyRule:
     """Make a rule for the keys that ``pattern`` covers, at a place (service, environment, both or
-    everywhere). Needs ``secure`` there.
+    everywhere). Needs ``secure`` there and in the environments that inherit from it: a rule follows
+    its keys down, and so do the grants on it.
 
     Raises :class:`InvalidError` for what is no pattern, or one that is there already. From now on
     only grants on the rule open these keys, its maker's other grants do not.
     """
-    policy.require(actor, "secure", place)
+    policy.require_below(actor, "secure", place)
     _check_pattern(pattern)
     check_text("description", description, 10_000)
     scope = {"service": place.service, "environment": place.environment}
@@ -47,11 +51,16 @@ def create_key_rule(*, actor: Actor, pattern: str, place: Place, description: st
 def update_key_rule(
     *, actor: Actor, rule: KeyRule, pattern: str | None = None, description: str | None = None
 ) -> KeyRule:
-    """Change a rule's pattern or description; its grants stay. Needs ``secure`` in its scope."""
-    policy.require(actor, "secure", scope_of(rule))
+    """Change a rule's pattern or description; its grants stay. Needs ``secure`` in its scope.
+
+    Another pattern opens keys: those it leaves to ordinary grants, those it takes to the grants
+    on the rule. It needs ``manage`` wherever the rule holds, or every verb on the rule.
+    """
+    policy.require_below(actor, "secure", scope_of(rule))
     with writing():
-        if pattern is not None:
+        if pattern is not None and pattern != rule.pattern:
             _check_pattern(pattern)
+            _require_all_verbs(actor, rule)
             rule.pattern = pattern
         if description is not None:
             rule.description = check_text("description", description, 10_000)
@@ -64,17 +73,25 @@ def update_key_rule(
 def delete_key_rule(*, actor: Actor, rule: KeyRule) -> None:
     """End a rule and the grants on it: its keys go by the ordinary grants again.
 
-    Needs ``secure`` in its scope.
+    Needs ``secure`` in its scope, and ``manage`` wherever the rule holds, or every verb on it.
     """
-    policy.require(actor, "secure", scope_of(rule))
+    policy.require_below(actor, "secure", scope_of(rule))
+    _require_all_verbs(actor, rule)
     with writing():
-        event = _event("key_rule.deleted", rule)
-        for grant in Grant.objects.filter(key_rule=rule):
+        grants = list(Grant.objects.filter(key_rule=rule).select_related("user", "group"))
+        ended: Tree = [f"{holder_name(each)} {each.role or each.verb}" for each in grants]
+        event = _event("key_rule.deleted", rule, grants=ended)
+        for grant in grants:
             mark_history(grant, actor)
             grant.delete()
         mark_history(rule, actor)
         rule.delete()
         append([event], actor=actor)
+
+
+def _require_all_verbs(actor: Actor, rule: KeyRule) -> None:
+    for verb in KEY_VERBS:
+        policy.require_rule(actor, verb, rule)
 
 
 def scope_of(rule: KeyRule) -> Place:
@@ -95,6 +112,6 @@ def _check_pattern(pattern: object) -> None:
         raise invalid("/pattern", "length", f"A pattern has at most {MAX_STEPS} steps.")
 
 
-def _event(action: str, rule: KeyRule) -> Event:
-    data = {"pattern": rule.pattern, "on": str(scope_of(rule))}
+def _event(action: str, rule: KeyRule, **more: Tree) -> Event:
+    data: dict[str, Tree] = {"pattern": rule.pattern, "on": str(scope_of(rule)), **more}
     return Event(action, f"key-rule:{rule.pk}", data)

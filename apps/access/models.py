@@ -158,6 +158,7 @@ class IdempotencyRecord(models.Model):
     key = models.CharField(max_length=255)
     path = models.CharField(max_length=1_000)
     body_digest = models.CharField(max_length=64)
+    key_rights = models.CharField(max_length=64, default="")
     status = models.PositiveSmallIntegerField(null=True)
     headers = models.TextField(default="{}")
     body = models.TextField(default="")

@@ -10,6 +10,7 @@ from apps.engine.errors import NOTHING_HERE, ForbiddenError, NotFoundError
 from apps.engine.guarding import OPEN, Guard, Rule
 from apps.engine.paths import Path, format_path
 from apps.registry.models import Environment, Service
+from apps.registry.selectors import descendants
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,36 @@ def require_free(actor: Actor, verb: str, place: Place) -> None:
         raise ForbiddenError(f"This needs the right '{verb}' on {place}.", right=verb)
 
 
+def allowed_below(actor: Actor, verb: str, place: Place) -> bool:
+    """Whether ``actor`` has ``verb`` at ``place`` and in every environment that inherits from it."""
+    if actor.is_superuser:
+        return True
+    below = descendants(place.environment) if place.environment else []
+    return allowed_free(actor, verb, place) and all(
+        allowed_free(actor, verb, Place(place.service, each)) for each in below
+    )
+
+
+def require_below(actor: Actor, verb: str, place: Place) -> None:
+    """Raise unless :func:`allowed_below`, as :func:`require` does. Inheriting environments that
+    the actor may not know of are not named.
+    """
+    require_free(actor, verb, place)
+    if not allowed_below(actor, verb, place):
+        raise ForbiddenError(
+            f"This holds in the environments that inherit from {place} too, and needs the right "
+            f"'{verb}' in each of them.",
+            right=verb,
+        )
+
+
 def require_rule(actor: Actor, verb: str, rule: KeyRule) -> None:
     """Raise :class:`ForbiddenError` unless the actor has ``verb`` on the keys of ``rule``, or
-    ``manage`` where the rule is, and so could give it to himself.
+    ``manage`` wherever the rule holds, and so could give it to himself.
     """
     if actor.is_superuser or (verb, rule.pk) in rights_of(actor).held:
         return
-    if not allowed_free(actor, "manage", Place(rule.service, rule.environment)):
+    if not allowed_below(actor, "manage", Place(rule.service, rule.environment)):
         raise ForbiddenError(f"Nobody grants what he does not have: '{verb}'.", right=verb)
 
 

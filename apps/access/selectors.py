@@ -94,8 +94,12 @@ def actor_of_user(user: User, *, address: str | None = None) -> Actor:
 
 def is_privileged(actor: Actor) -> bool:
     """Whether the actor may give rights or read secrets somewhere: ``privileged`` in settings."""
-    return actor.is_superuser or any(
-        rights_of(actor).holds_anywhere(verb) for verb in PRIVILEGED_VERBS
+    if actor.is_superuser:
+        return True
+    rights = rights_of(actor)
+    return any(
+        rights.holds_anywhere(verb) or any(held == verb for held, _rule in rights.held)
+        for verb in PRIVILEGED_VERBS
     )
 
 

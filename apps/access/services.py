@@ -99,7 +99,7 @@ def create_token(
 ) -> tuple[Token, str]:
     """Make a token. Returns the row and the token itself, which is shown once and kept nowhere."""
     policy.require(actor, "manage", Place(environment=account.environment))
-    _require_all_of(actor, account)
+    _require_all_of(actor, models.Q(user=account.user) | models.Q(group__user=account.user))
     check_text("name", name, 200)
     if expires_at is not None and expires_at <= clock.now():
         raise invalid("/expires_at", "past", "The expiry is in the past.")
@@ -132,9 +132,8 @@ def withdraw_token(*, actor: Actor, token: Token) -> None:
         append([_event("token.withdrawn", token.account, token=token.prefix)], actor=actor)
 
 
-def _require_all_of(actor: Actor, account: ServiceAccount) -> None:
-    """Refuse a token that could do more than ``actor`` himself: it would be a way around grants."""
-    held = models.Q(user=account.user) | models.Q(group__user=account.user)
+def _require_all_of(actor: Actor, held: models.Q) -> None:
+    """Refuse handing on grants that ``actor`` does not hold himself: a way around :func:`grant`."""
     grants = Grant.objects.filter(held).select_related("service", "environment", "key_rule")
     for each in grants:
         for verb in verbs_of(each.role, each.verb):
@@ -200,7 +199,7 @@ def grant(
 def _require_grantable(actor: Actor, verbs: Sequence[str], on: Place | KeyRule) -> None:
     """Refuse giving what the actor does not have, or where he may not give anything."""
     if isinstance(on, KeyRule):
-        policy.require(actor, "secure", Place(on.service, on.environment))
+        policy.require_below(actor, "secure", Place(on.service, on.environment))
         for each in verbs:
             policy.require_rule(actor, each, on)
         return
@@ -312,8 +311,13 @@ def set_password(*, actor: Actor, user: User, password: str) -> None:
 
 
 def set_groups(*, actor: Actor, user: User, groups: list[Group]) -> None:
-    """Put a person into exactly these groups. Needs ``manage`` everywhere."""
+    """Put a person into exactly these groups.
+
+    Needs ``manage`` everywhere, and all that the groups he is new in hold.
+    """
     policy.require(actor, "manage", EVERYWHERE)
+    added = [group for group in groups if group not in user.groups.all()]
+    _require_all_of(actor, models.Q(group__in=added))
     with writing():
         user.groups.set(groups)
         names: Tree = sorted(group.name for group in groups)

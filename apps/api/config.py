@@ -255,7 +255,7 @@ def _signature(published: Published, question: Question, reached: Position, body
         published.service,
         published.environment,
         str(published.version),
-        question.format or question.view,
+        question.form,
     )
     return answer_header(current_signer(), names=names, revision=published.revision, body=body)
 

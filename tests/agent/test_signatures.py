@@ -52,6 +52,7 @@ class Proxy:
     def __init__(self, upstream):
         proxy = self
         self.alter = lambda headers, body: (headers, body)
+        self.query = ""
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
@@ -59,7 +60,7 @@ class Proxy:
                     "Authorization": self.headers["Authorization"],
                     "Accept": "application/json",
                 }
-                answer = httpx.get(upstream + self.path, headers=sent)
+                answer = httpx.get(upstream + self.path + proxy.query, headers=sent)
                 names = ("etag", "x-config-epoch", "x-config-revision", "x-config-signature")
                 headers = {n: answer.headers[n] for n in names if n in answer.headers}
                 headers, body = proxy.alter(headers, answer.content)
@@ -99,7 +100,8 @@ def connect(url, made, keys, **options):
         (f"/config/shop.yaml?{HERE}", "yaml"),
         (f"/config/shop.json?{HERE}", "json"),
         (f"/config/shop?{HERE}&view=source", "source"),
-        (f"/config/shop/value?{HERE}&key=a", "value"),
+        (f"/config/shop/value?{HERE}&key=a", "value?key=a"),
+        (f"/config/shop?{HERE}&key=b.*&key=a", "envelope?key=a&key=b.%2A"),
     ],
 )
 def test_signature__of_each_form__holds_over_the_documented_text(served, keys, path, form):
@@ -172,6 +174,13 @@ def test_client__signed_answer__is_taken(served, proxy, keys, tmp_path):
 )
 def test_client__altered_answer__is_refused(served, proxy, keys, alter):
     proxy.alter = alter
+
+    with pytest.raises(ConfigError):
+        connect(proxy.url, served, keys)
+
+
+def test_client__part_of_the_configuration_for_the_whole__is_refused(served, proxy, keys):
+    proxy.query = "&key=b"
 
     with pytest.raises(ConfigError):
         connect(proxy.url, served, keys)

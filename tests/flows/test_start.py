@@ -24,6 +24,8 @@ def test_first_and_second_start__keys_password_and_token__once(tmp_path):
         before = httpx.get(f"{first.url}/readyz").json()
         keys = {path.name: path.stat().st_mode & 0o777 for path in (made.folder / "keys").iterdir()}
         assert keys == dict.fromkeys(("signing.key", "encryption.key", "signature.key"), 384)
+        for path in made.folder.glob("configsvc.sqlite3*"):
+            assert path.stat().st_mode & 0o077 == 0, path.name
         first.stop()
 
         second = made.start()

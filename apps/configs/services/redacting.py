@@ -16,8 +16,9 @@ from apps.configs.services.kernel import lock_composition
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import editing, formats, paths
-from apps.engine.errors import DomainError, NotFoundError, invalid
+from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, invalid
 from apps.engine.values import Tree, canonical, compact, parse_canonical, same
+from apps.registry.models import Environment
 
 REDACTED: dict[str, Tree] = {"$redacted": True}
 SHOWN = "[redacted]"
@@ -38,13 +39,14 @@ def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = 
     """Redact the value that version ``number`` had at ``key`` from all that the service keeps.
 
     Sources, effective documents and drafts of the service in every environment, and remembered
-    answers, lose it. Needs ``secure`` on the key. Raises :class:`InvalidError` while a live
+    answers, lose it. Needs ``secure`` on the key, and on the service in every environment. Raises :class:`InvalidError` while a live
     configuration still holds the value (publish without it first), :class:`NotFoundError` for a
     version or key that is not there.
     """
     path = paths.parse_path(key)
     policy.require(actor, "secure", place)
     policy.require(actor, "secure", place, [path])
+    _require_everywhere(actor, place)
     with writing():
         lock_composition()
         value = _value_at(place, number, path)
@@ -57,7 +59,7 @@ def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = 
         _refuse_live(place, search)
         replaced = dict(search.replacements(versions))
         drafts = _redact_drafts(place, search)
-        forgotten = idempotency.forget_answers(search.written)
+        forgotten = idempotency.forget_answers(search.written, service=str(place.service))
         target = f"configuration:{place}"
         data: dict[str, Tree] = {
             "version": number,
@@ -81,6 +83,19 @@ def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = 
                     "UPDATE configs_text SET content = %s WHERE digest = %s", [content, digest]
                 )
     return Redacted(len(replaced), drafts, act.revision)
+
+
+def _require_everywhere(actor: Actor, place: Place) -> None:
+    """A text is kept once for all environments, so the right is needed in each that has some."""
+    environments = Environment.objects.filter(configurations__service=place.service)
+    if not all(
+        policy.allowed_free(actor, "secure", Place(place.service, each)) for each in environments
+    ):
+        raise ForbiddenError(
+            "This goes through the service in all environments: it needs the right 'secure' on "
+            "the service as a whole.",
+            right="secure",
+        )
 
 
 def refuse_redacted(version: Version) -> None:
