@@ -15,6 +15,7 @@ from apps.core.actor import Actor
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, MalformedError, NotFoundError, invalid
 from apps.engine.values import Tree
+from apps.portal.addresses import may_ask, place_url
 from apps.portal.shared import (
     actor_of,
     address,
@@ -144,6 +145,7 @@ def one(request: HttpRequest, service: str, environment: str, name: str) -> Http
         may_reveal=policy.allowed(actor, "reveal", place, keys),
         may_write=policy.allowed(actor, "secure", place, keys),
         sealed=selectors.is_sealed(),
+        rights_url=place_url(place, keys[0]) if may_ask(actor, place) else "",
         tabs=tabs(place, "config-secrets"),
         **_seen(reader_of(request), selectors.list_users(secret)),
     )

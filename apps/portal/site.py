@@ -7,7 +7,7 @@ from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
 from apps.engine.errors import SecondFactorRequiredError
-from apps.portal import editor, ledger, overview, rights, secrets, timeline
+from apps.portal import editor, key_rules, ledger, overview, rights, roles, secrets, timeline
 from apps.portal.login import views as own_login
 
 
@@ -57,6 +57,12 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}secrets/<str:name>/reveal/", secrets.reveal, "config-secret-reveal"),
             ("secrets/", secrets.overall, "secrets"),
             ("rights/", rights.page, "rights"),
+            ("rights/of/", rights.of_actor, "rights-of"),
+            ("roles/", roles.page, "roles"),
+            ("roles/<str:name>/", roles.one, "role"),
+            ("key-rules/", key_rules.page, "key-rules"),
+            ("key-rules/preview/", key_rules.preview, "key-rules-preview"),
+            ("key-rules/<int:number>/", key_rules.one, "key-rule"),
             ("ledger/", ledger.page, "ledger"),
         ]
         return [path(route, self.admin_view(view), name=name) for route, view, name in pages]
