@@ -33,9 +33,8 @@ def change(request: HttpRequest) -> bool:
     """
     actor = actor_of(request)
     try:
-        number = values.whole(request.POST.get("withdraw", ""))
-        if number is not None:
-            _withdraw(request, actor, number)
+        if "withdraw" in request.POST:
+            _withdraw(request, actor, values.whole(request.POST["withdraw"]) or 0)
         else:
             _give(request, actor)
     except DomainError as error:

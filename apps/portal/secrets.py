@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.selectors.places import list_environments, list_services
+from apps.configs.services.replacing import make_secret_of
 from apps.core.actor import Actor
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, MalformedError, NotFoundError, invalid
@@ -102,6 +103,29 @@ def create_named(request: HttpRequest, service: str, environment: str) -> HttpRe
     """Make a secret from the editor's dialog; the answer has its name."""
     made = _create(request, place_of(request, service, environment))
     return JsonResponse({"name": made.slug, "place": str(made.environment)}, status=201)
+
+
+@sensitive_post_parameters("content")
+@require_POST
+@answers_json
+def make_of_text(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """Make a secret of a value in the editor's text; the answer has the text that names it."""
+    place = place_of(request, service, environment)
+    done = make_secret_of(
+        actor=actor_of(request),
+        place=place,
+        content=request.POST.get("content", "").replace("\r\n", "\n"),
+        format_name=request.POST.get("format", ""),
+        pointer=request.POST.get("pointer", ""),
+        name=request.POST.get("name", "").strip(),
+    )
+    data = {
+        "name": done.secret.slug,
+        "place": str(done.secret.environment),
+        "content": done.content,
+        "still": done.still,
+    }
+    return JsonResponse(data, status=201, headers={"Cache-Control": "no-store, private"})
 
 
 def _create(request: HttpRequest, place: Place) -> Secret:

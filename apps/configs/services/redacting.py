@@ -37,7 +37,7 @@ class Redacted:
 def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = "") -> Redacted:
     """Redact the value that version ``number`` had at ``key`` from all that the service keeps.
 
-    Sources, effective documents and drafts of the service in every environment, and remembered
+    ``message`` is kept in the ledger, and may not hold the value. Sources, effective documents and drafts of the service in every environment, and remembered
     answers, lose it. Needs ``secure`` on the key. Raises :class:`InvalidError` while a live
     configuration still holds the value (publish without it first), :class:`NotFoundError` for a
     version or key that is not there.
@@ -49,6 +49,8 @@ def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = 
         lock_composition()
         value = _value_at(place, number, path)
         search = _Search(value)
+        if any(way in message for way in search.written):
+            raise invalid("/message", "value", "The reason holds the value itself: say it without.")
         versions = list(
             Version.objects.select_related("source", "effective", "configuration__environment")
             .filter(configuration__service=place.service)
