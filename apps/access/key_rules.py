@@ -89,6 +89,14 @@ def delete_key_rule(*, actor: Actor, rule: KeyRule) -> None:
         append([event], actor=actor)
 
 
+def may_loosen(actor: Actor, rule: KeyRule) -> bool:
+    """Whether the actor may change the rule's pattern, or end it."""
+    scope = scope_of(rule)
+    return policy.allowed_below(actor, "secure", scope) and all(
+        policy.allows_rule(actor, verb, rule) for verb in KEY_VERBS
+    )
+
+
 def _require_all_verbs(actor: Actor, rule: KeyRule) -> None:
     for verb in KEY_VERBS:
         policy.require_rule(actor, verb, rule)

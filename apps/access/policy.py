@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.access.models import KeyRule
+from apps.access.models import Grant, KeyRule
 from apps.access.rights import Rights, rights_of
 from apps.core.actor import Actor
 from apps.engine.errors import NOTHING_HERE, ForbiddenError, NotFoundError
@@ -95,13 +95,18 @@ def require_below(actor: Actor, verb: str, place: Place) -> None:
         )
 
 
+def allows_rule(actor: Actor, verb: str, rule: KeyRule) -> bool:
+    """Whether the actor may hand on ``verb`` on the keys of ``rule``: see :func:`require_rule`."""
+    if actor.is_superuser or (verb, rule.pk) in rights_of(actor).held:
+        return True
+    return allowed_below(actor, "manage", Place(rule.service, rule.environment))
+
+
 def require_rule(actor: Actor, verb: str, rule: KeyRule) -> None:
     """Raise :class:`ForbiddenError` unless the actor has ``verb`` on the keys of ``rule``, or
     ``manage`` wherever the rule holds, and so could give it to himself.
     """
-    if actor.is_superuser or (verb, rule.pk) in rights_of(actor).held:
-        return
-    if not allowed_below(actor, "manage", Place(rule.service, rule.environment)):
+    if not allows_rule(actor, verb, rule):
         raise ForbiddenError(f"Nobody grants what he does not have: '{verb}'.", right=verb)
 
 
@@ -183,3 +188,22 @@ def require_anywhere(actor: Actor, verb: str) -> None:
 def find_rights(actor: Actor) -> Rights | None:
     """The actor's rights for filtering lists; ``None`` for those who pass everything."""
     return None if actor.is_superuser else rights_of(actor)
+
+
+def may_know_rule(actor: Actor, rule: KeyRule) -> bool:
+    """Whether the actor may know of a key rule: who changes or audits it."""
+    scope = Place(rule.service, rule.environment)
+    return any(allowed(actor, verb, scope) for verb in ("secure", "audit"))
+
+
+def may_know_grant(actor: Actor, grant: Grant) -> bool:
+    """Whether the actor may know of a grant: who could take it back, or audits everything."""
+    return allowed(actor, "audit", EVERYWHERE) or may_withdraw(actor, grant)
+
+
+def may_withdraw(actor: Actor, grant: Grant) -> bool:
+    """Whether the actor may take a grant back."""
+    if grant.key_rule is not None:
+        rule = grant.key_rule
+        return allowed(actor, "secure", Place(rule.service, rule.environment))
+    return allowed(actor, "manage", Place(grant.service, grant.environment))

@@ -10,12 +10,13 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import models
 from guardian.shortcuts import assign_perm, remove_perm
+from guardian.utils import get_group_obj_perms_model, get_user_obj_perms_model
 
 from apps.access import attempts, policy
-from apps.access.models import Grant, KeyRule, ServiceAccount, Token
+from apps.access.models import Grant, KeyRule, Role, ServiceAccount, Token
 from apps.access.policy import EVERYWHERE, Place
 from apps.access.rights import CACHED_ACTORS
-from apps.access.roles import VERBS, verbs_of
+from apps.access.roles import ROLES, VERBS, verbs_of
 from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder, holder_name
 from apps.audit.services import Event, append
 from apps.core import clock
@@ -98,25 +99,38 @@ def create_token(
     *, actor: Actor, account: ServiceAccount, name: str = "", expires_at: datetime | None = None
 ) -> tuple[Token, str]:
     """Make a token. Returns the row and the token itself, which is shown once and kept nowhere."""
-    policy.require(actor, "manage", Place(environment=account.environment))
-    _require_all_of(actor, models.Q(user=account.user) | models.Q(group__user=account.user))
+    require_token_right(actor, account)
     check_text("name", name, 200)
     if expires_at is not None and expires_at <= clock.now():
         raise invalid("/expires_at", "past", "The expiry is in the past.")
-    raw = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     with writing():
-        token = Token(
-            account=account,
-            name=name,
-            prefix=raw[:SHOWN_PREFIX],
-            digest=digest_of(raw),
-            created_at=clock.now(),
-            created_by=actor.name,
-            expires_at=expires_at,
-        )
-        mark_history(token, actor)
-        token.save()
-        append([_event("token.created", account, token=token.prefix)], actor=actor)
+        token, raw = issue_token(actor, account, name, expires_at)
+        append([token_event("token.created", token)], actor=actor)
+    return token, raw
+
+
+def require_token_right(actor: Actor, account: ServiceAccount) -> None:
+    """Raise unless the actor manages the account, and may himself whatever a token of it may."""
+    policy.require(actor, "manage", Place(environment=account.environment))
+    _require_all_of(actor, models.Q(user=account.user) | models.Q(group__user=account.user))
+
+
+def issue_token(
+    actor: Actor, account: ServiceAccount, name: str, expires_at: datetime | None
+) -> tuple[Token, str]:
+    """Write a token inside the caller's transaction, who asks for the rights and audits."""
+    raw = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+    token = Token(
+        account=account,
+        name=name,
+        prefix=raw[:SHOWN_PREFIX],
+        digest=digest_of(raw),
+        created_at=clock.now(),
+        created_by=actor.name,
+        expires_at=expires_at,
+    )
+    mark_history(token, actor)
+    token.save()
     return token, raw
 
 
@@ -129,7 +143,7 @@ def withdraw_token(*, actor: Actor, token: Token) -> None:
         token.withdrawn_at = clock.now()
         mark_history(token, actor)
         token.save()
-        append([_event("token.withdrawn", token.account, token=token.prefix)], actor=actor)
+        append([token_event("token.withdrawn", token)], actor=actor)
 
 
 def _require_all_of(actor: Actor, held: models.Q) -> None:
@@ -172,28 +186,60 @@ def grant(
     Giving the same thing again gives back the grant that exists. Raises :class:`InvalidError` for
     an unknown holder, role or verb.
     """
-    place, key_rule = (EVERYWHERE, on) if isinstance(on, KeyRule) else (on, None)
-    _require_grantable(actor, verbs_of(role, verb), on)
+    given = grant_each(actor=actor, to=to, what=[(role, verb)], on=on, expires_at=expires_at)
+    return given[0]
+
+
+def grant_each(
+    *,
+    actor: Actor,
+    to: str,
+    what: Sequence[tuple[str, str]],
+    on: Place | KeyRule = EVERYWHERE,
+    expires_at: datetime | None = None,
+) -> list[Grant]:
+    """Several at once, all or none, in one act: ``what`` are pairs of role and verb, one empty."""
+    _require_grantable(actor, _all_verbs(what), on)
     if expires_at is not None and expires_at <= clock.now():
         raise invalid("/expires_at", "past", "The end is in the past.")
     holder = find_holder(to)
     if holder is None:
         raise invalid("/to", "holder", "There is no such user, group or service account.")
+    place, key_rule = (EVERYWHERE, on) if isinstance(on, KeyRule) else (on, None)
     who = {"group": holder} if isinstance(holder, Group) else {"user": holder}
     scope: dict[str, Any] = {"service": place.service, "environment": place.environment}
-    same = {"role": role, "verb": verb, "key_rule": key_rule, "expires_at": expires_at}
+    same = {"key_rule": key_rule, "expires_at": expires_at, **who, **scope}
+    given, events = [], []
     with writing():
-        existing = Grant.objects.filter(**same, **who, **scope).first()
-        if existing is not None:
-            return existing
+        if _hold_roles(what):
+            _require_grantable(actor, _all_verbs(what), on)
         if place.service is not None and place.environment is not None:
             Configuration.objects.get_or_create(**scope)
-        made = Grant(created_at=clock.now(), created_by=actor.name, **same, **who, **scope)
-        mark_history(made, actor)
-        made.save()
-        _apply(holder, place, key_rule)
-        append([_grant_event("grant.given", made)], actor=actor)
-    return made
+        for role, verb in what:
+            row = Grant.objects.filter(role=role, verb=verb, **same).first()
+            if row is None:
+                now, name = clock.now(), actor.name
+                row = Grant(role=role, verb=verb, created_at=now, created_by=name, **same)
+                mark_history(row, actor)
+                row.save()
+                events.append(_grant_event("grant.given", row))
+            given.append(row)
+        if events:
+            _apply(holder, place, key_rule)
+            append(events, actor=actor)
+    return given
+
+
+def _all_verbs(what: Sequence[tuple[str, str]]) -> list[str]:
+    if not what:
+        raise invalid("/role", "role_or_verb", "Give a role or a verb.")
+    return [each for role, verb in what for each in verbs_of(role, verb)]
+
+
+def _hold_roles(what: Sequence[tuple[str, str]]) -> bool:
+    """Keep the roles of one's own as they are until the transaction ends; whether there are any."""
+    own = sorted({role for role, _verb in what} - {"", *ROLES})
+    return bool(own and list(Role.objects.select_for_update().filter(slug__in=own).order_by("pk")))
 
 
 def _require_grantable(actor: Actor, verbs: Sequence[str], on: Place | KeyRule) -> None:
@@ -357,6 +403,17 @@ def end_grants(*, actor: Actor) -> int:
     return len(ended)
 
 
+def apply_again(grants: models.QuerySet[Grant]) -> None:
+    """Make the guardian rows that ``grants`` stand for anew; what they are made of has changed."""
+    done = set()
+    for each in grants.select_related("user", "group", "service", "environment", "key_rule"):
+        holder = each.group or each.user
+        where = (each.group_id, each.user_id, each.service_id, each.environment_id)
+        if holder is not None and (*where, each.key_rule_id) not in done:
+            done.add((*where, each.key_rule_id))
+            _apply(holder, Place(each.service, each.environment), each.key_rule)
+
+
 def _apply(holder: User | Group, place: Place, key_rule: KeyRule | None) -> None:
     """Make the guardian rows at exactly this place what the holder's grants there say."""
     who = {"group": holder} if isinstance(holder, Group) else {"user": holder}
@@ -379,9 +436,22 @@ def _apply(holder: User | Group, place: Place, key_rule: KeyRule | None) -> None
             )
         )
         return
+    present = _held_on(holder, target)
     for verb in VERBS:
-        change = assign_perm if verb in wanted else remove_perm
-        change(verb, holder, target)
+        if (verb in wanted) != (verb in present):
+            change = assign_perm if verb in wanted else remove_perm
+            change(verb, holder, target)
+
+
+def _held_on(holder: User | Group, target: models.Model) -> set[str]:
+    """The verbs that guardian has for the holder himself on the object, active or not."""
+    is_group = isinstance(holder, Group)
+    find, who = (
+        (get_group_obj_perms_model, "group") if is_group else (get_user_obj_perms_model, "user")
+    )
+    rows: Any = find(target)._default_manager  # noqa: SLF001 - Django's own name
+    own = rows.filter(content_object=target, **{who: holder})
+    return set(own.values_list("permission__codename", flat=True))
 
 
 def _guarded_object(place: Place) -> models.Model | None:
@@ -392,6 +462,11 @@ def _guarded_object(place: Place) -> models.Model | None:
 
 def _event(action: str, account: ServiceAccount, **data: str) -> Event:
     return Event(action, f"service-account:{account.slug}", data)
+
+
+def token_event(action: str, token: Token, **data: str) -> Event:
+    """An event about a token, on its account."""
+    return _event(action, token.account, token=token.prefix, **data)
 
 
 def _grant_event(action: str, grant: Grant) -> Event:

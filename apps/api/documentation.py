@@ -139,8 +139,8 @@ READERS = Shape(
     )
 )
 LIST = Shape(parameters=PAGE)
-ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = SECRET = Shape(
-    {200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True
+ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = SECRET = (
+    Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)
 )
 AUDIT = Shape(
     parameters=(

@@ -11,10 +11,12 @@ from django.views.decorators.http import require_POST
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.selectors.places import list_environments, list_services
+from apps.configs.services.replacing import make_secret_of
 from apps.core.actor import Actor
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, MalformedError, NotFoundError, invalid
 from apps.engine.values import Tree
+from apps.portal.addresses import may_ask, place_url
 from apps.portal.shared import (
     actor_of,
     address,
@@ -103,6 +105,29 @@ def create_named(request: HttpRequest, service: str, environment: str) -> HttpRe
     return JsonResponse({"name": made.slug, "place": str(made.environment)}, status=201)
 
 
+@sensitive_post_parameters("content")
+@require_POST
+@answers_json
+def make_of_text(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """Make a secret of a value in the editor's text; the answer has the text that names it."""
+    place = place_of(request, service, environment)
+    done = make_secret_of(
+        actor=actor_of(request),
+        place=place,
+        content=request.POST.get("content", "").replace("\r\n", "\n"),
+        format_name=request.POST.get("format", ""),
+        pointer=request.POST.get("pointer", ""),
+        name=request.POST.get("name", "").strip(),
+    )
+    data = {
+        "name": done.secret.slug,
+        "place": str(done.secret.environment),
+        "content": done.content,
+        "still": done.still,
+    }
+    return JsonResponse(data, status=201, headers={"Cache-Control": "no-store, private"})
+
+
 def _create(request: HttpRequest, place: Place) -> Secret:
     return services.create_secret(
         actor=actor_of(request),
@@ -144,6 +169,7 @@ def one(request: HttpRequest, service: str, environment: str, name: str) -> Http
         may_reveal=policy.allowed(actor, "reveal", place, keys),
         may_write=policy.allowed(actor, "secure", place, keys),
         sealed=selectors.is_sealed(),
+        rights_url=place_url(place, keys[0]) if may_ask(actor, place) else "",
         tabs=tabs(place, "config-secrets"),
         **_seen(reader_of(request), selectors.list_users(secret)),
     )

@@ -49,7 +49,7 @@ def place_of(request: HttpRequest, service: str, environment: str, verb: str = "
 
 def may(request: HttpRequest, place: Place) -> dict[str, bool]:
     """What the person may do at ``place``, by verb."""
-    verbs = ("read", "edit", "publish", "rollback", "manage", "audit")
+    verbs = ("read", "edit", "publish", "rollback", "manage", "audit", "secure")
     return {verb: policy.allowed(actor_of(request), verb, place) for verb in verbs}
 
 

@@ -7,7 +7,17 @@ from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
 from apps.engine.errors import SecondFactorRequiredError
-from apps.portal import editor, ledger, overview, rights, secrets, timeline
+from apps.portal import (
+    editor,
+    key_rules,
+    ledger,
+    overview,
+    redaction,
+    rights,
+    roles,
+    secrets,
+    timeline,
+)
 from apps.portal.login import views as own_login
 
 
@@ -50,13 +60,21 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}history/", timeline.page, "config-history"),
             (f"{place}diff/", timeline.compare, "config-diff"),
             (f"{place}rollback/<int:number>/", timeline.roll_back, "config-rollback"),
+            (f"{place}redact/<int:number>/", redaction.page, "config-redact"),
             (f"{place}refresh/", timeline.refresh, "config-refresh"),
             (f"{place}secrets/", secrets.page, "config-secrets"),
             (f"{place}new-secret/", secrets.create_named, "config-new-secret"),
+            (f"{place}make-secret/", secrets.make_of_text, "config-make-secret"),
             (f"{place}secrets/<str:name>/", secrets.one, "config-secret"),
             (f"{place}secrets/<str:name>/reveal/", secrets.reveal, "config-secret-reveal"),
             ("secrets/", secrets.overall, "secrets"),
             ("rights/", rights.page, "rights"),
+            ("rights/of/", rights.of_actor, "rights-of"),
+            ("roles/", roles.page, "roles"),
+            ("roles/<str:name>/", roles.one, "role"),
+            ("key-rules/", key_rules.page, "key-rules"),
+            ("key-rules/preview/", key_rules.preview, "key-rules-preview"),
+            ("key-rules/<int:number>/", key_rules.one, "key-rule"),
             ("ledger/", ledger.page, "ledger"),
         ]
         return [path(route, self.admin_view(view), name=name) for route, view, name in pages]

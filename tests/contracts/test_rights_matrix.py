@@ -82,6 +82,10 @@ INSTALLATION = [
     ("PATCH", "services/shop", {"name": "Shop"}, {"manage"}),
     ("POST", "services/shop/sections", {"key": ""}, {"manage"}),
     ("GET", "service-accounts", None, {"manage"}),
+    ("GET", "roles", None, {"manage", "secure", "audit"}),
+    ("GET", "roles/viewer", None, {"manage", "secure", "audit"}),
+    ("PUT", "roles/half-made", {"verbs": []}, {"manage"}),
+    ("DELETE", "roles/viewer", None, {"manage"}),
 ]
 # Every address of REST: those judged above, and why the others need no row.
 ADDRESSES = {
@@ -115,10 +119,13 @@ ADDRESSES = {
     "service-accounts/<str:slug>": "as the list of accounts (test_common_rules)",
     "service-accounts/<str:slug>/tokens": "as the list of accounts (test_common_rules)",
     "service-accounts/<str:slug>/tokens/<str:token_id>": "as the accounts (test_common_rules)",
+    "service-accounts/<str:slug>/tokens/<str:token_id>/rotate": "as the accounts (test_rotation)",
     "grants": "above",
     "grants/<str:pk>": "as the list of grants (test_common_rules)",
     "key-rules": "above",
     "key-rules/<str:pk>": "as the list of key rules (test_key_rules)",
+    "roles": "above",
+    "roles/<str:name>": "above",
     "secrets": "filtered by sight (test_secrets)",
     "secrets/<str:service>/<str:name>": "above",
     "secrets/<str:service>/<str:name>/versions": "above",
@@ -201,7 +208,7 @@ def ask(api, method, address, body):
     return api(method, f"/{address}", body, kind)
 
 
-ANYWHERE = {("GET", "key-rules"), ("GET", "service-accounts")}
+ANYWHERE = {("GET", each) for each in ("key-rules", "service-accounts", "roles", "roles/viewer")}
 """Lists that somebody who has the verb somewhere may ask for: they hold what he manages."""
 
 

@@ -38,8 +38,9 @@ class Redacted:
 def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = "") -> Redacted:
     """Redact the value that version ``number`` had at ``key`` from all that the service keeps.
 
-    Sources, effective documents and drafts of the service in every environment, and remembered
-    answers, lose it. Needs ``secure`` on the key, and on the service in every environment. Raises :class:`InvalidError` while a live
+    ``message`` is kept in the ledger, and may not hold the value. Sources, effective documents and
+    drafts of the service in every environment, and remembered answers, lose it. Needs ``secure``
+    on the key, and on the service in every environment. Raises :class:`InvalidError` while a live
     configuration still holds the value (publish without it first), :class:`NotFoundError` for a
     version or key that is not there.
     """
@@ -51,6 +52,8 @@ def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = 
         lock_composition()
         value = _value_at(place, number, path)
         search = _Search(value)
+        if any(way in message for way in search.written):
+            raise invalid("/message", "value", "The reason holds the value itself: say it without.")
         versions = list(
             Version.objects.select_related("source", "effective", "configuration__environment")
             .filter(configuration__service=place.service)

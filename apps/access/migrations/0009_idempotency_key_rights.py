@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('access', '0006_attempts_and_identities'),
+        ('access', '0008_roles_move_the_generation'),
     ]
 
     operations = [
