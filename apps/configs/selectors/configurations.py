@@ -76,10 +76,13 @@ class Published:
     @property
     def keys(self) -> list[str]:
         """The keys that this version changed."""
-        found = json.loads(self.row.keys)
+        return self.seen_keys(json.loads(self.row.keys))
+
+    def seen_keys(self, keys: list[str]) -> list[str]:
+        """Those of its keys that the reader may know of."""
         if self.names.is_open:
-            return found  # type: ignore[no-any-return]
-        return self.names.allowed_keys(found, parse_canonical(self.row.effective.content))
+            return keys
+        return self.names.allowed_keys(keys, parse_canonical(self.row.effective.content))
 
     @property
     def source(self) -> str:
