@@ -28,6 +28,8 @@ LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("People", "group", "admin:core_user_changelist", "manage", GLOBAL),
     ("Groups", "groups", "admin:auth_group_changelist", "manage", GLOBAL),
     ("Rights", "key", "admin:rights", "manage", GLOBAL),
+    ("Connections", "hub", "admin:core_connection_changelist", "manage", GLOBAL),
+    ("Jobs", "schedule", "admin:jobs", "manage", GLOBAL),
     ("Ledger", "menu_book", "admin:ledger", "audit", GLOBAL),
 )
 

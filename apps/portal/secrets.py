@@ -15,6 +15,7 @@ from apps.core.actor import Actor
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, MalformedError, NotFoundError, invalid
 from apps.engine.values import Tree
+from apps.portal import rotation
 from apps.portal.shared import (
     actor_of,
     address,
@@ -145,6 +146,7 @@ def one(request: HttpRequest, service: str, environment: str, name: str) -> Http
         may_write=policy.allowed(actor, "secure", place, keys),
         sealed=selectors.is_sealed(),
         tabs=tabs(place, "config-secrets"),
+        **rotation.summary(secret),
         **_seen(reader_of(request), selectors.list_users(secret)),
     )
 
@@ -238,5 +240,5 @@ def _version(row: Any) -> dict[str, Any]:
         "row": row,
         "stages": stages,
         "destroyed": not hasattr(row, "wrapped"),
-        "may_end": "current" not in stages,
+        "may_end": "current" not in stages and "pending" not in stages,
     }

@@ -7,7 +7,7 @@ from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
 from apps.engine.errors import SecondFactorRequiredError
-from apps.portal import editor, ledger, overview, rights, secrets, timeline
+from apps.portal import editor, jobs, ledger, overview, rights, rotation, secrets, timeline
 from apps.portal.login import views as own_login
 
 
@@ -55,7 +55,9 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}new-secret/", secrets.create_named, "config-new-secret"),
             (f"{place}secrets/<str:name>/", secrets.one, "config-secret"),
             (f"{place}secrets/<str:name>/reveal/", secrets.reveal, "config-secret-reveal"),
+            (f"{place}secrets/<str:name>/rotation/", rotation.page, "config-secret-rotation"),
             ("secrets/", secrets.overall, "secrets"),
+            ("jobs/", jobs.page, "jobs"),
             ("rights/", rights.page, "rights"),
             ("ledger/", ledger.page, "ledger"),
         ]
