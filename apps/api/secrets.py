@@ -48,7 +48,7 @@ def present_status(row: Any) -> Tree:
     return {
         "state": status.state,
         "step": run.step if run and run.state == "running" else None,
-        "error": run.error or None if run else None,
+        "error": status.error or None,
         "started_at": clock.rfc3339(run.started_at) if run else None,
         "ended_at": _time(run.ended_at) if run else None,
         "next_at": _time(status.next_at),

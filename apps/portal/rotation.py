@@ -61,8 +61,13 @@ def page(request: HttpRequest, service: str, environment: str, name: str) -> Htt
 def summary(secret: Secret) -> dict[str, Any]:
     """What the secret's own page says of its rotation."""
     rotation = runs.find_rotation(secret)
-    title = ROTATORS[rotation.rotator].title if rotation else ""
-    return {"rotation": rotation, "rotation_title": title, "status": runs.status_of(secret)}
+    rotator = ROTATORS[rotation.rotator] if rotation else None
+    return {
+        "rotation": rotation,
+        "rotation_title": rotator.title if rotator else "",
+        "alternates": rotator is not None and rotator.alternates,
+        "status": runs.status_of(secret),
+    }
 
 
 def _fields(rotator: Rotator, rotation: Any) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from apps.core.models import Job
 from apps.engine.values import Tree
 from apps.vault.models import Rotation, RotationRun, Secret
-from apps.vault.schedules import DESTROY, DUE, present_settings
+from apps.vault.schedules import DESTROY, DUE, ROTATE, present_settings
 from apps.vault.selectors import find_stage_id
 
 IDLE = "idle"
@@ -18,10 +18,12 @@ IDLE = "idle"
 class Status:
     """How the last rotation went (``run``; ``None``: there was none), and what is due.
 
-    ``previous_until``: when the value before will be destroyed.
+    ``error`` is why it failed, or why the last attempt of one that goes on did. ``previous_until``:
+    when the value before will be destroyed.
     """
 
     run: RotationRun | None
+    error: str
     next_at: datetime | None
     previous_until: datetime | None
 
@@ -49,8 +51,13 @@ def present_rotation(rotation: Rotation | None, *, whole: bool) -> Tree:
 def status_of(secret: Secret) -> Status:
     """How a secret's rotation stands."""
     previous = find_stage_id(secret, "previous")
+    run = list_rotation_runs(secret).first()
+    error = run.error if run is not None else ""
+    if run is not None and run.state == "running":
+        error = _pending(ROTATE, secret.pk.hex).values_list("last_error", flat=True).first() or ""
     return Status(
-        list_rotation_runs(secret).first(),
+        run,
+        error,
         _due(DUE, secret.pk.hex),
         _due(DESTROY, previous.hex) if previous is not None else None,
     )
@@ -62,5 +69,8 @@ def list_rotation_runs(secret: Secret) -> QuerySet[RotationRun]:
 
 
 def _due(kind: str, key: str) -> datetime | None:
-    rows = Job.objects.filter(kind=kind, key=key, finished_at__isnull=True)
-    return rows.values_list("due_at", flat=True).first()
+    return _pending(kind, key).values_list("due_at", flat=True).first()
+
+
+def _pending(kind: str, key: str) -> QuerySet[Job]:
+    return Job.objects.filter(kind=kind, key=key, finished_at__isnull=True)

@@ -88,6 +88,23 @@ def test_rotation__a_step_fails_for_good__leaves_current_and_says_why(
     assert jobs.list_jobs("failed").get().last_error == "The other side is away."
 
 
+def test_rotation__an_attempt_failed_and_is_repeated__says_why(make_secret, rotator, system):
+    from apps.vault.runs import status_of
+
+    secret = make_secret(rotation=NOTING)
+
+    def fail(_task):
+        raise RotatorError("The other side is away.")
+
+    rotator.on["set"] = fail
+    schedules.begin_rotation(actor=system, secret=secret)
+    runner.run_due()
+
+    status = status_of(secret)
+    assert (status.state, status.run.step) == ("running", "set")
+    assert status.error == "The other side is away."
+
+
 def test_rotation__an_unforeseen_failure__shows_no_value(make_secret, rotate, rotator, caplog):
     secret = make_secret(value="canary-77f", rotation=NOTING)
 
