@@ -228,6 +228,7 @@ def test_schedule__process_dies_after_it_began__does_not_rotate_twice(
     monkeypatch.setattr(clock, "now", lambda: now)
     held = jobs.claim("dead process", now=now, pk=due(schedules.DUE).get().pk)
     jobs.kind_of(held.job.kind).run(held)
+    runner.run_at_once(due(schedules.ROTATE).get().pk)
 
     runner.run_due(now=now + timedelta(minutes=30))
 
