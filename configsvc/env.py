@@ -8,9 +8,12 @@ files of mode 0600 in the data folder, made by :func:`create_keys` when settings
 import os
 import secrets
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+IPNetwork = IPv4Network | IPv6Network
 
 SQLITE_FILE = "configsvc.sqlite3"
 KEY_BYTES = 48
@@ -63,6 +66,7 @@ class Env:
     log_level: str = "INFO"
     jobs_in_server: bool = True
     job_lease_seconds: int = 60
+    private_targets: tuple[str, ...] = ()
 
     @classmethod
     def read(cls) -> "Env":
@@ -80,6 +84,15 @@ class Env:
         if any(not (claimed.strip() and group.strip()) for claimed, _equals, group in pairs):
             raise UnsafeSettingError("CONFIGSVC_OIDC_GROUPS is THEIRS=OURS, separated by commas.")
         return {claimed.strip(): group.strip() for claimed, _equals, group in pairs}
+
+    def private_networks(self) -> list[IPNetwork]:
+        """The networks that Connections may reach. Raises :class:`UnsafeSettingError`."""
+        try:
+            return [ip_network(each) for each in self.private_targets]
+        except ValueError as error:
+            raise UnsafeSettingError(
+                "CONFIGSVC_PRIVATE_TARGETS is networks such as 10.0.0.0/8, separated by commas."
+            ) from error
 
     def signing_key(self) -> str:
         """The key for sessions, from the environment or the data folder."""

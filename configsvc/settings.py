@@ -263,6 +263,9 @@ for _key in ENV.encryption_key:
 JOBS_IN_SERVER = ENV.jobs_in_server
 JOB_LEASE = timedelta(seconds=max(1, ENV.job_lease_seconds))
 
+# Networks beside the public ones that outgoing Connections may reach.
+PRIVATE_TARGETS = ENV.private_networks()
+
 DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes + 65_536
 MAX_BODY_BYTES = ENV.max_body_bytes
 

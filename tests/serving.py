@@ -27,6 +27,7 @@ class Installation:
         self.folder = Path(folder)
         self.demo = demo
         self.servers = []
+        self.workers = []
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -67,11 +68,29 @@ class Installation:
         self.servers.append(server)
         return server
 
+    def work(self):
+        """A worker process, once it says that it works."""
+        worker = subprocess.Popen(
+            [sys.executable, "manage.py", "worker"],
+            cwd=TOP,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said = worker.stdout.readline()
+        assert "Working" in said, said + worker.stdout.read()
+        self.workers.append(worker)
+        return worker
+
     def token(self, role="administrator", account="tester"):
         made = self.manage("create_token", account, "--environment", "production", "--grant", role)
         return made.stdout.strip()
 
     def close(self):
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
         for server in self.servers:
             server.stop()
         if self.database:

@@ -142,6 +142,7 @@ LIST = Shape(parameters=PAGE)
 ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = SECRET = (
     Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)
 )
+ROTATE = Shape({202: OBJECT}, WRITING, (ENVIRONMENT_PARAMETER,), body=True)
 AUDIT = Shape(
     parameters=(
         text("actor"),

@@ -49,6 +49,7 @@ urlpatterns = [
     path("secrets", secrets.SecretsView.as_view()),
     path("secrets/<str:service>/<str:name>", secrets.SecretView.as_view()),
     path("secrets/<str:service>/<str:name>/versions", secrets.SecretVersionsView.as_view()),
+    path("secrets/<str:service>/<str:name>/rotate", secrets.SecretRotateView.as_view()),
     path("secrets/<str:service>/<str:name>/reveal", secrets.SecretRevealView.as_view()),
     path("audit", ledger.AuditView.as_view()),
     path("stream", system.StreamView.as_view()),

@@ -30,6 +30,8 @@ LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("Rights", "key", "admin:rights", "manage audit", GLOBAL),
     ("Roles", "badge", "admin:roles", "manage secure audit", SOMEWHERE),
     ("Key rules", "vpn_key", "admin:key-rules", "manage secure audit", SOMEWHERE),
+    ("Connections", "hub", "admin:core_connection_changelist", "manage", GLOBAL),
+    ("Jobs", "schedule", "admin:jobs", "manage", GLOBAL),
     ("Ledger", "menu_book", "admin:ledger", "audit", GLOBAL),
 )
 

@@ -16,6 +16,7 @@ from apps.core.actor import Actor
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, MalformedError, NotFoundError, invalid
 from apps.engine.values import Tree
+from apps.portal import rotation
 from apps.portal.addresses import may_ask, place_url
 from apps.portal.shared import (
     actor_of,
@@ -171,6 +172,7 @@ def one(request: HttpRequest, service: str, environment: str, name: str) -> Http
         sealed=selectors.is_sealed(),
         rights_url=place_url(place, keys[0]) if may_ask(actor, place) else "",
         tabs=tabs(place, "config-secrets"),
+        **rotation.summary(secret),
         **_seen(reader_of(request), selectors.list_users(secret)),
     )
 
@@ -264,5 +266,5 @@ def _version(row: Any) -> dict[str, Any]:
         "row": row,
         "stages": stages,
         "destroyed": not hasattr(row, "wrapped"),
-        "may_end": "current" not in stages,
+        "may_end": "current" not in stages and "pending" not in stages,
     }

@@ -9,12 +9,14 @@ from unfold.sites import UnfoldAdminSite
 from apps.engine.errors import SecondFactorRequiredError
 from apps.portal import (
     editor,
+    jobs,
     key_rules,
     ledger,
     overview,
     redaction,
     rights,
     roles,
+    rotation,
     secrets,
     timeline,
 )
@@ -67,7 +69,9 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}make-secret/", secrets.make_of_text, "config-make-secret"),
             (f"{place}secrets/<str:name>/", secrets.one, "config-secret"),
             (f"{place}secrets/<str:name>/reveal/", secrets.reveal, "config-secret-reveal"),
+            (f"{place}secrets/<str:name>/rotation/", rotation.page, "config-secret-rotation"),
             ("secrets/", secrets.overall, "secrets"),
+            ("jobs/", jobs.page, "jobs"),
             ("rights/", rights.page, "rights"),
             ("rights/of/", rights.of_actor, "rights-of"),
             ("roles/", roles.page, "roles"),

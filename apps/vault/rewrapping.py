@@ -15,7 +15,7 @@ from apps.engine.errors import IntegrityError, InvalidError
 from apps.engine.values import Tree
 from apps.vault.models import WrappedKey
 from apps.vault.providers import key_provider, read_key_file
-from apps.vault.services import context_of
+from apps.vault.versions import context_of
 
 KEY_TEXT_BYTES = 48
 

@@ -93,7 +93,7 @@ def list_secrets(
     """The secrets that the actor may know of, each with ``newest``, its newest version's number."""
     rows: QuerySet[Secret] = (
         Secret.objects.present()
-        .select_related("service", "environment")
+        .select_related("service", "environment", "rotation__connection")
         .annotate(newest=Max("versions__number"))
     )
     if service is not None:
@@ -120,7 +120,7 @@ def get_secret(*, actor: Actor, place: Place, name: str) -> Secret:
         raise NotFoundError(NOTHING_HERE)
     found = (
         Secret.objects.named(name)
-        .select_related("service", "environment")
+        .select_related("service", "environment", "rotation__connection")
         .annotate(newest=Max("versions__number"))
         .filter(service=place.service, environment=place.environment)
         .first()
@@ -128,6 +128,12 @@ def get_secret(*, actor: Actor, place: Place, name: str) -> Secret:
     if found is None:
         raise NotFoundError(NOTHING_HERE)
     return found
+
+
+def find_stage_id(secret: Secret, stage: str) -> uuid.UUID | None:
+    """The key of the version that a stage points to."""
+    rows = SecretStage.objects.filter(secret=secret, stage=stage)
+    return rows.values_list("version_id", flat=True).first()
 
 
 def list_versions(secret: Secret) -> QuerySet[SecretVersion]:

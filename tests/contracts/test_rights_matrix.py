@@ -65,6 +65,9 @@ CONFIGURATION = [
     ("GET", f"secrets/shop/pin?{HERE}", None, "list", "free"),
     ("GET", f"secrets/shop/pin/versions?{HERE}", None, "list", "free"),
     ("POST", f"secrets/shop/pin/versions?{HERE}", {"value": "next"}, "secure", "free"),
+    ("PATCH", f"secrets/shop/pin?{HERE}", {"description": "x"}, "secure", "free"),
+    ("PATCH", f"secrets/shop/pin?{HERE}", {"rotation": {"rotator": "key"}}, "secure", "free"),
+    ("POST", f"secrets/shop/turning/rotate?{HERE}", {}, "secure", "rotate"),
     ("GET", f"config/shop?{HERE}&reveal=true", None, "read", "secret"),
 ]
 # Rights on the installation as a whole: the status of those who have the verb everywhere.
@@ -129,6 +132,7 @@ ADDRESSES = {
     "secrets": "filtered by sight (test_secrets)",
     "secrets/<str:service>/<str:name>": "above",
     "secrets/<str:service>/<str:name>/versions": "above",
+    "secrets/<str:service>/<str:name>/rotate": "above",
     "secrets/<str:service>/<str:name>/reveal": "above",
     "audit": "above",
     "stream": "answered by the delivery layer (test_watch)",
@@ -166,6 +170,8 @@ def world(system, shop, make_api):
     admin = make_api("administrator")
     secret = {"service": "shop", "environment": "production", "name": "pin", "value": "v4lue"}
     assert admin.post("/secrets", secret).status_code == 201
+    turning = {**secret, "name": "turning", "rotation": {"rotator": "password"}}
+    assert admin.post("/secrets", turning).status_code == 201
     for pin in (1, 2):
         document = {"free": pin, "ruled": {"pin": pin}, "db": {"$secret": "pin"}}
         body = {"environment": "production", "config": document, "on_stale": "overwrite"}
@@ -229,6 +235,8 @@ def expected(name, verb, key):  # noqa: PLR0911 - a table
         return {200} if on_free and on_ruled else {403}
     if key == "secret":
         return {200} if "reveal" in free else {403}
+    if key == "rotate":
+        return {202, 409}  # one of the others has begun it
     if key == "redact":
         return {422}  # the value is live: the right was there
     if verb == "publish" and key == "free" and not on_free:

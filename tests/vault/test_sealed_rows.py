@@ -102,7 +102,7 @@ ALTERATIONS = [
 
 
 def test_sealed_rows__altered_in_any_way__do_not_open(versions):
-    from apps.vault.services import _open
+    from apps.vault.versions import _open
 
     rng = random.Random(7)
     opened = []

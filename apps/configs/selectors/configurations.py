@@ -77,11 +77,14 @@ class Published:
     @property
     def keys(self) -> list[str]:
         """The keys that this version changed."""
-        found = json.loads(self.row.keys)
+        return self.seen_keys(json.loads(self.row.keys))
+
+    def seen_keys(self, keys: list[str]) -> list[str]:
+        """Those of its keys that the reader may know of."""
         if self.names.is_open:
-            return found  # type: ignore[no-any-return]
+            return keys
         trees = map(parse_canonical, texts_around([self.row])[self.row.number])
-        return self.names.allowed_keys(found, *trees)
+        return self.names.allowed_keys(keys, *trees)
 
     @property
     def source(self) -> str:
