@@ -23,6 +23,7 @@ from apps.engine.errors import (
     ForbiddenError,
     NotFoundError,
     UnauthenticatedError,
+    UnavailableError,
 )
 
 Page = Callable[..., HttpResponse]
@@ -81,7 +82,9 @@ def _check_form(request: HttpRequest) -> None:
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The page for a refusal."""
-    status = {NotFoundError: 404, ForbiddenError: 403}.get(type(error), 400)
+    note(request, error)
+    statuses = {NotFoundError: 404, ForbiddenError: 403, UnavailableError: 503}
+    status = next((code for kind, code in statuses.items() if isinstance(error, kind)), 400)
     answer = render(request, "portal/refused.html", title=error.title, error=error)
     answer.status_code = status
     return answer
@@ -98,13 +101,22 @@ def answers_json(view: Page) -> Page:
         except DomainError as error:
             problems = [problem.as_dict() for problem in error.problems]
             data = {"code": error.code, "detail": error.detail, "errors": problems}
-            return JsonResponse(data, status=403 if isinstance(error, ForbiddenError) else 422)
+            note(request, error)
+            statuses = {ForbiddenError: 403, UnavailableError: 503}
+            found = (code for kind, code in statuses.items() if isinstance(error, kind))
+            return JsonResponse(data, status=next(found, 422))
 
     return guarded
 
 
+def note(request: HttpRequest, error: DomainError) -> None:
+    """Let the boundary of the process know of a refusal, which it records."""
+    request.refusal = error  # type: ignore[attr-defined] # read by apps.access.middleware
+
+
 def tell(request: HttpRequest, error: DomainError) -> None:
     """Show a refusal, with what is wrong where, above the next page."""
+    note(request, error)
     places = [
         f"{'line ' + str(each.line) + ': ' if each.line else ''}{each.pointer} {each.message}"
         for each in error.problems[:10]
