@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from apps.audit import sending
+from apps.audit import sending, verification
 from apps.audit.checkpoints import write_checkpoint
 from apps.audit.verification import verify
 from apps.core.actor import system
@@ -18,6 +18,7 @@ AT_FIRST = timedelta(hours=1)
 def register_kinds() -> None:
     """Called when the app is ready."""
     register(sending.kind())
+    register(verification.kind())
     register(Kind("audit.verify", "Verify the ledger", _verify, every=DAILY, delay=AT_FIRST))
     register(
         Kind("audit.checkpoint", "Sign the ledger's end", _checkpoint, every=DAILY, delay=AT_FIRST)
