@@ -44,6 +44,7 @@ def page(request: HttpRequest) -> HttpResponse:
         may_manage=policy.allowed(actor, "manage", place),
         services=list_services(actor=actor),
         environments=list_environments(actor=actor),
+        may_audit=policy.allowed(actor, "audit", place),
         tabs=tabs(place, "rights") if service and environment else [],
     )
 

@@ -6,7 +6,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render as render_template
 from django.urls import reverse
 
@@ -26,7 +26,7 @@ from apps.engine.errors import (
     UnavailableError,
 )
 
-Page = Callable[..., HttpResponse]
+Page = Callable[..., HttpResponseBase]
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -65,7 +65,7 @@ def page(view: Page) -> Page:
     """Turn refusals of a page into a page that says what to do next."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             _check_form(request)
             return view(request, *args, **kwargs)
@@ -94,7 +94,7 @@ def answers_json(view: Page) -> Page:
     """Turn refusals of a background request into JSON with the contract's codes."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             _check_form(request)
             return view(request, *args, **kwargs)
@@ -136,6 +136,7 @@ def tabs(place: Place, active: str) -> list[dict[str, Any]]:
         ("config-history", "History"),
         ("config-secrets", "Secrets"),
         ("config-use", "Use this"),
+        ("config-readers", "Readers"),
     ]
     links = [
         {"title": title, "url": address(name, place), "active": name == active}

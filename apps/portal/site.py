@@ -7,7 +7,16 @@ from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
 from apps.engine.errors import SecondFactorRequiredError
-from apps.portal import editor, ledger, overview, rights, secrets, timeline
+from apps.portal import (
+    editor,
+    ledger,
+    overview,
+    past_rights,
+    readers,
+    rights,
+    secrets,
+    timeline,
+)
 from apps.portal.login import views as own_login
 
 
@@ -50,6 +59,7 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}history/", timeline.page, "config-history"),
             (f"{place}diff/", timeline.compare, "config-diff"),
             (f"{place}rollback/<int:number>/", timeline.roll_back, "config-rollback"),
+            (f"{place}readers/", readers.page, "config-readers"),
             (f"{place}refresh/", timeline.refresh, "config-refresh"),
             (f"{place}secrets/", secrets.page, "config-secrets"),
             (f"{place}new-secret/", secrets.create_named, "config-new-secret"),
@@ -57,7 +67,11 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}secrets/<str:name>/reveal/", secrets.reveal, "config-secret-reveal"),
             ("secrets/", secrets.overall, "secrets"),
             ("rights/", rights.page, "rights"),
+            ("rights/past/", past_rights.page, "rights-past"),
             ("ledger/", ledger.page, "ledger"),
+            ("ledger/proof/", ledger.proof, "ledger-proof"),
+            ("ledger/verify/", ledger.verify, "ledger-verify"),
+            ("ledger/download/<str:what>", ledger.download, "ledger-download"),
         ]
         return [path(route, self.admin_view(view), name=name) for route, view, name in pages]
 
