@@ -22,6 +22,7 @@ WEAK_WORDS = ("changeme", "secret", "insecure", "password", "example", "default"
 VARIABLE_PREFIX = "CONFIGSVC_"
 MFA_RULES = ("off", "privileged", "all")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+SYSLOG_SCHEMES = ("udp", "tcp", "tls", "unix")
 BARE_VARIABLES = ("database_url", "redis_url")
 
 
@@ -44,6 +45,11 @@ class Env:
     transit_token: str = field(default="", repr=False)
     transit_key: str = "configsvc"
     transit_mount: str = "transit"
+    audit_file: str = ""
+    audit_file_required: bool = False
+    audit_syslog: str = ""
+    audit_syslog_required: bool = False
+    audit_syslog_ca: str = ""
     debug: bool = False
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     trusted_origins: tuple[str, ...] = ()
@@ -204,3 +210,30 @@ def check_login(env: Env) -> None:
     if "openid" not in env.oidc_scopes:
         raise UnsafeSettingError("CONFIGSVC_OIDC_SCOPES must hold openid.")
     env.group_mapping()
+
+
+def check_sinks(env: Env) -> None:
+    """Refuse sinks of the ledger that could not hold. Raises :class:`UnsafeSettingError`."""
+    if env.audit_file_required and not env.audit_file:
+        raise UnsafeSettingError("CONFIGSVC_AUDIT_FILE_REQUIRED needs CONFIGSVC_AUDIT_FILE.")
+    if not env.audit_syslog:
+        if env.audit_syslog_required:
+            raise UnsafeSettingError(
+                "CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs CONFIGSVC_AUDIT_SYSLOG."
+            )
+        return
+    place = urlsplit(env.audit_syslog)
+    try:
+        port = place.port
+    except ValueError:
+        port = -1
+    whole = place.path if place.scheme == "unix" else place.hostname
+    if place.scheme not in SYSLOG_SCHEMES or not whole or port == -1:
+        raise UnsafeSettingError(
+            "CONFIGSVC_AUDIT_SYSLOG is udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or "
+            "unix:///PATH."
+        )
+    if env.audit_syslog_required and place.scheme == "udp":
+        raise UnsafeSettingError(
+            "CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs tcp, tls or unix: nobody answers a UDP message."
+        )

@@ -79,10 +79,12 @@ def first_rows(head, composition, environment, generation):
 def _forget_rights():
     """Rights are remembered by user key and generation, and tests use both again."""
     from apps.access import selectors
+    from apps.audit import refusals
     from apps.delivery import feed, reads
 
     selectors.forget()
     reads._waiting.clear()
+    refusals.forget()
     feed._places.clear()
 
 

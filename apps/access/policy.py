@@ -69,7 +69,7 @@ def require_free(actor: Actor, verb: str, place: Place) -> None:
     """Raise unless :func:`allowed_free`, as :func:`require` does."""
     if not allowed_free(actor, verb, place):
         require_sight(actor, place)
-        raise ForbiddenError(f"This needs the right '{verb}' on {place}.", right=verb)
+        raise _missing(f"This needs the right '{verb}' on {place}.", verb, place)
 
 
 def allowed_below(actor: Actor, verb: str, place: Place) -> bool:
@@ -131,10 +131,23 @@ def require(actor: Actor, verb: str, place: Place, keys: Sequence[Path] = ()) ->
         return
     require_sight(actor, place)
     on = f"{', '.join(map(format_path, keys))} of {place}" if keys else str(place)
-    raise ForbiddenError(
-        f"This needs the right '{verb}' on {on}. Ask somebody with the right 'manage' there.",
-        right=verb,
-    )
+    detail = f"This needs the right '{verb}' on {on}. Ask somebody with the right 'manage' there."
+    raise _missing(detail, verb, place)
+
+
+def _missing(detail: str, verb: str, place: Place) -> ForbiddenError:
+    error = ForbiddenError(detail, right=verb)
+    error.subject = target_of(place)
+    return error
+
+
+def target_of(place: Place) -> str:
+    """What the ledger calls a place: ``configuration:shop@production``, ``service:shop``, …"""
+    if place.service and place.environment:
+        return f"configuration:{place}"
+    if place.service:
+        return f"service:{place.service.slug}"
+    return f"environment:{place.environment.slug}" if place.environment else "installation"
 
 
 def require_seen(actor: Actor, verb: str, place: Place) -> None:

@@ -335,11 +335,13 @@ def update_person(*, actor: Actor, user: User, is_active: bool, is_superuser: bo
     """Activate or deactivate a login, make it superuser or not. Only a superuser may."""
     _require_superuser(actor)
     with writing():
+        before = User.objects.select_for_update().get(pk=user.pk)
+        was: Tree = {"active": before.is_active, "superuser": before.is_superuser}
         user.is_active, user.is_superuser = is_active, is_superuser
         if not is_active:
             user.sessions_since = clock.now()
         user.save(update_fields=["is_active", "is_superuser", "sessions_since"])
-        data = {"active": is_active, "superuser": is_superuser}
+        data: dict[str, Tree] = {"active": is_active, "superuser": is_superuser, "was": was}
         append([Event("user.updated", f"user:{user.username}", data)], actor=actor)
     return user
 
@@ -365,9 +367,13 @@ def set_groups(*, actor: Actor, user: User, groups: list[Group]) -> None:
     added = [group for group in groups if group not in user.groups.all()]
     _require_all_of(actor, models.Q(group__in=added))
     with writing():
+        was: Tree = sorted(user.groups.values_list("name", flat=True))
         user.groups.set(groups)
         names: Tree = sorted(group.name for group in groups)
-        append([Event("user.groups", f"user:{user.username}", {"groups": names})], actor=actor)
+        append(
+            [Event("user.groups", f"user:{user.username}", {"groups": names, "was": was})],
+            actor=actor,
+        )
 
 
 def _check_password(password: str, user: User) -> None:

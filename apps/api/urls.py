@@ -52,6 +52,10 @@ urlpatterns = [
     path("secrets/<str:service>/<str:name>/rotate", secrets.SecretRotateView.as_view()),
     path("secrets/<str:service>/<str:name>/reveal", secrets.SecretRevealView.as_view()),
     path("audit", ledger.AuditView.as_view()),
+    path("audit/export", ledger.AuditExportView.as_view()),
+    path("audit/checkpoints", ledger.CheckpointsView.as_view()),
+    path("audit/verifier", ledger.VerifierView.as_view()),
+    path("audit/verification", ledger.VerificationView.as_view()),
     path("stream", system.StreamView.as_view()),
     path("stream/tickets", system.TicketsView.as_view()),
 ]

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,7 +13,7 @@ from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.engine.errors import DomainError
 from apps.portal.addresses import may_ask, place_url
-from apps.portal.shared import actor_of
+from apps.portal.shared import actor_of, tell
 
 
 class SeenFilter(RelatedDropdownFilter):  # type: ignore[misc] # unfold is untyped
@@ -197,7 +196,7 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         try:
             answer: HttpResponse = super().delete_view(request, object_id, extra_context)
         except DomainError as error:
-            messages.error(request, error.detail)
+            tell(request, error)
             answer = self.response_post_save_change(request, None)
         return answer
 

@@ -59,6 +59,7 @@ def page(request: HttpRequest) -> HttpResponse:
         tabs=tabs(place, "rights") if place.service and place.environment else [],
         **_listed(request, actor, place, key, by_grant=by_grant),
         **giving.form(request, on=one or place),
+        may_audit=policy.allowed(actor, "audit", place),
     )
     answer.status_code = 422 if request.method == "POST" else 200
     return answer

@@ -13,6 +13,8 @@ from apps.portal import (
     key_rules,
     ledger,
     overview,
+    past_rights,
+    readers,
     redaction,
     rights,
     roles,
@@ -63,6 +65,7 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}diff/", timeline.compare, "config-diff"),
             (f"{place}rollback/<int:number>/", timeline.roll_back, "config-rollback"),
             (f"{place}redact/<int:number>/", redaction.page, "config-redact"),
+            (f"{place}readers/", readers.page, "config-readers"),
             (f"{place}refresh/", timeline.refresh, "config-refresh"),
             (f"{place}secrets/", secrets.page, "config-secrets"),
             (f"{place}new-secret/", secrets.create_named, "config-new-secret"),
@@ -79,7 +82,11 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             ("key-rules/", key_rules.page, "key-rules"),
             ("key-rules/preview/", key_rules.preview, "key-rules-preview"),
             ("key-rules/<int:number>/", key_rules.one, "key-rule"),
+            ("rights/past/", past_rights.page, "rights-past"),
             ("ledger/", ledger.page, "ledger"),
+            ("ledger/proof/", ledger.proof, "ledger-proof"),
+            ("ledger/verify/", ledger.verify, "ledger-verify"),
+            ("ledger/download/<str:what>", ledger.download, "ledger-download"),
         ]
         return [path(route, self.admin_view(view), name=name) for route, view, name in pages]
 

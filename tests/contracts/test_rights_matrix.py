@@ -73,6 +73,11 @@ CONFIGURATION = [
 # Rights on the installation as a whole: the status of those who have the verb everywhere.
 INSTALLATION = [
     ("GET", "audit", None, {"audit"}),
+    ("GET", "audit/export", None, {"audit"}),
+    ("GET", "audit/checkpoints", None, {"audit"}),
+    ("GET", "audit/verifier", None, {"audit"}),
+    ("GET", "audit/verification", None, {"audit"}),
+    ("POST", "audit/verification", {}, {"audit"}),
     ("GET", "grants", None, {"audit", "manage"}),
     ("GET", "key-rules", None, {"audit", "secure"}),
     ("POST", "key-rules", {"pattern": "x"}, {"secure"}),
@@ -135,6 +140,10 @@ ADDRESSES = {
     "secrets/<str:service>/<str:name>/rotate": "above",
     "secrets/<str:service>/<str:name>/reveal": "above",
     "audit": "above",
+    "audit/export": "above",
+    "audit/checkpoints": "above",
+    "audit/verifier": "above",
+    "audit/verification": "above",
     "stream": "answered by the delivery layer (test_watch)",
     "stream/tickets": "anybody who is logged in",
 }
