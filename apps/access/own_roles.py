@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from apps.access import policy, services
+from apps.access import policy
+from apps.access.applying import apply_grants
 from apps.access.models import Grant, Role
 from apps.access.policy import EVERYWHERE
 from apps.access.roles import ROLES, VERBS
@@ -44,7 +45,7 @@ def put_role(
         mark_history(role, actor)
         role.save()
         if not made and before != wanted:
-            services.apply_again(Grant.objects.filter(role=role.slug))
+            apply_grants(Grant.objects.filter(role=role.slug))
         append([_event("role.created" if made else "role.updated", role)], actor=actor)
     return role, made
 

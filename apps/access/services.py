@@ -5,18 +5,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import models
-from guardian.shortcuts import assign_perm, remove_perm
-from guardian.utils import get_group_obj_perms_model, get_user_obj_perms_model
 
 from apps.access import attempts, policy
+from apps.access.applying import apply_grants
 from apps.access.models import Grant, KeyRule, Role, ServiceAccount, Token
 from apps.access.policy import EVERYWHERE, Place
 from apps.access.rights import CACHED_ACTORS
-from apps.access.roles import ROLES, VERBS, verbs_of
+from apps.access.roles import ROLES, verbs_of
 from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder, holder_name
 from apps.audit.services import Event, append
 from apps.core import clock
@@ -225,7 +224,7 @@ def grant_each(
                 events.append(_grant_event("grant.given", row))
             given.append(row)
         if events:
-            _apply(holder, place, key_rule)
+            apply_grants(given)
             append(events, actor=actor)
     return given
 
@@ -262,14 +261,11 @@ def withdraw_grant(*, actor: Actor, grant: Grant) -> None:
         policy.require(actor, "manage", place)
     else:
         policy.require(actor, "secure", Place(rule.service, rule.environment))
-    holder = grant.group or grant.user
-    if holder is None:
-        return
     with writing():
         event = _grant_event("grant.withdrawn", grant)
         mark_history(grant, actor)
         grant.delete()
-        _apply(holder, place, rule)
+        apply_grants([grant])
         append([event], actor=actor)
 
 
@@ -398,72 +394,12 @@ def end_grants(*, actor: Actor) -> int:
         events = []
         for each in ended:
             events.append(_grant_event("grant.ended", each))
-            holder = each.group or each.user
-            place, rule = Place(each.service, each.environment), each.key_rule
             mark_history(each, actor)
             each.delete()
-            if holder is not None:
-                _apply(holder, place, rule)
         if events:
+            apply_grants(ended)
             append(events, actor=actor)
     return len(ended)
-
-
-def apply_again(grants: models.QuerySet[Grant]) -> None:
-    """Make the guardian rows that ``grants`` stand for anew; what they are made of has changed."""
-    done = set()
-    for each in grants.select_related("user", "group", "service", "environment", "key_rule"):
-        holder = each.group or each.user
-        where = (each.group_id, each.user_id, each.service_id, each.environment_id)
-        if holder is not None and (*where, each.key_rule_id) not in done:
-            done.add((*where, each.key_rule_id))
-            _apply(holder, Place(each.service, each.environment), each.key_rule)
-
-
-def _apply(holder: User | Group, place: Place, key_rule: KeyRule | None) -> None:
-    """Make the guardian rows at exactly this place what the holder's grants there say."""
-    who = {"group": holder} if isinstance(holder, Group) else {"user": holder}
-    grants = Grant.objects.filter(
-        models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=clock.now()),
-        service=place.service,
-        environment=place.environment,
-        key_rule=key_rule,
-        **who,
-    )
-    wanted = {verb for each in grants for verb in verbs_of(each.role, each.verb)}
-    target = key_rule or _guarded_object(place)
-    if target is None:
-        held = holder.permissions if isinstance(holder, Group) else holder.user_permissions
-        held.set(
-            Permission.objects.filter(
-                content_type__app_label="registry",
-                content_type__model="configuration",
-                codename__in=wanted,
-            )
-        )
-        return
-    present = _held_on(holder, target)
-    for verb in VERBS:
-        if (verb in wanted) != (verb in present):
-            change = assign_perm if verb in wanted else remove_perm
-            change(verb, holder, target)
-
-
-def _held_on(holder: User | Group, target: models.Model) -> set[str]:
-    """The verbs that guardian has for the holder himself on the object, active or not."""
-    is_group = isinstance(holder, Group)
-    find, who = (
-        (get_group_obj_perms_model, "group") if is_group else (get_user_obj_perms_model, "user")
-    )
-    rows: Any = find(target)._default_manager  # noqa: SLF001 - Django's own name
-    own = rows.filter(content_object=target, **{who: holder})
-    return set(own.values_list("permission__codename", flat=True))
-
-
-def _guarded_object(place: Place) -> models.Model | None:
-    if place.service is not None and place.environment is not None:
-        return Configuration.objects.get(service=place.service, environment=place.environment)
-    return place.service or place.environment
 
 
 def _event(action: str, account: ServiceAccount, **data: str) -> Event:

@@ -68,7 +68,9 @@ def _give(request: HttpRequest, actor: Actor) -> None:
     )
     name = selectors.holder_name(given[0])
     words = ", ".join(f"'{each.role or each.verb}'" for each in given)
-    messages.success(request, f"{name} now has {words} on {on}.")
+    where = _words(on)
+    preposition = "" if where == "everywhere" else "on "
+    messages.success(request, f"{name} now has {words} {preposition}{where}.")
 
 
 def _scope(request: HttpRequest, actor: Actor) -> Place | KeyRule:
@@ -167,7 +169,9 @@ def may_hear_of(actor: Actor, rule: KeyRule, *, own: bool) -> bool:
 
 
 def _words(on: Place | KeyRule) -> str:
-    return f"the keys {on}" if isinstance(on, KeyRule) else describe(on)
+    if isinstance(on, KeyRule):
+        return f"the keys {on.pattern} of {describe(Place(on.service, on.environment))}"
+    return describe(on)
 
 
 def describe(place: Place) -> str:

@@ -62,5 +62,5 @@ if (form) {
     clearTimeout(timer);
     timer = setTimeout(look, LOOK_AFTER);
   });
-  look();
+  if (!shown.textContent?.trim()) look();
 }
