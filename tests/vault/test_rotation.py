@@ -236,6 +236,16 @@ def test_schedule__process_dies_after_it_began__does_not_rotate_twice(
     assert rotator.made == 1
 
 
+def test_schedule__could_not_begin__is_due_again_a_period_later(make_secret, rotator):
+    make_secret(rotation={**NOTING, "every_days": 30})
+    Rotation.objects.update(rotator="one of a later release")
+    now = clock.now()
+    runner.run_due(now=now + timedelta(days=31))
+
+    assert jobs.list_jobs("failed").get().kind == schedules.DUE
+    assert due(schedules.DUE).get().due_at > now + timedelta(days=29)
+
+
 def test_schedule__taken_away__nothing_is_due(make_secret, rotator, system):
     secret = make_secret(rotation={**NOTING, "every_days": 30})
     services.update_secret(actor=system, secret=secret, changes={"rotation": None})
