@@ -6,6 +6,7 @@ import pytest
 
 from apps.audit.models import AuditEvent
 from apps.core import clock, jobs, runner
+from apps.core.models import JobRun
 from apps.engine.errors import ConflictError, InvalidError
 from apps.vault import schedules, services
 from apps.vault.models import Rotation, RotationRun
@@ -105,18 +106,28 @@ def test_rotation__an_attempt_failed_and_is_repeated__says_why(make_secret, rota
     assert status.error == "The other side is away."
 
 
-def test_rotation__an_unforeseen_failure__shows_no_value(make_secret, rotate, rotator, caplog):
+@pytest.mark.parametrize("step", ["create", "set", "test", "finish", "retire"])
+def test_rotation__an_unforeseen_failure__shows_no_value(
+    make_secret, rotate, rotator, caplog, step
+):
     secret = make_secret(value="canary-77f", rotation=NOTING)
+    rotator.needs = "anything"
 
-    def fail(task):
-        raise ValueError(f"cannot use {task.current}")
+    def fail(task, value="canary-77f"):
+        raise ValueError(f"cannot use {value}")
 
-    rotator.on["set"] = fail
+    rotator.on[step] = fail
+    rotator.retire = rotator.on.get("retire", lambda *_: None)
     run = rotate(secret)
+    runner.run_due(now=clock.now() + timedelta(days=3))
 
-    kept = [run.error, *AuditEvent.objects.values_list("data", flat=True)]
-    assert run.error.startswith("ValueError")
+    runs = JobRun.objects.values_list("error", flat=True)
+    kept = [run.error, caplog.text, *runs, *AuditEvent.objects.values_list("data", flat=True)]
+    assert any(text.startswith("ValueError: the server") for text in kept)
+    assert "A rotator failed with ValueError" in caplog.text
+    assert "def fail" in caplog.text or "raise ValueError" in caplog.text
     assert not any("canary-77f" in text for text in kept)
+    assert destroyed(secret) == ([1] if step == "retire" else [2] if step != "create" else [])
 
 
 def test_rotation__failed_for_good_and_retried__begins_again(
