@@ -47,7 +47,7 @@ def page(request: HttpRequest, service: str, environment: str, name: str) -> Htt
         fields=_fields(rotator, rotation),
         connections=[
             each
-            for each in list_usable_connections(actor=actor, service=secret.service)
+            for each in list_usable_connections(actor=actor, place=place)
             if each.kind == rotator.needs
         ]
         if rotator.needs
