@@ -151,6 +151,37 @@ def test_rotation__failed_for_good_and_retried__begins_again(
     assert stages(secret) == {"current": 3, "previous": 1}
 
 
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("step", ["create", "set", "test", "finish"])
+def test_rotation__process_dies_in_a_step__another_goes_on_with_the_same_value(
+    make_secret, rotator, value_of, system, step
+):
+    secret = make_secret(rotation=NOTING)
+    dying = [True]
+
+    def die(_task):
+        if dying:
+            dying.clear()
+            raise Killed
+
+    rotator.on[step] = die
+    run = schedules.begin_rotation(actor=system, secret=secret)
+    with pytest.raises(Killed):
+        runner.run_due()
+    between = value_of(secret)
+    runner.run_due(now=clock.now() + timedelta(hours=1))
+
+    run.refresh_from_db()
+    assert between == "first value"
+    assert run.state == "done"
+    assert value_of(secret) == ("made-2" if step == "create" else "made-1")
+    assert stages(secret) == {"current": 2, "previous": 1}
+    assert rotator.done.count(step) == 2
+
+
 @pytest.mark.parametrize("step", ["create", "set", "test", "finish"])
 def test_rotation__somebody_writes_meanwhile__fails_cleanly_and_keeps_what_he_wrote(
     make_secret, rotate, rotator, value_of, system, step
