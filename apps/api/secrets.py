@@ -34,7 +34,7 @@ def present_secret(row: Any, actor: Actor) -> dict[str, Tree]:
         "environment": row.environment.slug,
         "name": row.slug,
         "description": row.description,
-        "version": row.newest,
+        "version": row.current,
         "rotation": runs.present_rotation(getattr(row, "rotation", None), whole=whole),
         "created_at": clock.rfc3339(row.created_at),
         "created_by": row.created_by,

@@ -94,6 +94,12 @@ def events_since(revision: int, *, until: int | None = None) -> Iterator[AuditEv
         cursor = rows[-1].number
 
 
+def has_event(*, action: str, target: str, after: int) -> bool:
+    """Whether there is an event of that action on that target after revision ``after``."""
+    rows = AuditEvent.objects.filter(action=action, target=target, number__gt=after)
+    return rows.exists()
+
+
 def revision_at(moment: datetime) -> int:
     """The revision of the last act at or before ``moment``; 0 when there is none."""
     row = AuditEvent.objects.filter(at__lte=moment).order_by("-number").first()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from apps.audit.selectors import has_event
 from apps.audit.services import Event
 from apps.configs.models import Live
 from apps.engine import paths, spots
@@ -10,6 +11,7 @@ from apps.registry.models import Configuration
 from apps.vault.models import Secret
 
 CAUSE = "secret"
+ACTION = f"configuration.{CAUSE}"
 
 
 def events_of(secret: Secret, users: Sequence[Configuration]) -> list[Event]:
@@ -21,6 +23,15 @@ def events_of(secret: Secret, users: Sequence[Configuration]) -> list[Event]:
         "version", "configuration__service", "configuration__environment"
     ).filter(configuration__in=users, version__retired=False)
     return [_event(secret, live) for live in rows.order_by("configuration")]
+
+
+def has_news(service: str, environment: str, *, after: int) -> bool:
+    """Whether watchers of a configuration were told of a secret after revision ``after``."""
+    return has_event(action=ACTION, target=_target(service, environment), after=after)
+
+
+def _target(service: str, environment: str) -> str:
+    return f"configuration:{service}@{environment}"
 
 
 def _event(secret: Secret, live: Live) -> Event:
@@ -45,4 +56,4 @@ def _event(secret: Secret, live: Live) -> Event:
         "cause": CAUSE,
         "secret": str(secret),
     }
-    return Event(f"configuration.{CAUSE}", f"configuration:{service}@{environment}", data)
+    return Event(ACTION, _target(service.slug, environment.slug), data)

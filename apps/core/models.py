@@ -102,8 +102,8 @@ class Connection(models.Model):
     ``address`` is ``https://host/path`` of a webhook or ``postgres://host:port/database``. The
     ``credential`` is a secret of the vault, by its key: what a webhook's calls are signed with, the
     password of the PostgreSQL role ``login``. ``roles`` are the PostgreSQL roles whose passwords may
-    be set through it. ``services`` name those whose secrets may use it by their keepers' decision;
-    for others an administrator decides.
+    be set through it. ``services`` (``checkout``, ``checkout@production``) name those whose secrets may
+    use it by their keepers' decision; for others an administrator decides.
     """
 
     KINDS = (("webhook", "signed webhook"), ("postgres", "PostgreSQL"))

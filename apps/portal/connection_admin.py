@@ -49,7 +49,7 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg] # not generic a
         3,
         "Services",
         "Services whose secrets may use it by decision of those who write them, one on each "
-        "line. For others an administrator sets the rotation.",
+        "line: checkout, or checkout@production. For others an administrator sets the rotation.",
     )
 
     class Meta:

@@ -47,7 +47,7 @@ def page(request: HttpRequest, service: str, environment: str, name: str) -> Htt
         fields=_fields(rotator, rotation),
         connections=[
             each
-            for each in list_usable_connections(actor=actor, service=secret.service)
+            for each in list_usable_connections(actor=actor, place=place)
             if each.kind == rotator.needs
         ]
         if rotator.needs
@@ -61,10 +61,10 @@ def page(request: HttpRequest, service: str, environment: str, name: str) -> Htt
 def summary(secret: Secret) -> dict[str, Any]:
     """What the secret's own page says of its rotation."""
     rotation = runs.find_rotation(secret)
-    rotator = ROTATORS[rotation.rotator] if rotation else None
+    rotator = ROTATORS.get(rotation.rotator) if rotation else None
     return {
         "rotation": rotation,
-        "rotation_title": rotator.title if rotator else "",
+        "rotation_title": rotator.title if rotator else "An unknown rotator",
         "alternates": rotator is not None and rotator.alternates,
         "status": runs.status_of(secret),
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from django.db.models import QuerySet
 
 from apps.access import policy
-from apps.access.policy import EVERYWHERE
+from apps.access.policy import EVERYWHERE, Place
 from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
@@ -15,7 +15,6 @@ from apps.core.names import check_slug, check_text
 from apps.core.outgoing import read_https, tls_context
 from apps.core.transactions import writing
 from apps.engine.errors import NotFoundError, UnavailableError, invalid
-from apps.registry.models import Service
 from apps.vault.models import Secret
 from apps.vault.rotators.postgres import read_postgres
 from apps.vault.selectors import key_of, place_of
@@ -45,22 +44,24 @@ def list_connections() -> QuerySet[Connection]:
     return Connection.objects.filter(deleted_at__isnull=True)
 
 
-def list_usable_connections(*, actor: Actor, service: Service) -> list[Connection]:
-    """The connections that the actor may name in a rotation of a secret of ``service``."""
-    return [each for each in list_connections() if may_use(actor, each, service)]
+def list_usable_connections(*, actor: Actor, place: Place) -> list[Connection]:
+    """The connections that the actor may name in a rotation of a secret at ``place``."""
+    return [each for each in list_connections() if may_use(actor, each, place)]
 
 
-def may_use(actor: Actor, connection: Connection, service: Service) -> bool:
-    """Whether the actor may name it for secrets of ``service``: administrators may, and others
-    where the administrators have said that this service uses it.
+def may_use(actor: Actor, connection: Connection, place: Place) -> bool:
+    """Whether the actor may name it for secrets at ``place``: administrators may, and others where
+    the administrators have opened it to that service, or to it in that environment.
     """
-    return service.slug in connection.services or policy.allowed_free(actor, MANAGE, EVERYWHERE)
+    names = {f"{place.service}".lower(), f"{place}".lower()}
+    opened = {each.lower() for each in connection.services}
+    return bool(names & opened) or policy.allowed_free(actor, MANAGE, EVERYWHERE)
 
 
-def get_usable_connection(*, actor: Actor, service: Service, name: str) -> Connection:
+def get_usable_connection(*, actor: Actor, place: Place, name: str) -> Connection:
     """The connection of that name. Raises :class:`InvalidError` when the actor may not name it."""
     found = list_connections().filter(slug__lower=name.lower()).first()
-    if found is None or not may_use(actor, found, service):
+    if found is None or not may_use(actor, found, place):
         raise invalid(
             "/rotation/connection", "connection", "There is no connection here that you may use."
         )
@@ -136,8 +137,11 @@ def _others(row: Connection) -> QuerySet[Connection]:
 def _check(data: ConnectionData) -> None:
     check_text("address", data.address, 500)
     check_text("authorities", data.authorities, LONGEST_AUTHORITIES)
-    for service in data.services:
+    for each in data.services:
+        service, at, environment = each.partition("@")
         check_slug(service)
+        if at:
+            check_slug(environment)
     tls_context(data.authorities)
     if data.kind == "webhook":
         target = read_https(data.address)

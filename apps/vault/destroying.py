@@ -11,7 +11,7 @@ from apps.engine.values import parse_canonical
 from apps.vault.models import Rotation, SecretVersion
 from apps.vault.rotating import ROBOT, open_credential
 from apps.vault.rotators import rotator_of
-from apps.vault.rotators.base import Task
+from apps.vault.rotators.base import Task, contained
 from apps.vault.schedules import is_running
 from apps.vault.versions import destroy_key, event_of, find_stage, lock, open_version
 
@@ -63,7 +63,9 @@ def _retire(version: SecretVersion) -> None:
         connection=rotation.connection,
         credential=open_credential(rotation),
     )
-    rotator.retire(task, open_version(ROBOT, version))
+    value = open_version(ROBOT, version)
+    with contained():
+        rotator.retire(task, value)
 
 
 def _destroy(version: SecretVersion, *, retired: bool) -> None:

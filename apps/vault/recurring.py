@@ -5,15 +5,16 @@ from datetime import datetime, timedelta
 
 from apps.core import clock
 from apps.core.jobs import Claim, Kind, LaterError, register
+from apps.core.transactions import writing
 from apps.engine.errors import ConflictError
 from apps.vault import destroying, rotating
 from apps.vault.models import Rotation, RotationRun
-from apps.vault.schedules import DESTROY, DUE, ROTATE, begin_rotation
+from apps.vault.schedules import DESTROY, DUE, ROTATE, begin_rotation, put_due
 
 
 def register_kinds() -> None:
     """Called when the app is ready."""
-    register(Kind(DUE, "Rotation of a secret is due", begin_by_schedule))
+    register(Kind(DUE, "Rotation of a secret is due", begin_by_schedule, give_up=keep_the_schedule))
     register(Kind(ROTATE, "Rotate a secret", rotating.advance, give_up=rotating.give_up))
     register(
         Kind(
@@ -25,13 +26,22 @@ def register_kinds() -> None:
     )
 
 
+def _find(held: Claim) -> Rotation | None:
+    rows = Rotation.objects.select_related("secret__service", "secret__environment")
+    return rows.filter(secret=uuid.UUID(held.job.key), secret__deleted_at__isnull=True).first()
+
+
+def keep_the_schedule(held: Claim, _error: str) -> None:
+    """One that could not be begun is missed; the next is due all the same."""
+    rotation = _find(held)
+    if rotation is not None:
+        with writing():
+            put_due(rotation)
+
+
 def begin_by_schedule(held: Claim) -> datetime | None:
     """Begin the rotation that is due, and say when the next one is."""
-    rotation = (
-        Rotation.objects.select_related("secret__service", "secret__environment")
-        .filter(secret=uuid.UUID(held.job.key), secret__deleted_at__isnull=True)
-        .first()
-    )
+    rotation = _find(held)
     if rotation is None or rotation.every_days is None:
         return None
     begun = RotationRun.objects.filter(

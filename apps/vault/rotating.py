@@ -20,7 +20,7 @@ from apps.vault import news
 from apps.vault.connections import find_credential
 from apps.vault.models import Rotation, RotationRun, Secret, SecretStage
 from apps.vault.rotators import rotator_of
-from apps.vault.rotators.base import Rotator, Task
+from apps.vault.rotators.base import Rotator, Task, contained
 from apps.vault.schedules import DESTROY, put_due, restart
 from apps.vault.versions import (
     add_version,
@@ -83,7 +83,8 @@ def _begin_again(run: RotationRun) -> RotationRun:
 
 def _create(run: RotationRun) -> RotationRun:
     rotator, task = load(run)
-    plain = check_value(rotator.create(task))
+    with contained():
+        plain = check_value(rotator.create(task))
     with _unchanged(run) as (secret, fresh):
         event = event_of(
             "secret.rotation_prepared", secret, rotation=run.pk.hex, version=next_number(secret)
@@ -96,7 +97,8 @@ def _create(run: RotationRun) -> RotationRun:
 
 def _set(run: RotationRun) -> RotationRun:
     rotator, task = load(run)
-    rotator.set(task)
+    with contained():
+        rotator.set(task)
     with _unchanged(run) as (_secret, fresh):
         fresh.step = "test"
     return fresh
@@ -105,7 +107,8 @@ def _set(run: RotationRun) -> RotationRun:
 def _test(run: RotationRun) -> RotationRun:
     rotator, task = load(run)
     try:
-        rotator.test(task)
+        with contained():
+            rotator.test(task)
     except DomainError:
         with _unchanged(run) as (_secret, fresh):
             fresh.step = "set"
@@ -117,7 +120,8 @@ def _test(run: RotationRun) -> RotationRun:
 
 def _finish(run: RotationRun) -> RotationRun:
     rotator, task = load(run)
-    rotator.finish(task)
+    with contained():
+        rotator.finish(task)
     with _unchanged(run) as (secret, fresh):
         pending = fresh.pending
         if pending is None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from apps.access import policy
+from apps.access.policy import Place
 from apps.audit.services import Event, append
 from apps.core import clock, jobs
 from apps.core.actor import Actor, mark_history
@@ -13,7 +14,6 @@ from apps.core.models import Connection
 from apps.core.transactions import writing
 from apps.engine.errors import ConflictError, invalid
 from apps.engine.values import Tree, canonical, parse_canonical
-from apps.registry.models import Service
 from apps.vault.connections import get_usable_connection
 from apps.vault.models import Rotation, RotationRun, Secret, SecretVersion
 from apps.vault.rotators import rotator_of
@@ -39,7 +39,7 @@ class Settings:
     keep_hours: int
 
 
-def read_settings(*, actor: Actor, service: Service, given: Mapping[str, Tree]) -> Settings:
+def read_settings(*, actor: Actor, place: Place, given: Mapping[str, Tree]) -> Settings:
     """The settings in ``{"rotator","every_days","keep_hours","connection", …the rotator's own}``.
 
     Raises :class:`InvalidError` naming the member at fault.
@@ -56,7 +56,7 @@ def read_settings(*, actor: Actor, service: Service, given: Mapping[str, Tree]) 
     if rotator.needs:
         if not isinstance(name, str):
             raise invalid("/rotation/connection", "connection", "This rotator needs a connection.")
-        connection = get_usable_connection(actor=actor, service=service, name=name)
+        connection = get_usable_connection(actor=actor, place=place, name=name)
         if connection.kind != rotator.needs:
             raise invalid("/rotation/connection", "connection", f"It is no {rotator.needs}.")
     elif name is not None:

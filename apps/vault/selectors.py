@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Max, Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import Max, Prefetch, Q, QuerySet, prefetch_related_objects
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -87,14 +87,17 @@ def _nearest(service: Service, slug: str, order: list[Environment]) -> Found | N
     return None
 
 
+_CURRENT = Max("versions__number", filter=Q(versions__stages__stage="current"))
+
+
 def list_secrets(
     *, actor: Actor, service: Service | None = None, environment: Environment | None = None
 ) -> QuerySet[Secret]:
-    """The secrets that the actor may know of, each with ``newest``, its newest version's number."""
+    """The secrets that the actor may know of, each with ``current``, that version's number."""
     rows: QuerySet[Secret] = (
         Secret.objects.present()
         .select_related("service", "environment", "rotation__connection")
-        .annotate(newest=Max("versions__number"))
+        .annotate(current=_CURRENT)
     )
     if service is not None:
         rows = rows.filter(service=service)
@@ -121,7 +124,7 @@ def get_secret(*, actor: Actor, place: Place, name: str) -> Secret:
     found = (
         Secret.objects.named(name)
         .select_related("service", "environment", "rotation__connection")
-        .annotate(newest=Max("versions__number"))
+        .annotate(current=_CURRENT)
         .filter(service=place.service, environment=place.environment)
         .first()
     )

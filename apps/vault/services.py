@@ -51,8 +51,8 @@ def create_secret(
     check_text("description", description, 10_000)
     plain = check_value(value)
     wanted = None
-    if rotation is not None and place.service is not None:
-        wanted = schedules.read_settings(actor=actor, service=place.service, given=rotation)
+    if rotation is not None:
+        wanted = schedules.read_settings(actor=actor, place=place, given=rotation)
     with writing():
         lock_row("registry_composition", "id")
         if _same_name(place, slug):
@@ -135,7 +135,7 @@ def update_secret(*, actor: Actor, secret: Secret, changes: Mapping[str, Any]) -
     given = changes.get("rotation")
     wanted = None
     if given is not None:
-        wanted = schedules.read_settings(actor=actor, service=secret.service, given=given)
+        wanted = schedules.read_settings(actor=actor, place=place_of(secret), given=given)
     with writing():
         secret = lock(secret)
         events = schedules.change(secret, wanted, actor) if "rotation" in changes else []

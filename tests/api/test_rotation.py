@@ -200,3 +200,39 @@ def test_rotation__canary__is_in_no_row_but_sealed(secret, operator):
             text = " ".join(str(each) for each in row.values())
             assert value not in text, model
             assert CANARY not in text, model
+
+
+@pytest.mark.django_db(transaction=True)
+def test_long_poll__new_value__is_news_also_when_the_version_is_the_same(secret, operator):
+    body = {"environment": "production", "config": {"db": {"$secret": "db"}}}
+    assert operator.post("/config/shop", body).status_code == 201
+    first = operator.get(f"/config/shop?{HERE}&reveal=true")
+    after = first.headers["X-Config-Revision"]
+    tag = first.headers["ETag"]
+    revealed = f"/config/shop?{HERE}&reveal=true&after={after}"
+    before = operator.get(revealed)
+    operator.post(ROTATE, {})
+    runner.run_due()
+
+    told = operator.get(revealed)
+    reached = told.headers["X-Config-Revision"]
+    assert before.status_code == 204
+    assert told.status_code == 200
+    assert len(told.json()["config"]["db"]) == 40
+    assert operator.get(revealed, If_None_Match=tag).status_code == 200
+    assert operator.get(revealed, If_None_Match=told.headers["ETag"]).status_code == 304
+    assert operator.get(f"/config/shop?{HERE}&reveal=true&after={reached}").status_code == 204
+
+
+def test_version__of_a_secret__is_the_current_one_while_another_is_made(secret, operator, system):
+    from django.db import transaction
+
+    from apps.vault.models import Secret
+    from apps.vault.versions import add_version, check_value, lock, point
+
+    with transaction.atomic():
+        row = lock(Secret.objects.get())
+        plain = check_value("pending")
+        point(row, "pending", add_version(secret=row, plain=plain, events=[], actor=system))
+
+    assert operator.get(ONE).json()["version"] == 1

@@ -68,6 +68,8 @@ def test_connection__saved__is_in_the_ledger_without_the_value(data, system):
         ({"roles": ["a"]}, "/roles"),
         ({"authorities": "no certificate"}, "/authorities"),
         ({"slug": "a b"}, "/slug"),
+        ({"services": ["a b"]}, "/slug"),
+        ({"services": ["shop@"]}, "/slug"),
         (postgres(address="postgres://u:p@127.0.0.1/shop"), "/address"),
         (postgres(address="postgres://127.0.0.1/shop?host=/tmp"), "/address"),
         (postgres(address="postgres://127.0.0.1,10.0.0.1/shop"), "/address"),
@@ -110,15 +112,19 @@ def test_connection__by_who_is_no_administrator__is_refused(data, officer, syste
         connections.delete_connection(actor=officer, connection=made)
 
 
+@pytest.mark.parametrize("opened", ["shop", "shop@production", "Shop@Production"])
 def test_rotation__naming_a_connection__needs_an_administrator_or_its_service(
-    data, officer, system, make_secret
+    data, officer, system, make_secret, opened
 ):
     made = save_connection(actor=system, data=data())
     secret = make_secret()
 
     with pytest.raises(InvalidError, match="no connection here"):
         services.update_secret(actor=officer, secret=secret, changes={"rotation": HOOK})
-    save_connection(actor=system, data=data(services=["shop"]), connection=made)
+    save_connection(actor=system, data=data(services=["shop@staging"]), connection=made)
+    with pytest.raises(InvalidError, match="no connection here"):
+        services.update_secret(actor=officer, secret=secret, changes={"rotation": HOOK})
+    save_connection(actor=system, data=data(services=[opened]), connection=made)
     services.update_secret(actor=officer, secret=secret, changes={"rotation": HOOK})
 
     assert secret.rotation.connection == made

@@ -6,6 +6,7 @@ import pytest
 
 from apps.audit.models import AuditEvent
 from apps.core import clock, jobs, runner
+from apps.core.models import JobRun
 from apps.engine.errors import ConflictError, InvalidError
 from apps.vault import schedules, services
 from apps.vault.models import Rotation, RotationRun
@@ -105,18 +106,28 @@ def test_rotation__an_attempt_failed_and_is_repeated__says_why(make_secret, rota
     assert status.error == "The other side is away."
 
 
-def test_rotation__an_unforeseen_failure__shows_no_value(make_secret, rotate, rotator, caplog):
+@pytest.mark.parametrize("step", ["create", "set", "test", "finish", "retire"])
+def test_rotation__an_unforeseen_failure__shows_no_value(
+    make_secret, rotate, rotator, caplog, step
+):
     secret = make_secret(value="canary-77f", rotation=NOTING)
+    rotator.needs = "anything"
 
-    def fail(task):
-        raise ValueError(f"cannot use {task.current}")
+    def fail(task, value="canary-77f"):
+        raise ValueError(f"cannot use {value}")
 
-    rotator.on["set"] = fail
+    rotator.on[step] = fail
+    rotator.retire = rotator.on.get("retire", lambda *_: None)
     run = rotate(secret)
+    runner.run_due(now=clock.now() + timedelta(days=3))
 
-    kept = [run.error, *AuditEvent.objects.values_list("data", flat=True)]
-    assert run.error.startswith("ValueError")
+    runs = JobRun.objects.values_list("error", flat=True)
+    kept = [run.error, caplog.text, *runs, *AuditEvent.objects.values_list("data", flat=True)]
+    assert any(text.startswith("ValueError: the server") for text in kept)
+    assert "A rotator failed with ValueError" in caplog.text
+    assert "def fail" in caplog.text or "raise ValueError" in caplog.text
     assert not any("canary-77f" in text for text in kept)
+    assert destroyed(secret) == ([1] if step == "retire" else [2] if step != "create" else [])
 
 
 def test_rotation__failed_for_good_and_retried__begins_again(
@@ -138,6 +149,37 @@ def test_rotation__failed_for_good_and_retried__begins_again(
     assert (run.state, run.error) == ("done", "")
     assert value_of(secret) == "made-2"
     assert stages(secret) == {"current": 3, "previous": 1}
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("step", ["create", "set", "test", "finish"])
+def test_rotation__process_dies_in_a_step__another_goes_on_with_the_same_value(
+    make_secret, rotator, value_of, system, step
+):
+    secret = make_secret(rotation=NOTING)
+    dying = [True]
+
+    def die(_task):
+        if dying:
+            dying.clear()
+            raise Killed
+
+    rotator.on[step] = die
+    run = schedules.begin_rotation(actor=system, secret=secret)
+    with pytest.raises(Killed):
+        runner.run_due()
+    between = value_of(secret)
+    runner.run_due(now=clock.now() + timedelta(hours=1))
+
+    run.refresh_from_db()
+    assert between == "first value"
+    assert run.state == "done"
+    assert value_of(secret) == ("made-2" if step == "create" else "made-1")
+    assert stages(secret) == {"current": 2, "previous": 1}
+    assert rotator.done.count(step) == 2
 
 
 @pytest.mark.parametrize("step", ["create", "set", "test", "finish"])
@@ -234,6 +276,17 @@ def test_schedule__process_dies_after_it_began__does_not_rotate_twice(
 
     assert RotationRun.objects.count() == 1
     assert rotator.made == 1
+
+
+def test_schedule__could_not_begin__is_due_again_a_period_later(make_secret, rotator, monkeypatch):
+    make_secret(rotation={**NOTING, "every_days": 30})
+    Rotation.objects.update(rotator="one of a later release")
+    now = clock.now() + timedelta(days=30, minutes=1)
+    monkeypatch.setattr(clock, "now", lambda: now)
+    runner.run_due(now=now + timedelta(days=1))
+
+    assert jobs.list_jobs("failed").get().kind == schedules.DUE
+    assert due(schedules.DUE).get().due_at > now + timedelta(days=29)
 
 
 def test_schedule__taken_away__nothing_is_due(make_secret, rotator, system):

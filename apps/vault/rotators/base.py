@@ -1,7 +1,10 @@
 """What a rotator is: how a new value is made, brought to where it is used, and tried."""
 
+import logging
+import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +13,31 @@ from apps.engine import values
 from apps.engine.errors import DomainError, invalid
 from apps.engine.values import Tree
 
+logger = logging.getLogger(__name__)
+
 
 class RotatorError(DomainError):
     """A step of a rotation did not succeed. ``detail`` says why, and never holds a value."""
 
     code = "rotation"
     title = "The rotation failed"
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Around every call of a rotator: the text of what nobody foresaw may hold a value.
+
+    Its kind and its place are logged and told, as a :class:`RotatorError`; its text is not.
+    """
+    try:
+        yield
+    except DomainError:
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        place = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("A rotator failed with %s:\n%s", kind, place)  # noqa: TRY400 - as said above
+        raise RotatorError(f"{kind}: the server's log has the place.") from None
 
 
 @dataclass(frozen=True, slots=True)
