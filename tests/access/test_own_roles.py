@@ -195,3 +195,23 @@ def test_own_role__grant_of_it_ended__gives_nothing_and_others_stay(published, m
     assert statuses(robot) == (200, 403)
     assert services.end_grants(actor=system) == 1
     assert statuses(robot) == (200, 403)
+
+
+def test_own_role__that_many_have__changes_in_as_many_statements_as_for_few(published, system):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    from apps.access import services
+    from apps.core.models import User
+
+    counts = []
+    for number in range(2, 42, 20):
+        put(published, verbs=PUBLISHER)
+        for each in range(number):
+            User.objects.get_or_create(username=f"p{each}")
+            services.grant(actor=system, to=f"user:p{each}", role="publisher")
+        with CaptureQueriesContext(connection) as captured:
+            assert put(published, verbs=["list"]).status_code == 200
+        counts.append(len(captured))
+
+    assert counts[0] == counts[1]
