@@ -45,11 +45,13 @@ class OvertakenError(ConflictError):
 
 
 def advance(held: jobs.Claim) -> None:
-    """Go on with a run until it has ended; one that failed begins again."""
+    """Go on with a run until it has ended. One that failed before the job was made due begins again."""
     run = _find(held)
     if run is None:
         return
     if run.state == "failed":
+        if run.ended_at is None or held.job.due_at <= run.ended_at:
+            return  # the process died between the end of the run and that of the job
         run = _begin_again(run)
     try:
         while run.state == "running":

@@ -199,6 +199,24 @@ def test_rotation__somebody_writes_meanwhile__fails_cleanly_and_keeps_what_he_wr
     assert rotator.done.count(step) == 1
 
 
+def test_rotation__process_dies_after_it_was_overtaken__does_not_begin_again(
+    make_secret, rotator, value_of, system
+):
+    secret = make_secret(rotation=NOTING)
+    rotator.on["set"] = lambda _task: services.write_secret(
+        actor=system, secret=secret, value="by hand"
+    )
+    schedules.begin_rotation(actor=system, secret=secret)
+    held = jobs.claim("dying", pk=due(schedules.ROTATE).get().pk)
+    jobs.kind_of(held.job.kind).run(held)
+    del rotator.on["set"]
+    runner.run_due(now=clock.now() + timedelta(hours=1))
+
+    assert value_of(secret) == "by hand"
+    assert rotator.made == 1
+    assert RotationRun.objects.get().state == "failed"
+
+
 def test_rotation__secret_deleted_meanwhile__ends_and_leaves_no_key(
     make_secret, rotate, rotator, system
 ):
