@@ -1,8 +1,10 @@
 """Making and ending key rules. A new rule takes its keys out of every grant at once."""
 
 from apps.access import policy
-from apps.access.models import Grant, KeyRule
+from apps.access.events import grant_event
+from apps.access.models import KeyRule
 from apps.access.policy import Place
+from apps.access.selectors import list_grants
 from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
@@ -68,13 +70,14 @@ def delete_key_rule(*, actor: Actor, rule: KeyRule) -> None:
     """
     policy.require(actor, "secure", scope_of(rule))
     with writing():
-        event = _event("key_rule.deleted", rule)
-        for grant in Grant.objects.filter(key_rule=rule):
+        events = [_event("key_rule.deleted", rule)]
+        for grant in list_grants().filter(key_rule=rule):
+            events.append(grant_event("grant.withdrawn", grant))
             mark_history(grant, actor)
             grant.delete()
         mark_history(rule, actor)
         rule.delete()
-        append([event], actor=actor)
+        append(events, actor=actor)
 
 
 def scope_of(rule: KeyRule) -> Place:

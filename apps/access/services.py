@@ -12,11 +12,12 @@ from django.db import models
 from guardian.shortcuts import assign_perm, remove_perm
 
 from apps.access import attempts, policy
+from apps.access.events import grant_event
 from apps.access.models import Grant, KeyRule, ServiceAccount, Token
 from apps.access.policy import EVERYWHERE, Place
 from apps.access.rights import CACHED_ACTORS
 from apps.access.roles import VERBS, verbs_of
-from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder, holder_name
+from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder
 from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
@@ -90,8 +91,13 @@ def delete_account(*, actor: Actor, account: ServiceAccount) -> None:
         mark_history(account, actor)
         account.save()
         User.objects.filter(pk=account.user_id).update(is_active=False)
-        account.tokens.filter(withdrawn_at__isnull=True).update(withdrawn_at=now)
-        append([_event("account.deleted", account)], actor=actor)
+        events = [_event("account.deleted", account)]
+        for token in account.tokens.filter(withdrawn_at__isnull=True):
+            token.withdrawn_at = now
+            mark_history(token, actor)
+            token.save()
+            events.append(_event("token.withdrawn", account, token=token.prefix))
+        append(events, actor=actor)
 
 
 def create_token(
@@ -193,7 +199,7 @@ def grant(
         mark_history(made, actor)
         made.save()
         _apply(holder, place, key_rule)
-        append([_grant_event("grant.given", made)], actor=actor)
+        append([grant_event("grant.given", made)], actor=actor)
     return made
 
 
@@ -221,7 +227,7 @@ def withdraw_grant(*, actor: Actor, grant: Grant) -> None:
     if holder is None:
         return
     with writing():
-        event = _grant_event("grant.withdrawn", grant)
+        event = grant_event("grant.withdrawn", grant)
         mark_history(grant, actor)
         grant.delete()
         _apply(holder, place, rule)
@@ -314,12 +320,14 @@ def set_password(*, actor: Actor, user: User, password: str) -> None:
 
 
 def set_groups(*, actor: Actor, user: User, groups: list[Group]) -> None:
-    """Put a person into exactly these groups. Needs ``manage`` everywhere."""
+    """Put a person into exactly these groups. Needs ``manage`` everywhere; no change is no act."""
     policy.require(actor, "manage", EVERYWHERE)
     with writing():
         was: Tree = sorted(user.groups.values_list("name", flat=True))
-        user.groups.set(groups)
         names: Tree = sorted(group.name for group in groups)
+        if names == was:
+            return
+        user.groups.set(groups)
         append(
             [Event("user.groups", f"user:{user.username}", {"groups": names, "was": was})],
             actor=actor,
@@ -347,7 +355,7 @@ def end_grants(*, actor: Actor) -> int:
         ended = list(Grant.objects.filter(expires_at__lte=now).select_related("user", "group"))
         events = []
         for each in ended:
-            events.append(_grant_event("grant.ended", each))
+            events.append(grant_event("grant.ended", each))
             holder = each.group or each.user
             place, rule = Place(each.service, each.environment), each.key_rule
             mark_history(each, actor)
@@ -394,11 +402,3 @@ def _guarded_object(place: Place) -> models.Model | None:
 
 def _event(action: str, account: ServiceAccount, **data: str) -> Event:
     return Event(action, f"service-account:{account.slug}", data)
-
-
-def _grant_event(action: str, grant: Grant) -> Event:
-    place: object = grant.key_rule or Place(grant.service, grant.environment)
-    data = {"what": grant.role or grant.verb, "on": str(place)}
-    if grant.expires_at is not None:
-        data["until"] = clock.rfc3339(grant.expires_at)
-    return Event(action, holder_name(grant), data)

@@ -15,6 +15,7 @@ from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
 from apps.engine import values
 from apps.engine.errors import invalid
+from apps.engine.values import Tree
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import ancestors, find_environment, find_group
 
@@ -198,7 +199,19 @@ def _refuse_live(live: Any) -> None:
 def _save(row: Service | Environment, actor: Actor, action: str, target: str) -> None:
     mark_history(row, actor)
     row.save()
-    append([Event(action, target, {"name": row.name})], actor=actor)
+    append([Event(action, target, {"name": row.name, **_what_matters(row)})], actor=actor)
+
+
+def _what_matters(row: Service | Environment) -> dict[str, Tree]:
+    """The settings that say who is in charge, and what may happen without a second person."""
+    if isinstance(row, Service):
+        return {"owner": row.owner.name if row.owner else None}
+    return {
+        "parent": row.parent.slug if row.parent else None,
+        "default": row.is_default,
+        "protected": row.is_protected,
+        "required_approvals": row.required_approvals,
+    }
 
 
 def _refuse_unknown(members: dict[str, Any], known: tuple[str, ...]) -> None:

@@ -1,0 +1,17 @@
+"""What the ledger keeps of acts on grants, whichever service does them."""
+
+from apps.access.models import Grant
+from apps.access.policy import Place
+from apps.access.selectors import holder_name
+from apps.audit.services import Event
+from apps.core import clock
+from apps.engine.values import Tree
+
+
+def grant_event(action: str, grant: Grant) -> Event:
+    """What the ledger keeps of an act on a grant."""
+    place: object = grant.key_rule or Place(grant.service, grant.environment)
+    data: dict[str, Tree] = {"what": grant.role or grant.verb, "on": str(place)}
+    if grant.expires_at is not None:
+        data["until"] = clock.rfc3339(grant.expires_at)
+    return Event(action, holder_name(grant), data)
