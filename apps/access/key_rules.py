@@ -1,10 +1,11 @@
 """Making and ending key rules. A new rule takes its keys out of every grant at once."""
 
 from apps.access import policy
-from apps.access.models import Grant, KeyRule
+from apps.access.events import grant_event
+from apps.access.models import KeyRule
 from apps.access.policy import Place
 from apps.access.rights import KEY_VERBS
-from apps.access.selectors import holder_name
+from apps.access.selectors import list_grants
 from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
@@ -78,15 +79,14 @@ def delete_key_rule(*, actor: Actor, rule: KeyRule) -> None:
     policy.require_below(actor, "secure", scope_of(rule))
     _require_all_verbs(actor, rule)
     with writing():
-        grants = list(Grant.objects.filter(key_rule=rule).select_related("user", "group"))
-        ended: Tree = [f"{holder_name(each)} {each.role or each.verb}" for each in grants]
-        event = _event("key_rule.deleted", rule, grants=ended)
-        for grant in grants:
+        events = [_event("key_rule.deleted", rule)]
+        for grant in list_grants().filter(key_rule=rule):
+            events.append(grant_event("grant.withdrawn", grant))
             mark_history(grant, actor)
             grant.delete()
         mark_history(rule, actor)
         rule.delete()
-        append([event], actor=actor)
+        append(events, actor=actor)
 
 
 def may_loosen(actor: Actor, rule: KeyRule) -> bool:

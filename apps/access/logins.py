@@ -10,7 +10,7 @@ from apps.access.selectors import person
 from apps.audit import refusals
 from apps.audit.services import Event, append
 from apps.core import clock
-from apps.core.actor import Actor
+from apps.core.actor import Actor, system
 from apps.core.models import User
 from apps.core.transactions import writing
 
@@ -80,6 +80,9 @@ def reseal_factors() -> int:
             row.data[name] = factors.seal(factors.unseal(row.data[name]))
             row.save(update_fields=["data"])
             changed += 1
+    with writing():
+        data = {"count": changed}
+        append([Event("factors.resealed", "installation", data)], actor=system("access"))
     return changed
 
 

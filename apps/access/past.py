@@ -13,9 +13,9 @@ from typing import Any
 from django.contrib.auth.models import Group
 
 from apps.access import policy
-from apps.access.models import Grant, KeyRule, ServiceAccount
+from apps.access.models import Grant, KeyRule, Role, ServiceAccount
 from apps.access.policy import Place
-from apps.access.roles import VERBS, verbs_of
+from apps.access.roles import ROLES, VERBS, verbs_of
 from apps.audit.models import AuditEvent
 from apps.core import clock
 from apps.core.actor import Actor
@@ -130,6 +130,7 @@ def _granted(
     place: Place, window: tuple[datetime, datetime], people: "_People", rules: set[int]
 ) -> Iterable[Held]:
     history = Grant.history.select_related("service", "environment")
+    roles = _states(Role.history.order_by("history_date", "history_id"))
     patterns = dict(KeyRule.history.order_by("history_date").values_list("id", "pattern"))
     for state, span in _states(history.order_by("history_date", "history_id")):
         ends = [each for each in (span[1], state.expires_at) if each is not None]
@@ -139,18 +140,33 @@ def _granted(
         if not decides or not _meets(while_given, window):
             continue
         on = f"keys {patterns.get(state.key_rule_id, '')}" if on_rule else ""
-        for who, through, shared in people.holders(state, while_given):
-            if _meets(shared, window):
+        for verbs, gave in _verbs_then(state, while_given, roles):
+            for who, through, shared in people.holders(state, gave):
+                if not _meets(shared, window):
+                    continue
                 yield Held(
                     who=who,
                     what=state.role or state.verb,
-                    verbs=verbs_of(state.role, state.verb),
+                    verbs=verbs,
                     on=on or str(Place(state.service, state.environment)),
                     through=through,
                     since=shared[0],
                     until=shared[1],
                     given_by=state.created_by,
                 )
+
+
+def _verbs_then(
+    state: Any, span: Span, roles: list[tuple[Any, Span]]
+) -> Iterable[tuple[tuple[str, ...], Span]]:
+    """The verbs that a grant gave, and when: those of a role of one's own may have changed."""
+    if state.verb or state.role in ROLES:
+        yield verbs_of(state.role, state.verb), span
+        return
+    for role, then in roles:
+        shared = _both(span, then)
+        if role.slug == state.role and shared is not None:
+            yield tuple(role.verbs), shared
 
 
 def _superusers(people: "_People") -> Iterable[Held]:

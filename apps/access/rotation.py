@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from apps.access import services
+from apps.access.events import token_event
 from apps.access.models import Token
 from apps.audit.services import append
 from apps.core import clock
@@ -50,8 +51,8 @@ def rotate_token(
         locked.save()
         until = clock.rfc3339(ends)
         events = [
-            services.token_event("token.created", made),
-            services.token_event("token.rotated", locked, by=made.prefix, until=until),
+            token_event("token.created", made),
+            token_event("token.rotated", locked, by=made.prefix, until=until),
         ]
         append(events, actor=actor)
     return made, raw

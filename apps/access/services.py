@@ -12,11 +12,12 @@ from django.db import models
 
 from apps.access import attempts, policy
 from apps.access.applying import apply_grants
+from apps.access.events import account_event, grant_event, token_event
 from apps.access.models import Grant, KeyRule, Role, ServiceAccount, Token
 from apps.access.policy import EVERYWHERE, Place
 from apps.access.rights import CACHED_ACTORS
 from apps.access.roles import ROLES, verbs_of
-from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder, holder_name
+from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder
 from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
@@ -54,7 +55,7 @@ def create_account(
         )
         mark_history(account, actor)
         account.save()
-        append([_event("account.created", account)], actor=actor)
+        append([account_event("account.created", account)], actor=actor)
     return account
 
 
@@ -77,7 +78,7 @@ def update_account(
             account.environment = environment
         mark_history(account, actor)
         account.save()
-        append([_event("account.updated", account)], actor=actor)
+        append([account_event("account.updated", account)], actor=actor)
     return account
 
 
@@ -90,8 +91,13 @@ def delete_account(*, actor: Actor, account: ServiceAccount) -> None:
         mark_history(account, actor)
         account.save()
         User.objects.filter(pk=account.user_id).update(is_active=False)
-        account.tokens.filter(withdrawn_at__isnull=True).update(withdrawn_at=now)
-        append([_event("account.deleted", account)], actor=actor)
+        events = [account_event("account.deleted", account)]
+        for token in account.tokens.filter(withdrawn_at__isnull=True):
+            token.withdrawn_at = now
+            mark_history(token, actor)
+            token.save()
+            events.append(token_event("token.withdrawn", token))
+        append(events, actor=actor)
 
 
 def create_token(
@@ -221,7 +227,7 @@ def grant_each(
                 row = Grant(role=role, verb=verb, created_at=now, created_by=name, **same)
                 mark_history(row, actor)
                 row.save()
-                events.append(_grant_event("grant.given", row))
+                events.append(grant_event("grant.given", row))
             given.append(row)
         if events:
             apply_grants(given)
@@ -262,7 +268,7 @@ def withdraw_grant(*, actor: Actor, grant: Grant) -> None:
     else:
         policy.require(actor, "secure", Place(rule.service, rule.environment))
     with writing():
-        event = _grant_event("grant.withdrawn", grant)
+        event = grant_event("grant.withdrawn", grant)
         mark_history(grant, actor)
         grant.delete()
         apply_grants([grant])
@@ -357,15 +363,17 @@ def set_password(*, actor: Actor, user: User, password: str) -> None:
 def set_groups(*, actor: Actor, user: User, groups: list[Group]) -> None:
     """Put a person into exactly these groups.
 
-    Needs ``manage`` everywhere, and all that the groups he is new in hold.
+    Needs ``manage`` everywhere, and all that the groups he is new in hold. No change is no act.
     """
     policy.require(actor, "manage", EVERYWHERE)
     added = [group for group in groups if group not in user.groups.all()]
     _require_all_of(actor, models.Q(group__in=added))
     with writing():
         was: Tree = sorted(user.groups.values_list("name", flat=True))
-        user.groups.set(groups)
         names: Tree = sorted(group.name for group in groups)
+        if names == was:
+            return
+        user.groups.set(groups)
         append(
             [Event("user.groups", f"user:{user.username}", {"groups": names, "was": was})],
             actor=actor,
@@ -393,27 +401,10 @@ def end_grants(*, actor: Actor) -> int:
         ended = list(Grant.objects.filter(expires_at__lte=now).select_related("user", "group"))
         events = []
         for each in ended:
-            events.append(_grant_event("grant.ended", each))
+            events.append(grant_event("grant.ended", each))
             mark_history(each, actor)
             each.delete()
         if events:
             apply_grants(ended)
             append(events, actor=actor)
     return len(ended)
-
-
-def _event(action: str, account: ServiceAccount, **data: str) -> Event:
-    return Event(action, f"service-account:{account.slug}", data)
-
-
-def token_event(action: str, token: Token, **data: str) -> Event:
-    """An event about a token, on its account."""
-    return _event(action, token.account, token=token.prefix, **data)
-
-
-def _grant_event(action: str, grant: Grant) -> Event:
-    place: object = grant.key_rule or Place(grant.service, grant.environment)
-    data = {"what": grant.role or grant.verb, "on": str(place)}
-    if grant.expires_at is not None:
-        data["until"] = clock.rfc3339(grant.expires_at)
-    return Event(action, holder_name(grant), data)

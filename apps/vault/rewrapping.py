@@ -28,10 +28,10 @@ def make_key(*, actor: Actor) -> str:
     path = _key_file()
     texts = read_key_file(path) if path.exists() else []
     text = secrets.token_urlsafe(KEY_TEXT_BYTES)
-    _write(path, [text, *texts])
     key_id = sealing.key_id(text)
     with writing():
         append([Event("key.added", f"key:{key_id}", {})], actor=actor)
+        _write(path, [text, *texts])  # last: without its event there is no key
     return key_id
 
 

@@ -151,3 +151,29 @@ def test_rights_on__without_audit__is_refused(make_api, shop):
 
     with pytest.raises(ForbiddenError):
         rights_on(actor=actor_of_user(viewer.account.user), place=Place(shop), day=FIRST.date())
+
+
+def test_rights_on__role_of_ones_own_that_changed_and_went__gives_what_it_gave_then(on, system, db):
+    from apps.access import own_roles, services
+    from apps.access.past import rights_on
+    from apps.access.policy import EVERYWHERE
+
+    on(2)
+    services.create_person(actor=system, username="eve")
+    role, _made = own_roles.put_role(actor=system, name="keeper", verbs=["list", "read"])
+    given = services.grant(actor=system, to="user:eve", role="keeper")
+    on(4)
+    own_roles.put_role(actor=system, name="keeper", verbs=["list", "publish"])
+    on(6)
+    services.withdraw_grant(actor=system, grant=given)
+    own_roles.delete_role(actor=system, role=role)
+    on(20)
+
+    def verbs(day):
+        found = rights_on(actor=system, place=EVERYWHERE, day=date(2026, 11, day)).held
+        return [each.verbs for each in found if each.who == "user:eve"]
+
+    assert verbs(3) == [("list", "read")]
+    assert sorted(verbs(4)) == [("list", "publish"), ("list", "read")]
+    assert verbs(5) == [("list", "publish")]
+    assert verbs(7) == []

@@ -3,6 +3,7 @@
 An address of the portal that has no row here fails the test.
 """
 
+import uuid
 from itertools import product
 
 import pytest
@@ -30,6 +31,7 @@ PAGES = {
     "config-convert": (PLACE, DOCUMENT, {"list"}, HERE, JSON_HIDDEN),
     "config-use": (PLACE, None, {"read"}, HERE, 404),
     "config-history": (PLACE, None, {"read", "audit"}, HERE, 404),
+    "config-readers": (PLACE, None, {"audit"}, HERE, 404),
     "config-diff": (PLACE, None, {"read"}, HERE, 404),
     "config-redact": ((*PLACE, 1), None, {"secure"}, HERE, 404),
     "config-refresh": (PLACE, {}, {"publish"}, HERE, 404),
@@ -38,13 +40,21 @@ PAGES = {
     "config-make-secret": (PLACE, MAKE, {"secure"}, HERE, JSON_HIDDEN),
     "config-secret": ((*PLACE, "pin"), None, {"list"}, HERE, 404),
     "config-secret-reveal": ((*PLACE, "pin"), {"version": "1"}, {"reveal"}, HERE, JSON_HIDDEN),
+    "config-secret-rotation": ((*PLACE, "pin"), None, {"list"}, HERE, 404),
     "secrets": ((), None, ANYBODY, ALL, 403),
+    "jobs": ((), None, {"audit", "manage"}, ALL, 403),
+    "rights-past": ((), None, {"audit"}, ALL, 403),
     "rights": ((), None, {"audit", "manage"}, ALL, 403),
     "roles": ((), None, {"audit", "manage", "secure"}, SOME, 403),
     "role": (("viewer",), None, {"audit", "manage", "secure"}, SOME, 403),
     "key-rules": ((), None, {"audit", "secure", "manage"}, SOME, 403),
     "key-rules-preview": ((), None, {"secure", "manage"}, SOME, 403),
     "ledger": ((), None, {"audit"}, ALL, 403),
+    "ledger-proof": ((), None, {"audit"}, ALL, 403),
+    "ledger-verify": ((), {}, {"audit"}, ALL, 403),
+    "ledger-download": (("verifier.py",), None, {"audit"}, ALL, 403),
+    "core_connection_changelist": ((), None, {"manage"}, ALL, 403),
+    "core_connection_add": ((), None, {"manage"}, ALL, 403),
     "index": ((), None, ANYBODY, ALL, 403),
     "registry_service_changelist": ((), None, {"list"}, SOME, 403),
     "registry_environment_changelist": ((), None, {"list"}, SOME, 403),
@@ -78,6 +88,9 @@ ROWS = {
     "access_serviceaccount_change": ("account", {"audit", "manage"}, ALL),
     "access_serviceaccount_history": ("account", {"audit", "manage"}, ALL),
     "access_serviceaccount_delete": ("account", {"manage"}, ALL),
+    "core_connection_change": ("connection", {"manage"}, ALL),
+    "core_connection_history": ("connection", {"manage"}, ALL),
+    "core_connection_delete": ("connection", {"manage"}, ALL),
     "core_user_change": ("person", {"audit", "manage"}, ALL),
     "core_user_history": ("person", {"audit", "manage"}, ALL),
     "core_user_delete": ("person", set(), ALL),
@@ -109,6 +122,7 @@ OTHERS = {
             "configs_section",
             "configs_template",
             "access_serviceaccount",
+            "core_connection",
             "core_user",
             "auth_group",
         )
@@ -131,6 +145,8 @@ def world(system, shop, make_api, log_in):  # noqa: F811 - the fixture
     from apps.access.policy import Place
     from apps.configs.services import sections, templates
     from apps.configs.services.places import create_service
+    from apps.core import clock
+    from apps.core.models import Connection
     from apps.registry.selectors import get_environment
 
     production = get_environment("production")
@@ -149,6 +165,13 @@ def world(system, shop, make_api, log_in):  # noqa: F811 - the fixture
         "template": templates.create_template(actor=system, slug="base", content={}),
         "account": services.create_account(actor=system, slug="app"),
         "group": services.create_group(actor=system, name="web"),
+        "connection": Connection.objects.create(
+            slug="hook",
+            kind="webhook",
+            address="https://hook.example/",
+            credential=uuid.uuid4(),
+            created_at=clock.now(),
+        ),
         "rule": key_rules.create_key_rule(actor=system, pattern="ruled", place=ALL_PLACES),
     }
     where = {

@@ -196,18 +196,18 @@ def _refuse_live(live: Any) -> None:
 def _save(row: Service | Environment, actor: Actor, action: str, target: str) -> None:
     mark_history(row, actor)
     row.save()
-    append([Event(action, target, _told(row))], actor=actor)
+    append([Event(action, target, {"name": row.name, **_what_matters(row)})], actor=actor)
 
 
-def _told(row: Service | Environment) -> dict[str, Tree]:
-    """What the ledger says of a service or an environment: all that decides something."""
+def _what_matters(row: Service | Environment) -> dict[str, Tree]:
+    """The settings that say who is in charge, and what may happen without a second person."""
     if isinstance(row, Service):
-        return {"name": row.name, "owner": row.owner.name if row.owner else None}
+        return {"owner": row.owner.name if row.owner else None}
     return {
-        "name": row.name,
         "parent": row.parent.slug if row.parent else None,
         "default": row.is_default,
         "protected": row.is_protected,
+        "required_approvals": row.required_approvals,
     }
 
 
