@@ -111,7 +111,7 @@ def of_actor(request: HttpRequest) -> HttpResponse:
     actor = reader_of(request)
     name, token = request.GET.get("who", "").strip(), None
     if "token" in request.GET:
-        token = selectors.find_token(request.GET["token"])
+        token = _find_known_token(actor, request.GET["token"])
         name = f"service-account:{token.account.slug}" if token else ""
     _require_askable(actor, name)
     holder = selectors.find_holder(name)
@@ -150,6 +150,14 @@ def of_actor(request: HttpRequest) -> HttpResponse:
     )
     answer.status_code = 422 if request.method == "POST" else 200
     return answer
+
+
+def _find_known_token(actor: Actor, token_id: str) -> Token | None:
+    """The token, for those who manage or audit its account."""
+    token = selectors.find_token(token_id)
+    if token is None:
+        return None
+    return token if selectors.list_accounts_of(actor).filter(pk=token.account_id) else None
 
 
 def _require_askable(actor: Actor, name: str) -> None:

@@ -233,6 +233,8 @@ def test_actor__token__is_its_accounts_and_ended_ones_may_nothing(
     services.withdraw_token(actor=system, token=token)
     ended = text_of(admin.get(f"/admin/rights/of/?token={token.pk}"))
     assert "it may do nothing any more" in ended
+    elsewhere = log_in("mei", ("administrator", "shop", None))
+    assert elsewhere.get(f"/admin/rights/of/?token={token.pk}").status_code == 404
     for odd in ("x", "0" * 32):
         assert admin.get(f"/admin/rights/of/?token={odd}").status_code == 404
 
