@@ -1,5 +1,9 @@
 """What all tests share: real databases, actors with rights, and an API client."""
 
+import os
+import shutil
+import tempfile
+
 import pytest
 from django.db import connection
 
@@ -15,6 +19,13 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     pytest.long_form = config.getoption("--long")
+    if not hasattr(config, "workerinput"):  # workers of a parallel run share their parent's
+        os.environ["CONFIGSVC_TEST_SHARED"] = tempfile.mkdtemp(prefix="configsvc-shared-")
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop("CONFIGSVC_TEST_SHARED"), ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -1,9 +1,11 @@
 """Real server processes for tests: ``manage.py serve`` on a free port, with its own database."""
 
 import contextlib
+import fcntl
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +25,7 @@ START_WITHIN = 180
 class Installation:
     """A data folder and a database; any number of servers on them (one, on SQLite)."""
 
-    def __init__(self, folder, demo=False):
+    def __init__(self, folder, demo=False, migrated=True):
         self.folder = Path(folder)
         self.demo = demo
         self.servers = []
@@ -41,6 +43,37 @@ class Installation:
             self._sql(f"CREATE DATABASE {self.database}")
             parts = urlsplit(os.environ["DATABASE_URL"])
             self.environment["DATABASE_URL"] = urlunsplit(parts._replace(path=f"/{self.database}"))
+        if migrated:
+            self._begin_migrated()
+
+    def _begin_migrated(self):
+        """Begin with the tables there already: a copy of what migrations made once for this run."""
+        ready = Path(os.environ["CONFIGSVC_TEST_SHARED"])
+        with (ready / f"lock-{self.is_postgres}").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.is_postgres:
+                self._copy_postgres(ready)
+            else:
+                self._copy_sqlite(ready)
+
+    def _copy_postgres(self, ready):
+        template = f"migrated_{ready.name.rpartition('-')[2].lower()}"
+        if not (ready / "postgres").exists():
+            self.manage("migrate", "-v0")
+            self._sql(f"CREATE DATABASE {template} TEMPLATE {self.database}")
+            (ready / "postgres").touch()
+        else:
+            self._sql(f"DROP DATABASE {self.database}")
+            self._sql(f"CREATE DATABASE {self.database} TEMPLATE {template}")
+
+    def _copy_sqlite(self, ready):
+        name = "configsvc.sqlite3"
+        if not (ready / name).exists():
+            self.manage("migrate", "-v0")
+            shutil.copy2(self.folder / name, ready / "unfinished")
+            (ready / "unfinished").rename(ready / name)
+        else:
+            shutil.copy2(ready / name, self.folder / name)
 
     @property
     def is_postgres(self):
@@ -142,9 +175,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def installation(demo=False):
+def installation(demo=False, migrated=True):
     with tempfile.TemporaryDirectory(prefix="configsvc-served-") as folder:
-        made = Installation(folder, demo)
+        made = Installation(folder, demo, migrated)
         try:
             yield made
         finally:

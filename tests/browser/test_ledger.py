@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
 PAGES = {
     "ledger": "/admin/ledger/",

@@ -62,7 +62,7 @@ def test_publish__32_concurrent_writers__lose_no_update():
 
 def test_publish__server_killed_at_random_moments__every_acknowledged_version_is_there():
     """``kill -9`` under load, again and again, on one database; then read everything back."""
-    kills = 50 if pytest.long_form else 8
+    kills = 50 if pytest.long_form else 4
     chance = random.Random(20261124)
     acknowledged: dict[int, int] = {}
     lock = threading.Lock()
