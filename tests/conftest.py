@@ -29,6 +29,7 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: item.get_closest_marker("servers") is None)  # the slow ones first
     if not config.getoption("--database-only"):
         return
     keep, drop = [], []
