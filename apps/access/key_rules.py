@@ -4,7 +4,6 @@ from apps.access import policy
 from apps.access.events import grant_event
 from apps.access.models import KeyRule
 from apps.access.policy import Place
-from apps.access.rights import KEY_VERBS
 from apps.access.selectors import list_grants
 from apps.audit.services import Event, append
 from apps.core import clock
@@ -55,13 +54,13 @@ def update_key_rule(
     """Change a rule's pattern or description; its grants stay. Needs ``secure`` in its scope.
 
     Another pattern opens keys: those it leaves to ordinary grants, those it takes to the grants
-    on the rule. It needs ``manage`` wherever the rule holds, or every verb on the rule.
+    on the rule. It needs ``manage`` wherever the rule holds.
     """
     policy.require_below(actor, "secure", scope_of(rule))
     with writing():
         if pattern is not None and pattern != rule.pattern:
             _check_pattern(pattern)
-            _require_all_verbs(actor, rule)
+            policy.require_below(actor, "manage", scope_of(rule))
             rule.pattern = pattern
         if description is not None:
             rule.description = check_text("description", description, 10_000)
@@ -74,10 +73,9 @@ def update_key_rule(
 def delete_key_rule(*, actor: Actor, rule: KeyRule) -> None:
     """End a rule and the grants on it: its keys go by the ordinary grants again.
 
-    Needs ``secure`` in its scope, and ``manage`` wherever the rule holds, or every verb on it.
+    Needs ``manage`` wherever the rule holds.
     """
-    policy.require_below(actor, "secure", scope_of(rule))
-    _require_all_verbs(actor, rule)
+    policy.require_below(actor, "manage", scope_of(rule))
     with writing():
         events = [_event("key_rule.deleted", rule)]
         for grant in list_grants().filter(key_rule=rule):
@@ -91,15 +89,7 @@ def delete_key_rule(*, actor: Actor, rule: KeyRule) -> None:
 
 def may_loosen(actor: Actor, rule: KeyRule) -> bool:
     """Whether the actor may change the rule's pattern, or end it."""
-    scope = scope_of(rule)
-    return policy.allowed_below(actor, "secure", scope) and all(
-        policy.allows_rule(actor, verb, rule) for verb in KEY_VERBS
-    )
-
-
-def _require_all_verbs(actor: Actor, rule: KeyRule) -> None:
-    for verb in KEY_VERBS:
-        policy.require_rule(actor, verb, rule)
+    return policy.allowed_below(actor, "manage", scope_of(rule))
 
 
 def scope_of(rule: KeyRule) -> Place:

@@ -21,6 +21,7 @@ from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.models import User
 from apps.engine.errors import invalid
+from apps.registry.selectors import ancestors
 
 Span = tuple[datetime, datetime | None]
 """From when until when something held; ``None``: it still does."""
@@ -70,10 +71,10 @@ def rights_on(*, actor: Actor, place: Place, day: date) -> PastRights:
     :class:`InvalidError` for a day to come.
     """
     policy.require(actor, "audit", place)
+    if day > clock.now().date():
+        raise invalid("/day", "future", "This day has not come yet.")
     begins = datetime.combine(day, time(), UTC)
     window = (begins, begins + timedelta(days=1))
-    if begins > clock.now():
-        raise invalid("/day", "future", "This day has not come yet.")
     people = _People(window)
     rules = _rules(place, window)
     held = [*_superusers(people), *_granted(place, window, people, set(rules))]
@@ -112,17 +113,21 @@ def _states(rows: Iterable[Any]) -> list[tuple[Any, Span]]:
 def _rules(place: Place, window: tuple[datetime, datetime]) -> dict[int, PastRule]:
     history = KeyRule.history.select_related("service", "environment")
     found = {}
+    above = [each.pk for each in ancestors(place.environment)] if place.environment else []
     for state, span in _states(history.order_by("history_date", "history_id")):
-        if _meets(span, window) and _covers(place, state):
+        if _meets(span, window) and _covers(place, state, above):
             on = str(Place(state.service, state.environment))
             found[state.id] = PastRule(state.pattern, on, *span)
     return found
 
 
-def _covers(place: Place, state: Any) -> bool:
-    """Whether what is on service and environment of ``state`` decides at ``place``."""
+def _covers(place: Place, state: Any, above: Iterable[int] = ()) -> bool:
+    """Whether what is on service and environment of ``state`` decides at ``place``.
+
+    A key rule follows its keys down: give it the environments ``above``.
+    """
     services = (None, place.service.pk if place.service else None)
-    environments = (None, place.environment.pk if place.environment else None)
+    environments = (None, place.environment.pk if place.environment else None, *above)
     return state.service_id in services and state.environment_id in environments
 
 

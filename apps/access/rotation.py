@@ -43,7 +43,7 @@ def rotate_token(
         if locked.withdrawn_at is not None or (locked.expires_at and locked.expires_at <= now):
             raise ConflictError("This token has ended: make a new one.", code="ended")
         if expires_at is None and locked.expires_at is not None:
-            expires_at = now + (locked.expires_at - locked.created_at)
+            expires_at = _as_long(now, locked)
         made, raw = services.issue_token(actor, account, locked.name, expires_at)
         ends = min(now + overlap, locked.expires_at or now + overlap)
         locked.expires_at = ends
@@ -56,3 +56,13 @@ def rotate_token(
         ]
         append(events, actor=actor)
     return made, raw
+
+
+def _as_long(now: datetime, token: Token) -> datetime | None:
+    """The end of a token that begins now and lasts as long as ``token`` was made to."""
+    if token.expires_at is None:
+        return None
+    try:
+        return now + (token.expires_at - token.created_at)
+    except OverflowError:  # at the edge of the calendar
+        return token.expires_at

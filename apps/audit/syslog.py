@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import ssl
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,8 +70,15 @@ def send(messages: Sequence[Message], address: str, authorities: str = "") -> No
             return
         stream.sendall(octets)
         stream.shutdown(socket.SHUT_WR)
-        while stream.recv(4_096):
-            pass
+        _wait_for_end(stream)
+
+
+def _wait_for_end(stream: socket.socket) -> None:
+    """Until the collector closes; one that says something forever is none."""
+    ends = time.monotonic() + TIMEOUT
+    while stream.recv(4_096):
+        if time.monotonic() > ends:
+            raise TimeoutError("The collector does not close the connection.")
 
 
 def _framed(octets: bytes) -> bytes:

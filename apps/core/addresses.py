@@ -30,6 +30,7 @@ NEVER: Final[tuple[IPNetwork, ...]] = tuple(
         "255.255.255.255/32",
         "::/96",  # unspecified, and IPv4-compatible; loopback is judged before
         "::ffff:0:0/96",  # IPv4-mapped
+        "::ffff:0:0:0/96",  # IPv4-translated (RFC 2765)
         "64:ff9b::/96",  # NAT64
         "64:ff9b:1::/48",  # local-use NAT64
         "2001::/32",  # Teredo
@@ -37,6 +38,7 @@ NEVER: Final[tuple[IPNetwork, ...]] = tuple(
         "fd00:ec2::/32",  # metadata of Amazon
         "fd20:ce::/32",  # metadata of Google
         "fe80::/10",
+        "fec0::/10",  # site-local, deprecated (RFC 3879)
         "ff00::/8",
     )
 )

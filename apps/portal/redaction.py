@@ -85,4 +85,7 @@ def _redact(request: HttpRequest, place: Place, number: int) -> HttpResponse | N
         f"Redacted the value of {key}: {done.texts} text(s) and {done.drafts} draft(s) changed, "
         f"at revision {done.revision}.",
     )
+    if done.templates:
+        names = ", ".join(done.templates)
+        messages.warning(request, f"These templates hold the value too, and keep it: {names}.")
     return HttpResponseRedirect(f"{address('config-redact', place, number)}?done={done.revision}")

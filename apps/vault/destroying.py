@@ -25,8 +25,7 @@ def end_version(held: jobs.Claim) -> None:
         return
     if is_running(version.secret):
         raise jobs.LaterError(clock.now() + LOOK_AGAIN)
-    _retire(version)
-    _destroy(version, retired=True)
+    _destroy(version, retired=_retire(version))
 
 
 def destroy_anyway(held: jobs.Claim, _error: str) -> None:
@@ -45,16 +44,16 @@ def _find(held: jobs.Claim) -> SecretVersion | None:
     return found
 
 
-def _retire(version: SecretVersion) -> None:
-    """Have the rotator take the value back from where it was used."""
+def _retire(version: SecretVersion) -> bool:
+    """Have the rotator take the value back from where it was used; whether it could be told."""
     secret = version.secret
     rotation = Rotation.objects.select_related("connection").filter(secret=secret).first()
     current = find_stage(secret, "current")
     if rotation is None or current is None:
-        return
+        return False
     rotator = rotator_of(rotation.rotator)
     if not rotator.needs:
-        return
+        return True
     task = Task(
         key=version.pk.hex,
         secret=str(secret),
@@ -66,6 +65,7 @@ def _retire(version: SecretVersion) -> None:
     value = open_version(ROBOT, version)
     with contained():
         rotator.retire(task, value)
+    return True
 
 
 def _destroy(version: SecretVersion, *, retired: bool) -> None:

@@ -52,5 +52,8 @@ def begin_by_schedule(held: Claim) -> datetime | None:
             begin_rotation(actor=rotating.ROBOT, secret=rotation.secret)
         except ConflictError as error:
             if error.code == "previous_in_use":
-                raise LaterError(clock.read_rfc3339(str(error.extra["until"]))) from None
+                until = clock.read_rfc3339(str(error.extra["until"]))
+                raise LaterError(max(until, clock.now()) + destroying.LOOK_AGAIN) from None
+            if error.code == "ending":
+                raise LaterError(clock.now() + destroying.LOOK_AGAIN) from None
     return clock.now() + timedelta(days=rotation.every_days)

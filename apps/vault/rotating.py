@@ -21,7 +21,7 @@ from apps.vault.connections import find_credential
 from apps.vault.models import Rotation, RotationRun, Secret, SecretStage
 from apps.vault.rotators import rotator_of
 from apps.vault.rotators.base import Rotator, Task, contained
-from apps.vault.schedules import DESTROY, put_due, restart
+from apps.vault.schedules import DESTROY, put_due, refuse_early, restart
 from apps.vault.versions import (
     add_version,
     check_value,
@@ -77,8 +77,10 @@ def _find(held: jobs.Claim) -> RotationRun | None:
 def _begin_again(run: RotationRun) -> RotationRun:
     with writing():
         secret = lock(run.secret)
-        if not Rotation.objects.filter(secret=secret).exists():
+        rotation = Rotation.objects.filter(secret=secret).first()
+        if rotation is None:
             raise NotFoundError("The secret has no rotation any more.")
+        refuse_early(rotation, secret, force=False)
         append([restart(run, secret)], actor=ROBOT)
     return run
 

@@ -145,8 +145,7 @@ def begin_rotation(*, actor: Actor, secret: Secret, force: bool = False) -> Rota
         if rotation is None:
             raise invalid("", "no_rotation", "This secret has no rotation: set one first.")
         _refuse_running(secret)
-        if rotator_of(rotation.rotator).alternates:
-            _refuse_early(secret, force)
+        refuse_early(rotation, secret, force)
         run = RotationRun(secret=secret, author=actor.name)
         append([restart(run, secret)], actor=actor)
     return run
@@ -176,14 +175,16 @@ def _refuse_running(secret: Secret) -> None:
         raise ConflictError("A rotation of this secret is running: wait for it.", code="rotating")
 
 
-def _refuse_early(secret: Secret, force: bool) -> None:
+def refuse_early(rotation: Rotation, secret: Secret, force: bool) -> None:
     """Refuse what would take the place of a value whose time is not over, or just ends."""
+    if not rotator_of(rotation.rotator).alternates:
+        return
     previous = find_stage(secret, "previous")
     ending = pending_end(previous) if previous is not None else None
     if ending is None:
         return
     if ending.lease_owner is not None:
-        raise ConflictError("The value before is being ended: wait for it.", code="rotating")
+        raise ConflictError("The value before is being ended: wait for it.", code="ending")
     if not force:
         until = clock.rfc3339(ending.due_at)
         raise ConflictError(

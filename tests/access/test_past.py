@@ -153,6 +153,31 @@ def test_rights_on__without_audit__is_refused(make_api, shop):
         rights_on(actor=actor_of_user(viewer.account.user), place=Place(shop), day=FIRST.date())
 
 
+def test_rights_on__rule_of_a_parent_environment__holds_below_it(on, system, db):
+    from apps.access import key_rules
+    from apps.access.policy import Place
+    from apps.configs.services.places import create_environment
+    from apps.registry.selectors import get_environment
+
+    on(2)
+    kid = create_environment(actor=system, slug="kid", parent="production")
+    above = Place(environment=get_environment("production"))
+    key_rules.create_key_rule(actor=system, pattern="security.**", place=above)
+    on(20)
+
+    assert asked(system, Place(environment=kid), 3)[1] == ["security.**"]
+    assert asked(system, Place(environment=get_environment("staging")), 3)[1] == []
+
+
+def test_rights_on__the_last_day_of_the_calendar__has_not_come(on, system, db):
+    from apps.access.past import rights_on
+    from apps.access.policy import EVERYWHERE
+    from apps.engine.errors import InvalidError
+
+    with pytest.raises(InvalidError):
+        rights_on(actor=system, place=EVERYWHERE, day=date.max)
+
+
 def test_rights_on__role_of_ones_own_that_changed_and_went__gives_what_it_gave_then(on, system, db):
     from apps.access import own_roles, services
     from apps.access.past import rights_on

@@ -69,6 +69,18 @@ def test_rotate__shown_once__is_in_no_later_answer_nor_in_the_ledger(operator, m
     assert len(tokens_of(robot, operator)) == 2
 
 
+def test_rotate__token_that_ends_with_the_calendar__is_no_5xx(operator, make_api, system):
+    from datetime import UTC, datetime
+
+    from apps.access import services
+
+    robot = make_api("viewer")
+    end = datetime.max.replace(tzinfo=UTC)
+    old, _raw = services.create_token(actor=system, account=robot.account, expires_at=end)
+
+    assert rotate(operator, robot, str(old.pk), overlap=0).status_code == 201
+
+
 def test_rotate__old_token_with_an_end__is_not_prolonged_by_it(operator, make_api, system):
     from apps.access import services
     from apps.core import clock

@@ -146,7 +146,10 @@ def test_key_rule__loosened_by_an_officer__is_403(make_api, shop, operator, syst
 
     for verb in ("read", "edit", "publish", "rollback", "reveal"):
         give(system, officer, verb, rule=rule)
-    assert officer("DELETE", f"/key-rules/{rule.pk}").status_code == 204
+    assert officer("PATCH", f"/key-rules/{rule.pk}", {"pattern": "**"}).status_code == 403
+    assert officer("DELETE", f"/key-rules/{rule.pk}").status_code == 403
+    assert operator("PATCH", f"/key-rules/{rule.pk}", {"pattern": "ops.*"}).status_code == 200
+    assert operator("DELETE", f"/key-rules/{rule.pk}").status_code == 204
 
 
 def test_groups__that_hold_more_than_their_giver__are_refused(db, system):

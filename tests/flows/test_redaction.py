@@ -73,6 +73,13 @@ def test_redact__value_of_old_versions__is_nowhere_and_the_ledger_holds(publishe
     assert event["action"] == "configuration_text.redacted"
 
 
+def test_redact__template_with_the_value__is_named(published, officer, operator):
+    body = {"slug": "base", "content": {"db": {"password": LEAK}}}
+    assert operator.post("/templates", body).status_code == 201
+
+    assert json.loads(redact(officer).content)["templates"] == ["base"]
+
+
 def test_redact__draft_of_the_value__loses_it(published, officer):
     from apps.access.policy import Place
     from apps.configs.services.drafts import Draft, save_draft

@@ -67,6 +67,7 @@ def test_connection__saved__is_in_the_ledger_without_the_value(data, system):
         ({"tls": "disable"}, "/tls"),
         ({"roles": ["a"]}, "/roles"),
         ({"authorities": "no certificate"}, "/authorities"),
+        ({"authorities": "# Ünser\nno certificate"}, "/authorities"),
         ({"slug": "a b"}, "/slug"),
         ({"services": ["a b"]}, "/slug"),
         ({"services": ["shop@"]}, "/slug"),

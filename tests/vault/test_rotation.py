@@ -1,12 +1,14 @@
 """Rotation: the steps, what becomes of the values before and after, and what stands in its way."""
 
+import json
+import uuid
 from datetime import timedelta
 
 import pytest
 
 from apps.audit.models import AuditEvent
 from apps.core import clock, jobs, runner
-from apps.core.models import JobRun
+from apps.core.models import Job, JobRun
 from apps.engine.errors import ConflictError, InvalidError
 from apps.vault import schedules, services
 from apps.vault.models import Rotation, RotationRun
@@ -339,6 +341,65 @@ def test_begin__rotator_with_two_in_turn__waits_for_the_value_before_unless_forc
     assert refused.value.code == "previous_in_use"
     assert rotate(secret, force=True).state == "done"
     assert value_of(secret) == "made-2"
+
+
+def test_retry__of_an_old_failure__does_not_take_the_value_before_from_its_users(
+    make_secret, rotate, rotator, value_of
+):
+    """Else "Run now" at a failed job would do what beginning a rotation refuses."""
+    rotator.alternates = True
+    secret = make_secret(rotation=NOTING)
+    rotator.on["set"] = failing
+    assert rotate(secret).state == "failed"
+    old = Job.objects.filter(kind=schedules.ROTATE).latest("pk")
+    rotator.on.clear()
+    assert rotate(secret).state == "done"
+    live = value_of(secret)
+
+    jobs.make_due(old.pk)
+    runner.run_due(now=clock.now() + timedelta(minutes=5))
+
+    assert value_of(secret) == live
+    assert stages(secret) == {"current": 3, "previous": 1}
+
+
+def failing(_task):
+    raise RotatorError("It cannot be set.")
+
+
+def test_schedule__value_before_is_being_ended__waits_for_it_and_is_not_skipped(
+    make_secret, rotate, rotator, system
+):
+    rotator.alternates = True
+    secret = make_secret(rotation={**NOTING, "every_days": 10})
+    rotate(secret)
+    job = Job.objects.get(kind=schedules.DESTROY)
+    Job.objects.filter(pk=job.pk).update(lease_owner=uuid.uuid4(), lease_until=clock.now() + DAY)
+    due_job = Job.objects.get(kind=schedules.DUE, finished_at=None)
+    jobs.put(schedules.DUE, secret.pk.hex, due_at=clock.now(), subject="x")
+
+    runner.run_due(now=clock.now())
+
+    due_job.refresh_from_db()
+    waits = due_job.due_at - clock.now()
+    assert timedelta(0) < waits <= timedelta(minutes=1), waits
+    assert JobRun.objects.filter(job=due_job).count() <= 2
+
+
+DAY = timedelta(days=1)
+
+
+def test_previous__whose_rotation_was_taken_away__is_not_said_to_be_retired(
+    make_secret, rotate, rotator, system
+):
+    secret = make_secret(rotation=NOTING)
+    rotate(secret)
+    services.update_secret(actor=system, secret=secret, changes={"rotation": None})
+
+    runner.run_due(now=clock.now() + timedelta(days=40))
+
+    event = AuditEvent.objects.get(action="secret.destroyed")
+    assert json.loads(event.data)["retired"] is False
 
 
 def test_destroy__the_pending_version__is_refused(make_secret, rotate, rotator, system):

@@ -11,7 +11,7 @@ from django.db import connection
 from apps.access import idempotency, policy
 from apps.access.policy import Place
 from apps.audit.services import Event, append
-from apps.configs.models import Change, Live, Redaction, Text, Version
+from apps.configs.models import Change, Live, Redaction, TemplateVersion, Text, Version
 from apps.configs.services.kernel import lock_composition
 from apps.core.actor import Actor
 from apps.core.transactions import writing
@@ -28,11 +28,15 @@ SHORTEST_PART = 8
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """What an act of redaction did: how many texts and drafts it changed, and its revision."""
+    """What an act of redaction did: how many texts and drafts it changed, and its revision.
+
+    ``templates`` hold the value too, and keep it: they belong to no service.
+    """
 
     texts: int
     drafts: int
     revision: int
+    templates: tuple[str, ...] = ()
 
 
 def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = "") -> Redacted:
@@ -85,7 +89,17 @@ def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = 
                 cursor.execute(
                     "UPDATE configs_text SET content = %s WHERE digest = %s", [content, digest]
                 )
-    return Redacted(len(replaced), drafts, act.revision)
+    return Redacted(len(replaced), drafts, act.revision, _templates_with(search))
+
+
+def _templates_with(search: "_Search") -> tuple[str, ...]:
+    rows = TemplateVersion.objects.select_related("template", "content")
+    holding = {
+        each.template.slug
+        for each in rows
+        if not same(search.replaced(tree := parse_canonical(each.content.content)), tree)
+    }
+    return tuple(sorted(holding))
 
 
 def _require_everywhere(actor: Actor, place: Place) -> None:
