@@ -10,7 +10,14 @@ from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_text
 from apps.core.transactions import writing
-from apps.engine.errors import InvalidError, MalformedError, Problem, invalid
+from apps.engine.errors import (
+    NOTHING_HERE,
+    InvalidError,
+    MalformedError,
+    NotFoundError,
+    Problem,
+    invalid,
+)
 from apps.engine.paths import Glob
 from apps.engine.values import Tree
 
@@ -58,6 +65,7 @@ def update_key_rule(
     """
     policy.require_below(actor, "secure", scope_of(rule))
     with writing():
+        rule = _locked(rule)
         if pattern is not None and pattern != rule.pattern:
             _check_pattern(pattern)
             policy.require_below(actor, "manage", scope_of(rule))
@@ -77,6 +85,7 @@ def delete_key_rule(*, actor: Actor, rule: KeyRule) -> None:
     """
     policy.require_below(actor, "manage", scope_of(rule))
     with writing():
+        rule = _locked(rule)
         events = [_event("key_rule.deleted", rule)]
         for grant in list_grants().filter(key_rule=rule):
             events.append(grant_event("grant.withdrawn", grant))
@@ -85,6 +94,15 @@ def delete_key_rule(*, actor: Actor, rule: KeyRule) -> None:
         mark_history(rule, actor)
         rule.delete()
         append(events, actor=actor)
+
+
+def _locked(rule: KeyRule) -> KeyRule:
+    """The rule as it is now, until the transaction ends. Raises :class:`NotFoundError`."""
+    rows = KeyRule.objects.select_for_update(of=("self",)).select_related("service", "environment")
+    found = rows.filter(pk=rule.pk).first()
+    if found is None:
+        raise NotFoundError(NOTHING_HERE)
+    return found
 
 
 def may_loosen(actor: Actor, rule: KeyRule) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from django.db import IntegrityError
+
 from apps.access import policy
 from apps.access.applying import apply_grants
 from apps.access.models import Grant, Role
@@ -43,11 +45,18 @@ def put_role(
         made = role.pk is None
         role.verbs, role.description = wanted, description
         mark_history(role, actor)
-        role.save()
+        _save(role)
         if not made and before != wanted:
             apply_grants(Grant.objects.filter(role=role.slug))
         append([_event("role.created" if made else "role.updated", role)], actor=actor)
     return role, made
+
+
+def _save(role: Role) -> None:
+    try:
+        role.save()
+    except IntegrityError as error:
+        raise ConflictError("Somebody made this role at the same time: send it again.") from error
 
 
 def delete_role(*, actor: Actor, role: Role) -> None:

@@ -24,7 +24,14 @@ from apps.core.actor import Actor, mark_history
 from apps.core.models import User
 from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
-from apps.engine.errors import ForbiddenError, InvalidError, Problem, invalid
+from apps.engine.errors import (
+    NOTHING_HERE,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    Problem,
+    invalid,
+)
 from apps.engine.values import Tree
 from apps.registry.models import Configuration, Environment
 
@@ -72,6 +79,9 @@ def update_account(
     if environment is not None or clear_environment:
         policy.require(actor, "manage", Place(environment=environment))
     with writing():
+        account = ServiceAccount.objects.select_for_update().get(pk=account.pk)
+        if account.deleted_at is not None:
+            raise NotFoundError(NOTHING_HERE)
         if description is not None:
             account.description = check_text("description", description, 10_000)
         if environment is not None or clear_environment:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from apps.audit import sending, verification
+from apps.audit import refusals, sending, verification
 from apps.audit.checkpoints import write_checkpoint
 from apps.audit.verification import verify
 from apps.core.actor import system
@@ -27,6 +27,7 @@ def register_kinds() -> None:
 
 def _verify(_claim: Claim) -> None:
     verify(actor=system("jobs"))
+    refusals.prune_reads()
 
 
 def _checkpoint(_claim: Claim) -> None:

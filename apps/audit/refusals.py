@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import F
 
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 MAX_TARGETS = 20
 MAX_ADDRESSES = 200
 MAX_READS = 5_000
+MAX_ROWS_A_DAY = 10_000
+KEPT = timedelta(days=400)
 MAX_TEXT = 300
 OTHERS = "(others)"
 ADDRESS = "address:"
@@ -100,6 +102,9 @@ def flush(*, now: datetime | None = None, everything: bool = False) -> None:
 
 def _add_read(actor: str, target: str, counted: tuple[datetime, datetime, int]) -> None:
     first, last, count = counted
+    today = RefusedRead.objects.filter(day=last.date())
+    if not today.filter(actor=actor, target=target).exists() and today.count() >= MAX_ROWS_A_DAY:
+        actor, target = f"{ADDRESS}{OTHERS}", OTHERS
     row, _made = RefusedRead.objects.get_or_create(
         actor=actor,
         target=target,
@@ -107,6 +112,12 @@ def _add_read(actor: str, target: str, counted: tuple[datetime, datetime, int]) 
         defaults={"first_at": first, "last_at": last},
     )
     RefusedRead.objects.filter(pk=row.pk).update(count=F("count") + count, last_at=last)
+
+
+def prune_reads() -> int:
+    """Drop the counts of refused reads that are older than ``KEPT``; gives their number."""
+    count, _kinds = RefusedRead.objects.filter(day__lt=(clock.now() - KEPT).date()).delete()
+    return count
 
 
 def _bounded(key: Key) -> Key:

@@ -198,3 +198,33 @@ def test_refusal__that_the_ledger_cannot_take__is_refused_all_the_same(viewer, s
 
     assert answer.status_code == 403
     assert events() == []
+
+
+def test_refused_reads__from_very_many_addresses__stay_in_so_many_rows(db, monkeypatch):
+    from apps.audit import refusals
+    from apps.audit.models import RefusedRead
+
+    monkeypatch.setattr(refusals, "MAX_ROWS_A_DAY", 5)
+    for number in range(20):
+        refusals.count_read(actor=f"address:192.0.2.{number}", target="configuration:shop")
+        refusals.flush()
+
+    assert RefusedRead.objects.count() == 6
+    assert sum(RefusedRead.objects.values_list("count", flat=True)) == 20
+
+
+def test_refused_reads__after_their_time__are_dropped(db, monkeypatch):
+    from datetime import timedelta
+
+    from apps.audit import refusals
+    from apps.audit.models import RefusedRead
+    from apps.core import clock
+
+    refusals.count_read(actor="user:ada", target="configuration:shop")
+    refusals.flush()
+    assert refusals.prune_reads() == 0
+    later = clock.now() + timedelta(days=402)
+    monkeypatch.setattr(clock, "now", lambda: later)
+
+    assert refusals.prune_reads() == 1
+    assert not RefusedRead.objects.exists()
