@@ -48,10 +48,7 @@ def page(request: HttpRequest) -> HttpResponse:
     asked = {name: request.GET.get(name, "").strip() for name in (*TEXTS, *TIMES)}
     beyond = values.whole(request.GET.get("before", ""))
     found = list(list_events(_filters(asked), beyond=beyond)[: PAGE + 1])
-    rows = [
-        {"event": event, "data": sorted(parse_canonical(event.data).items())}
-        for event in found[:PAGE]
-    ]
+    rows = [{"event": event, "data": _shown(parse_canonical(event.data))} for event in found[:PAGE]]
     given = {name: value for name, value in asked.items() if value}
     title = f"Timeline of {asked['target']}" if asked["target"] else "Ledger"
     return render(
@@ -66,6 +63,15 @@ def page(request: HttpRequest) -> HttpResponse:
         next_before=found[PAGE - 1].number if len(found) > PAGE else None,
         tabs=ledger_tabs("ledger"),
     )
+
+
+def _shown(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """What an event holds, as people read it; what is empty says nothing."""
+    return [
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for name, value in sorted(data.items())
+        if value not in (None, "", [], {})
+    ]
 
 
 def ledger_tabs(active: str) -> list[dict[str, Any]]:
