@@ -28,7 +28,6 @@ QUICK = Timing(fetch_timeout=5.0)
 def served():
     with installation() as made:
         server = made.start()
-        made.raw = made.token()
         with server.client(made.raw) as client:
             client.post("/services", json={"slug": "shop"})
             made.publish = lambda document: client.post(

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.servers
 def made():
     with installation() as made:
         server = made.start()
-        with server.client(made.token()) as client:
+        with server.client(made.raw) as client:
             client.post("/services", json={"slug": "shop"})
             for number in range(20):
                 body = {"environment": "production", "config": {"n": number}}

@@ -41,7 +41,7 @@ def main():
 
     from tests.serving import installation
 
-    with installation() as made:
+    with installation(prepared=False) as made:
         server = made.start()
         token = made.token()
         size = len(json.dumps(document(0), separators=(",", ":")))

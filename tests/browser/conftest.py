@@ -13,7 +13,6 @@ from tests.serving import installation
 def served():
     with installation(demo=True) as made:
         made.start()
-        made.raw = made.token()
         for name in ("ada", "mei", "olu", "nobody"):
             made.manage("shell", "-c", PEOPLE.format(name=name))
         yield made
@@ -51,7 +50,7 @@ def open_page(served, chromium):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto("/admin/login/")
         page.fill("input[name=username]", name)
-        password = served.servers[0].password if name == "admin" else f"pw-{name}-123456"
+        password = served.password if name == "admin" else f"pw-{name}-123456"
         page.fill("input[name=password]", password)
         page.click("button[type=submit]")
         page.wait_for_url("**/admin/")

@@ -130,12 +130,13 @@ def listen(server, token, heard, ready):
             return
 
 
-def pages(server):
+def pages(made):
     """The portal's pages as the administrator sees them."""
-    with httpx.Client(base_url=server.url, follow_redirects=True, timeout=30) as browser:
+    url = made.servers[0].url
+    with httpx.Client(base_url=url, follow_redirects=True, timeout=30) as browser:
         form = browser.get("/admin/login/")
         field = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text).group(1)
-        login = {"username": "admin", "password": server.password, "csrfmiddlewaretoken": field}
+        login = {"username": "admin", "password": made.password, "csrfmiddlewaretoken": field}
         browser.post("/admin/login/", data=login, headers={"Referer": str(form.url)})
         found = []
         place = "/admin/config/shop/production/"
@@ -151,7 +152,7 @@ def test_secrets__through_all_the_product__are_found_nowhere():
     with installation() as made:
         made.environment["CONFIGSVC_LOG_LEVEL"] = "DEBUG"
         server = made.start()
-        token = made.token()
+        token = made.raw
         heard, ready = [], threading.Event()
         with server.client(token) as client:
             api = Recorder(client)
@@ -160,7 +161,7 @@ def test_secrets__through_all_the_product__are_found_nowhere():
             listener.start()
             ready.wait(10)
             fresh = use(api, values, heard)
-        places = [*api.answers, *pages(server)]
+        places = [*api.answers, *pages(made)]
         exported = made.manage("audit", "verify", check=False)
         places.append(("command", (exported.stdout + exported.stderr).encode()))
         server.stop()
@@ -185,14 +186,14 @@ def test_search__leak_planted_in_each_place__is_found():
     value, other = canaries.make(2)
     with installation() as made:
         server = made.start()
-        token = made.token()
+        token = made.raw
         with server.client(token) as client:
             client.post("/services", json={"slug": "shop"})
             body = {"environment": "production", "config": {"leak": value}, "message": other}
             assert client.post("/config/shop", json=body).status_code == 201
             answer = client.get(f"/config/shop?{WHERE}")
             assert canaries.search([("answer", answer.content)], [value])
-        assert {number for _place, number, _form in canaries.search(pages(server), [value, other])}
+        assert {number for _place, number, _form in canaries.search(pages(made), [value, other])}
         server.stop()
         with server.log.open("a") as log:
             log.write(f"oops {value}\n")
