@@ -13,15 +13,18 @@ from tests.serving import installation
 def served():
     with installation(demo=True) as made:
         made.start()
-        for name in ("ada", "mei", "olu", "nobody"):
-            made.manage("shell", "-c", PEOPLE.format(name=name))
+        made.manage("shell", "-c", PEOPLE)
         yield made
 
 
-PEOPLE = (
-    "from apps.core.models import User; "
-    "u, _ = User.objects.get_or_create(username='{name}'); u.is_staff = True; u.set_password('pw-{name}-123456'); u.save()"
-)
+PEOPLE = """
+from apps.core.models import User
+for name in ("ada", "mei", "olu", "nobody"):
+    user, _made = User.objects.get_or_create(username=name)
+    user.is_staff = True
+    user.set_password(f"pw-{name}-123456")
+    user.save()
+"""
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,15 @@ def versions(shop, system):
     return list(SecretVersion.objects.select_related("secret", "wrapped"))
 
 
+def copied(version):
+    """A copy that may be altered; twenty thousand deep ones take their time."""
+    row = copy.copy(version)
+    row._state = copy.copy(version._state)
+    row._state.fields_cache = {}
+    row.secret, row.wrapped = copy.copy(version.secret), copy.copy(version.wrapped)
+    return row
+
+
 def flipped(data, rng):
     altered = bytearray(data)
     altered[rng.randrange(len(altered))] ^= rng.randrange(1, 256)
@@ -109,8 +118,8 @@ def test_sealed_rows__altered_in_any_way__do_not_open(versions):
     for _ in range(ROWS):
         version, other = rng.sample(versions, 2)
         alter = rng.choice(ALTERATIONS)
-        row = copy.deepcopy(version)
-        alter(row, copy.deepcopy(other), rng)
+        row = copied(version)
+        alter(row, copied(other), rng)
         try:
             _open(row, row.wrapped)
             opened.append(alter.__name__)
