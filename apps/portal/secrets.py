@@ -36,6 +36,7 @@ from apps.vault.selectors import key_of
 PAGE = 50
 SHOWN_USERS = 3
 MAX_VERSION = 2**31
+ENDING = "being ended: it is taken back where it was used, and then destroyed"
 
 
 @guarded_page
@@ -188,8 +189,9 @@ def _change(request: HttpRequest, place: Place, secret: Secret) -> HttpResponse:
             return HttpResponseRedirect(address("config-secrets", place))
         if act == "destroy":
             version = _find_version(request, secret)
-            services.destroy_version(actor=actor, version=version)
-            messages.success(request, f"Version {version.number} is destroyed for good.")
+            done = services.destroy_version(actor=actor, version=version)
+            how = "destroyed for good" if done else ENDING
+            messages.success(request, f"Version {version.number} is {how}.")
         else:
             made = services.write_secret(actor=actor, secret=secret, value=_value(request))
             messages.success(request, f"Version {made.number} is current.")

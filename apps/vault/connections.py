@@ -1,5 +1,6 @@
 """Connections: the named places that rotations may call. Administrators alone make them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from django.db.models import QuerySet
@@ -53,9 +54,14 @@ def may_use(actor: Actor, connection: Connection, place: Place) -> bool:
     """Whether the actor may name it for secrets at ``place``: administrators may, and others where
     the administrators have opened it to that service, or to it in that environment.
     """
+    if _is_open(connection.services, place):
+        return True
+    return policy.allowed_free(actor, MANAGE, EVERYWHERE)
+
+
+def _is_open(services: Iterable[str], place: Place) -> bool:
     names = {f"{place.service}".lower(), f"{place}".lower()}
-    opened = {each.lower() for each in connection.services}
-    return bool(names & opened) or policy.allowed_free(actor, MANAGE, EVERYWHERE)
+    return not names.isdisjoint(each.lower() for each in services)
 
 
 def get_usable_connection(*, actor: Actor, place: Place, name: str) -> Connection:
@@ -81,7 +87,10 @@ def save_connection(
     check_slug(data.slug)
     _check(data)
     with writing():
-        row = connection or Connection(created_at=clock.now())
+        row = Connection(created_at=clock.now())
+        if connection is not None:
+            row = _locked(connection)
+            _refuse_narrower(row, data.services)
         if _others(row).filter(slug__lower=data.slug.lower()).exists():
             raise invalid("/slug", "taken", "There is a connection of this name.")
         for name in ("slug", "kind", "address", "login", "tls", "authorities"):
@@ -105,6 +114,27 @@ def save_connection(
         )
         append([event], actor=actor)
     return row
+
+
+def _locked(connection: Connection) -> Connection:
+    row = list_connections().select_for_update().filter(pk=connection.pk).first()
+    if row is None:
+        raise NotFoundError("The connection was deleted meanwhile.")
+    return row
+
+
+def _refuse_narrower(row: Connection, services: Iterable[str]) -> None:
+    """Refuse to close the connection to where rotations use it that it was open to."""
+    used = row.rotations.select_related("secret__service", "secret__environment")
+    closed = [
+        str(each.secret)
+        for each in used
+        if _is_open(row.services, place_of(each.secret))
+        and not _is_open(services, place_of(each.secret))
+    ]
+    if closed:
+        names = ", ".join(sorted(closed)[:20])
+        raise invalid("/services", "in_use", f"Rotations use it there: {names}. Change them first.")
 
 
 def delete_connection(*, actor: Actor, connection: Connection) -> None:

@@ -1,14 +1,16 @@
 """The end of an earlier value: nothing accepts it any more, and its key is deleted for good."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from apps.audit.services import append
 from apps.core import clock, jobs
+from apps.core.models import Connection
 from apps.core.transactions import writing
 from apps.engine.errors import NotFoundError
-from apps.engine.values import parse_canonical
-from apps.vault.models import Rotation, SecretVersion
+from apps.vault.models import SecretVersion
 from apps.vault.rotating import ROBOT, open_credential
 from apps.vault.rotators import rotator_of
 from apps.vault.rotators.base import Task, contained
@@ -25,7 +27,7 @@ def end_version(held: jobs.Claim) -> None:
         return
     if is_running(version.secret):
         raise jobs.LaterError(clock.now() + LOOK_AGAIN)
-    _destroy(version, retired=_retire(version))
+    _destroy(version, retired=_retire(version, held.argument))
 
 
 def destroy_anyway(held: jobs.Claim, _error: str) -> None:
@@ -44,23 +46,25 @@ def _find(held: jobs.Claim) -> SecretVersion | None:
     return found
 
 
-def _retire(version: SecretVersion) -> bool:
-    """Have the rotator take the value back from where it was used; whether it could be told."""
-    secret = version.secret
-    rotation = Rotation.objects.select_related("connection").filter(secret=secret).first()
-    current = find_stage(secret, "current")
-    if rotation is None or current is None:
-        return False
-    rotator = rotator_of(rotation.rotator)
+def _retire(version: SecretVersion, ended: Mapping[str, Any]) -> bool:
+    """Have the rotator take the value back from where it was used; whether it could be told.
+
+    ``ended`` says how it came to be used (:func:`schedules.put_end`).
+    """
+    rotator = rotator_of(ended["rotator"])
     if not rotator.needs:
         return True
+    connection = Connection.objects.filter(pk=ended["connection"], deleted_at=None).first()
+    current = find_stage(version.secret, "current")
+    if connection is None or current is None:
+        return False
     task = Task(
         key=version.pk.hex,
-        secret=str(secret),
-        options=parse_canonical(rotation.options),
+        secret=str(version.secret),
+        options=ended["options"],
         current=open_version(ROBOT, current),
-        connection=rotation.connection,
-        credential=open_credential(rotation),
+        connection=connection,
+        credential=open_credential(connection),
     )
     value = open_version(ROBOT, version)
     with contained():

@@ -13,6 +13,7 @@ from datetime import timedelta
 from apps.audit.services import append
 from apps.core import clock, jobs
 from apps.core.actor import system
+from apps.core.models import Connection
 from apps.core.transactions import writing
 from apps.engine.errors import ConflictError, DomainError, NotFoundError
 from apps.engine.values import parse_canonical
@@ -21,7 +22,7 @@ from apps.vault.connections import find_credential
 from apps.vault.models import Rotation, RotationRun, Secret, SecretStage
 from apps.vault.rotators import rotator_of
 from apps.vault.rotators.base import Rotator, Task, contained
-from apps.vault.schedules import DESTROY, put_due, refuse_early, restart
+from apps.vault.schedules import put_due, put_end, refuse_early, restart
 from apps.vault.versions import (
     add_version,
     check_value,
@@ -137,9 +138,7 @@ def _finish(run: RotationRun) -> RotationRun:
         point(secret, "previous", run.began_with)
         point(secret, "current", pending)
         ended = run.began_with
-        argument = {"version": ended.pk.hex}
-        subject = f"{secret} v{ended.number}"
-        jobs.put(DESTROY, ended.pk.hex, due_at=ends, subject=subject, argument=argument)
+        put_end(ended, rotation, ends)
         put_due(rotation)
         fresh.state, fresh.ended_at = "done", clock.now()
         event = event_of(
@@ -180,7 +179,7 @@ def load(run: RotationRun) -> tuple[Rotator, Task]:
         current=open_version(ROBOT, current),
         pending=open_version(ROBOT, pending) if pending is not None else None,
         connection=rotation.connection,
-        credential=open_credential(rotation),
+        credential=open_credential(rotation.connection),
     )
     return rotator_of(rotation.rotator), task
 
@@ -192,11 +191,11 @@ def _rotation_of(secret: Secret) -> Rotation | None:
     return Rotation.objects.select_related("connection").filter(secret=secret).first()
 
 
-def open_credential(rotation: Rotation) -> object:
-    """The value of the secret that the rotation's connection uses."""
-    if rotation.connection is None:
+def open_credential(connection: Connection | None) -> object:
+    """The value of the secret that a connection uses."""
+    if connection is None:
         return None
-    found = find_stage(find_credential(rotation.connection), "current")
+    found = find_stage(find_credential(connection), "current")
     if found is None:
         raise NotFoundError("The secret that the connection uses has no value.")
     return open_version(ROBOT, found)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from apps.access import policy
@@ -197,3 +197,42 @@ def refuse_early(rotation: Rotation, secret: Secret, force: bool) -> None:
 def pending_end(version: SecretVersion) -> Any:
     """The job that ends a version, locked until the transaction ends; ``None``: there is none."""
     return jobs.find_pending(DESTROY, version.pk.hex)
+
+
+def put_end(version: SecretVersion, rotation: Rotation, at: datetime) -> None:
+    """Make the row of the end of a value that ``rotation`` has replaced.
+
+    It keeps how the value came to be used, so that it ends there whatever the rotation is by then.
+    """
+    argument: dict[str, Tree] = {
+        "version": version.pk.hex,
+        "rotator": rotation.rotator,
+        "options": parse_canonical(rotation.options),
+        "connection": rotation.connection_id and str(rotation.connection_id),
+    }
+    _put_end(version, argument, at)
+
+
+def is_in_use(version: SecretVersion) -> bool:
+    """Whether a value is still accepted where a connection brought it, and is to end there."""
+    return _use_of(version) is not None
+
+
+def end_now(version: SecretVersion) -> bool:
+    """Have a value that :func:`is_in_use` end now; whether it is one."""
+    argument = _use_of(version)
+    if argument is None:
+        return False
+    _put_end(version, argument, clock.now())
+    return True
+
+
+def _use_of(version: SecretVersion) -> Tree:
+    ending = pending_end(version)
+    argument = parse_canonical(ending.argument) if ending is not None else None
+    return argument if argument and argument["connection"] else None
+
+
+def _put_end(version: SecretVersion, argument: Tree, at: datetime) -> None:
+    subject = f"{version.secret} v{version.number}"
+    jobs.put(DESTROY, version.pk.hex, due_at=at, subject=subject, argument=argument)

@@ -150,7 +150,10 @@ def list_users(secret: Secret) -> list[Configuration]:
 
 
 def users_of(secrets: Collection[Secret]) -> dict[uuid.UUID, list[Configuration]]:
-    """For each of the secrets the live configurations that use it, in three statements."""
+    """For each of the secrets the live configurations that use it, in three statements.
+
+    One that has no value yet is taken as having one: it is about to be made.
+    """
     services = {each.service_id for each in secrets}
     slugs = {each.slug.lower() for each in secrets}
     current = SecretStage.objects.filter(
@@ -160,6 +163,7 @@ def users_of(secrets: Collection[Secret]) -> dict[uuid.UUID, list[Configuration]
         secret__deleted_at__isnull=True,
     ).values_list("secret__service", "secret__slug", "secret__environment", "secret")
     at = {(service, slug.lower(), environment): pk for service, slug, environment, pk in current}
+    at |= {(each.service_id, each.slug.lower(), each.environment_id): each.pk for each in secrets}
     parents = dict(Environment.objects.values_list("pk", "parent"))
     uses = SecretUse.objects.select_related(
         "configuration__service", "configuration__environment"

@@ -68,7 +68,7 @@ def create_secret(
         )
         mark_history(secret, actor)
         secret.save()
-        events = [event_of("secret.created", secret, version=1)]
+        events = [event_of("secret.created", secret, version=1), *news.events_about(secret)]
         if wanted is not None:
             events.append(schedules.put_rotation(secret, wanted, actor))
         made = add_version(secret=secret, plain=plain, events=events, actor=actor)
@@ -104,6 +104,7 @@ def delete_secret(*, actor: Actor, secret: Secret) -> None:
             names = ", ".join([*shown, *([f"{hidden} more"] if hidden else [])])
             raise invalid("", "in_use", f"Live configurations use it: {names}.")
         _refuse_credential(actor, secret)
+        _refuse_unended(secret)
         secret.deleted_at = clock.now()
         mark_history(secret, actor)
         secret.save()
@@ -120,6 +121,21 @@ def _refuse_credential(actor: Actor, secret: Secret) -> None:
     if names:
         shown = ", ".join(names) if policy.allowed_free(actor, "manage", EVERYWHERE) else len(names)
         raise invalid("", "in_use", f"Connections use it: {shown}.")
+
+
+def _refuse_unended(secret: Secret) -> None:
+    """Refuse while a connection still accepts a value before the current one: with its key it
+    could not be taken back there any more.
+    """
+    kept = secret.versions.filter(wrapped__isnull=False)
+    numbers = [str(each.number) for each in kept if schedules.is_in_use(each)]
+    if numbers:
+        raise invalid(
+            "",
+            "in_use",
+            f"Version {', '.join(numbers)} is still accepted where its connection brought it: "
+            "destroy it first, which takes it back there.",
+        )
 
 
 def update_secret(*, actor: Actor, secret: Secret, changes: Mapping[str, Any]) -> None:
@@ -148,8 +164,12 @@ def update_secret(*, actor: Actor, secret: Secret, changes: Mapping[str, Any]) -
             append(events, actor=actor)
 
 
-def destroy_version(*, actor: Actor, version: SecretVersion) -> None:
-    """Destroy one version's key for good. Refused for the current one."""
+def destroy_version(*, actor: Actor, version: SecretVersion) -> bool:
+    """Destroy one version's key for good; whether it is done. Refused for the current one.
+
+    A value that is still accepted where a connection brought it is taken back there first, by a
+    job that is due now, and its key is destroyed after that.
+    """
     policy.require(actor, "secure", place_of(version.secret), [key_of(version.secret.slug)])
     with writing():
         lock(version.secret)
@@ -158,9 +178,12 @@ def destroy_version(*, actor: Actor, version: SecretVersion) -> None:
             raise invalid("", "current", "This version is current: write a new value first.")
         if "pending" in stages:
             raise invalid("", "pending", "A rotation is at work with it: it ends by itself.")
-        destroy_key(version)
-        event = event_of("secret.destroyed", version.secret, version=version.number)
-        append([event], actor=actor)
+        later = schedules.end_now(version)
+        if not later:
+            destroy_key(version)
+        action = "secret.ending" if later else "secret.destroyed"
+        append([event_of(action, version.secret, version=version.number)], actor=actor)
+    return not later
 
 
 def reveal(*, actor: Actor, secret: Secret, number: int | None = None) -> tuple[int, Tree]:

@@ -177,6 +177,23 @@ def test_new_value__configurations_that_name_it__hear_of_it_in_one_act(secret, o
     assert value not in json.dumps(heard())
 
 
+@pytest.mark.django_db(transaction=True)
+def test_new_secret__that_takes_a_parents_place__is_heard_where_it_is_used(secret, operator):
+    operator("PATCH", "/environments/staging", {"parent": "production"})
+    for environment in ("staging", "production"):
+        body = {"environment": environment, "config": {"db": {"$secret": "db"}}}
+        assert operator.post("/config/shop", body).status_code == 201
+    before = len(heard())
+
+    own = {"service": "shop", "environment": "staging", "name": "db", "value": "its own"}
+    assert operator.post("/secrets", own).status_code == 201
+
+    (act,) = heard()[before:]
+    assert [(each["environment"], each["cause"], each["keys"]) for each in act] == [
+        ("staging", "secret", ["db"])
+    ]
+
+
 def test_new_value__of_a_parent_environment__is_heard_where_it_is_used(secret, operator, make_api):
     operator("PATCH", "/environments/staging", {"parent": "production"})
     body = {"environment": "staging", "config": {"db": {"$secret": "db"}}}

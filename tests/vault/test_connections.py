@@ -156,6 +156,27 @@ def test_delete__connection_that_a_rotation_uses__is_refused_until_it_is_gone(
     assert not connections.list_connections().exists()
 
 
+def test_narrowed__where_a_rotation_uses_it__is_refused_and_names_it(data, system, make_secret):
+    made = save_connection(actor=system, data=data(services=["cart", "shop@production"]))
+    secret = make_secret(rotation=HOOK)
+
+    with pytest.raises(InvalidError, match="shop@production/pin"):
+        save_connection(actor=system, data=data(services=["cart"]), connection=made)
+    save_connection(actor=system, data=data(services=["shop"]), connection=made)
+    services.update_secret(actor=system, secret=secret, changes={"rotation": None})
+    kept = save_connection(actor=system, data=data(services=["cart"]), connection=made)
+
+    assert kept.services == ["cart"]
+
+
+def test_saved__after_it_was_deleted__is_refused(data, system):
+    made = save_connection(actor=system, data=data())
+    connections.delete_connection(actor=system, connection=made)
+
+    with pytest.raises(DomainError, match="deleted"):
+        save_connection(actor=system, data=data(), connection=made)
+
+
 def test_rotation__address_that_turned_private__is_not_called(
     data, system, make_secret, rotate, settings, value_of
 ):

@@ -1,7 +1,9 @@
 """The rotator of PostgreSQL roles against a real server that demands SCRAM and logs everything."""
 
 import ipaddress
+import json
 import time
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,10 +11,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from apps.audit.models import AuditEvent
 from apps.core import clock, runner
-from apps.engine.errors import ConflictError
-from apps.vault import schedules
-from apps.vault.connections import ConnectionData, save_connection
+from apps.engine.errors import ConflictError, InvalidError
+from apps.vault import schedules, services
+from apps.vault.connections import ConnectionData, delete_connection, save_connection
 from tests.real_services import postgres
 from tests.vault.conftest import due
 
@@ -92,6 +95,8 @@ def both(server, settings, system, make_secret):
         "roles": ["app_a", "app_b"],
         "keep_hours": 3,
     }
+    with psycopg.connect(f"host=127.0.0.1 port={server.port} user=configsvc dbname=postgres") as c:
+        c.execute(f"ALTER ROLE app_a PASSWORD '{FIRST_WORD}'")
     value = {"username": "app_a", "password": FIRST_WORD}
     return connection, make_secret(slug="app", value=value, rotation=rotation), data
 
@@ -100,8 +105,6 @@ def test_postgres__two_in_turn__nobody_is_locked_out_until_the_time_is_over(
     both, server, rotate, value_of, system
 ):
     _connection, secret, _data = both
-    with psycopg.connect(f"host=127.0.0.1 port={server.port} user=configsvc dbname=postgres") as c:
-        c.execute(f"ALTER ROLE app_a PASSWORD '{FIRST_WORD}'")
     begins = clock.now()
     run = rotate(secret)
 
@@ -144,6 +147,59 @@ def test_postgres__forced_before_the_time_is_over__the_end_of_the_first_does_not
 
     assert now["username"] == "app_a"
     assert server.logs_in("app_a", now["password"])
+
+
+def end_of(secret, number=1):
+    """What the ledger says of the end of a version."""
+    rows = AuditEvent.objects.filter(action="secret.destroyed", target=f"secret:{secret}")
+    found = [json.loads(each.data) for each in rows]
+    return [each.get("retired") for each in found if each["version"] == number]
+
+
+def test_postgres__rotation_changed_or_taken_away__the_value_before_ends_where_it_was_used(
+    both, server, rotate, value_of, system
+):
+    _connection, secret, _data = both
+    rotate(secret)
+    old = value_of(secret, "previous")
+    services.update_secret(actor=system, secret=secret, changes={"rotation": None})
+
+    runner.run_due(now=clock.now() + timedelta(hours=4))
+
+    assert not server.logs_in("app_a", old["password"])
+    assert end_of(secret) == [True]
+
+
+def test_postgres__connection_deleted_before_the_end__is_destroyed_and_not_said_to_be_retired(
+    both, rotate, system
+):
+    connection, secret, _data = both
+    rotate(secret)
+    services.update_secret(actor=system, secret=secret, changes={"rotation": None})
+    delete_connection(actor=system, connection=connection)
+
+    runner.run_due(now=clock.now() + timedelta(hours=4))
+
+    assert end_of(secret) == [False]
+
+
+def test_postgres__value_before_destroyed_by_hand__is_taken_back_first(
+    both, server, rotate, value_of, system
+):
+    _connection, secret, _data = both
+    rotate(secret)
+    old = value_of(secret, "previous")
+    with pytest.raises(InvalidError, match="Version 1 is still accepted"):
+        services.delete_secret(actor=system, secret=secret)
+
+    done = services.destroy_version(actor=system, version=secret.versions.get(number=1))
+    assert not done
+    assert server.logs_in("app_a", old["password"])
+    runner.run_due()
+
+    assert not server.logs_in("app_a", old["password"])
+    assert end_of(secret) == [True]
+    services.delete_secret(actor=system, secret=secret)
 
 
 @pytest.mark.usefixtures("both")
@@ -195,8 +251,6 @@ def test_postgres__tls_demanded_of_a_server_without__fails(both, rotate, system)
 
 @pytest.mark.parametrize("roles", [["app_a", "app_a"], ["app_a", "rotator"], ["app_a"], []])
 def test_postgres__roles_that_the_connection_does_not_allow__are_refused(both, system, roles):
-    from apps.engine.errors import InvalidError
-    from apps.vault import services
 
     _connection, secret, _data = both
     rotation = {"rotator": "postgres", "connection": "shop-db", "roles": roles}
