@@ -8,6 +8,7 @@ from django.http.response import HttpResponseBase
 
 from apps.audit import refusals
 from apps.core.actor import Actor
+from apps.core.addresses import network_of
 from apps.core.models import User
 from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, UnauthenticatedError
 from apps.engine.values import Tree
@@ -79,4 +80,4 @@ def _actor(request: HttpRequest) -> Actor:
     user = getattr(request, "user", None)
     if isinstance(user, User):
         return Actor(name=f"user:{user.get_username()}", address=address)
-    return Actor(name=f"address:{address}", address=address)
+    return Actor(name=f"address:{network_of(address)}", address=address)

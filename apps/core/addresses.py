@@ -45,6 +45,20 @@ NEVER: Final[tuple[IPNetwork, ...]] = tuple(
 LOOPBACK_6: Final = ipaddress.IPv6Address("::1")
 
 
+def network_of(text: str) -> str:
+    """What one customer has whole: an IPv4 address, or the /64 of an IPv6 one (RFC 6177).
+
+    Other text is given back as it is.
+    """
+    try:
+        parsed = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if parsed.version == 4:  # noqa: PLR2004 - the protocol's version
+        return text
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
 def find_address(host: str, port: int) -> str:
     """The IP address to connect to for ``host``: that one, and no second look-up.
 

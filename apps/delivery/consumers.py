@@ -14,6 +14,7 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.audit import refusals
 from apps.core.actor import Actor
+from apps.core.addresses import network_of
 from apps.delivery.feed import running_feed
 from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor
 from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
@@ -55,7 +56,7 @@ class ConfigConsumer(AsyncWebsocketConsumer):
             self.actor = await self._authenticate()
         except DomainError:
             client = self.scope.get("client") or ("unknown",)
-            refusals.count_read(actor=f"address:{client[0]}", target="ws/config")
+            refusals.count_read(actor=f"address:{network_of(client[0])}", target="ws/config")
             await self._end(NOT_AUTHENTICATED)
 
     @database_sync_to_async

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from apps.access import policy, selectors, services
+from apps.access import people, policy, selectors, services
 from apps.access.models import ServiceAccount
 from apps.access.policy import Place
 from apps.access.rotation import LONGEST_OVERLAP, rotate_token
@@ -198,21 +198,21 @@ class PersonAdmin(PortalAdmin):
         """Make or change, each part by its own service."""
         name = f"{data['first_name']} {data['last_name']}".strip()
         if row is None:
-            row = services.create_person(
+            row = people.create_person(
                 actor=actor, username=data["username"], email=data["email"], name=name
             )
         elif (data["email"], name) != (row.email, row.get_full_name()):
-            services.rename_person(actor=actor, user=row, email=data["email"], name=name)
-        services.set_groups(actor=actor, user=row, groups=list(data["groups"]))
+            people.rename_person(actor=actor, user=row, email=data["email"], name=name)
+        people.set_groups(actor=actor, user=row, groups=list(data["groups"]))
         if (data["is_active"], data["is_superuser"]) != (row.is_active, row.is_superuser):
-            services.update_person(
+            people.update_person(
                 actor=actor,
                 user=row,
                 is_active=data["is_active"],
                 is_superuser=data["is_superuser"],
             )
         if data["password"]:
-            services.set_password(actor=actor, user=row, password=data["password"])
+            people.set_password(actor=actor, user=row, password=data["password"])
         return row
 
     def history_view(self, request: HttpRequest, object_id: str, *_args: Any) -> HttpResponse:
@@ -249,7 +249,7 @@ class GroupAdmin(PortalAdmin):
 
     def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
         """Make one; a name never changes."""
-        return row or services.create_group(actor=actor, name=data["name"])
+        return row or people.create_group(actor=actor, name=data["name"])
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A name never changes."""

@@ -24,7 +24,7 @@ def on(monkeypatch):
 @pytest.fixture
 def changed(on, system, db):
     """A month of changes: grants, groups, superusers, key rules, accounts."""
-    from apps.access import key_rules, services
+    from apps.access import key_rules, people, services
     from apps.access.policy import EVERYWHERE, Place
     from apps.configs.services.places import create_service
     from apps.registry.selectors import get_environment
@@ -33,9 +33,9 @@ def changed(on, system, db):
     shop, other = (create_service(actor=system, slug=each) for each in ("shop", "other"))
     production = get_environment("production")
     here = Place(shop, production)
-    crew = services.create_group(actor=system, name="crew")
-    ada = services.create_person(actor=system, username="ada")
-    bob = services.create_person(actor=system, username="bob")
+    crew = people.create_group(actor=system, name="crew")
+    ada = people.create_person(actor=system, username="ada")
+    bob = people.create_person(actor=system, username="bob")
     robot = services.create_account(actor=system, slug="robot", environment=production)
     services.grant(actor=system, to="group:crew", role="operator", on=Place(shop))
     services.grant(actor=system, to="user:bob", role="administrator", on=Place(other))
@@ -44,19 +44,19 @@ def changed(on, system, db):
     until = FIRST + timedelta(days=3)
     services.grant(actor=system, to="user:bob", verb="rollback", on=here, expires_at=until)
     on(4)
-    services.set_groups(actor=system, user=ada, groups=[crew])
+    people.set_groups(actor=system, user=ada, groups=[crew])
     rule = key_rules.create_key_rule(actor=system, pattern="security.**", place=EVERYWHERE)
     services.grant(actor=system, to="user:bob", verb="read", on=rule)
     on(6)
     services.end_grants(actor=system)
-    services.update_person(actor=system, user=bob, is_active=True, is_superuser=True)
+    people.update_person(actor=system, user=bob, is_active=True, is_superuser=True)
     on(8)
-    services.set_groups(actor=system, user=ada, groups=[])
+    people.set_groups(actor=system, user=ada, groups=[])
     services.withdraw_grant(actor=system, grant=mine)
     key_rules.delete_key_rule(actor=system, rule=rule)
     services.delete_account(actor=system, account=robot)
     on(10)
-    services.update_person(actor=system, user=bob, is_active=False, is_superuser=False)
+    people.update_person(actor=system, user=bob, is_active=False, is_superuser=False)
     on(20)
     return here
 
@@ -115,7 +115,7 @@ def test_rights_on__another_place__shows_what_was_on_it_alone(changed, system):
 
 
 def test_rights_on__superuser_from_before_the_ledger__is_known_by_what_ended_it(on, system, db):
-    from apps.access import services
+    from apps.access import people
     from apps.access.policy import Place
     from apps.configs.services.places import create_service
     from apps.core.models import User
@@ -124,7 +124,7 @@ def test_rights_on__superuser_from_before_the_ledger__is_known_by_what_ended_it(
     shop = create_service(actor=system, slug="shop")
     person = User.objects.create_user("root", is_staff=True, is_superuser=True)
     on(5)
-    services.update_person(actor=system, user=person, is_active=True, is_superuser=False)
+    people.update_person(actor=system, user=person, is_active=True, is_superuser=False)
     on(9)
 
     assert asked(system, Place(shop), 3)[0] == {("user:root", "superuser", "*@*", "")}
@@ -179,12 +179,12 @@ def test_rights_on__the_last_day_of_the_calendar__has_not_come(on, system, db):
 
 
 def test_rights_on__role_of_ones_own_that_changed_and_went__gives_what_it_gave_then(on, system, db):
-    from apps.access import own_roles, services
+    from apps.access import own_roles, people, services
     from apps.access.past import rights_on
     from apps.access.policy import EVERYWHERE
 
     on(2)
-    services.create_person(actor=system, username="eve")
+    people.create_person(actor=system, username="eve")
     role, _made = own_roles.put_role(actor=system, name="keeper", verbs=["list", "read"])
     given = services.grant(actor=system, to="user:eve", role="keeper")
     on(4)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from apps.access import key_rules, services
+from apps.access import key_rules, people, services
 from apps.access.policy import EVERYWHERE, Place
 from apps.registry.selectors import get_environment, get_service
 
@@ -160,17 +160,17 @@ def test_groups__that_hold_more_than_their_giver__are_refused(db, system):
     mallory = User.objects.create_user("mallory")
     for verb in ("manage", "list"):
         services.grant(actor=system, to="user:mallory", verb=verb)
-    strong = services.create_group(actor=system, name="admins")
+    strong = people.create_group(actor=system, name="admins")
     services.grant(actor=system, to="group:admins", role="administrator")
-    weak = services.create_group(actor=system, name="weak")
+    weak = people.create_group(actor=system, name="weak")
     services.grant(actor=system, to="group:weak", verb="list")
     actor = Actor(name="user:mallory", user_id=mallory.pk)
 
     with pytest.raises(ForbiddenError):
-        services.set_groups(actor=actor, user=mallory, groups=[strong])
-    services.set_groups(actor=actor, user=mallory, groups=[weak])
-    services.set_groups(actor=system, user=mallory, groups=[weak, strong])
-    services.set_groups(actor=actor, user=mallory, groups=[weak, strong])
+        people.set_groups(actor=actor, user=mallory, groups=[strong])
+    people.set_groups(actor=actor, user=mallory, groups=[weak])
+    people.set_groups(actor=system, user=mallory, groups=[weak, strong])
+    people.set_groups(actor=actor, user=mallory, groups=[weak, strong])
 
     assert {group.name for group in mallory.groups.all()} == {"weak", "admins"}
 

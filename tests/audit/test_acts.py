@@ -1,6 +1,7 @@
 """One event per act, line by line: what is done by whom leaves exactly these events."""
 
 import datetime
+import importlib
 import json
 
 import pytest
@@ -15,7 +16,7 @@ def world(shop, system, settings, tmp_path):
     """Names for what the acts are done to."""
     from types import SimpleNamespace
 
-    from apps.access import key_rules, services
+    from apps.access import key_rules, people, services
     from apps.access.policy import EVERYWHERE, Place
     from apps.configs.services import sections, templates
     from apps.configs.services.places import create_environment, create_service
@@ -28,8 +29,8 @@ def world(shop, system, settings, tmp_path):
     found.spare = create_environment(actor=system, slug="spare", rank=90)
     found.section = sections.create_section(actor=system, service=shop, key="settings")
     found.template = templates.create_template(actor=system, slug="base", content={}).template
-    found.crew = services.create_group(actor=system, name="crew")
-    found.ada = services.create_person(actor=system, username="ada", password=PASSWORD)
+    found.crew = people.create_group(actor=system, name="crew")
+    found.ada = people.create_person(actor=system, username="ada", password=PASSWORD)
     found.robot = services.create_account(actor=system, slug="robot")
     found.token, _raw = services.create_token(actor=system, account=found.robot)
     found.rule = key_rules.create_key_rule(actor=system, pattern="a.**", place=EVERYWHERE)
@@ -78,16 +79,22 @@ def redact(w):
     act(actor=w.actor, place=w.here, number=1, key="n")
 
 
-def access(name, /, **members):
-    """An act of the access services on what ``members`` name."""
+def of_module(module, name, /, **members):
+    """An act of a module's service on what ``members`` name."""
 
     def act(w):
-        from apps.access import services
-
         given = {key: value(w) if callable(value) else value for key, value in members.items()}
-        getattr(services, name)(actor=w.actor, **given)
+        getattr(importlib.import_module(module), name)(actor=w.actor, **given)
 
     return act
+
+
+def access(name, /, **members):
+    return of_module("apps.access.services", name, **members)
+
+
+def people(name, /, **members):
+    return of_module("apps.access.people", name, **members)
 
 
 def end_grants(w):
@@ -112,24 +119,11 @@ def rule(name, /, **members):
 
 
 def configs(module, name, /, **members):
-    def act(w):
-        import importlib
-
-        given = {key: value(w) if callable(value) else value for key, value in members.items()}
-        services = importlib.import_module(f"apps.configs.services.{module}")
-        getattr(services, name)(actor=w.actor, **given)
-
-    return act
+    return of_module(f"apps.configs.services.{module}", name, **members)
 
 
 def vault(name, /, **members):
-    def act(w):
-        from apps.vault import services
-
-        given = {key: value(w) if callable(value) else value for key, value in members.items()}
-        getattr(services, name)(actor=w.actor, **given)
-
-    return act
+    return of_module("apps.vault.services", name, **members)
 
 
 def destroy_version(w):
@@ -206,26 +200,26 @@ ACTS = {
         rule("delete_key_rule"),
         [("key_rule.deleted", "key-rule:*"), ("grant.withdrawn", "group:crew")],
     ),
-    "make a group": (access("create_group", name="new"), [("group.created", "group:new")]),
-    "make a person": (access("create_person", username="bob"), [("user.created", "user:bob")]),
+    "make a group": (people("create_group", name="new"), [("group.created", "group:new")]),
+    "make a person": (people("create_person", username="bob"), [("user.created", "user:bob")]),
     "rename a person": (
-        access("rename_person", user=lambda w: w.ada, email="", name="Ada B"),
+        people("rename_person", user=lambda w: w.ada, email="", name="Ada B"),
         [("user.renamed", "user:ada")],
     ),
     "make a superuser": (
-        access("update_person", user=lambda w: w.ada, is_active=True, is_superuser=True),
+        people("update_person", user=lambda w: w.ada, is_active=True, is_superuser=True),
         [("user.updated", "user:ada")],
     ),
     "set a password": (
-        access("set_password", user=lambda w: w.ada, password="another phrase that holds"),
+        people("set_password", user=lambda w: w.ada, password="another phrase that holds"),
         [("user.password", "user:ada")],
     ),
     "put into a group": (
-        access("set_groups", user=lambda w: w.ada, groups=lambda w: [w.crew]),
+        people("set_groups", user=lambda w: w.ada, groups=lambda w: [w.crew]),
         [("user.groups", "user:ada")],
     ),
     "put into the same groups": (
-        access("set_groups", user=lambda w: w.ada, groups=lambda _w: []),
+        people("set_groups", user=lambda w: w.ada, groups=lambda _w: []),
         [],
     ),
     "make an account": (

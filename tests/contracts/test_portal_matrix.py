@@ -50,6 +50,7 @@ PAGES = {
     "key-rules": ((), None, {"audit", "secure", "manage"}, SOME, 403),
     "key-rules-preview": ((), None, {"secure", "manage"}, SOME, 403),
     "ledger": ((), None, {"audit"}, ALL, 403),
+    "ledger-refused": ((), None, {"audit"}, ALL, 403),
     "ledger-proof": ((), None, {"audit"}, ALL, 403),
     "ledger-verify": ((), {}, {"audit"}, ALL, 403),
     "ledger-download": (("verifier.py",), None, {"audit"}, ALL, 403),
@@ -140,7 +141,7 @@ OWN_LOGIN = {
 @pytest.fixture
 def world(system, shop, make_api, log_in):  # noqa: F811 - the fixture
     """The configuration, a rule, a secret, a row of each kind, and a person of each kind."""
-    from apps.access import key_rules, services
+    from apps.access import key_rules, people, services
     from apps.access.policy import EVERYWHERE as ALL_PLACES
     from apps.access.policy import Place
     from apps.configs.services import sections, templates
@@ -164,7 +165,7 @@ def world(system, shop, make_api, log_in):  # noqa: F811 - the fixture
         "section": sections.create_section(actor=system, service=shop, key="free"),
         "template": templates.create_template(actor=system, slug="base", content={}).template,
         "account": services.create_account(actor=system, slug="app"),
-        "group": services.create_group(actor=system, name="web"),
+        "group": people.create_group(actor=system, name="web"),
         "connection": Connection.objects.create(
             slug="hook",
             kind="webhook",

@@ -158,6 +158,8 @@ COMMANDS = {
     "worker",
     "link_identity",
     "remove_second_factor",
+    "changepassword",
+    "createsuperuser",
     "reseal_second_factors",
 }  # whoever can run one holds the data folder anyway
 

@@ -107,7 +107,7 @@ def test_odd_numbers_in_forms__are_refused(two_services, log_in, field):
 
 
 def test_group__history__leads_to_the_ledger(two_services, log_in, system):
-    from apps.access.services import create_group
+    from apps.access.people import create_group
 
     group = create_group(actor=system, name="shop & co")
 

@@ -21,12 +21,12 @@ def rows_of(answer):
 
 @pytest.fixture
 def group(system):
-    from apps.access import services
+    from apps.access import people
     from apps.core.models import User
 
-    made = services.create_group(actor=system, name="web")
+    made = people.create_group(actor=system, name="web")
     person = User.objects.create_user("wes", is_staff=True)
-    services.set_groups(actor=system, user=person, groups=[made])
+    people.set_groups(actor=system, user=person, groups=[made])
     return made
 
 
