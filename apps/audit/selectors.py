@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
-from apps.audit.models import AuditEvent, Checkpoint, Head, Verification
+from apps.audit.models import AuditEvent, Checkpoint, Head, RefusedRead, Verification
 from apps.engine.values import canonical
 
 BATCH = 1_000
@@ -104,3 +104,15 @@ def revision_at(moment: datetime) -> int:
     """The revision of the last act at or before ``moment``; 0 when there is none."""
     row = AuditEvent.objects.filter(at__lte=moment).order_by("-number").first()
     return row.revision if row else 0
+
+
+def list_refused_reads(*, actor: str = "", target: str = "") -> QuerySet[RefusedRead]:
+    """Counts of reads that were refused, by day, the latest first; empty texts do not narrow.
+
+    ``actor`` is a name, or the start of an address.
+    """
+    rows = RefusedRead.objects.order_by("-last_at", "-pk")
+    if actor:
+        exact = Q(actor__in=(actor, f"user:{actor}", f"service-account:{actor}"))
+        rows = rows.filter(exact | Q(actor__startswith=f"address:{actor}"))
+    return rows.filter(target__icontains=target) if target else rows

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -20,11 +21,13 @@ from django.views.decorators.http import require_POST
 from apps.access import policy
 from apps.access.policy import EVERYWHERE
 from apps.audit import downloads, verification
+from apps.audit.refusals import KEPT
 from apps.audit.selectors import (
     EventFilters,
     head,
     list_checkpoints,
     list_events,
+    list_refused_reads,
     list_verifications,
 )
 from apps.audit.sending import list_sinks
@@ -76,7 +79,12 @@ def _shown(data: dict[str, Any]) -> list[tuple[str, str]]:
 
 def ledger_tabs(active: str) -> list[dict[str, Any]]:
     """The tabs of the auditors' pages."""
-    names = (("ledger", "Events"), ("ledger-proof", "Proof"), ("rights-past", "Who could do what"))
+    names = (
+        ("ledger", "Events"),
+        ("ledger-refused", "Refused reads"),
+        ("ledger-proof", "Proof"),
+        ("rights-past", "Who could do what"),
+    )
     return [
         {"title": title, "url": reverse(f"admin:{name}"), "active": name == active}
         for name, title in names
@@ -106,6 +114,22 @@ def _moment(text: str, name: str) -> datetime | None:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise invalid(f"/{name}", "time", "Write a day such as 2026-11-24, or a time.") from error
+
+
+@guarded_page
+def refused_reads(request: HttpRequest) -> HttpResponse:
+    """Who was refused to read what: counts by day."""
+    policy.require(actor_of(request), "audit", EVERYWHERE)
+    asked = {name: request.GET.get(name, "").strip() for name in ("actor", "target")}
+    return render(
+        request,
+        "portal/ledger_refused.html",
+        title="Refused reads",
+        asked=asked,
+        page=Paginator(list_refused_reads(**asked), PAGE).get_page(request.GET.get("page")),
+        days=KEPT.days,
+        tabs=ledger_tabs("ledger-refused"),
+    )
 
 
 @guarded_page

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import URLPattern, path
+from django.utils.functional import SimpleLazyObject
 from unfold.sites import UnfoldAdminSite
 
 from apps.engine.errors import SecondFactorRequiredError
@@ -41,12 +42,15 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
     logout = staticmethod(own_login.logout)
     password_change = staticmethod(own_login.change_password)
 
-    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """What may be opened: nothing as long as a second factor is asked for and missing."""
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """What may be opened, looked up when somebody looks: every page asks, and few show it."""
+        return SimpleLazyObject(lambda: self._find_apps(request, app_label))
+
+    def _find_apps(self, request: HttpRequest, app_label: str | None) -> list[Any]:
         try:
             return list(super().get_app_list(request, app_label))
         except SecondFactorRequiredError:
-            return []
+            return []  # nothing, as long as a second factor is asked for and missing
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The overview: services by environments."""
@@ -84,6 +88,7 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             ("key-rules/<int:number>/", key_rules.one, "key-rule"),
             ("rights/past/", past_rights.page, "rights-past"),
             ("ledger/", ledger.page, "ledger"),
+            ("ledger/refused/", ledger.refused_reads, "ledger-refused"),
             ("ledger/proof/", ledger.proof, "ledger-proof"),
             ("ledger/verify/", ledger.verify, "ledger-verify"),
             ("ledger/download/<str:what>", ledger.download, "ledger-download"),

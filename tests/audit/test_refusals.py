@@ -228,3 +228,19 @@ def test_refused_reads__after_their_time__are_dropped(db, monkeypatch):
 
     assert refusals.prune_reads() == 1
     assert not RefusedRead.objects.exists()
+
+
+def test_refused_reads__from_one_network__are_counted_together(client, db):
+    from apps.audit import refusals
+    from apps.audit.models import RefusedRead
+
+    for address in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1", "192.0.2.1"):
+        assert client.get(f"/config/shop?{HERE}", REMOTE_ADDR=address).status_code == 401
+    refusals.flush(everything=True)
+
+    found = dict(RefusedRead.objects.values_list("actor", "count"))
+    assert found == {
+        "address:2001:db8:1:2::/64": 2,
+        "address:2001:db8:1:3::/64": 1,
+        "address:192.0.2.1": 1,
+    }

@@ -10,7 +10,13 @@ import pytest
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ["ledger/", "ledger/proof/", "rights/past/", "ledger/download/ledger.jsonl"]
+PAGES = [
+    "ledger/",
+    "ledger/refused/",
+    "ledger/proof/",
+    "rights/past/",
+    "ledger/download/ledger.jsonl",
+]
 FILES = ["ledger.jsonl", "ledger.csv", "bundle.zip", "checkpoints.jsonl", "keys.json"]
 
 
@@ -146,3 +152,26 @@ def test_readers__of_a_configuration__are_for_its_auditors(two_services, log_in,
     found = page(auditor, "config/shop/production/readers/?key=a")
     assert f"service-account:{reader.account.slug}" in found
     assert page(auditor, "config/shop/production/readers/?key=a[").count("p-banner") == 1
+
+
+def test_refused_reads__counted__are_shown_by_actor_and_address(auditor, make_api):
+    from apps.audit import refusals
+
+    assert "Nobody was refused" in page(auditor, "ledger/refused/")
+    stranger = make_api("viewer", service="shop")
+    for _ in range(3):
+        assert stranger.get("/config/vault-door?environment=bunker").status_code == 404
+    for address in ("198.51.100.7", "203.0.113.9"):
+        refusals.count_read(actor=f"address:{address}", target="service:<b>door</b>")
+    refusals.flush(everything=True)
+
+    named = page(auditor, f"ledger/refused/?actor={stranger.account.slug}")
+    addressed = page(auditor, "ledger/refused/?actor=198.51.100.&target=door")
+
+    assert f"service-account:{stranger.account.slug}" in named
+    assert ">3<" in named
+    assert "198.51.100.7" not in named
+    assert "198.51.100.7" in addressed
+    assert "203.0.113.9" not in addressed
+    assert "&lt;b&gt;door" in addressed
+    assert "No refused read matches" in page(auditor, "ledger/refused/?target=nothing")
