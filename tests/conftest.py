@@ -7,7 +7,7 @@ import tempfile
 import pytest
 from django.db import connection
 
-DATABASE_FIXTURES = {"db", "transactional_db", "server"}
+DATABASE_FIXTURES = {"db", "transactional_db"}
 
 
 def pytest_addoption(parser):

@@ -8,4 +8,4 @@ CPU_SECONDS = 5
 
 def examples(count):
     """How many inputs Hypothesis makes up: ``count`` in the long form, a part of them in others."""
-    return count if pytest.long_form else max(count // 4, 50)
+    return count if pytest.long_form else max(count // 6, 40)

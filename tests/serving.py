@@ -72,7 +72,9 @@ class Installation:
         first.folder.mkdir()
         try:
             server = first.start()
-            known = {"raw": first.token(), "password": server.password, "database": first.database}
+            token = ("create_token", "tester", "--environment", "production")
+            raw = first.manage(*token, "--grant", "administrator").stdout.strip()
+            known = {"raw": raw, "password": server.password, "database": first.database}
         finally:
             first.stop()
         (ready / f"{kind}.json").write_text(json.dumps(known))
@@ -118,9 +120,20 @@ class Installation:
         self.workers.append(worker)
         return worker
 
-    def token(self, role="administrator", account="tester"):
-        made = self.manage("create_token", account, "--environment", "production", "--grant", role)
-        return made.stdout.strip()
+    def token(self, role, account):
+        """The token of a new account with ``ROLE`` or ``ROLE:SERVICE``, made at the server."""
+        role, _colon, service = role.partition(":")
+        to = f"service-account:{account}"
+        on = {"service": service} if service else {}
+        with self.servers[-1].client(self.raw) as client:
+            for path, body in (
+                ("/service-accounts", {"slug": account, "environment": "production"}),
+                ("/grants", {"to": to, "role": role, "on": on}),
+                (f"/service-accounts/{account}/tokens", {}),
+            ):
+                answer = client.post(path, json=body)
+                assert answer.status_code == 201, answer.text
+        return answer.json()["token"]
 
     def stop(self):
         for worker in self.workers:
@@ -133,6 +146,15 @@ class Installation:
         self.stop()
         if self.database:
             self._sql(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+
+
+@contextlib.contextmanager
+def shared_folder():
+    """Where this run and its workers keep what all of them begin with."""
+    with tempfile.TemporaryDirectory(prefix="configsvc-shared-") as folder:
+        os.environ["CONFIGSVC_TEST_SHARED"] = folder
+        yield
+        del os.environ["CONFIGSVC_TEST_SHARED"]
 
 
 class Server:

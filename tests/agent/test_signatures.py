@@ -4,13 +4,12 @@ import base64
 import hashlib
 import json
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from tests.receivers import Handler, listening
 from tests.serving import TOP, installation
 
 sys.path.insert(0, str(TOP / "deploy" / "agent"))
@@ -53,8 +52,8 @@ class Proxy:
         self.alter = lambda headers, body: (headers, body)
         self.query = ""
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
+        class Between(Handler):
+            def asked(self):
                 sent = {
                     "Authorization": self.headers["Authorization"],
                     "Accept": "application/json",
@@ -63,27 +62,17 @@ class Proxy:
                 names = ("etag", "x-config-epoch", "x-config-revision", "x-config-signature")
                 headers = {n: answer.headers[n] for n in names if n in answer.headers}
                 headers, body = proxy.alter(headers, answer.content)
-                self.send_response(answer.status_code)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(answer.status_code, body, headers)
 
-            def log_message(self, *_arguments):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.handler = Between
 
 
 @pytest.fixture
 def proxy(served):
     made = Proxy(served.servers[0].url)
-    yield made
-    made.server.shutdown()
+    with listening(made.handler) as port:
+        made.url = f"http://127.0.0.1:{port}"
+        yield made
 
 
 def connect(url, made, keys, **options):

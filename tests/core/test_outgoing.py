@@ -1,15 +1,13 @@
 """A call to a named place ends in time, whatever the other side does."""
 
-import ssl
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from apps.core import outgoing
 from apps.engine.errors import UnavailableError
-from tests.vault.webhook_receiver import make_certificate
+from tests.receivers import Handler, listening, make_certificate
 
 
 @pytest.fixture
@@ -18,8 +16,8 @@ def dripping(tmp_path):
     certificate, public = make_certificate(tmp_path, "localhost", "127.0.0.1")
     ended = threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
+    class Dripping(Handler):
+        def asked(self):
             start = b"HTTP/1.1 200 OK\r\n"
             if self.path == "/body":
                 start += b"Content-Length: 100000\r\n\r\n"
@@ -31,18 +29,9 @@ def dripping(tmp_path):
             except OSError:
                 pass
 
-        def log_message(self, *_args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"https://localhost:{server.server_address[1]}", public
-    ended.set()
-    server.shutdown()
-    server.server_close()
+    with listening(Dripping, certificate) as port:
+        yield f"https://localhost:{port}", public
+        ended.set()
 
 
 @pytest.mark.parametrize("path", ["/body", "/headers"])

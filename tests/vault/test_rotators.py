@@ -18,7 +18,8 @@ from apps.engine.errors import InvalidError
 from apps.vault.connections import ConnectionData, save_connection
 from apps.vault.rotators import ROTATORS
 from apps.vault.rotators.base import Task, read_options
-from tests.vault.webhook_receiver import make_certificate, receiving
+from tests.receivers import make_certificate
+from tests.vault.webhook_receiver import receiving
 
 
 def create(name, current="old", **options):
