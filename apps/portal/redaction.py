@@ -87,5 +87,9 @@ def _redact(request: HttpRequest, place: Place, number: int) -> HttpResponse | N
     )
     if done.templates:
         names = ", ".join(done.templates)
-        messages.warning(request, f"These templates hold the value too, and keep it: {names}.")
+        messages.warning(
+            request,
+            f"These templates hold the value too, and keep it: {names}. Who has the right 'secure' "
+            "on everything can take it out of them.",
+        )
     return HttpResponseRedirect(f"{address('config-redact', place, number)}?done={done.revision}")
