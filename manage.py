@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Django's command line, with this project's settings."""
 
+import gc
 import os
 import sys
 
@@ -16,7 +17,11 @@ def _take_data_folder(arguments: list[str]) -> None:
             os.environ["CONFIGSVC_DATA_DIR"] = argument.partition("=")[2]
 
 
+OBJECTS_BETWEEN_COLLECTIONS = 50_000  # loading makes many objects, and all of them stay
+
+
 if __name__ == "__main__":
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "configsvc.settings")
     _take_data_folder(sys.argv[2:])
     execute_from_command_line(sys.argv)

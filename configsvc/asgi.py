@@ -23,6 +23,7 @@ from django.urls import path  # noqa: E402
 from apps.core.runner import Runner  # noqa: E402
 from apps.core.safety import refuse_unsafe  # noqa: E402
 from apps.delivery.consumers import ConfigConsumer  # noqa: E402
+from apps.delivery.counting import Counting  # noqa: E402
 from apps.delivery.feed import Feed, running_feed, stop_feed  # noqa: E402
 from apps.delivery.http import Delivery  # noqa: E402
 
@@ -82,12 +83,14 @@ def _end_streams_on_signal(feed: Feed) -> None:
 async def _lifespan(receive: Any, send: Any) -> None:
     """Refuse to start with an unsafe setting; follow the ledger, and do jobs, meanwhile."""
     runner = Runner() if settings.JOBS_IN_SERVER else None
+    counting = Counting()
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             try:
                 await database_sync_to_async(refuse_unsafe)()
                 _end_streams_on_signal(await running_feed())
+                counting.start()
                 if runner is not None:
                     runner.start()
             except Exception as error:
@@ -96,6 +99,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await stop_feed()
+            await asyncio.to_thread(counting.stop, STOP_JOBS_WITHIN)
             if runner is not None:
                 await asyncio.to_thread(runner.stop, STOP_JOBS_WITHIN)
             await send({"type": "lifespan.shutdown.complete"})

@@ -8,16 +8,21 @@ files of mode 0600 in the data folder, made by :func:`create_keys` when settings
 import os
 import secrets
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+IPNetwork = IPv4Network | IPv6Network
+
+SQLITE_FILE = "configsvc.sqlite3"
 KEY_BYTES = 48
 MIN_KEY_LENGTH = 32
 WEAK_WORDS = ("changeme", "secret", "insecure", "password", "example", "default")
 VARIABLE_PREFIX = "CONFIGSVC_"
 MFA_RULES = ("off", "privileged", "all")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+SYSLOG_SCHEMES = ("udp", "tcp", "tls", "unix")
 BARE_VARIABLES = ("database_url", "redis_url")
 
 
@@ -40,6 +45,11 @@ class Env:
     transit_token: str = field(default="", repr=False)
     transit_key: str = "configsvc"
     transit_mount: str = "transit"
+    audit_file: str = ""
+    audit_file_required: bool = False
+    audit_syslog: str = ""
+    audit_syslog_required: bool = False
+    audit_syslog_ca: str = ""
     debug: bool = False
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     trusted_origins: tuple[str, ...] = ()
@@ -62,6 +72,7 @@ class Env:
     log_level: str = "INFO"
     jobs_in_server: bool = True
     job_lease_seconds: int = 60
+    private_targets: tuple[str, ...] = ()
 
     @classmethod
     def read(cls) -> "Env":
@@ -79,6 +90,15 @@ class Env:
         if any(not (claimed.strip() and group.strip()) for claimed, _equals, group in pairs):
             raise UnsafeSettingError("CONFIGSVC_OIDC_GROUPS is THEIRS=OURS, separated by commas.")
         return {claimed.strip(): group.strip() for claimed, _equals, group in pairs}
+
+    def private_networks(self) -> list[IPNetwork]:
+        """The networks that Connections may reach. Raises :class:`UnsafeSettingError`."""
+        try:
+            return [ip_network(each) for each in self.private_targets]
+        except ValueError as error:
+            raise UnsafeSettingError(
+                "CONFIGSVC_PRIVATE_TARGETS is networks such as 10.0.0.0/8, separated by commas."
+            ) from error
 
     def signing_key(self) -> str:
         """The key for sessions, from the environment or the data folder."""
@@ -157,6 +177,18 @@ def create_keys(env: Env) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    if not env.database_url:
+        _close_to_others(env.data_dir / SQLITE_FILE)
+
+
+def _close_to_others(database: Path) -> None:
+    """Sessions and documents are in the file: as its keys, it is for its owner alone.
+
+    SQLite gives the files beside it the same mode.
+    """
+    database.touch(mode=0o600)
+    if database.stat().st_mode & 0o077:
+        database.chmod(0o600)
 
 
 def check_login(env: Env) -> None:
@@ -178,3 +210,30 @@ def check_login(env: Env) -> None:
     if "openid" not in env.oidc_scopes:
         raise UnsafeSettingError("CONFIGSVC_OIDC_SCOPES must hold openid.")
     env.group_mapping()
+
+
+def check_sinks(env: Env) -> None:
+    """Refuse sinks of the ledger that could not hold. Raises :class:`UnsafeSettingError`."""
+    if env.audit_file_required and not env.audit_file:
+        raise UnsafeSettingError("CONFIGSVC_AUDIT_FILE_REQUIRED needs CONFIGSVC_AUDIT_FILE.")
+    if not env.audit_syslog:
+        if env.audit_syslog_required:
+            raise UnsafeSettingError(
+                "CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs CONFIGSVC_AUDIT_SYSLOG."
+            )
+        return
+    place = urlsplit(env.audit_syslog)
+    try:
+        port = place.port
+    except ValueError:
+        port = -1
+    whole = place.path if place.scheme == "unix" else place.hostname
+    if place.scheme not in SYSLOG_SCHEMES or not whole or port == -1:
+        raise UnsafeSettingError(
+            "CONFIGSVC_AUDIT_SYSLOG is udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or "
+            "unix:///PATH."
+        )
+    if env.audit_syslog_required and place.scheme == "udp":
+        raise UnsafeSettingError(
+            "CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs tcp, tls or unix: nobody answers a UDP message."
+        )

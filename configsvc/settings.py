@@ -10,7 +10,7 @@ from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from configsvc.env import Env, check_key, check_login, create_keys
+from configsvc.env import SQLITE_FILE, Env, check_key, check_login, check_sinks, create_keys
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Env.read()
@@ -20,6 +20,12 @@ SECRET_KEY = ENV.signing_key()
 check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
 SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
 check_login(ENV)
+check_sinks(ENV)
+AUDIT_FILE = ENV.audit_file
+AUDIT_FILE_REQUIRED = ENV.audit_file_required
+AUDIT_SYSLOG = ENV.audit_syslog
+AUDIT_SYSLOG_REQUIRED = ENV.audit_syslog_required
+AUDIT_SYSLOG_CA = ENV.audit_syslog_ca
 
 CHECKPOINT_FILE = ENV.data_dir / "checkpoints.jsonl"
 SIGNATURE_KEY = ENV.signature_key_text()
@@ -68,6 +74,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.access.middleware.RefusalMiddleware",
     "apps.api.middleware.ContractMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -116,7 +123,7 @@ POSTGRES_OPTIONS = {
 }
 SQLITE = {
     "ENGINE": "django.db.backends.sqlite3",
-    "NAME": ENV.data_dir / "configsvc.sqlite3",
+    "NAME": ENV.data_dir / SQLITE_FILE,
     "OPTIONS": SQLITE_OPTIONS,
 }
 POSTGRES = {
@@ -262,6 +269,9 @@ for _key in ENV.encryption_key:
 # Jobs run in threads of the server unless worker processes do them.
 JOBS_IN_SERVER = ENV.jobs_in_server
 JOB_LEASE = timedelta(seconds=max(1, ENV.job_lease_seconds))
+
+# Networks beside the public ones that outgoing Connections may reach.
+PRIVATE_TARGETS = ENV.private_networks()
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes + 65_536
 MAX_BODY_BYTES = ENV.max_body_bytes

@@ -10,3 +10,4 @@ os.environ.setdefault("CONFIGSVC_DATA_DIR", tempfile.mkdtemp(prefix="configsvc-t
 from configsvc.settings import *  # noqa: F403 - the real settings, after the variables
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+WHITENOISE_AUTOREFRESH = True  # looks a static file up when asked: each test client is a new start

@@ -1,9 +1,13 @@
 """What all tests share: real databases, actors with rights, and an API client."""
 
+import os
+import shutil
+import tempfile
+
 import pytest
 from django.db import connection
 
-DATABASE_FIXTURES = {"db", "transactional_db", "server"}
+DATABASE_FIXTURES = {"db", "transactional_db"}
 
 
 def pytest_addoption(parser):
@@ -15,9 +19,17 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     pytest.long_form = config.getoption("--long")
+    if not hasattr(config, "workerinput"):  # workers of a parallel run share their parent's
+        os.environ["CONFIGSVC_TEST_SHARED"] = tempfile.mkdtemp(prefix="configsvc-shared-")
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop("CONFIGSVC_TEST_SHARED"), ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: item.get_closest_marker("servers") is None)  # the slow ones first
     if not config.getoption("--database-only"):
         return
     keep, drop = [], []
@@ -79,10 +91,12 @@ def first_rows(head, composition, environment, generation):
 def _forget_rights():
     """Rights are remembered by user key and generation, and tests use both again."""
     from apps.access import selectors
+    from apps.audit import refusals
     from apps.delivery import feed, reads
 
     selectors.forget()
     reads._waiting.clear()
+    refusals.forget()
     feed._places.clear()
 
 

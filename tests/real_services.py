@@ -74,8 +74,8 @@ def _unprivileged() -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """A server; gives its ``DATABASE_URL``."""
+def postgres(*settings: str) -> Iterator[str]:
+    """A server with more ``settings`` (``name=value``); gives its ``DATABASE_URL``."""
     folder = Path(tempfile.mkdtemp(prefix="configsvc-pg-"))
     folder.chmod(0o755)
     process = None
@@ -109,7 +109,8 @@ def postgres() -> Iterator[str]:
         process = subprocess.Popen(
             [binaries / "postgres", "-D", data, "-k", data, "-p", str(port), "-F"]
             + ["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
-            + ["-c", "full_page_writes=off", "-c", "synchronous_commit=on"],
+            + ["-c", "full_page_writes=off", "-c", "synchronous_commit=on"]
+            + [part for each in settings for part in ("-c", each)],
             **quiet | {"stderr": subprocess.DEVNULL},
         )
         _await_port(port, process)

@@ -1,9 +1,12 @@
 """Real server processes for tests: ``manage.py serve`` on a free port, with its own database."""
 
 import contextlib
+import fcntl
+import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import urlopen
 
 import httpx
 
@@ -21,12 +25,18 @@ START_WITHIN = 180
 
 
 class Installation:
-    """A data folder and a database; any number of servers on them (one, on SQLite)."""
+    """A data folder and a database; any number of servers on them (one, on SQLite).
 
-    def __init__(self, folder, demo=False):
+    A ``prepared`` one begins as a server's first start leaves it, copied from one that this run
+    made: keys, tables, ``admin`` with ``password``, the demonstration where ``demo``, and the
+    administrator's token ``raw``. Another begins with nothing.
+    """
+
+    def __init__(self, folder, demo=False, prepared=True):
         self.folder = Path(folder)
         self.demo = demo
         self.servers = []
+        self.workers = []
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -37,9 +47,37 @@ class Installation:
         self.database = None
         if os.environ.get("DATABASE_URL"):
             self.database = f"served_{secrets.token_hex(6)}"
-            self._sql(f"CREATE DATABASE {self.database}")
             parts = urlsplit(os.environ["DATABASE_URL"])
             self.environment["DATABASE_URL"] = urlunsplit(parts._replace(path=f"/{self.database}"))
+        if prepared:
+            self._begin_prepared()
+        elif self.database:
+            self._sql(f"CREATE DATABASE {self.database}")
+
+    def _begin_prepared(self):
+        ready = Path(os.environ["CONFIGSVC_TEST_SHARED"])
+        kind = f"{'demo' if self.demo else 'bare'}-{'postgres' if self.is_postgres else 'sqlite'}"
+        with (ready / f"{kind}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (ready / f"{kind}.json").exists():
+                self._prepare(ready, kind)
+            known = json.loads((ready / f"{kind}.json").read_text())
+            if self.database:
+                self._sql(f"CREATE DATABASE {self.database} TEMPLATE {known['database']}")
+        shutil.copytree(ready / kind, self.folder, dirs_exist_ok=True)
+        self.raw, self.password = known["raw"], known["password"]
+
+    def _prepare(self, ready, kind):
+        first = Installation(ready / kind, self.demo, prepared=False)
+        first.folder.mkdir()
+        try:
+            server = first.start()
+            token = ("create_token", "tester", "--environment", "production")
+            raw = first.manage(*token, "--grant", "administrator").stdout.strip()
+            known = {"raw": raw, "password": server.password, "database": first.database}
+        finally:
+            first.stop()
+        (ready / f"{kind}.json").write_text(json.dumps(known))
 
     @property
     def is_postgres(self):
@@ -67,15 +105,56 @@ class Installation:
         self.servers.append(server)
         return server
 
-    def token(self, role="administrator", account="tester"):
-        made = self.manage("create_token", account, "--environment", "production", "--grant", role)
-        return made.stdout.strip()
+    def work(self):
+        """A worker process, once it says that it works."""
+        worker = subprocess.Popen(
+            [sys.executable, "manage.py", "worker"],
+            cwd=TOP,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said = worker.stdout.readline()
+        assert "Working" in said, said + worker.stdout.read()
+        self.workers.append(worker)
+        return worker
 
-    def close(self):
+    def token(self, role, account):
+        """The token of a new account with ``ROLE`` or ``ROLE:SERVICE``, made at the server."""
+        role, _colon, service = role.partition(":")
+        to = f"service-account:{account}"
+        on = {"service": service} if service else {}
+        with self.servers[-1].client(self.raw) as client:
+            for path, body in (
+                ("/service-accounts", {"slug": account, "environment": "production"}),
+                ("/grants", {"to": to, "role": role, "on": on}),
+                (f"/service-accounts/{account}/tokens", {}),
+            ):
+                answer = client.post(path, json=body)
+                assert answer.status_code == 201, answer.text
+        return answer.json()["token"]
+
+    def stop(self):
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
         for server in self.servers:
             server.stop()
+
+    def close(self):
+        self.stop()
         if self.database:
             self._sql(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+
+
+@contextlib.contextmanager
+def shared_folder():
+    """Where this run and its workers keep what all of them begin with."""
+    with tempfile.TemporaryDirectory(prefix="configsvc-shared-") as folder:
+        os.environ["CONFIGSVC_TEST_SHARED"] = folder
+        yield
+        del os.environ["CONFIGSVC_TEST_SHARED"]
 
 
 class Server:
@@ -94,8 +173,8 @@ class Server:
             )
         ends = time.monotonic() + START_WITHIN
         while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+            with contextlib.suppress(OSError):
+                if urlopen(f"{self.url}/readyz", timeout=2).status == 200:  # noqa: S310 - our own
                     return
             if self.process.poll() is not None or time.monotonic() > ends:
                 raise AssertionError(f"The server did not start:\n{self.log.read_text()}")
@@ -103,6 +182,7 @@ class Server:
 
     @property
     def password(self):
+        """What its log shows at the first start on a data folder."""
         return re.search(r"Password\s+(\S+)", self.log.read_text()).group(1)
 
     def kill(self):
@@ -119,13 +199,14 @@ class Server:
 
     def client(self, token, **options):
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30, **options)
+        options = {"timeout": 30, "verify": False} | options  # without TLS; its set-up is slow
+        return httpx.Client(base_url=self.url, headers=headers, **options)
 
 
 @contextlib.contextmanager
-def installation(demo=False):
+def installation(demo=False, prepared=True):
     with tempfile.TemporaryDirectory(prefix="configsvc-served-") as folder:
-        made = Installation(folder, demo)
+        made = Installation(folder, demo, prepared)
         try:
             yield made
         finally:

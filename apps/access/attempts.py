@@ -8,7 +8,6 @@ owner out (OWASP, "Slow Down Online Guessing Attacks with Device Cookies"). Atte
 refused count nothing.
 """
 
-import ipaddress
 import math
 import secrets
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from django.core import signing
 from django.utils.crypto import salted_hmac
 
 from apps.access.models import AttemptCounter
+from apps.core.addresses import network_of
 from apps.core.transactions import writing
 from apps.engine.errors import TooManyAttemptsError
 
@@ -49,7 +49,7 @@ def begin_login(*, account: str, address: str | None, device: str, now: datetime
         return _begin([_key("device", known)], now)
     keys = [_key("account", _folded(account))]
     if address:
-        keys.append(_key("address", _network(address)))
+        keys.append(_key("address", network_of(address)))
     return _begin(keys, now)
 
 
@@ -138,17 +138,6 @@ def _blocked_until(row: AttemptCounter, now: datetime) -> datetime | None:
 
 def _folded(account: str) -> str:
     return account.strip().casefold()
-
-
-def _network(address: str) -> str:
-    """An IPv4 address, or the /64 of an IPv6 one, which one customer has whole."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:  # noqa: PLR2004 - the protocol's version
-        return address
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def _key(kind: str, name: str) -> str:

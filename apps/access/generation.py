@@ -22,6 +22,7 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "core_user_user_permissions": (),
     "auth_group_permissions": (),
     "access_grant": (),
+    "access_role": (),
     "access_keyrule": (),
     "access_keyruleuserpermission": (),
     "access_keyrulegrouppermission": (),

@@ -17,6 +17,7 @@ from django.db import connection
 from django.db.models import Q
 
 from apps.access.models import IdempotencyRecord
+from apps.access.rights import key_rights
 from apps.access.selectors import digest_of
 from apps.core import clock
 from apps.core.actor import Actor
@@ -47,7 +48,7 @@ def run(
 
     The caller has asked the actor's rights already. Raises :class:`InvalidError` for the same
     key with another body (422), :class:`ConflictError` while the first is running, and for a
-    repeat whose answer held a credential.
+    repeat whose answer held a credential, or speaks of keys by rights that have changed since.
     """
     if not (key.isascii() and key.isprintable() and 0 < len(key) <= MAX_KEY):
         raise MalformedError(f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
@@ -58,25 +59,28 @@ def run(
         _running.add(name)
     try:
         with writing():
-            return _run(name, _digest(body), act)
+            return _run(name, _digest(body), key_rights(actor), act)
     finally:
         with _lock:
             _running.discard(name)
 
 
-def forget_answers(texts: Sequence[str]) -> int:
-    """Drop the remembered answers that hold one of ``texts``; gives their number."""
-    if not texts:
-        return 0
+def forget_answers(texts: Sequence[str], *, service: str) -> int:
+    """Drop the remembered answers that hold one of ``texts``; gives their number.
+
+    Without any text, one too short to look for, all that were given on a path of the service go.
+    """
     holding = Q()
     for text in texts:
         holding |= Q(body__contains=text)
+    if not texts:
+        holding = Q(path__icontains=f"/{service}") | Q(path__regex=r"^[0-9a-f]{64}$")
     count, _kinds = IdempotencyRecord.objects.filter(holding).delete()
     return count
 
 
 def _run(
-    name: tuple[str, str, str], digest: str, act: Callable[[], Remembered]
+    name: tuple[str, str, str], digest: str, rights: str, act: Callable[[], Remembered]
 ) -> tuple[Remembered, bool]:
     _claim(name)
     now = clock.now()
@@ -84,13 +88,14 @@ def _run(
     user_key, key, path = name
     known = IdempotencyRecord.objects.filter(user_key=user_key, key=key, path=path).first()
     if known is not None:
-        return _repeat(known, digest), True
+        return _repeat(known, digest, rights), True
     answer = act()
     IdempotencyRecord.objects.create(
         user_key=user_key,
         key=key,
         path=path,
         body_digest=digest,
+        key_rights=rights,
         status=answer.status,
         headers=json.dumps(answer.headers),
         body="" if answer.credential_id else answer.body,
@@ -111,9 +116,15 @@ def _claim(name: tuple[str, str, str]) -> None:
             raise ConflictError("The first request with this key is running.", code="running")
 
 
-def _repeat(known: IdempotencyRecord, digest: str) -> Remembered:
+def _repeat(known: IdempotencyRecord, digest: str, rights: str) -> Remembered:
     if not hmac.compare_digest(known.body_digest, digest):
         raise InvalidError("This Idempotency-Key was used with another body.", code="key_reused")
+    if known.key_rights != rights and not known.credential_id:
+        raise ConflictError(
+            "This was done already; the rules about keys have changed since, so its answer is "
+            "not given again. Fetch what is there now.",
+            code="already_done",
+        )
     if known.credential_id:
         raise ConflictError(
             "This was done already; its answer held a credential and is not kept.",

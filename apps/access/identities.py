@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import Group
 
-from apps.access import services
+from apps.access import people
 from apps.access.models import ExternalIdentity
 from apps.audit.services import Event, append
 from apps.core import clock
@@ -51,7 +51,7 @@ def sign_on(*, actor: Actor, identity: Identity) -> User:
             "administrator to link them.",
             right="login",
         )
-    return services.create_person(
+    return people.create_person(
         actor=actor,
         username=identity.username,
         email=identity.email,
@@ -72,9 +72,9 @@ def set_mapped_groups(
     if names == present.keys():
         return
     groups: list[Group] = [
-        present.get(name) or services.create_group(actor=actor, name=name) for name in sorted(names)
+        present.get(name) or people.create_group(actor=actor, name=name) for name in sorted(names)
     ]
-    services.set_groups(actor=actor, user=user, groups=groups)
+    people.set_groups(actor=actor, user=user, groups=groups)
 
 
 def link(*, actor: Actor, user: User, issuer: str, subject: str) -> ExternalIdentity:

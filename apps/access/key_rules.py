@@ -1,15 +1,25 @@
 """Making and ending key rules. A new rule takes its keys out of every grant at once."""
 
 from apps.access import policy
-from apps.access.models import Grant, KeyRule
+from apps.access.events import grant_event
+from apps.access.models import KeyRule
 from apps.access.policy import Place
+from apps.access.selectors import list_grants
 from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_text
 from apps.core.transactions import writing
-from apps.engine.errors import InvalidError, MalformedError, Problem, invalid
+from apps.engine.errors import (
+    NOTHING_HERE,
+    InvalidError,
+    MalformedError,
+    NotFoundError,
+    Problem,
+    invalid,
+)
 from apps.engine.paths import Glob
+from apps.engine.values import Tree
 
 MAX_RULES = 1_000
 MAX_STEPS = 32
@@ -17,12 +27,13 @@ MAX_STEPS = 32
 
 def create_key_rule(*, actor: Actor, pattern: str, place: Place, description: str = "") -> KeyRule:
     """Make a rule for the keys that ``pattern`` covers, at a place (service, environment, both or
-    everywhere). Needs ``secure`` there.
+    everywhere). Needs ``secure`` there and in the environments that inherit from it: a rule follows
+    its keys down, and so do the grants on it.
 
     Raises :class:`InvalidError` for what is no pattern, or one that is there already. From now on
     only grants on the rule open these keys, its maker's other grants do not.
     """
-    policy.require(actor, "secure", place)
+    policy.require_below(actor, "secure", place)
     _check_pattern(pattern)
     check_text("description", description, 10_000)
     scope = {"service": place.service, "environment": place.environment}
@@ -47,11 +58,17 @@ def create_key_rule(*, actor: Actor, pattern: str, place: Place, description: st
 def update_key_rule(
     *, actor: Actor, rule: KeyRule, pattern: str | None = None, description: str | None = None
 ) -> KeyRule:
-    """Change a rule's pattern or description; its grants stay. Needs ``secure`` in its scope."""
-    policy.require(actor, "secure", scope_of(rule))
+    """Change a rule's pattern or description; its grants stay. Needs ``secure`` in its scope.
+
+    Another pattern opens keys: those it leaves to ordinary grants, those it takes to the grants
+    on the rule. It needs ``manage`` wherever the rule holds.
+    """
+    policy.require_below(actor, "secure", scope_of(rule))
     with writing():
-        if pattern is not None:
+        rule = _locked(rule)
+        if pattern is not None and pattern != rule.pattern:
             _check_pattern(pattern)
+            policy.require_below(actor, "manage", scope_of(rule))
             rule.pattern = pattern
         if description is not None:
             rule.description = check_text("description", description, 10_000)
@@ -64,17 +81,33 @@ def update_key_rule(
 def delete_key_rule(*, actor: Actor, rule: KeyRule) -> None:
     """End a rule and the grants on it: its keys go by the ordinary grants again.
 
-    Needs ``secure`` in its scope.
+    Needs ``manage`` wherever the rule holds.
     """
-    policy.require(actor, "secure", scope_of(rule))
+    policy.require_below(actor, "manage", scope_of(rule))
     with writing():
-        event = _event("key_rule.deleted", rule)
-        for grant in Grant.objects.filter(key_rule=rule):
+        rule = _locked(rule)
+        events = [_event("key_rule.deleted", rule)]
+        for grant in list_grants().filter(key_rule=rule):
+            events.append(grant_event("grant.withdrawn", grant))
             mark_history(grant, actor)
             grant.delete()
         mark_history(rule, actor)
         rule.delete()
-        append([event], actor=actor)
+        append(events, actor=actor)
+
+
+def _locked(rule: KeyRule) -> KeyRule:
+    """The rule as it is now, until the transaction ends. Raises :class:`NotFoundError`."""
+    rows = KeyRule.objects.select_for_update(of=("self",)).select_related("service", "environment")
+    found = rows.filter(pk=rule.pk).first()
+    if found is None:
+        raise NotFoundError(NOTHING_HERE)
+    return found
+
+
+def may_loosen(actor: Actor, rule: KeyRule) -> bool:
+    """Whether the actor may change the rule's pattern, or end it."""
+    return policy.allowed_below(actor, "manage", scope_of(rule))
 
 
 def scope_of(rule: KeyRule) -> Place:
@@ -95,6 +128,6 @@ def _check_pattern(pattern: object) -> None:
         raise invalid("/pattern", "length", f"A pattern has at most {MAX_STEPS} steps.")
 
 
-def _event(action: str, rule: KeyRule) -> Event:
-    data = {"pattern": rule.pattern, "on": str(scope_of(rule))}
+def _event(action: str, rule: KeyRule, **more: Tree) -> Event:
+    data: dict[str, Tree] = {"pattern": rule.pattern, "on": str(scope_of(rule)), **more}
     return Event(action, f"key-rule:{rule.pk}", data)

@@ -7,9 +7,10 @@ from allauth.mfa.models import Authenticator
 
 from apps.access import factors
 from apps.access.selectors import person
+from apps.audit import refusals
 from apps.audit.services import Event, append
 from apps.core import clock
-from apps.core.actor import Actor
+from apps.core.actor import Actor, system
 from apps.core.models import User
 from apps.core.transactions import writing
 
@@ -25,15 +26,14 @@ def record_logout(*, user: User, address: str | None) -> None:
 
 
 def record_failure(*, username: str, address: str | None, step: str) -> None:
-    """Write that a log-in failed at ``step``.
+    """Write that a log-in failed at ``step``: once a minute for the same, with a count.
 
     The name is written when there is such a login; another may be a password typed in its place.
     """
     known = User.objects.filter(username__iexact=username.strip()).first() if username else None
     actor = Actor(name=f"address:{address or 'unknown'}", address=address)
     target = f"user:{known.username}" if known else "user:(unknown)"
-    with writing():
-        append([Event("login.failed", target, {"step": step})], actor=actor)
+    refusals.record(actor=actor, action="login.failed", target=target, data={"step": step})
 
 
 def record_factors(*, user: User, address: str | None, before: dict[int, str]) -> bool:
@@ -80,6 +80,9 @@ def reseal_factors() -> int:
             row.data[name] = factors.seal(factors.unseal(row.data[name]))
             row.save(update_fields=["data"])
             changed += 1
+    with writing():
+        data = {"count": changed}
+        append([Event("factors.resealed", "installation", data)], actor=system("access"))
     return changed
 
 

@@ -91,6 +91,28 @@ class KeyRule(models.Model):
         return f"{self.pattern} in {self.service or '*'}@{self.environment or '*'}"
 
 
+class Role(models.Model):
+    """A named bundle of verbs of one's own, beside the built-in ones. ``verbs`` in their order.
+
+    A grant keeps the name, which never changes; a role that a grant names is not deleted.
+    """
+
+    slug = models.CharField(max_length=32)
+    description = models.CharField(max_length=500, blank=True, default="")
+    verbs = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=300)
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["slug"]
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(Lower("slug"), name="role_slug_once")]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
 class Grant(models.Model):
     """A role or a verb given to a user or group on a scope: why somebody may do something.
 
@@ -158,6 +180,7 @@ class IdempotencyRecord(models.Model):
     key = models.CharField(max_length=255)
     path = models.CharField(max_length=1_000)
     body_digest = models.CharField(max_length=64)
+    key_rights = models.CharField(max_length=64, default="")
     status = models.PositiveSmallIntegerField(null=True)
     headers = models.TextField(default="{}")
     body = models.TextField(default="")

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from apps.access.models import KeyRule
+from apps.access.models import Grant, KeyRule
 from apps.access.rights import Rights, rights_of
 from apps.core.actor import Actor
 from apps.engine.errors import NOTHING_HERE, ForbiddenError, NotFoundError
 from apps.engine.guarding import OPEN, Guard, Rule
 from apps.engine.paths import Path, format_path
 from apps.registry.models import Environment, Service
+from apps.registry.selectors import descendants
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +69,44 @@ def require_free(actor: Actor, verb: str, place: Place) -> None:
     """Raise unless :func:`allowed_free`, as :func:`require` does."""
     if not allowed_free(actor, verb, place):
         require_sight(actor, place)
-        raise ForbiddenError(f"This needs the right '{verb}' on {place}.", right=verb)
+        raise _missing(f"This needs the right '{verb}' on {place}.", verb, place)
+
+
+def allowed_below(actor: Actor, verb: str, place: Place) -> bool:
+    """Whether ``actor`` has ``verb`` at ``place`` and in every environment that inherits from it."""
+    if actor.is_superuser:
+        return True
+    below = descendants(place.environment) if place.environment else []
+    return allowed_free(actor, verb, place) and all(
+        allowed_free(actor, verb, Place(place.service, each)) for each in below
+    )
+
+
+def require_below(actor: Actor, verb: str, place: Place) -> None:
+    """Raise unless :func:`allowed_below`, as :func:`require` does. Inheriting environments that
+    the actor may not know of are not named.
+    """
+    require_free(actor, verb, place)
+    if not allowed_below(actor, verb, place):
+        raise ForbiddenError(
+            f"This holds in the environments that inherit from {place} too, and needs the right "
+            f"'{verb}' in each of them.",
+            right=verb,
+        )
+
+
+def allows_rule(actor: Actor, verb: str, rule: KeyRule) -> bool:
+    """Whether the actor may hand on ``verb`` on the keys of ``rule``: see :func:`require_rule`."""
+    if actor.is_superuser or (verb, rule.pk) in rights_of(actor).held:
+        return True
+    return allowed_below(actor, "manage", Place(rule.service, rule.environment))
 
 
 def require_rule(actor: Actor, verb: str, rule: KeyRule) -> None:
     """Raise :class:`ForbiddenError` unless the actor has ``verb`` on the keys of ``rule``, or
-    ``manage`` where the rule is, and so could give it to himself.
+    ``manage`` wherever the rule holds, and so could give it to himself.
     """
-    if actor.is_superuser or (verb, rule.pk) in rights_of(actor).held:
-        return
-    if not allowed_free(actor, "manage", Place(rule.service, rule.environment)):
+    if not allows_rule(actor, verb, rule):
         raise ForbiddenError(f"Nobody grants what he does not have: '{verb}'.", right=verb)
 
 
@@ -102,10 +131,23 @@ def require(actor: Actor, verb: str, place: Place, keys: Sequence[Path] = ()) ->
         return
     require_sight(actor, place)
     on = f"{', '.join(map(format_path, keys))} of {place}" if keys else str(place)
-    raise ForbiddenError(
-        f"This needs the right '{verb}' on {on}. Ask somebody with the right 'manage' there.",
-        right=verb,
-    )
+    detail = f"This needs the right '{verb}' on {on}. Ask somebody with the right 'manage' there."
+    raise _missing(detail, verb, place)
+
+
+def _missing(detail: str, verb: str, place: Place) -> ForbiddenError:
+    error = ForbiddenError(detail, right=verb)
+    error.subject = target_of(place)
+    return error
+
+
+def target_of(place: Place) -> str:
+    """What the ledger calls a place: ``configuration:shop@production``, ``service:shop``, …"""
+    if place.service and place.environment:
+        return f"configuration:{place}"
+    if place.service:
+        return f"service:{place.service.slug}"
+    return f"environment:{place.environment.slug}" if place.environment else "installation"
 
 
 def require_seen(actor: Actor, verb: str, place: Place) -> None:
@@ -159,3 +201,22 @@ def require_anywhere(actor: Actor, verb: str) -> None:
 def find_rights(actor: Actor) -> Rights | None:
     """The actor's rights for filtering lists; ``None`` for those who pass everything."""
     return None if actor.is_superuser else rights_of(actor)
+
+
+def may_know_rule(actor: Actor, rule: KeyRule) -> bool:
+    """Whether the actor may know of a key rule: who changes or audits it."""
+    scope = Place(rule.service, rule.environment)
+    return any(allowed(actor, verb, scope) for verb in ("secure", "audit"))
+
+
+def may_know_grant(actor: Actor, grant: Grant) -> bool:
+    """Whether the actor may know of a grant: who could take it back, or audits everything."""
+    return allowed(actor, "audit", EVERYWHERE) or may_withdraw(actor, grant)
+
+
+def may_withdraw(actor: Actor, grant: Grant) -> bool:
+    """Whether the actor may take a grant back."""
+    if grant.key_rule is not None:
+        rule = grant.key_rule
+        return allowed(actor, "secure", Place(rule.service, rule.environment))
+    return allowed(actor, "manage", Place(grant.service, grant.environment))

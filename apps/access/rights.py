@@ -1,5 +1,6 @@
 """What a user may do, read from guardian's rows and remembered until the access generation moves."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,6 +121,20 @@ def rights_of(actor: Actor) -> Rights:
         _remembered.clear()
     _remembered[actor.user_id] = (current, until, rights)
     return rights
+
+
+def key_rights(actor: Actor) -> str:
+    """A digest of what decides which keys the actor sees: it moves with rules and grants on them."""
+    if actor.is_superuser:
+        return "superuser"
+    rights = rights_of(actor)
+    rules = [
+        (each.pk, each.glob.text, each.service_id, each.environment_id, verb)
+        for each in rights.book.entries
+        for verb in KEY_VERBS
+        if (verb, each.pk) not in rights.held
+    ]
+    return hashlib.sha256(repr(rules).encode()).hexdigest() if rules else ""
 
 
 def _read_rights(

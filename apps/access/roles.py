@@ -1,5 +1,8 @@
 """Roles: named bundles of verbs, the same for people, groups and service accounts."""
 
+from dataclasses import dataclass
+
+from apps.access.models import Role
 from apps.engine.errors import invalid
 from apps.registry.models import VERBS as VERBS_WITH_TITLES
 
@@ -29,12 +32,54 @@ ROLE_TITLES: dict[str, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A role as it is now: built in, or one's own."""
+
+    name: str
+    description: str
+    verbs: tuple[str, ...]
+    row: Role | None = None
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it never changes."""
+        return self.row is None
+
+
+BUILT_IN = tuple(Bundle(name, ROLE_TITLES[name], verbs) for name, verbs in ROLES.items())
+
+
+def list_roles() -> list[Bundle]:
+    """The built-in roles in the order of their rights, then one's own by name."""
+    return [*BUILT_IN, *map(_bundle, Role.objects.order_by("slug"))]
+
+
+def find_role(name: str) -> Bundle | None:
+    """The role of that name, or ``None``."""
+    if name in ROLES:
+        return next(each for each in BUILT_IN if each.name == name)
+    row = Role.objects.filter(slug=name).first()
+    return _bundle(row) if row else None
+
+
+def _bundle(row: Role) -> Bundle:
+    return Bundle(row.slug, row.description, tuple(row.verbs), row)
+
+
 def verbs_of(role: str, verb: str) -> tuple[str, ...]:
-    """The verbs of a role, or the one verb. Raises :class:`InvalidError` for what is neither."""
+    """The verbs of a role as it is now, or the one verb.
+
+    Raises :class:`InvalidError` for what is neither.
+    """
     if bool(role) == bool(verb):
         raise invalid("/role", "role_or_verb", "Give either a role or a verb.")
-    if role and role not in ROLES:
-        raise invalid("/role", "role", f"There is no such role: use one of {', '.join(ROLES)}.")
-    if verb and verb not in VERBS:
-        raise invalid("/verb", "verb", f"There is no such verb: use one of {', '.join(VERBS)}.")
-    return ROLES[role] if role else (verb,)
+    if verb:
+        if verb not in VERBS:
+            raise invalid("/verb", "verb", f"There is no such verb: use one of {', '.join(VERBS)}.")
+        return (verb,)
+    found = find_role(role)
+    if found is None:
+        known = f"use one of {', '.join(ROLES)}, or one that was made here"
+        raise invalid("/role", "role", f"There is no such role: {known}.")
+    return found.verbs

@@ -94,8 +94,12 @@ def actor_of_user(user: User, *, address: str | None = None) -> Actor:
 
 def is_privileged(actor: Actor) -> bool:
     """Whether the actor may give rights or read secrets somewhere: ``privileged`` in settings."""
-    return actor.is_superuser or any(
-        rights_of(actor).holds_anywhere(verb) for verb in PRIVILEGED_VERBS
+    if actor.is_superuser:
+        return True
+    rights = rights_of(actor)
+    return any(
+        rights.holds_anywhere(verb) or any(held == verb for held, _rule in rights.held)
+        for verb in PRIVILEGED_VERBS
     )
 
 
@@ -175,6 +179,16 @@ def get_token(account: ServiceAccount, token_id: str) -> Token:
     return found
 
 
+def find_token(token_id: str) -> Token | None:
+    """A token by its id, with its account; ``None`` when there is none."""
+    try:
+        key = uuid.UUID(token_id)
+    except ValueError:
+        return None
+    rows = Token.objects.select_related("account__environment").filter(pk=key)
+    return rows.filter(account__deleted_at__isnull=True).first()
+
+
 def list_grants() -> QuerySet[Grant]:
     """Every grant, with who has it and where."""
     return Grant.objects.select_related(
@@ -199,6 +213,16 @@ def list_grants_on(service: Service | None, environment: Environment | None) -> 
             Q(environment__isnull=True) | Q(environment=environment),
         )
     )
+
+
+def list_grants_within(service: Service | None, environment: Environment | None) -> QuerySet[Grant]:
+    """The grants at a place and everywhere below it, those on key rules too."""
+    rows = list_grants()
+    if service is not None:
+        rows = rows.filter(Q(service=service) | Q(key_rule__service=service))
+    if environment is not None:
+        rows = rows.filter(Q(environment=environment) | Q(key_rule__environment=environment))
+    return rows
 
 
 def list_key_rules() -> QuerySet[KeyRule]:

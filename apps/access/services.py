@@ -5,26 +5,29 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth.models import Group, Permission
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
+from django.contrib.auth.models import Group
 from django.db import models
-from guardian.shortcuts import assign_perm, remove_perm
 
-from apps.access import attempts, policy
-from apps.access.models import Grant, KeyRule, ServiceAccount, Token
+from apps.access import policy
+from apps.access.applying import apply_grants
+from apps.access.events import account_event, grant_event, token_event
+from apps.access.models import Grant, KeyRule, Role, ServiceAccount, Token
 from apps.access.policy import EVERYWHERE, Place
 from apps.access.rights import CACHED_ACTORS
-from apps.access.roles import VERBS, verbs_of
-from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder, holder_name
-from apps.audit.services import Event, append
+from apps.access.roles import ROLES, verbs_of
+from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder
+from apps.audit.services import append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.models import User
 from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
-from apps.engine.errors import ForbiddenError, InvalidError, Problem, invalid
-from apps.engine.values import Tree
+from apps.engine.errors import (
+    NOTHING_HERE,
+    ForbiddenError,
+    NotFoundError,
+    invalid,
+)
 from apps.registry.models import Configuration, Environment
 
 TOKEN_BYTES = 32
@@ -54,7 +57,7 @@ def create_account(
         )
         mark_history(account, actor)
         account.save()
-        append([_event("account.created", account)], actor=actor)
+        append([account_event("account.created", account)], actor=actor)
     return account
 
 
@@ -71,13 +74,16 @@ def update_account(
     if environment is not None or clear_environment:
         policy.require(actor, "manage", Place(environment=environment))
     with writing():
+        account = ServiceAccount.objects.select_for_update().get(pk=account.pk)
+        if account.deleted_at is not None:
+            raise NotFoundError(NOTHING_HERE)
         if description is not None:
             account.description = check_text("description", description, 10_000)
         if environment is not None or clear_environment:
             account.environment = environment
         mark_history(account, actor)
         account.save()
-        append([_event("account.updated", account)], actor=actor)
+        append([account_event("account.updated", account)], actor=actor)
     return account
 
 
@@ -90,33 +96,51 @@ def delete_account(*, actor: Actor, account: ServiceAccount) -> None:
         mark_history(account, actor)
         account.save()
         User.objects.filter(pk=account.user_id).update(is_active=False)
-        account.tokens.filter(withdrawn_at__isnull=True).update(withdrawn_at=now)
-        append([_event("account.deleted", account)], actor=actor)
+        events = [account_event("account.deleted", account)]
+        for token in account.tokens.filter(withdrawn_at__isnull=True):
+            token.withdrawn_at = now
+            mark_history(token, actor)
+            token.save()
+            events.append(token_event("token.withdrawn", token))
+        append(events, actor=actor)
 
 
 def create_token(
     *, actor: Actor, account: ServiceAccount, name: str = "", expires_at: datetime | None = None
 ) -> tuple[Token, str]:
     """Make a token. Returns the row and the token itself, which is shown once and kept nowhere."""
-    policy.require(actor, "manage", Place(environment=account.environment))
-    _require_all_of(actor, account)
+    require_token_right(actor, account)
     check_text("name", name, 200)
     if expires_at is not None and expires_at <= clock.now():
         raise invalid("/expires_at", "past", "The expiry is in the past.")
-    raw = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     with writing():
-        token = Token(
-            account=account,
-            name=name,
-            prefix=raw[:SHOWN_PREFIX],
-            digest=digest_of(raw),
-            created_at=clock.now(),
-            created_by=actor.name,
-            expires_at=expires_at,
-        )
-        mark_history(token, actor)
-        token.save()
-        append([_event("token.created", account, token=token.prefix)], actor=actor)
+        token, raw = issue_token(actor, account, name, expires_at)
+        append([token_event("token.created", token)], actor=actor)
+    return token, raw
+
+
+def require_token_right(actor: Actor, account: ServiceAccount) -> None:
+    """Raise unless the actor manages the account, and may himself whatever a token of it may."""
+    policy.require(actor, "manage", Place(environment=account.environment))
+    require_all_of(actor, models.Q(user=account.user) | models.Q(group__user=account.user))
+
+
+def issue_token(
+    actor: Actor, account: ServiceAccount, name: str, expires_at: datetime | None
+) -> tuple[Token, str]:
+    """Write a token inside the caller's transaction, who asks for the rights and audits."""
+    raw = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+    token = Token(
+        account=account,
+        name=name,
+        prefix=raw[:SHOWN_PREFIX],
+        digest=digest_of(raw),
+        created_at=clock.now(),
+        created_by=actor.name,
+        expires_at=expires_at,
+    )
+    mark_history(token, actor)
+    token.save()
     return token, raw
 
 
@@ -129,12 +153,11 @@ def withdraw_token(*, actor: Actor, token: Token) -> None:
         token.withdrawn_at = clock.now()
         mark_history(token, actor)
         token.save()
-        append([_event("token.withdrawn", token.account, token=token.prefix)], actor=actor)
+        append([token_event("token.withdrawn", token)], actor=actor)
 
 
-def _require_all_of(actor: Actor, account: ServiceAccount) -> None:
-    """Refuse a token that could do more than ``actor`` himself: it would be a way around grants."""
-    held = models.Q(user=account.user) | models.Q(group__user=account.user)
+def require_all_of(actor: Actor, held: models.Q) -> None:
+    """Refuse handing on grants that ``actor`` does not hold himself: a way around :func:`grant`."""
     grants = Grant.objects.filter(held).select_related("service", "environment", "key_rule")
     for each in grants:
         for verb in verbs_of(each.role, each.verb):
@@ -173,34 +196,66 @@ def grant(
     Giving the same thing again gives back the grant that exists. Raises :class:`InvalidError` for
     an unknown holder, role or verb.
     """
-    place, key_rule = (EVERYWHERE, on) if isinstance(on, KeyRule) else (on, None)
-    _require_grantable(actor, verbs_of(role, verb), on)
+    given = grant_each(actor=actor, to=to, what=[(role, verb)], on=on, expires_at=expires_at)
+    return given[0]
+
+
+def grant_each(
+    *,
+    actor: Actor,
+    to: str,
+    what: Sequence[tuple[str, str]],
+    on: Place | KeyRule = EVERYWHERE,
+    expires_at: datetime | None = None,
+) -> list[Grant]:
+    """Several at once, all or none, in one act: ``what`` are pairs of role and verb, one empty."""
+    _require_grantable(actor, _all_verbs(what), on)
     if expires_at is not None and expires_at <= clock.now():
         raise invalid("/expires_at", "past", "The end is in the past.")
     holder = find_holder(to)
     if holder is None:
         raise invalid("/to", "holder", "There is no such user, group or service account.")
+    place, key_rule = (EVERYWHERE, on) if isinstance(on, KeyRule) else (on, None)
     who = {"group": holder} if isinstance(holder, Group) else {"user": holder}
     scope: dict[str, Any] = {"service": place.service, "environment": place.environment}
-    same = {"role": role, "verb": verb, "key_rule": key_rule, "expires_at": expires_at}
+    same = {"key_rule": key_rule, "expires_at": expires_at, **who, **scope}
+    given, events = [], []
     with writing():
-        existing = Grant.objects.filter(**same, **who, **scope).first()
-        if existing is not None:
-            return existing
+        if _hold_roles(what):
+            _require_grantable(actor, _all_verbs(what), on)
         if place.service is not None and place.environment is not None:
             Configuration.objects.get_or_create(**scope)
-        made = Grant(created_at=clock.now(), created_by=actor.name, **same, **who, **scope)
-        mark_history(made, actor)
-        made.save()
-        _apply(holder, place, key_rule)
-        append([_grant_event("grant.given", made)], actor=actor)
-    return made
+        for role, verb in what:
+            row = Grant.objects.filter(role=role, verb=verb, **same).first()
+            if row is None:
+                now, name = clock.now(), actor.name
+                row = Grant(role=role, verb=verb, created_at=now, created_by=name, **same)
+                mark_history(row, actor)
+                row.save()
+                events.append(grant_event("grant.given", row))
+            given.append(row)
+        if events:
+            apply_grants(given)
+            append(events, actor=actor)
+    return given
+
+
+def _all_verbs(what: Sequence[tuple[str, str]]) -> list[str]:
+    if not what:
+        raise invalid("/role", "role_or_verb", "Give a role or a verb.")
+    return [each for role, verb in what for each in verbs_of(role, verb)]
+
+
+def _hold_roles(what: Sequence[tuple[str, str]]) -> bool:
+    """Keep the roles of one's own as they are until the transaction ends; whether there are any."""
+    own = sorted({role for role, _verb in what} - {"", *ROLES})
+    return bool(own and list(Role.objects.select_for_update().filter(slug__in=own).order_by("pk")))
 
 
 def _require_grantable(actor: Actor, verbs: Sequence[str], on: Place | KeyRule) -> None:
     """Refuse giving what the actor does not have, or where he may not give anything."""
     if isinstance(on, KeyRule):
-        policy.require(actor, "secure", Place(on.service, on.environment))
+        policy.require_below(actor, "secure", Place(on.service, on.environment))
         for each in verbs:
             policy.require_rule(actor, each, on)
         return
@@ -217,121 +272,12 @@ def withdraw_grant(*, actor: Actor, grant: Grant) -> None:
         policy.require(actor, "manage", place)
     else:
         policy.require(actor, "secure", Place(rule.service, rule.environment))
-    holder = grant.group or grant.user
-    if holder is None:
-        return
     with writing():
-        event = _grant_event("grant.withdrawn", grant)
+        event = grant_event("grant.withdrawn", grant)
         mark_history(grant, actor)
         grant.delete()
-        _apply(holder, place, rule)
+        apply_grants([grant])
         append([event], actor=actor)
-
-
-def create_group(*, actor: Actor, name: str) -> Group:
-    """Make a group, or give back the one of that name. Needs ``manage`` everywhere."""
-    policy.require(actor, "manage", EVERYWHERE)
-    if not check_text("name", name, 150).strip():
-        raise invalid("/name", "required", "A group needs a name.")
-    with writing():
-        group, created = Group.objects.get_or_create(name=name)
-        if created:
-            append([Event("group.created", f"group:{name}", {})], actor=actor)
-    return group
-
-
-def create_person(
-    *,
-    actor: Actor,
-    username: str,
-    email: str = "",
-    name: str = "",
-    password: str | None = None,
-    identity: tuple[str, str] | None = None,
-) -> User:
-    """Make a person's login; without a password nobody can log in with it yet.
-
-    ``identity`` is issuer and subject of the OpenID Connect identity that it is for.
-    """
-    policy.require(actor, "manage", EVERYWHERE)
-    check_slug(username)
-    first, _space, last = check_text("name", name, 150).partition(" ")
-    check_text("email", email, 254)
-    with writing():
-        if User.objects.filter(username__iexact=username).exists():
-            raise invalid("/username", "taken", "This user name is taken.")
-        user = User(username=username, email=email, first_name=first, last_name=last, is_staff=True)
-        if password is not None:
-            _check_password(password, user)
-        user.set_password(password)
-        user.save()
-        data: dict[str, Tree] = {}
-        if identity is not None:
-            issuer, subject = identity
-            data = {"issuer": issuer, "subject": subject}
-            user.identities.create(issuer=issuer, subject=subject, created_at=clock.now())
-        append([Event("user.created", f"user:{username}", data)], actor=actor)
-    return user
-
-
-def rename_person(*, actor: Actor, user: User, email: str, name: str) -> User:
-    """Change a person's address and name; only a superuser may, for others than himself."""
-    if actor.user_id != user.pk:
-        _require_superuser(actor)
-    user.first_name, _space, user.last_name = check_text("name", name, 150).partition(" ")
-    user.email = check_text("email", email, 254)
-    with writing():
-        user.save(update_fields=["first_name", "last_name", "email"])
-        append([Event("user.renamed", f"user:{user.username}", {})], actor=actor)
-    return user
-
-
-def update_person(*, actor: Actor, user: User, is_active: bool, is_superuser: bool) -> User:
-    """Activate or deactivate a login, make it superuser or not. Only a superuser may."""
-    _require_superuser(actor)
-    with writing():
-        user.is_active, user.is_superuser = is_active, is_superuser
-        if not is_active:
-            user.sessions_since = clock.now()
-        user.save(update_fields=["is_active", "is_superuser", "sessions_since"])
-        data = {"active": is_active, "superuser": is_superuser}
-        append([Event("user.updated", f"user:{user.username}", data)], actor=actor)
-    return user
-
-
-def set_password(*, actor: Actor, user: User, password: str) -> None:
-    """Give a person a new password. Anybody for himself, else only a superuser."""
-    if actor.user_id != user.pk:
-        _require_superuser(actor)
-    _check_password(password, user)
-    with writing():
-        user.set_password(password)
-        user.save(update_fields=["password"])
-        attempts.clear(user.username)
-        append([Event("user.password", f"user:{user.username}", {})], actor=actor)
-
-
-def set_groups(*, actor: Actor, user: User, groups: list[Group]) -> None:
-    """Put a person into exactly these groups. Needs ``manage`` everywhere."""
-    policy.require(actor, "manage", EVERYWHERE)
-    with writing():
-        user.groups.set(groups)
-        names: Tree = sorted(group.name for group in groups)
-        append([Event("user.groups", f"user:{user.username}", {"groups": names})], actor=actor)
-
-
-def _check_password(password: str, user: User) -> None:
-    """Raise :class:`InvalidError` for a password that the settings call weak."""
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        problems = [Problem("/password", "password", text) for text in error.messages]
-        raise InvalidError("The password is too weak.", problems) from error
-
-
-def _require_superuser(actor: Actor) -> None:
-    if not actor.is_superuser:
-        raise ForbiddenError("Only a superuser may do this.", right="superuser")
 
 
 def end_grants(*, actor: Actor) -> int:
@@ -341,58 +287,10 @@ def end_grants(*, actor: Actor) -> int:
         ended = list(Grant.objects.filter(expires_at__lte=now).select_related("user", "group"))
         events = []
         for each in ended:
-            events.append(_grant_event("grant.ended", each))
-            holder = each.group or each.user
-            place, rule = Place(each.service, each.environment), each.key_rule
+            events.append(grant_event("grant.ended", each))
             mark_history(each, actor)
             each.delete()
-            if holder is not None:
-                _apply(holder, place, rule)
         if events:
+            apply_grants(ended)
             append(events, actor=actor)
     return len(ended)
-
-
-def _apply(holder: User | Group, place: Place, key_rule: KeyRule | None) -> None:
-    """Make the guardian rows at exactly this place what the holder's grants there say."""
-    who = {"group": holder} if isinstance(holder, Group) else {"user": holder}
-    grants = Grant.objects.filter(
-        models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=clock.now()),
-        service=place.service,
-        environment=place.environment,
-        key_rule=key_rule,
-        **who,
-    )
-    wanted = {verb for each in grants for verb in verbs_of(each.role, each.verb)}
-    target = key_rule or _guarded_object(place)
-    if target is None:
-        held = holder.permissions if isinstance(holder, Group) else holder.user_permissions
-        held.set(
-            Permission.objects.filter(
-                content_type__app_label="registry",
-                content_type__model="configuration",
-                codename__in=wanted,
-            )
-        )
-        return
-    for verb in VERBS:
-        change = assign_perm if verb in wanted else remove_perm
-        change(verb, holder, target)
-
-
-def _guarded_object(place: Place) -> models.Model | None:
-    if place.service is not None and place.environment is not None:
-        return Configuration.objects.get(service=place.service, environment=place.environment)
-    return place.service or place.environment
-
-
-def _event(action: str, account: ServiceAccount, **data: str) -> Event:
-    return Event(action, f"service-account:{account.slug}", data)
-
-
-def _grant_event(action: str, grant: Grant) -> Event:
-    place: object = grant.key_rule or Place(grant.service, grant.environment)
-    data = {"what": grant.role or grant.verb, "on": str(place)}
-    if grant.expires_at is not None:
-        data["until"] = clock.rfc3339(grant.expires_at)
-    return Event(action, holder_name(grant), data)

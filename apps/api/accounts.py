@@ -1,11 +1,13 @@
 """Service accounts and tokens."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.http import HttpResponse
 
 from apps.access import policy, selectors, services
 from apps.access.policy import Place
+from apps.access.rotation import LONGEST_OVERLAP, OVERLAP, rotate_token
 from apps.api.base import (
     ApiView,
     answer_json,
@@ -22,6 +24,7 @@ from apps.registry.selectors import find_environment, find_service
 
 ACCOUNT_MEMBERS = ("slug", "description", "environment")
 TOKEN_MEMBERS = ("name", "expires_at")
+ROTATION_MEMBERS = ("overlap", "expires_at")
 
 
 def present_account(row: Any) -> Tree:
@@ -144,10 +147,42 @@ class TokensView(ApiView):
             name=typed(members, "name", str, ""),
             expires_at=read_time(members.get("expires_at"), "expires_at"),
         )
-        headers = {"Location": f"{request.path}/{token.pk}", "Cache-Control": "no-store"}
-        answer = answer_json({**present_token(token), "token": raw}, 201, headers)
-        answer.credential_id = str(token.pk)  # type: ignore[attr-defined] # not kept for replays
-        return answer
+        return answer_token(token, raw, f"{request.path}/{token.pk}")
+
+
+def answer_token(token: Any, raw: str, location: str) -> HttpResponse:
+    """A new token, itself in this answer alone."""
+    headers = {"Location": location, "Cache-Control": "no-store"}
+    answer = answer_json({**present_token(token), "token": raw}, 201, headers)
+    answer.credential_id = str(token.pk)  # type: ignore[attr-defined] # not kept for replays
+    return answer
+
+
+class TokenRotationView(ApiView):
+    """Replacing a token without a moment in which none works."""
+
+    @documented("Rotate a token", TOKEN)
+    def post(self, request: Any, slug: str, token_id: str) -> HttpResponse:
+        """The answer holds the new ``token``, once; the old one ends after ``overlap`` seconds."""
+        return self.once(
+            lambda: self._rotate(request, slug, token_id),
+            lambda: find_managed_account(self.actor, slug),
+        )
+
+    def _rotate(self, request: Any, slug: str, token_id: str) -> HttpResponse:
+        row = find_managed_account(self.actor, slug)
+        members = read_members(request, ROTATION_MEMBERS)
+        overlap = typed(members, "overlap", int, int(OVERLAP.total_seconds()))
+        if not 0 <= overlap <= LONGEST_OVERLAP.total_seconds():
+            raise invalid("/overlap", "range", "The overlap is 0 to 2592000 seconds (30 days).")
+        token, raw = rotate_token(
+            actor=self.actor,
+            token=selectors.get_token(row, token_id),
+            overlap=timedelta(seconds=overlap),
+            expires_at=read_time(members.get("expires_at"), "expires_at"),
+        )
+        location = request.path.removesuffix(f"{token_id}/rotate") + str(token.pk)
+        return answer_token(token, raw, location)
 
 
 class TokenView(ApiView):

@@ -27,6 +27,7 @@ from apps.api.writing import (
 )
 from apps.audit.checkpoints import current_signer
 from apps.audit.selectors import Position, head
+from apps.configs.secret_news import has_news
 from apps.configs.selectors import configurations
 from apps.configs.selectors.configurations import Published
 from apps.configs.selectors.templates import list_env_sections
@@ -255,7 +256,7 @@ def _signature(published: Published, question: Question, reached: Position, body
         published.service,
         published.environment,
         str(published.version),
-        question.format or question.view,
+        question.form,
     )
     return answer_header(current_signer(), names=names, revision=published.revision, body=body)
 
@@ -308,6 +309,8 @@ def _no_news(request: Any, found: list[Published], reached: Position) -> HttpRes
         return None
     newest = max(each.revision for each in found)
     if after.revision > reached.revision or newest > after.revision:
+        return None
+    if any(has_news(each.service, each.environment, after=after.revision) for each in found):
         return None
     status = 304 if request.headers.get("If-None-Match") else 204
     response = HttpResponse(status=status)

@@ -139,20 +139,23 @@ READERS = Shape(
     )
 )
 LIST = Shape(parameters=PAGE)
-ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = SECRET = Shape(
-    {200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True
+ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = SECRET = (
+    Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)
 )
-AUDIT = Shape(
-    parameters=(
-        text("actor"),
-        text("action"),
-        text("target"),
-        text("since"),
-        text("until"),
-        text("order", "asc: oldest first"),
-        *PAGE,
-    )
+ROTATE = Shape({202: OBJECT}, WRITING, (ENVIRONMENT_PARAMETER,), body=True)
+EVENTS = (
+    text("actor"),
+    text("action", "may end in *"),
+    text("target"),
+    text("key", "a configuration's key, and those inside of it"),
+    text("since"),
+    text("until"),
 )
+AUDIT = Shape(parameters=(*EVENTS, text("order", "asc: oldest first"), *PAGE))
+AUDIT_EXPORT = Shape(parameters=(*EVENTS, text("format", "jsonl or csv")))
+AUDIT_CHECKPOINTS = Shape(parameters=PAGE)
+AUDIT_FILE = Shape({200: {}})
+VERIFY = Shape({202: OBJECT}, COMMON)
 STREAM = Shape(
     {200: {}},
     COMMON,

@@ -44,6 +44,8 @@ def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
 def response(error: Exception, request: Any) -> HttpResponse:
     """The answer to ``error``. What nobody raised on purpose is logged, and shows nothing."""
     if isinstance(error, errors.DomainError):
+        # the boundary of the process records refusals (apps.access.middleware)
+        getattr(request, "_request", request).refusal = error
         return _domain(error, request)
     if isinstance(error, APIException):
         code = CODES.get(error.status_code, str(error.get_codes()))

@@ -122,13 +122,7 @@ class GrantView(ApiView):
 def find_known_grant(actor: Any, pk: int) -> Any:
     """The grant, for those who may know of it; 404 for others."""
     row = selectors.get_grant(pk)
-    if policy.allowed(actor, "audit", EVERYWHERE):
-        return row
-    if row.key_rule is not None:
-        known = policy.allowed(actor, "secure", key_rules.scope_of(row.key_rule))
-    else:
-        known = policy.allowed(actor, "manage", Place(row.service, row.environment))
-    if not known:
+    if not policy.may_know_grant(actor, row):
         raise NotFoundError("There is no such grant.")
     return row
 
@@ -140,7 +134,7 @@ class KeyRulesView(ApiView):
     def get(self, request: Any) -> HttpResponse:
         """A page of those that the caller may change or audit."""
         rows = selectors.list_key_rules()
-        known = [row.pk for row in rows if _knows(self.actor, row)]
+        known = [row.pk for row in rows if policy.may_know_rule(self.actor, row)]
         if not known:
             policy.require_anywhere(self.actor, "secure")
         return paged(request, rows.filter(pk__in=known), present_key_rule)
@@ -207,11 +201,6 @@ class KeyRuleView(ApiView):
 def find_known_rule(actor: Any, pk: int) -> Any:
     """The key rule, for those who may change or audit it; 404 for others."""
     row = selectors.get_key_rule(pk)
-    if not _knows(actor, row):
+    if not policy.may_know_rule(actor, row):
         raise NotFoundError(NOTHING_HERE)
     return row
-
-
-def _knows(actor: Any, row: Any) -> bool:
-    scope = key_rules.scope_of(row)
-    return any(policy.allowed(actor, verb, scope) for verb in ("secure", "audit"))

@@ -1,14 +1,33 @@
 """The ledger over REST."""
 
+from dataclasses import replace
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE
-from apps.api.base import ApiView, answer_json, page_link, page_size, read_position, read_time
-from apps.api.documentation import AUDIT, documented
-from apps.audit.selectors import EventFilters, list_events
+from apps.api.base import (
+    ApiView,
+    answer_json,
+    bad_member,
+    page_link,
+    page_size,
+    paged,
+    read_position,
+    read_time,
+)
+from apps.api.documentation import (
+    AUDIT,
+    AUDIT_CHECKPOINTS,
+    AUDIT_EXPORT,
+    AUDIT_FILE,
+    VERIFY,
+    documented,
+)
+from apps.audit.downloads import MEDIA_TYPES, checkpoint_lines, export
+from apps.audit.selectors import EventFilters, list_checkpoints, list_events, list_verifications
+from apps.audit.verification import find_running, program_text, start_verification
 from apps.core import clock
 from apps.engine.values import Tree, parse_canonical
 
@@ -22,14 +41,8 @@ class AuditView(ApiView):
         policy.require(self.actor, "audit", EVERYWHERE)
         size = page_size(request)
         number, backwards = read_position(request)
-        filters = EventFilters(
-            actor=request.GET.get("actor", ""),
-            action=request.GET.get("action", ""),
-            target=request.GET.get("target", ""),
-            since=read_time(request.GET.get("since"), "since"),
-            until=read_time(request.GET.get("until"), "until"),
-            ascending=(request.GET.get("order") == "asc") != backwards,
-        )
+        ascending = (request.GET.get("order") == "asc") != backwards
+        filters = replace(read_filters(request), ascending=ascending)
         found = list(list_events(filters, beyond=number)[: size + 1])
         shown, goes_on = found[:size], len(found) > size
         if backwards:
@@ -44,6 +57,98 @@ class AuditView(ApiView):
                 "previous": page_link(request, before),
             }
         )
+
+
+def read_filters(request: Any) -> EventFilters:
+    """What the query narrows the ledger to."""
+    names = ("actor", "action", "target", "key")
+    return EventFilters(
+        **{name: request.GET.get(name, "") for name in names},
+        since=read_time(request.GET.get("since"), "since"),
+        until=read_time(request.GET.get("until"), "until"),
+    )
+
+
+class AuditExportView(ApiView):
+    """The ledger as a file."""
+
+    @documented("Download the ledger", AUDIT_EXPORT)
+    def get(self, request: Any) -> StreamingHttpResponse:
+        """JSON lines for the verifier, or CSV; sent as it is read. An act of its own."""
+        policy.require(self.actor, "audit", EVERYWHERE)
+        form = request.GET.get("format", "jsonl")
+        if form not in MEDIA_TYPES:
+            raise bad_member("format", "'format' must be jsonl or csv.")
+        taken = export(actor=self.actor, filters=read_filters(request), form=form)
+        answer = StreamingHttpResponse(taken.chunks, content_type=taken.media_type)
+        answer["Content-Disposition"] = f'attachment; filename="{taken.name}"'
+        answer["X-Event-Count"] = str(taken.count)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+
+class CheckpointsView(ApiView):
+    """Signed statements of where the ledger ended."""
+
+    @documented("List the signed checkpoints", AUDIT_CHECKPOINTS)
+    def get(self, request: Any) -> HttpResponse:
+        """A page, newest first; ``format=jsonl``: all of them, as the verifier takes them."""
+        policy.require(self.actor, "audit", EVERYWHERE)
+        if request.GET.get("format") == "jsonl":
+            answer = HttpResponse(checkpoint_lines(), content_type=MEDIA_TYPES["jsonl"])
+            answer["Content-Disposition"] = 'attachment; filename="checkpoints.jsonl"'
+            return answer
+        return paged(request, list_checkpoints(), lambda row: parse_canonical(row.line))
+
+
+class VerifierView(ApiView):
+    """The verifier, a program of one file."""
+
+    @documented("Download the verifier", AUDIT_FILE)
+    def get(self, _request: Any) -> HttpResponse:
+        """Run it as ``python3 verifier.py ledger.jsonl --checkpoint FILE --keys FILE``."""
+        policy.require(self.actor, "audit", EVERYWHERE)
+        answer = HttpResponse(program_text(), content_type="text/x-python; charset=utf-8")
+        answer["Content-Disposition"] = 'attachment; filename="verifier.py"'
+        return answer
+
+
+class VerificationView(ApiView):
+    """Verifying the ledger on the server, and what came out last."""
+
+    @documented("What the last verifications found, newest first", AUDIT_CHECKPOINTS)
+    def get(self, request: Any) -> HttpResponse:
+        """A page of results; a header says whether one is running."""
+        policy.require(self.actor, "audit", EVERYWHERE)
+        answer = paged(request, list_verifications(), _present_verification)
+        running = find_running()
+        answer["X-Verification"] = running.subject if running else "none is running"
+        return answer
+
+    @documented("Verify the ledger now", VERIFY)
+    def post(self, _request: Any) -> HttpResponse:
+        """Have the job runner do it: 202, also when it is about to do so already."""
+
+        def authorize() -> None:
+            policy.require(self.actor, "audit", EVERYWHERE)
+
+        def act() -> HttpResponse:
+            authorize()
+            return answer_json({"started": start_verification(actor=self.actor)}, 202)
+
+        return self.once(act, authorize)
+
+
+def _present_verification(row: Any) -> Tree:
+    return {
+        "at": clock.rfc3339(row.at),
+        "actor": row.actor,
+        "ok": row.ok,
+        "revision": row.revision,
+        "events": row.events,
+        "checkpoints": row.checkpoints,
+        "outcome": row.outcome,
+    }
 
 
 def present_event(event: Any) -> Tree:

@@ -13,30 +13,51 @@ from apps.api.base import (
     read_members,
     typed,
 )
-from apps.api.documentation import LIST, SECRET, documented
+from apps.api.documentation import LIST, ROTATE, SECRET, documented
 from apps.api.writing import environment_of
 from apps.configs.selectors.configurations import resolve_place
 from apps.core import clock
-from apps.engine.errors import invalid
+from apps.core.actor import Actor
 from apps.engine.values import Tree
-from apps.vault import selectors, services
+from apps.vault import runs, schedules, selectors, services
 
 SECRET_MEMBERS = ("service", "environment", "name", "description", "value", "rotation")
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def present_secret(row: Any) -> Tree:
+def present_secret(row: Any, actor: Actor) -> dict[str, Tree]:
     """A secret without its value."""
+    keys = [selectors.key_of(row.slug)]
+    whole = policy.allowed(actor, "secure", selectors.place_of(row), keys)
     return {
         "service": row.service.slug,
         "environment": row.environment.slug,
         "name": row.slug,
         "description": row.description,
-        "version": row.newest,
-        "rotation": None,
+        "version": row.current,
+        "rotation": runs.present_rotation(getattr(row, "rotation", None), whole=whole),
         "created_at": clock.rfc3339(row.created_at),
         "created_by": row.created_by,
     }
+
+
+def present_status(row: Any) -> Tree:
+    """How a secret's rotation stands; ``error`` never holds a value."""
+    status = runs.status_of(row)
+    run = status.run
+    return {
+        "state": status.state,
+        "step": run.step if run and run.state == "running" else None,
+        "error": status.error or None,
+        "started_at": clock.rfc3339(run.started_at) if run else None,
+        "ended_at": _time(run.ended_at) if run else None,
+        "next_at": _time(status.next_at),
+        "previous_until": _time(status.previous_until),
+    }
+
+
+def _time(moment: Any) -> str | None:
+    return clock.rfc3339(moment) if moment is not None else None
 
 
 def present_version(row: Any) -> Tree:
@@ -63,7 +84,7 @@ class SecretsView(ApiView):
             rows = rows.filter(service__slug__lower=service.lower())
         if environment:
             rows = rows.filter(environment__slug__lower=environment.lower())
-        return paged(request, rows, present_secret)
+        return paged(request, rows, lambda row: present_secret(row, self.actor))
 
     @documented("Make a secret", SECRET)
     def post(self, request: Any) -> HttpResponse:
@@ -72,8 +93,6 @@ class SecretsView(ApiView):
 
     def _create(self, request: Any) -> HttpResponse:
         members = read_members(request, SECRET_MEMBERS)
-        if members.get("rotation") is not None:
-            raise invalid("/rotation", "not_available", "Rotation is not available yet.")
         place = self._place(request)
         made = services.create_secret(
             actor=self.actor,
@@ -81,10 +100,11 @@ class SecretsView(ApiView):
             slug=members.get("name"),  # type: ignore[arg-type] # checked by the service
             value=members.get("value"),
             description=typed(members, "description", str, ""),
+            rotation=typed(members, "rotation", dict),
         )
         row = selectors.get_secret(actor=self.actor, place=place, name=made.slug)
         location = f"{request.path}/{place.service}/{made.slug}?environment={place.environment}"
-        return answer_json(present_secret(row), 201, {"Location": location})
+        return answer_json(present_secret(row, self.actor), 201, {"Location": location})
 
     def _place(self, request: Any) -> Place:
         members = read_members(request, SECRET_MEMBERS)
@@ -126,7 +146,20 @@ class SecretView(OneSecretView):
         ]
         if len(seen) < len(used):
             users.append({"hidden": len(used) - len(seen)})
-        return answer_json({**present_secret(row), "users": users})
+        shown = {**present_secret(row, self.actor), "rotation_status": present_status(row)}
+        return answer_json({**shown, "users": users})
+
+    @documented("Change a secret's description and rotation", SECRET)
+    def patch(self, request: Any, service: str, name: str) -> HttpResponse:
+        """``description`` and ``rotation``; ``"rotation": null`` takes it away."""
+        members = read_members(request, ("description", "rotation"))
+        row = self.find(request, service, name)
+        typed(members, "rotation", dict)
+        typed(members, "description", str)
+        services.update_secret(actor=self.actor, secret=row, changes=members)
+        row = self.find(request, service, name)
+        shown = {**present_secret(row, self.actor), "rotation_status": present_status(row)}
+        return answer_json(shown)
 
     @documented("Delete a secret", SECRET)
     def delete(self, request: Any, service: str, name: str) -> HttpResponse:
@@ -159,6 +192,28 @@ class SecretVersionsView(OneSecretView):
         row = self.find(request, service, name)
         made = services.write_secret(actor=self.actor, secret=row, value=members.get("value"))
         return answer_json(present_version(made), 201)
+
+
+class SecretRotateView(OneSecretView):
+    """A rotation of a secret, now."""
+
+    @documented("Rotate a secret now", ROTATE)
+    def post(self, request: Any, service: str, name: str) -> HttpResponse:
+        """Begins one; a job does it. ``force``: also where it ends the value before too early."""
+        return self.once(
+            lambda: self._begin(request, service, name),
+            lambda: policy.require(
+                self.actor, "secure", selectors.place_of(self.find(request, service, name))
+            ),
+        )
+
+    def _begin(self, request: Any, service: str, name: str) -> HttpResponse:
+        members = read_members(request, ("force",))
+        row = self.find(request, service, name)
+        force = typed(members, "force", bool, False)
+        schedules.begin_rotation(actor=self.actor, secret=row, force=force)
+        where = f"{request.path.removesuffix('/rotate')}?environment={row.environment.slug}"
+        return answer_json({"rotation_status": present_status(row)}, 202, {"Location": where})
 
 
 class SecretRevealView(OneSecretView):

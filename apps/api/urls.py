@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from apps.api import accounts, config, grants, ledger, resources, secrets, system, versions
+from apps.api import accounts, config, grants, ledger, resources, roles, secrets, system, versions
 
 urlpatterns = [
     path("healthz", system.HealthView.as_view()),
@@ -36,15 +36,26 @@ urlpatterns = [
     path("service-accounts/<str:slug>", accounts.AccountView.as_view()),
     path("service-accounts/<str:slug>/tokens", accounts.TokensView.as_view()),
     path("service-accounts/<str:slug>/tokens/<str:token_id>", accounts.TokenView.as_view()),
+    path(
+        "service-accounts/<str:slug>/tokens/<str:token_id>/rotate",
+        accounts.TokenRotationView.as_view(),
+    ),
     path("grants", grants.GrantsView.as_view()),
     path("grants/<str:pk>", grants.GrantView.as_view()),
     path("key-rules", grants.KeyRulesView.as_view()),
     path("key-rules/<str:pk>", grants.KeyRuleView.as_view()),
+    path("roles", roles.RolesView.as_view()),
+    path("roles/<str:name>", roles.RoleView.as_view()),
     path("secrets", secrets.SecretsView.as_view()),
     path("secrets/<str:service>/<str:name>", secrets.SecretView.as_view()),
     path("secrets/<str:service>/<str:name>/versions", secrets.SecretVersionsView.as_view()),
+    path("secrets/<str:service>/<str:name>/rotate", secrets.SecretRotateView.as_view()),
     path("secrets/<str:service>/<str:name>/reveal", secrets.SecretRevealView.as_view()),
     path("audit", ledger.AuditView.as_view()),
+    path("audit/export", ledger.AuditExportView.as_view()),
+    path("audit/checkpoints", ledger.CheckpointsView.as_view()),
+    path("audit/verifier", ledger.VerifierView.as_view()),
+    path("audit/verification", ledger.VerificationView.as_view()),
     path("stream", system.StreamView.as_view()),
     path("stream/tickets", system.TicketsView.as_view()),
 ]

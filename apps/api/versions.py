@@ -220,7 +220,13 @@ class RedactView(PlaceView):
             key=key,
             message=typed(members, "message", str, ""),
         )
-        return answer_json({"texts": done.texts, "drafts": done.drafts, "revision": done.revision})
+        told: dict[str, Tree] = {
+            "texts": done.texts,
+            "drafts": done.drafts,
+            "revision": done.revision,
+            "templates": list(done.templates),
+        }
+        return answer_json(told)
 
 
 class ReadersView(PlaceView):

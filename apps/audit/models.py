@@ -104,3 +104,40 @@ class Verification(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.outcome}"
+
+
+class SinkCursor(models.Model):
+    """How far the ledger was brought to one sink, and what went wrong last."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    number = models.BigIntegerField()
+    delivered_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    last_error = models.TextField(blank=True, default="")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.number}"
+
+
+class RefusedRead(models.Model):
+    """How often somebody was refused to read something, on one day: counted, not logged."""
+
+    actor = models.CharField(max_length=300)
+    target = models.CharField(max_length=300)
+    day = models.DateField(db_index=True)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    count = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-last_at"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["actor", "target", "day"], name="refused_read_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor} was refused {self.target} {self.count} times"

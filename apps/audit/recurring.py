@@ -1,9 +1,11 @@
-"""What the job runner does for this app by itself: verifying, and signing where the ledger ends."""
+"""What the job runner does for this app by itself: verifying, signing where the
+ledger ends, serving its sinks."""
 
 from datetime import timedelta
 
 from django.conf import settings
 
+from apps.audit import refusals, sending, verification
 from apps.audit.checkpoints import write_checkpoint
 from apps.audit.verification import verify
 from apps.core.actor import system
@@ -15,6 +17,8 @@ AT_FIRST = timedelta(hours=1)
 
 def register_kinds() -> None:
     """Called when the app is ready."""
+    register(sending.kind())
+    register(verification.kind())
     register(Kind("audit.verify", "Verify the ledger", _verify, every=DAILY, delay=AT_FIRST))
     register(
         Kind("audit.checkpoint", "Sign the ledger's end", _checkpoint, every=DAILY, delay=AT_FIRST)
@@ -23,6 +27,7 @@ def register_kinds() -> None:
 
 def _verify(_claim: Claim) -> None:
     verify(actor=system("jobs"))
+    refusals.prune_reads()
 
 
 def _checkpoint(_claim: Claim) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from apps.audit.models import AuditEvent, Head
+from apps.audit.models import AuditEvent, Checkpoint, Head, RefusedRead, Verification
+from apps.engine.values import canonical
 
 BATCH = 1_000
 
@@ -32,6 +33,7 @@ class EventFilters:
     actor: str = ""
     action: str = ""
     target: str = ""
+    key: str = ""
     since: datetime | None = None
     until: datetime | None = None
     ascending: bool = False
@@ -40,7 +42,8 @@ class EventFilters:
 def list_events(filters: EventFilters, beyond: int | None = None) -> QuerySet[AuditEvent]:
     """Events, newest first unless ``ascending``, beyond an event's number; slice as needed.
 
-    ``action`` may end in ``*``: ``configuration.*``.
+    ``action`` may end in ``*``: ``configuration.*``. ``key`` finds the acts that changed that key,
+    or one inside of it.
     """
     rows = AuditEvent.objects.order_by("number" if filters.ascending else "-number")
     if filters.actor:
@@ -51,13 +54,30 @@ def list_events(filters: EventFilters, beyond: int | None = None) -> QuerySet[Au
         rows = rows.filter(action=filters.action)
     if filters.target:
         rows = rows.filter(target=filters.target)
-    if filters.since:
-        rows = rows.filter(at__gte=filters.since)
-    if filters.until:
-        rows = rows.filter(at__lte=filters.until)
+    if filters.key:
+        rows = rows.filter(_names_key(filters.key))
+    rows = rows.filter(at__gte=filters.since) if filters.since else rows
+    rows = rows.filter(at__lte=filters.until) if filters.until else rows
     if beyond is not None:
         rows = rows.filter(**{f"number__{'gt' if filters.ascending else 'lt'}": beyond})
     return rows
+
+
+def _names_key(key: str) -> Q:
+    """Events whose data has the key, or one inside of it, as a text of its own."""
+    name = canonical(key)[:-1]  # with the quotation mark that it begins with
+    inside = Q(data__contains=f"{name}.") | Q(data__contains=f"{name}[")
+    return Q(data__contains=f'{name}"') | inside
+
+
+def list_checkpoints() -> QuerySet[Checkpoint]:
+    """The signed checkpoints, newest first."""
+    return Checkpoint.objects.all()
+
+
+def list_verifications() -> QuerySet[Verification]:
+    """What verifications have found, newest first."""
+    return Verification.objects.all()
 
 
 def events_since(revision: int, *, until: int | None = None) -> Iterator[AuditEvent]:
@@ -74,7 +94,25 @@ def events_since(revision: int, *, until: int | None = None) -> Iterator[AuditEv
         cursor = rows[-1].number
 
 
+def has_event(*, action: str, target: str, after: int) -> bool:
+    """Whether there is an event of that action on that target after revision ``after``."""
+    rows = AuditEvent.objects.filter(action=action, target=target, number__gt=after)
+    return rows.exists()
+
+
 def revision_at(moment: datetime) -> int:
     """The revision of the last act at or before ``moment``; 0 when there is none."""
     row = AuditEvent.objects.filter(at__lte=moment).order_by("-number").first()
     return row.revision if row else 0
+
+
+def list_refused_reads(*, actor: str = "", target: str = "") -> QuerySet[RefusedRead]:
+    """Counts of reads that were refused, by day, the latest first; empty texts do not narrow.
+
+    ``actor`` is a name, or the start of an address.
+    """
+    rows = RefusedRead.objects.order_by("-last_at", "-pk")
+    if actor:
+        exact = Q(actor__in=(actor, f"user:{actor}", f"service-account:{actor}"))
+        rows = rows.filter(exact | Q(actor__startswith=f"address:{actor}"))
+    return rows.filter(target__icontains=target) if target else rows

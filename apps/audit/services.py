@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from apps.audit import wakeup
+from apps.audit import sending, wakeup
+from apps.audit.exporting import hash_of
 from apps.audit.models import AuditEvent, Head
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.transactions import lock_row
-from apps.engine import chain
 from apps.engine.values import Tree, canonical
 
 
@@ -37,7 +37,8 @@ def append(events: Sequence[Event], *, actor: Actor) -> Act:
 
     Call it once per transaction, after everything that can fail: it locks the head row, and
     holds it until commit, which is what makes numbers follow commit order. The act's time is
-    at least a microsecond after its predecessor's. Listeners are woken after commit.
+    at least a microsecond after its predecessor's. Listeners are woken after commit. Raises
+    :class:`UnavailableError` when a required sink cannot be written.
     """
     last, last_at, previous = _lock_head()
     at = max(clock.now(), last_at + timedelta(microseconds=1))
@@ -54,7 +55,7 @@ def append(events: Sequence[Event], *, actor: Actor) -> Act:
             data=canonical(dict(event.data)),
             previous=previous,
         )
-        row.hash = previous = chain.event_hash(previous, chained_fields(row))
+        row.hash = previous = hash_of(row, previous)
         rows.append(row)
     AuditEvent.objects.bulk_create(rows)
     with connection.cursor() as cursor:  # bare, as every act does it
@@ -62,6 +63,7 @@ def append(events: Sequence[Event], *, actor: Actor) -> Act:
             "UPDATE audit_head SET number = %s, at = %s, hash = %s WHERE id = 1",
             [revision, connection.ops.adapt_datetimefield_value(at), previous],
         )
+    sending.send(rows)
     transaction.on_commit(wakeup.notify)
     return Act(revision=revision, at=at)
 
@@ -78,16 +80,3 @@ def _lock_head() -> tuple[int, datetime, str]:
 def lock_ledger() -> None:
     """Take the head row now: acts of others wait until this transaction ends."""
     lock_row("audit_head", "id")
-
-
-def chained_fields(event: AuditEvent) -> dict[str, Tree]:
-    """The fields that the hash covers: all but ``hash`` and ``previous``, which it takes apart."""
-    return {
-        "number": event.number,
-        "revision": event.revision,
-        "at": clock.rfc3339(event.at),
-        "actor": event.actor,
-        "action": event.action,
-        "target": event.target,
-        "data": event.data,
-    }

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -11,12 +11,16 @@ from urllib.parse import quote, urlencode
 from django.db import connection
 
 from apps.audit.models import Verification
-from apps.core import clock
+from apps.core import clock, jobs
 from apps.core.actor import Actor
+from apps.core.jobs import Claim
+from apps.core.models import Job
+from apps.core.transactions import writing
 from apps.engine.errors import UnavailableError
+from apps.engine.values import Tree
 
 PROGRAM = Path(__file__).with_name("verifier.py")
-_running = threading.Lock()
+JOB = "audit.verify_now"
 
 
 def program_text() -> str:
@@ -38,28 +42,40 @@ def ledger_source() -> str:
 
 
 def verify(
-    *, actor: Actor, checkpoints: Path | None = None, keys: Path | None = None, quiet: bool = True
+    *,
+    actor: Actor,
+    checkpoints: Path | None = None,
+    keys: Path | None = None,
+    progress: Callable[[str], object] = lambda _line: None,
 ) -> Verification:
     """Verify the ledger by the separate program; what it found is kept as a row.
 
-    ``quiet`` keeps its progress from standard error. Raises :class:`UnavailableError` when the
-    ledger or one of the files could not be read.
+    ``progress`` is told what it says on the way. Raises :class:`UnavailableError` when the ledger
+    or one of the files could not be read.
     """
     arguments = [sys.executable, "-I", str(PROGRAM), "-", "--json"]
     arguments += ["--checkpoint", str(checkpoints)] if checkpoints else []
     arguments += ["--keys", str(keys)] if keys else []
-    done = subprocess.run(  # noqa: S603 - our own program; the address goes by standard input
+    said, last = "", "see above"
+    with subprocess.Popen(  # noqa: S603 - our own program; the address goes by standard input
         arguments,
-        input=ledger_source() + "\n",
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if quiet else None,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    if done.returncode not in (0, 1):
-        detail = (done.stderr or "").strip().splitlines()[-1:] or ["see above"]
-        raise UnavailableError(f"The ledger could not be verified: {detail[0]}")
-    return _keep(actor, json.loads(done.stdout))
+    ) as program:
+        assert program.stdin is not None  # noqa: S101 - as asked above
+        assert program.stdout is not None  # noqa: S101 - likewise
+        assert program.stderr is not None  # noqa: S101 - likewise
+        program.stdin.write(ledger_source() + "\n")
+        program.stdin.close()
+        for line in program.stderr:
+            last = line.strip() or last
+            progress(last)
+        said = program.stdout.read()
+    if program.returncode not in (0, 1):
+        raise UnavailableError(f"The ledger could not be verified: {last}")
+    return _keep(actor, json.loads(said))
 
 
 def _keep(actor: Actor, found: dict[str, Any]) -> Verification:
@@ -83,28 +99,31 @@ def _keep(actor: Actor, found: dict[str, Any]) -> Verification:
 
 
 def start_verification(*, actor: Actor) -> bool:
-    """Verify beside the present request. ``False`` when this process is at it already."""
-    if not _running.acquire(blocking=False):
-        return False
-    threading.Thread(target=_verify_beside, args=(actor,), daemon=True).start()
+    """Have the ledger verified by the job runner. ``False`` when that is about to happen already."""
+    with writing():
+        if find_running() is not None:
+            return False
+        argument: Tree = {"actor": actor.name}
+        jobs.put(JOB, "", due_at=clock.now(), subject="Waiting", argument=argument)
     return True
 
 
-def is_running() -> bool:
-    """Whether this process verifies just now."""
-    return _running.locked()
+def find_running() -> Job | None:
+    """The verification that somebody asked for and that is not over; ``subject`` says how far."""
+    return Job.objects.filter(kind=JOB, finished_at__isnull=True).first()
 
 
-def _verify_beside(actor: Actor) -> None:
+def _run(claim: Claim) -> None:
+    row = Job.objects.filter(pk=claim.job.pk)
+    row.update(subject="Running")
+    actor = Actor(name=str(claim.argument.get("actor", "system:jobs")))
     try:
-        verify(actor=actor)
+        verify(actor=actor, progress=lambda line: row.update(subject=line[:400]))
     except UnavailableError as error:
-        _fail(actor, error.detail)
-    finally:
-        _running.release()
-        connection.close()
+        empty = {"ok": False, "revision": 0, "events": 0, "checkpoints": 0}
+        Verification(at=clock.now(), actor=actor.name, outcome=error.detail, **empty).save()
 
 
-def _fail(actor: Actor, reason: str) -> None:
-    empty = {"ok": False, "revision": 0, "events": 0, "checkpoints": 0}
-    Verification(at=clock.now(), actor=actor.name, outcome=reason, **empty).save()
+def kind() -> jobs.Kind:
+    """The kind of the job that people ask for."""
+    return jobs.Kind(JOB, "Verify the ledger, as somebody asked", _run)

@@ -124,6 +124,12 @@ def cancel(kind: str, key: str) -> None:
     rows.update(wanted_at=None)
 
 
+def find_pending(kind: str, key: str) -> Job | None:
+    """The pending job of that kind and key, locked until the caller's transaction ends."""
+    rows = Job.objects.select_for_update()
+    return rows.filter(kind=kind, key=key, finished_at__isnull=True).first()
+
+
 def put_recurring() -> None:
     """Make the pending row of each recurring kind that has none."""
     with writing():

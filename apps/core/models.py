@@ -4,7 +4,9 @@ import uuid
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils.crypto import salted_hmac
+from simple_history.models import HistoricalRecords
 
 
 class User(AbstractUser):
@@ -92,3 +94,44 @@ class JobRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job}, attempt {self.attempt}"
+
+
+class Connection(models.Model):
+    """A named place that the server may call. Only administrators make them.
+
+    ``address`` is ``https://host/path`` of a webhook or ``postgres://host:port/database``. The
+    ``credential`` is a secret of the vault, by its key: what a webhook's calls are signed with, the
+    password of the PostgreSQL role ``login``. ``roles`` are the PostgreSQL roles whose passwords may
+    be set through it. ``services`` (``checkout``, ``checkout@production``) name those whose secrets may
+    use it by their keepers' decision; for others an administrator decides.
+    """
+
+    KINDS = (("webhook", "signed webhook"), ("postgres", "PostgreSQL"))
+    TLS = (("verify-full", "verified"), ("require", "not verified"), ("disable", "none"))
+
+    slug = models.CharField("name", max_length=128)
+    kind = models.CharField(max_length=16, choices=KINDS)
+    address = models.CharField(max_length=500)
+    login = models.CharField(max_length=63, blank=True, default="")
+    credential = models.UUIDField()
+    tls = models.CharField("TLS", max_length=16, choices=TLS, default="verify-full")
+    authorities = models.TextField(blank=True, default="")
+    roles = models.JSONField(default=list, blank=True)
+    services = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["slug"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                Lower("slug"),
+                condition=models.Q(deleted_at__isnull=True),
+                name="connection_name_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.slug

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from apps.configs.selectors.configurations import Published
 from apps.core import clock
@@ -33,6 +34,17 @@ class Question:
     keys: tuple[str, ...] = ()
     section: str = ""
     revealed: tuple[str, ...] | None = None
+
+    @property
+    def form(self) -> str:
+        """What a signature calls the format: with what narrows the answer, where something does.
+
+        So nobody in between can pass off a part for the whole.
+        """
+        narrowed = [("key", key) for key in sorted(self.keys)]
+        narrowed += [("section", self.section)] if self.section else []
+        form = self.format or self.view
+        return f"{form}?{urlencode(narrowed)}" if narrowed else form
 
     @property
     def digest(self) -> str:

@@ -12,12 +12,14 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.audit import refusals
 from apps.core.actor import Actor
+from apps.core.addresses import network_of
 from apps.delivery.feed import running_feed
 from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor
 from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
 from apps.engine import values
-from apps.engine.errors import DomainError, invalid
+from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, invalid
 from apps.registry.selectors import get_environment, get_service
 from apps.rollouts.services import note_instance
 
@@ -53,6 +55,8 @@ class ConfigConsumer(AsyncWebsocketConsumer):
         try:
             self.actor = await self._authenticate()
         except DomainError:
+            client = self.scope.get("client") or ("unknown",)
+            refusals.count_read(actor=f"address:{network_of(client[0])}", target="ws/config")
             await self._end(NOT_AUTHENTICATED)
 
     @database_sync_to_async
@@ -82,6 +86,8 @@ class ConfigConsumer(AsyncWebsocketConsumer):
             message = _parse(text_data)
             await self._handle(self.actor, message)
         except DomainError as error:
+            if isinstance(error, (ForbiddenError, NotFoundError)):
+                refusals.count_read(actor=self.actor.name, target=error.subject or "ws/config")
             await self._say({"type": "error", "code": error.code, "detail": error.detail})
 
     async def _end(self, code: int) -> None:

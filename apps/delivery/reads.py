@@ -13,9 +13,11 @@ from django.db.models import F
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.access.selectors import find_holder
 from apps.configs.selectors.configurations import find_live
 from apps.core import clock
 from apps.core.actor import Actor
+from apps.core.models import User
 from apps.core.transactions import writing
 from apps.delivery.models import ReadCount
 from apps.engine import paths
@@ -111,7 +113,7 @@ def list_readers(*, actor: Actor, place: Place, key: str = "") -> list[Reader]:
         policy.require(actor, "list", place, [path])
     found: dict[str, Reader] = {}
     for row in _rows(place):
-        if not _covers(row.asked, path):
+        if not (_covers(row.asked, path) and _sees(row.account, place, path)):
             continue
         known = found.get(row.account)
         found[row.account] = Reader(
@@ -122,6 +124,17 @@ def list_readers(*, actor: Actor, place: Place, key: str = "") -> list[Reader]:
             version=max(row.version, known.version) if known else row.version,
         )
     return sorted(found.values(), key=lambda each: each.last_at, reverse=True)
+
+
+def _sees(account: str, place: Place, path: paths.Path) -> bool:
+    """Whether the key was in what the account was given, by its rights of today."""
+    if not path:
+        return True
+    holder = find_holder(account)
+    if not isinstance(holder, User):
+        return True
+    reader = Actor(name=account, user_id=holder.pk, is_superuser=holder.is_superuser)
+    return policy.guard(reader, "read", place).allows(path)
 
 
 def list_unread(*, actor: Actor, place: Place, days: int) -> list[str]:

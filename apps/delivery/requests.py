@@ -183,9 +183,9 @@ def read_cursor(text: str | None) -> Cursor | None:
     """``REVISION`` or ``EPOCH-REVISION`` as a cursor. Raises :class:`InvalidError`."""
     if text is None or text == "":
         return None
-    epoch, _dash, digits = text.rpartition("-")
+    epoch, dash, digits = text.rpartition("-")
     revision = values.whole(digits)
-    if revision is None:
+    if revision is None or (dash and not epoch):
         raise InvalidError("A revision is a number, or EPOCH-NUMBER.")
     return Cursor(revision, epoch.lower() or None)
 

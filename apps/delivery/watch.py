@@ -217,7 +217,8 @@ def _in_view(actor: Actor, notice: Notice) -> Notice:
     try:
         place = Place(get_service(message["service"]), get_environment(message["environment"]))
         found = get_version(actor=actor, place=place, number=message["version"])
-        message |= {"keys": found.keys, "checksum": found.checksum}
+        keys = found.seen_keys(notice.message["keys"])
+        message |= {"keys": keys, "checksum": found.checksum}
     except DomainError:  # the place was hidden since: nothing more is told
         message.pop("checksum")
     return replace(notice, message=message)

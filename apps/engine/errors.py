@@ -43,11 +43,13 @@ class Problem:
 class DomainError(Exception):
     """Base of every refusal. ``detail`` tells the reader what to do next.
 
-    ``extra`` holds further members of the answer (``current_version`` of a conflict).
+    ``extra`` holds further members of the answer (``current_version`` of a conflict). ``subject``
+    is what it was about, for the ledger alone: no answer shows it.
     """
 
     code = "error"
     title = "The request was refused"
+    subject = ""
 
     def __init__(
         self,

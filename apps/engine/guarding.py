@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from apps.engine.errors import ForbiddenError
-from apps.engine.merge import ABSENT
+from apps.engine.merge import ABSENT, RESERVED
 from apps.engine.paths import Glob, Path, States, find, format_path, leaves, parse_path
 from apps.engine.values import Tree
 
@@ -49,17 +49,22 @@ class Guard:
         """Whether every rule that covers the key at ``path`` is held."""
         return all(rule.held for rule in self.rules if rule.glob.covers(path))
 
-    def allowed_keys(self, keys: Iterable[str], tree: Tree = None) -> list[str]:
+    def allowed_keys(self, keys: Iterable[str], *trees: Tree) -> list[str]:
         """Those of ``keys`` (dotted paths of leaves) that are allowed, in their order.
 
-        With the document ``tree`` a list is left out too that hides because of what is in it.
+        A list is left out too that hides because of what is in it in one of ``trees``: give the
+        documents before and after.
         """
         if self.is_open:
             return list(keys)
-        allowed = [key for key in keys if self.allows(parse_path(key))]
-        seen = visible(tree or {}, self)
-        gone = (find(tree or {}, parse_path(k))[0] > find(seen, parse_path(k))[0] for k in allowed)
-        return [key for key, hides in zip(allowed, gone, strict=True) if not hides]
+        allowed = {key: parse_path(key) for key in keys}
+        allowed = {key: path for key, path in allowed.items() if self.allows(path)}
+        for tree in trees:
+            seen = visible(tree, self)
+            hidden = [k for k, path in allowed.items() if find(tree, path)[0] > find(seen, path)[0]]
+            for key in hidden:
+                del allowed[key]
+        return list(allowed)
 
 
 OPEN: Final = Guard(free=True)
@@ -97,7 +102,7 @@ def graft(seen: Any, hidden: Any, *, path: Path = ()) -> Tree:
         raise _in_the_way(path)
     if "$replace" in seen and "$replace" not in hidden:
         return {**seen, "$replace": graft(seen["$replace"], hidden, path=path)}
-    if any(key.startswith("$") for key in seen.keys() ^ hidden.keys()):
+    if not RESERVED.isdisjoint(seen.keys() ^ hidden.keys()):
         raise _in_the_way(path)
     kept = {key: hidden.get(key, ABSENT) for key in seen}
     joined = {key: graft(seen[key], part, path=(*path, key)) for key, part in kept.items()}

@@ -124,7 +124,8 @@ class _Document:
             removed, self.root = self.root, None
             return removed
         holder = self._get(path[:-1], member)
-        return holder.pop(_existing(holder, path[-1], member))
+        step = _existing(holder, path[-1], member)  # before any look at what ``holder`` can do
+        return holder.pop(step)
 
     def _replace(self, path: Path, value: Tree) -> None:
         if not path:

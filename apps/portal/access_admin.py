@@ -1,5 +1,6 @@
 """Service accounts, people and groups in the admin."""
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -11,13 +12,26 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from apps.access import policy, selectors, services
+from apps.access import people, policy, selectors, services
 from apps.access.models import ServiceAccount
 from apps.access.policy import Place
+from apps.access.rotation import LONGEST_OVERLAP, rotate_token
+from apps.core import clock
 from apps.core.models import User
-from apps.engine.errors import DomainError
+from apps.engine import values
+from apps.engine.errors import DomainError, invalid
+from apps.portal.addresses import actor_url
 from apps.portal.base_admin import PortalAdmin
 from apps.portal.shared import actor_of, render, tell
+
+OVERLAPS = (
+    (86_400, "1 day"),
+    (3_600, "1 hour"),
+    (604_800, "7 days"),
+    (2_592_000, "30 days"),
+    (0, "none"),
+)
+MAY_DO = "what may this one do, and why"
 
 
 class AccountAdmin(PortalAdmin):
@@ -80,6 +94,8 @@ class AccountAdmin(PortalAdmin):
                 token = selectors.get_token(account, withdraw)
                 services.withdraw_token(actor=actor_of(request), token=token)
                 messages.success(request, "The token is withdrawn.")
+            elif rotate := request.POST.get("rotate"):
+                return self._rotate(request, account, rotate)
             elif request.method == "POST":
                 name = request.POST.get("name", "")
                 _token, raw = services.create_token(
@@ -91,11 +107,33 @@ class AccountAdmin(PortalAdmin):
             tell(request, error)
         return back
 
+    @staticmethod
+    def _rotate(request: HttpRequest, account: ServiceAccount, token_id: str) -> HttpResponse:
+        """A new token beside the old one, shown by this answer alone."""
+        seconds = values.whole(request.POST.get("overlap", ""))
+        if seconds is None or seconds > LONGEST_OVERLAP.total_seconds():
+            raise invalid("/overlap", "range", "The overlap is 0 to 30 days.")
+        old = selectors.get_token(account, token_id)
+        _token, raw = rotate_token(
+            actor=actor_of(request), token=old, overlap=timedelta(seconds=seconds)
+        )
+        old.refresh_from_db()
+        title = f"A token for {account.slug}"
+        return render(
+            request, "portal/token.html", title=title, account=account, token=raw, old=old
+        )
+
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
         """The account with its tokens below."""
         account = self.get_object(request, unquote(object_id))
-        extra = {"tokens": selectors.list_tokens(account) if account else []}
+        tokens = selectors.list_tokens(account) if account else []
+        ended = {each.pk for each in tokens if each.expires_at and each.expires_at <= clock.now()}
+        extra = {"tokens": tokens, "ended": ended, "overlaps": OVERLAPS, "rights_words": MAY_DO}
         return super().change_view(request, object_id, extra_context=extra)
+
+    def rights_url(self, row: Any) -> str:
+        """What it may do."""
+        return actor_url(f"service-account:{row.slug}")
 
 
 class PersonForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
@@ -148,25 +186,33 @@ class PersonAdmin(PortalAdmin):
         """A user name never changes."""
         return ("username",) if obj else ()
 
+    def rights_url(self, row: Any) -> str:
+        """What the person may do."""
+        return actor_url(f"user:{row.username}")
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        """The form."""
+        return super().change_view(request, object_id, extra_context={"rights_words": MAY_DO})
+
     def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
         """Make or change, each part by its own service."""
         name = f"{data['first_name']} {data['last_name']}".strip()
         if row is None:
-            row = services.create_person(
+            row = people.create_person(
                 actor=actor, username=data["username"], email=data["email"], name=name
             )
         elif (data["email"], name) != (row.email, row.get_full_name()):
-            services.rename_person(actor=actor, user=row, email=data["email"], name=name)
-        services.set_groups(actor=actor, user=row, groups=list(data["groups"]))
+            people.rename_person(actor=actor, user=row, email=data["email"], name=name)
+        people.set_groups(actor=actor, user=row, groups=list(data["groups"]))
         if (data["is_active"], data["is_superuser"]) != (row.is_active, row.is_superuser):
-            services.update_person(
+            people.update_person(
                 actor=actor,
                 user=row,
                 is_active=data["is_active"],
                 is_superuser=data["is_superuser"],
             )
         if data["password"]:
-            services.set_password(actor=actor, user=row, password=data["password"])
+            people.set_password(actor=actor, user=row, password=data["password"])
         return row
 
     def history_view(self, request: HttpRequest, object_id: str, *_args: Any) -> HttpResponse:
@@ -193,9 +239,17 @@ class GroupAdmin(PortalAdmin):
         group = self.get_known(request, object_id)
         return HttpResponseRedirect(f"{reverse('admin:ledger')}?target=group:{quote(group.name)}")
 
+    def rights_url(self, row: Any) -> str:
+        """What its members may do through it."""
+        return actor_url(f"group:{row.name}")
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        """The form."""
+        return super().change_view(request, object_id, extra_context={"rights_words": MAY_DO})
+
     def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
         """Make one; a name never changes."""
-        return row or services.create_group(actor=actor, name=data["name"])
+        return row or people.create_group(actor=actor, name=data["name"])
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A name never changes."""

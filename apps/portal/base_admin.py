@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,7 +12,8 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.engine.errors import DomainError
-from apps.portal.shared import actor_of
+from apps.portal.addresses import may_ask, place_url
+from apps.portal.shared import actor_of, tell
 
 
 class SeenFilter(RelatedDropdownFilter):  # type: ignore[misc] # unfold is untyped
@@ -40,6 +40,7 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     list_per_page = 50
     show_full_result_count = False
     compressed_fields = True
+    change_form_outer_before_template = "portal/rights_link.html"
 
     def place(self, _row: Any) -> Place:
         """What the row's rights hang on."""
@@ -100,6 +101,26 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         return super().history_form_view(  # type: ignore[no-any-return]
             request, object_id, version_id, extra_context
         )
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The form, with the way to the page about rights for those who may open it."""
+        row = self.get_object(request, unquote(object_id))
+        rights = {"rights_url": self.rights_url(row)} if row is not None else {}
+        return super().change_view(  # type: ignore[no-any-return]
+            request, object_id, form_url, {**rights, **(extra_context or {})}
+        )
+
+    def rights_url(self, row: Any) -> str:
+        """Who may do what with it; empty for those who may not ask."""
+        if not may_ask(row.viewer, self.place(row)):
+            return ""
+        return place_url(self.place(row))
 
     def get_known(self, request: HttpRequest, object_id: str) -> Any:
         """The row, or 404 as for one that does not exist."""
@@ -175,7 +196,7 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         try:
             answer: HttpResponse = super().delete_view(request, object_id, extra_context)
         except DomainError as error:
-            messages.error(request, error.detail)
+            tell(request, error)
             answer = self.response_post_save_change(request, None)
         return answer
 

@@ -27,7 +27,11 @@ LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ),
     ("People", "group", "admin:core_user_changelist", "manage", GLOBAL),
     ("Groups", "groups", "admin:auth_group_changelist", "manage", GLOBAL),
-    ("Rights", "key", "admin:rights", "manage", GLOBAL),
+    ("Rights", "key", "admin:rights", "manage audit", GLOBAL),
+    ("Roles", "badge", "admin:roles", "manage secure audit", SOMEWHERE),
+    ("Key rules", "vpn_key", "admin:key-rules", "manage secure audit", SOMEWHERE),
+    ("Connections", "hub", "admin:core_connection_changelist", "manage", GLOBAL),
+    ("Jobs", "schedule", "admin:jobs", "manage", GLOBAL),
     ("Ledger", "menu_book", "admin:ledger", "audit", GLOBAL),
 )
 
@@ -41,7 +45,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     items = [
         {"title": title, "icon": icon, "link": reverse(name)}
         for title, icon, name, verb, is_global in LINKS
-        if not verb or _holds(actor, verb, is_global)
+        if not verb or any(_holds(actor, each, is_global) for each in verb.split())
     ]
     return [{"title": "", "items": items}]
 

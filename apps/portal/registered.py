@@ -4,8 +4,9 @@ from django.contrib.auth.models import Group
 
 from apps.access.models import ServiceAccount
 from apps.configs.models import Section, Template
-from apps.core.models import User
+from apps.core.models import Connection, User
 from apps.portal.access_admin import AccountAdmin, GroupAdmin, PersonAdmin
+from apps.portal.connection_admin import ConnectionAdmin
 from apps.portal.registry_admin import EnvironmentAdmin, SectionAdmin, ServiceAdmin
 from apps.portal.site import site
 from apps.portal.template_admin import TemplateAdmin
@@ -18,5 +19,6 @@ site.register(Template, TemplateAdmin)
 site.register(ServiceAccount, AccountAdmin)
 site.register(User, PersonAdmin)
 site.register(Group, GroupAdmin)
+site.register(Connection, ConnectionAdmin)
 
 urls = site.urls

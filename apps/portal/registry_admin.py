@@ -20,6 +20,7 @@ from apps.engine import formats
 from apps.engine.errors import DomainError
 from apps.engine.sections import SECTION_TYPES
 from apps.engine.values import parse_canonical
+from apps.portal.addresses import may_ask, place_url
 from apps.portal.base_admin import PortalAdmin, SeenFilter
 from apps.portal.shared import actor_of
 from apps.registry.models import Environment, Service
@@ -123,13 +124,10 @@ class ServiceAdmin(PortalAdmin):
             reverse("admin:configs_section_changelist") + f"?service__id__exact={row.pk}"
         )
         return format_html(
-            "<p>Configurations: {}</p><ul>{}</ul><p><a class='link' href='{}'>Sections</a> · "
-            "<a class='link' href='{}?service={}'>Rights</a></p>",
+            "<p>Configurations: {}</p><ul>{}</ul><p><a class='link' href='{}'>Sections</a></p>",
             links,
             shown,
             sections_link,
-            reverse("admin:rights"),
-            row.slug,
         )
 
 
@@ -233,6 +231,11 @@ class SectionAdmin(PortalAdmin):
     def place(self, row: Any) -> Place:
         """Rights hang on the service."""
         return Place(row.service)
+
+    def rights_url(self, row: Any) -> str:
+        """Who may do what with its keys."""
+        place = self.place(row)
+        return place_url(place, (row.key,)) if may_ask(row.viewer, place) else ""
 
     def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
         """Declare or change."""

@@ -1,84 +1,197 @@
-"""Who may do what here, and why: one page for every object, with our verbs and roles."""
+"""Who may do what here and why, for every object; what somebody may do, for every actor."""
 
 from typing import Any
 
-from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from apps.access import policy, selectors, services
-from apps.access.policy import Place
-from apps.access.roles import ROLE_TITLES, ROLES, VERBS
-from apps.configs.selectors.places import list_environments, list_services
-from apps.engine import values
-from apps.engine.errors import DomainError
-from apps.portal.shared import actor_of, render, tabs, tell
+from apps.access import explaining, policy, selectors
+from apps.access.explaining import Answer
+from apps.access.models import Grant, KeyRule, Token
+from apps.access.policy import EVERYWHERE, Place
+from apps.core import clock
+from apps.core.actor import Actor
+from apps.engine import paths
+from apps.engine.errors import NOTHING_HERE, NotFoundError
+from apps.portal import giving
+from apps.portal.addresses import actor_url, may_ask, rule_url
+from apps.portal.giving import describe, grant_row, present
 from apps.portal.shared import page as guarded_page
+from apps.portal.shared import reader_of, render, tabs
 from apps.registry.selectors import get_environment, get_service
+
+PAGE = 50
+ASKED = ("service", "environment", "key", "q", "view")
+SECRETS = "$secret"
 
 
 @guarded_page
 def page(request: HttpRequest) -> HttpResponse:
-    """The grants that decide at a place; giving and taking them back."""
-    actor = actor_of(request)
-    service, environment = request.GET.get("service"), request.GET.get("environment")
+    """Everybody who may do something at a place or with a key; giving and taking it back."""
+    actor = reader_of(request)
+    asked = {name: request.GET.get(name, "").strip() for name in ASKED}
     place = Place(
-        get_service(service) if service else None,
-        get_environment(environment) if environment else None,
+        get_service(asked["service"]) if asked["service"] else None,
+        get_environment(asked["environment"]) if asked["environment"] else None,
     )
-    if not policy.allowed(actor, "audit", place):
+    if not may_ask(actor, place):
         policy.require(actor, "manage", place)
-    if request.method == "POST":
-        return _change(request, place)
-    rows = [
-        _row(place, each) for each in selectors.list_grants_on(place.service, place.environment)
-    ]
-    return render(
+    key = paths.parse_path(asked["key"]) if asked["key"] else None
+    if request.method == "POST" and giving.change(request):
+        return HttpResponseRedirect(request.get_full_path())
+    by_grant = asked["view"] == "grants" and key is None
+    rules = explaining.rules_at(place, key)
+    known = [each for each in rules if policy.may_know_rule(actor, each)]
+    one = known[0] if key is not None and len(known) == 1 else None
+    answer = render(
         request,
         "portal/rights.html",
-        title=f"Rights on {place}" if service or environment else "Rights everywhere",
+        title=_title(place, key),
         place=place,
-        rows=rows,
-        verbs=VERBS,
-        roles=[(name, ROLE_TITLES[name], ROLES[name]) for name in ROLES],
-        holders=selectors.list_holders(),
-        may_manage=policy.allowed(actor, "manage", place),
-        services=list_services(actor=actor),
-        environments=list_environments(actor=actor),
-        tabs=tabs(place, "rights") if service and environment else [],
+        about=describe(place),
+        key=key,
+        secret=key[1] if key and key[0] == SECRETS and len(key) > 1 else "",
+        asked=asked,
+        by_grant=by_grant,
+        rules=[{"rule": each, "url": rule_url(each)} for each in known],
+        hidden_rules=len(rules) - len(known),
+        may_give=policy.allowed(actor, "manage", place) or (one and _may_give_on(actor, one)),
+        tabs=tabs(place, "rights") if place.service and place.environment else [],
+        **_listed(request, actor, place, key, by_grant=by_grant),
+        **giving.form(request, on=one or place),
+        may_audit=policy.allowed(actor, "audit", place),
     )
+    answer.status_code = 422 if request.method == "POST" else 200
+    return answer
 
 
-def _row(place: Place, grant: Any) -> dict[str, Any]:
-    verbs = ROLES[grant.role] if grant.role else (grant.verb,)
-    here = (grant.service, grant.environment) == (place.service, place.environment)
-    return {
-        "grant": grant,
-        "holder": selectors.holder_name(grant),
-        "what": grant.role or grant.verb,
-        "where": str(Place(grant.service, grant.environment)),
-        "here": here,
-        "marks": [verb in verbs for verb in VERBS],
-    }
+def _may_give_on(actor: Actor, rule: KeyRule) -> bool:
+    return policy.allowed(actor, "secure", Place(rule.service, rule.environment))
 
 
-def _change(request: HttpRequest, place: Place) -> HttpResponse:
-    actor = actor_of(request)
-    try:
-        withdrawn = values.whole(request.POST.get("withdraw", ""))
-        if withdrawn is not None:
-            services.withdraw_grant(actor=actor, grant=selectors.get_grant(withdrawn))
-            messages.success(request, "The grant was taken back.")
-        else:
-            what = request.POST.get("what", "")
-            made = services.grant(
-                actor=actor,
-                to=request.POST.get("to", ""),
-                role=what if what in ROLES else "",
-                verb="" if what in ROLES else what,
-                on=place,
-            )
-            name = selectors.holder_name(made)
-            messages.success(request, f"{name} now has '{what}' on {place}.")
-    except DomainError as error:
-        tell(request, error)
-    return HttpResponseRedirect(request.get_full_path())
+def _title(place: Place, key: paths.Path | None) -> str:
+    if key is None:
+        return f"Rights on {place}" if place != EVERYWHERE else "Rights everywhere"
+    return f"Rights on {paths.format_path(key)} of {place}"
+
+
+def _listed(
+    request: HttpRequest, actor: Actor, place: Place, key: paths.Path | None, *, by_grant: bool
+) -> dict[str, Any]:
+    """The page of answers, or of grants, that the search leaves."""
+    words = request.GET.get("q", "").strip().lower()
+    if by_grant:
+        found: list[Any] = [
+            each
+            for each in selectors.list_grants_within(place.service, place.environment)
+            if policy.may_know_grant(actor, each) and words in _grant_text(each)
+        ]
+        paged = Paginator(found, PAGE).get_page(request.GET.get("page"))
+        return {"page": paged, "rows": [grant_row(actor, each) for each in paged]}
+    answers = [each for each in explaining.who_may(place, key) if words in _text(each)]
+    paged = Paginator(answers, PAGE).get_page(request.GET.get("page"))
+    return {"page": paged, "rows": [present(actor, each, by_place=False) for each in paged]}
+
+
+def _text(answer: Answer) -> str:
+    """What a search looks at."""
+    words = [answer.name, str(answer.on), *answer.verbs]
+    words += [word for each in answer.reasons for word in (each.what, each.group)]
+    return " ".join(words).lower()
+
+
+def _grant_text(grant: Grant) -> str:
+    on = grant.key_rule or Place(grant.service, grant.environment)
+    return f"{selectors.holder_name(grant)} {grant.role or grant.verb} {on}".lower()
+
+
+@guarded_page
+def of_actor(request: HttpRequest) -> HttpResponse:
+    """What a person, a group, a service account or a token may do, as far as one may ask."""
+    actor = reader_of(request)
+    name, token = request.GET.get("who", "").strip(), None
+    if "token" in request.GET:
+        token = _find_known_token(actor, request.GET["token"])
+        name = f"service-account:{token.account.slug}" if token else ""
+    _require_askable(actor, name)
+    holder = selectors.find_holder(name)
+    if holder is None:
+        raise NotFoundError(NOTHING_HERE)
+    if request.method == "POST" and giving.change(request):
+        return HttpResponseRedirect(request.get_full_path())
+    words = request.GET.get("q", "").strip().lower()
+    found = [
+        each
+        for each in explaining.what_may(holder)
+        if _may_hear(actor, name, each) and words in _text(each)
+    ]
+    paged = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    everything = policy.allowed(actor, "audit", EVERYWHERE) or policy.allowed(
+        actor, "manage", EVERYWHERE
+    )
+    answer = render(
+        request,
+        "portal/actor.html",
+        title=f"What {name} may do",
+        name=name,
+        token=token,
+        token_ended=token and _has_ended(token),
+        is_active=getattr(holder, "is_active", True),
+        is_superuser=getattr(holder, "is_superuser", False),
+        groups=_groups(holder) if everything or actor.name == name else [],
+        members=_members(holder) if everything else [],
+        is_group=name.startswith("group:"),
+        everything=everything,
+        asked={"who": name, "token": request.GET.get("token", ""), "q": words},
+        page=paged,
+        rows=[present(actor, each, by_place=True) for each in paged],
+        may_give=policy.holds_anywhere(actor, "manage") or policy.holds_anywhere(actor, "secure"),
+        **giving.form(request, to=name),
+    )
+    answer.status_code = 422 if request.method == "POST" else 200
+    return answer
+
+
+def _find_known_token(actor: Actor, token_id: str) -> Token | None:
+    """The token, for those who manage or audit its account."""
+    token = selectors.find_token(token_id)
+    if token is None:
+        return None
+    return token if selectors.list_accounts_of(actor).filter(pk=token.account_id) else None
+
+
+def _require_askable(actor: Actor, name: str) -> None:
+    """Anybody may ask about himself, others only who gives or audits rights somewhere."""
+    if actor.name == name:
+        return
+    if not any(policy.holds_anywhere(actor, verb) for verb in ("manage", "audit", "secure")):
+        raise NotFoundError(NOTHING_HERE)
+
+
+def _may_hear(actor: Actor, name: str, answer: Answer) -> bool:
+    """Whether the place of an answer is the asker's to know of."""
+    on = answer.on
+    if isinstance(on, KeyRule):
+        return giving.may_hear_of(actor, on, own=actor.name == name)
+    own = actor.name == name and policy.sees(actor, on)
+    return own or any(policy.allowed(actor, verb, on) for verb in ("audit", "manage"))
+
+
+def _has_ended(token: Token) -> bool:
+    ended = token.expires_at is not None and token.expires_at <= clock.now()
+    return ended or token.withdrawn_at is not None
+
+
+def _groups(holder: explaining.Holder) -> list[dict[str, str]]:
+    if not hasattr(holder, "groups"):
+        return []
+    names = [f"group:{each.name}" for each in holder.groups.order_by("name")]
+    return [{"name": each, "url": actor_url(each)} for each in names]
+
+
+def _members(holder: explaining.Holder) -> list[dict[str, str]]:
+    if hasattr(holder, "groups"):
+        return []
+    people = holder.user_set.filter(is_active=True).select_related("service_account")
+    names = sorted(explaining.name_of(each) for each in people)
+    return [{"name": each, "url": actor_url(each)} for each in names]

@@ -11,10 +11,13 @@ from django.views.decorators.http import require_POST
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.selectors.places import list_environments, list_services
+from apps.configs.services.replacing import make_secret_of
 from apps.core.actor import Actor
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, MalformedError, NotFoundError, invalid
 from apps.engine.values import Tree
+from apps.portal import rotation
+from apps.portal.addresses import may_ask, place_url
 from apps.portal.shared import (
     actor_of,
     address,
@@ -33,6 +36,7 @@ from apps.vault.selectors import key_of
 PAGE = 50
 SHOWN_USERS = 3
 MAX_VERSION = 2**31
+ENDING = "being ended: it is taken back where it was used, and then destroyed"
 
 
 @guarded_page
@@ -103,6 +107,29 @@ def create_named(request: HttpRequest, service: str, environment: str) -> HttpRe
     return JsonResponse({"name": made.slug, "place": str(made.environment)}, status=201)
 
 
+@sensitive_post_parameters("content")
+@require_POST
+@answers_json
+def make_of_text(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """Make a secret of a value in the editor's text; the answer has the text that names it."""
+    place = place_of(request, service, environment)
+    done = make_secret_of(
+        actor=actor_of(request),
+        place=place,
+        content=request.POST.get("content", "").replace("\r\n", "\n"),
+        format_name=request.POST.get("format", ""),
+        pointer=request.POST.get("pointer", ""),
+        name=request.POST.get("name", "").strip(),
+    )
+    data = {
+        "name": done.secret.slug,
+        "place": str(done.secret.environment),
+        "content": done.content,
+        "still": done.still,
+    }
+    return JsonResponse(data, status=201, headers={"Cache-Control": "no-store, private"})
+
+
 def _create(request: HttpRequest, place: Place) -> Secret:
     return services.create_secret(
         actor=actor_of(request),
@@ -144,7 +171,9 @@ def one(request: HttpRequest, service: str, environment: str, name: str) -> Http
         may_reveal=policy.allowed(actor, "reveal", place, keys),
         may_write=policy.allowed(actor, "secure", place, keys),
         sealed=selectors.is_sealed(),
+        rights_url=place_url(place, keys[0]) if may_ask(actor, place) else "",
         tabs=tabs(place, "config-secrets"),
+        **rotation.summary(secret),
         **_seen(reader_of(request), selectors.list_users(secret)),
     )
 
@@ -160,8 +189,9 @@ def _change(request: HttpRequest, place: Place, secret: Secret) -> HttpResponse:
             return HttpResponseRedirect(address("config-secrets", place))
         if act == "destroy":
             version = _find_version(request, secret)
-            services.destroy_version(actor=actor, version=version)
-            messages.success(request, f"Version {version.number} is destroyed for good.")
+            done = services.destroy_version(actor=actor, version=version)
+            how = "destroyed for good" if done else ENDING
+            messages.success(request, f"Version {version.number} is {how}.")
         else:
             made = services.write_secret(actor=actor, secret=secret, value=_value(request))
             messages.success(request, f"Version {made.number} is current.")
@@ -238,5 +268,5 @@ def _version(row: Any) -> dict[str, Any]:
         "row": row,
         "stages": stages,
         "destroyed": not hasattr(row, "wrapped"),
-        "may_end": "current" not in stages,
+        "may_end": "current" not in stages and "pending" not in stages,
     }

@@ -6,7 +6,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render as render_template
 from django.urls import reverse
 
@@ -23,9 +23,10 @@ from apps.engine.errors import (
     ForbiddenError,
     NotFoundError,
     UnauthenticatedError,
+    UnavailableError,
 )
 
-Page = Callable[..., HttpResponse]
+Page = Callable[..., HttpResponseBase]
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -49,7 +50,7 @@ def place_of(request: HttpRequest, service: str, environment: str, verb: str = "
 
 def may(request: HttpRequest, place: Place) -> dict[str, bool]:
     """What the person may do at ``place``, by verb."""
-    verbs = ("read", "edit", "publish", "rollback", "manage", "audit")
+    verbs = ("read", "edit", "publish", "rollback", "manage", "audit", "secure")
     return {verb: policy.allowed(actor_of(request), verb, place) for verb in verbs}
 
 
@@ -64,7 +65,7 @@ def page(view: Page) -> Page:
     """Turn refusals of a page into a page that says what to do next."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             _check_form(request)
             return view(request, *args, **kwargs)
@@ -81,7 +82,9 @@ def _check_form(request: HttpRequest) -> None:
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The page for a refusal."""
-    status = {NotFoundError: 404, ForbiddenError: 403}.get(type(error), 400)
+    note(request, error)
+    statuses = {NotFoundError: 404, ForbiddenError: 403, UnavailableError: 503}
+    status = next((code for kind, code in statuses.items() if isinstance(error, kind)), 400)
     answer = render(request, "portal/refused.html", title=error.title, error=error)
     answer.status_code = status
     return answer
@@ -91,20 +94,29 @@ def answers_json(view: Page) -> Page:
     """Turn refusals of a background request into JSON with the contract's codes."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             _check_form(request)
             return view(request, *args, **kwargs)
         except DomainError as error:
             problems = [problem.as_dict() for problem in error.problems]
             data = {"code": error.code, "detail": error.detail, "errors": problems}
-            return JsonResponse(data, status=403 if isinstance(error, ForbiddenError) else 422)
+            note(request, error)
+            statuses = {ForbiddenError: 403, UnavailableError: 503}
+            found = (code for kind, code in statuses.items() if isinstance(error, kind))
+            return JsonResponse(data, status=next(found, 422))
 
     return guarded
 
 
+def note(request: HttpRequest, error: DomainError) -> None:
+    """Let the boundary of the process know of a refusal, which it records."""
+    request.refusal = error  # type: ignore[attr-defined] # read by apps.access.middleware
+
+
 def tell(request: HttpRequest, error: DomainError) -> None:
     """Show a refusal, with what is wrong where, above the next page."""
+    note(request, error)
     places = [
         f"{'line ' + str(each.line) + ': ' if each.line else ''}{each.pointer} {each.message}"
         for each in error.problems[:10]
@@ -124,6 +136,7 @@ def tabs(place: Place, active: str) -> list[dict[str, Any]]:
         ("config-history", "History"),
         ("config-secrets", "Secrets"),
         ("config-use", "Use this"),
+        ("config-readers", "Readers"),
     ]
     links = [
         {"title": title, "url": address(name, place), "active": name == active}

@@ -4,10 +4,25 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import URLPattern, path
+from django.utils.functional import SimpleLazyObject
 from unfold.sites import UnfoldAdminSite
 
 from apps.engine.errors import SecondFactorRequiredError
-from apps.portal import editor, ledger, overview, rights, secrets, timeline
+from apps.portal import (
+    editor,
+    jobs,
+    key_rules,
+    ledger,
+    overview,
+    past_rights,
+    readers,
+    redaction,
+    rights,
+    roles,
+    rotation,
+    secrets,
+    timeline,
+)
 from apps.portal.login import views as own_login
 
 
@@ -27,12 +42,15 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
     logout = staticmethod(own_login.logout)
     password_change = staticmethod(own_login.change_password)
 
-    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """What may be opened: nothing as long as a second factor is asked for and missing."""
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """What may be opened, looked up when somebody looks: every page asks, and few show it."""
+        return SimpleLazyObject(lambda: self._find_apps(request, app_label))
+
+    def _find_apps(self, request: HttpRequest, app_label: str | None) -> list[Any]:
         try:
             return list(super().get_app_list(request, app_label))
         except SecondFactorRequiredError:
-            return []
+            return []  # nothing, as long as a second factor is asked for and missing
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The overview: services by environments."""
@@ -50,14 +68,30 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}history/", timeline.page, "config-history"),
             (f"{place}diff/", timeline.compare, "config-diff"),
             (f"{place}rollback/<int:number>/", timeline.roll_back, "config-rollback"),
+            (f"{place}redact/<int:number>/", redaction.page, "config-redact"),
+            (f"{place}readers/", readers.page, "config-readers"),
             (f"{place}refresh/", timeline.refresh, "config-refresh"),
             (f"{place}secrets/", secrets.page, "config-secrets"),
             (f"{place}new-secret/", secrets.create_named, "config-new-secret"),
+            (f"{place}make-secret/", secrets.make_of_text, "config-make-secret"),
             (f"{place}secrets/<str:name>/", secrets.one, "config-secret"),
             (f"{place}secrets/<str:name>/reveal/", secrets.reveal, "config-secret-reveal"),
+            (f"{place}secrets/<str:name>/rotation/", rotation.page, "config-secret-rotation"),
             ("secrets/", secrets.overall, "secrets"),
+            ("jobs/", jobs.page, "jobs"),
             ("rights/", rights.page, "rights"),
+            ("rights/of/", rights.of_actor, "rights-of"),
+            ("roles/", roles.page, "roles"),
+            ("roles/<str:name>/", roles.one, "role"),
+            ("key-rules/", key_rules.page, "key-rules"),
+            ("key-rules/preview/", key_rules.preview, "key-rules-preview"),
+            ("key-rules/<int:number>/", key_rules.one, "key-rule"),
+            ("rights/past/", past_rights.page, "rights-past"),
             ("ledger/", ledger.page, "ledger"),
+            ("ledger/refused/", ledger.refused_reads, "ledger-refused"),
+            ("ledger/proof/", ledger.proof, "ledger-proof"),
+            ("ledger/verify/", ledger.verify, "ledger-verify"),
+            ("ledger/download/<str:what>", ledger.download, "ledger-download"),
         ]
         return [path(route, self.admin_view(view), name=name) for route, view, name in pages]
 

@@ -69,6 +69,11 @@ class TemplateAdmin(PortalAdmin):
             return Template.objects.none()
         return list_templates(actor=actor)
 
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Names with ``list`` on something, contents with ``read``: as REST has it."""
+        verb = "list" if obj is None else "read"
+        return policy.holds_anywhere(actor_of(request), verb)
+
     def get_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """The form's fields."""
         fields = ("slug", "name", "content", "message")

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST
 from apps.access.policy import Place
 from apps.configs.selectors.configurations import Published, find_live, get_side, get_version
 from apps.configs.selectors.history import Entry, Filters, list_history
+from apps.configs.selectors.redactions import redacted_among
 from apps.configs.services import publishing
 from apps.configs.services.bases import Base, Options
 from apps.configs.services.rollback import rollback
@@ -44,7 +45,8 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         before=values.whole(request.GET.get("before", "")),
         size=PAGE,
     )
-    rows = [_row(entry) for entry in found.versions]
+    redacted = redacted_among(entry.row for entry in found.versions)
+    rows = [_row(entry, is_redacted=entry.row.pk in redacted) for entry in found.versions]
     return render(
         request,
         "portal/history.html",
@@ -61,9 +63,14 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     )
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: Entry, *, is_redacted: bool) -> dict[str, Any]:
     keys = entry.keys
-    return {"version": entry.row, "keys": keys[:SHOWN_KEYS], "more": max(0, len(keys) - SHOWN_KEYS)}
+    return {
+        "version": entry.row,
+        "keys": keys[:SHOWN_KEYS],
+        "more": max(0, len(keys) - SHOWN_KEYS),
+        "is_redacted": is_redacted,
+    }
 
 
 @guarded_page

@@ -88,6 +88,17 @@ def has_children(environment: Environment) -> bool:
         return cursor.fetchone() is not None
 
 
+def descendants(environment: Environment) -> list[Environment]:
+    """Every environment that inherits from it, also over others."""
+    found: list[Environment] = []
+    level = [environment.pk]
+    while level:
+        children = list(Environment.objects.filter(parent__in=level, deleted_at__isnull=True))
+        level = [each.pk for each in children]
+        found += children
+    return found
+
+
 def ancestors(environment: Environment) -> list[Environment]:
     """The environment's parents, nearest first."""
     by_id = {each.pk: each for each in Environment.objects.all()}

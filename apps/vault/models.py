@@ -7,6 +7,7 @@ from django.db.models.functions import Lower
 from simple_history.models import HistoricalRecords
 
 from apps.core.appendonly import AppendOnlyModel, AppendOnlyQuerySet
+from apps.core.models import Connection
 from apps.registry.models import Configuration, Environment, NamedQuerySet, Service
 
 STAGES = (("pending", "pending"), ("current", "current"), ("previous", "previous"))
@@ -140,3 +141,68 @@ class Disclosure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version} to {self.account}"
+
+
+class Rotation(models.Model):
+    """How a secret gets new values by itself: by which rotator, how often, with what settings.
+
+    ``options`` is canonical JSON of the rotator's own settings. ``every_days`` absent: only when
+    somebody asks for it. The value before stays readable for ``keep_hours``, then it is destroyed.
+    """
+
+    secret = models.OneToOneField(
+        Secret, on_delete=models.PROTECT, primary_key=True, related_name="rotation"
+    )
+    rotator = models.CharField(max_length=32)
+    options = models.TextField(default="{}")
+    connection = models.ForeignKey(
+        Connection, null=True, blank=True, on_delete=models.PROTECT, related_name="rotations"
+    )
+    every_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_hours = models.PositiveIntegerField(default=24)
+    created_at = models.DateTimeField()
+    history = HistoricalRecords()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.rotator} of {self.secret}"
+
+
+class RotationRun(models.Model):
+    """One rotation: the version it began with, the pending one that it makes, and how far it is.
+
+    ``step`` is what is to be done next. A run ends when the pending version is current, or with
+    the reason why it is not, in words without any value.
+    """
+
+    STEPS = (("create", "create"), ("set", "set"), ("test", "test"), ("finish", "finish"))
+    STATES = (("running", "running"), ("done", "done"), ("failed", "failed"))
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    secret = models.ForeignKey(Secret, on_delete=models.PROTECT, related_name="rotation_runs")
+    began_with = models.ForeignKey(SecretVersion, on_delete=models.PROTECT, related_name="+")
+    pending = models.ForeignKey(
+        SecretVersion, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    step = models.CharField(max_length=8, choices=STEPS, default="create")
+    state = models.CharField(max_length=8, choices=STATES, default="running")
+    error = models.TextField(blank=True, default="")
+    author = models.CharField(max_length=300)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-started_at"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["secret"],
+                condition=models.Q(state="running"),
+                name="rotation_runs_once_at_a_time",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.secret}, {self.state} at {self.step}"

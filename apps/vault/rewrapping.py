@@ -11,10 +11,11 @@ from apps.audit.services import Event, append, lock_ledger
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import sealing
-from apps.engine.errors import InvalidError
+from apps.engine.errors import IntegrityError, InvalidError
+from apps.engine.values import Tree
 from apps.vault.models import WrappedKey
 from apps.vault.providers import key_provider, read_key_file
-from apps.vault.services import context_of
+from apps.vault.versions import context_of
 
 KEY_TEXT_BYTES = 48
 
@@ -27,10 +28,10 @@ def make_key(*, actor: Actor) -> str:
     path = _key_file()
     texts = read_key_file(path) if path.exists() else []
     text = secrets.token_urlsafe(KEY_TEXT_BYTES)
-    _write(path, [text, *texts])
     key_id = sealing.key_id(text)
     with writing():
         append([Event("key.added", f"key:{key_id}", {})], actor=actor)
+        _write(path, [text, *texts])  # last: without its event there is no key
     return key_id
 
 
@@ -38,35 +39,58 @@ def rewrap_all(*, actor: Actor, batch: int) -> Iterator[tuple[int, int]]:
     """Wrap every data key by the current key, in transactions of ``batch``.
 
     Yields how many were done and how many are left, batch by batch. What was done stays done
-    when it is stopped. Raises :class:`SealedError` without one of the keys.
+    when it is stopped. A damaged one is passed over: at the end :class:`IntegrityError` tells how
+    many there are, and the ledger which. Raises :class:`SealedError` without one of the keys.
     """
     current = key_provider().current()
     total = 0
+    damaged: list[WrappedKey] = []
     while True:
-        done = _rewrap_batch(current, batch)
+        done = _rewrap_batch(current, batch, damaged)
         total += done
-        if not done:
+        left = WrappedKey.objects.exclude(key_id=current).count()
+        yield done, left
+        if left <= len(damaged):
             break
-        yield done, WrappedKey.objects.exclude(key_id=current).count()
     with writing():
-        append([Event("key.rotated", f"key:{current}", {"wrapped": total})], actor=actor)
+        told: dict[str, Tree] = {"wrapped": total, "damaged": len(damaged)}
+        broken = [_damaged(each) for each in damaged]
+        append([*broken, Event("key.rotated", f"key:{current}", told)], actor=actor)
+    if damaged:
+        raise IntegrityError(
+            f"{len(damaged)} secret version(s) do not open and keep their old key; the ledger "
+            "names them (secret.integrity). All others are wrapped by the current key."
+        )
 
 
-def _rewrap_batch(current: str, batch: int) -> int:
+def _damaged(row: WrappedKey) -> Event:
+    version = row.version
+    return Event("secret.integrity", f"secret:{version.secret}", {"version": version.number})
+
+
+def _rewrap_batch(current: str, batch: int, damaged: list[WrappedKey]) -> int:
+    """How many were wrapped again; those that do not open are added to ``damaged``."""
     provider = key_provider()
+    done = 0
     with writing():
         rows = list(
             WrappedKey.objects.select_for_update(of=("self",))
             .exclude(key_id=current)
+            .exclude(pk__in=[each.pk for each in damaged])
             .select_related("version__secret")
             .order_by("pk")[:batch]
         )
         for row in rows:
             context = context_of(row.version.secret, row.version_id)
-            key = provider.unwrap(row.key_id, bytes(row.wrapped), context)
+            try:
+                key = provider.unwrap(row.key_id, bytes(row.wrapped), context)
+            except IntegrityError:
+                damaged.append(row)
+                continue
             row.key_id, row.wrapped = provider.wrap(key, context)
             row.save(update_fields=["key_id", "wrapped"])
-    return len(rows)
+            done += 1
+    return done
 
 
 def forget_unused(*, actor: Actor) -> list[str]:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Max, Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import Max, Prefetch, Q, QuerySet, prefetch_related_objects
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -87,14 +87,17 @@ def _nearest(service: Service, slug: str, order: list[Environment]) -> Found | N
     return None
 
 
+_CURRENT = Max("versions__number", filter=Q(versions__stages__stage="current"))
+
+
 def list_secrets(
     *, actor: Actor, service: Service | None = None, environment: Environment | None = None
 ) -> QuerySet[Secret]:
-    """The secrets that the actor may know of, each with ``newest``, its newest version's number."""
+    """The secrets that the actor may know of, each with ``current``, that version's number."""
     rows: QuerySet[Secret] = (
         Secret.objects.present()
-        .select_related("service", "environment")
-        .annotate(newest=Max("versions__number"))
+        .select_related("service", "environment", "rotation__connection")
+        .annotate(current=_CURRENT)
     )
     if service is not None:
         rows = rows.filter(service=service)
@@ -120,14 +123,20 @@ def get_secret(*, actor: Actor, place: Place, name: str) -> Secret:
         raise NotFoundError(NOTHING_HERE)
     found = (
         Secret.objects.named(name)
-        .select_related("service", "environment")
-        .annotate(newest=Max("versions__number"))
+        .select_related("service", "environment", "rotation__connection")
+        .annotate(current=_CURRENT)
         .filter(service=place.service, environment=place.environment)
         .first()
     )
     if found is None:
         raise NotFoundError(NOTHING_HERE)
     return found
+
+
+def find_stage_id(secret: Secret, stage: str) -> uuid.UUID | None:
+    """The key of the version that a stage points to."""
+    rows = SecretStage.objects.filter(secret=secret, stage=stage)
+    return rows.values_list("version_id", flat=True).first()
 
 
 def list_versions(secret: Secret) -> QuerySet[SecretVersion]:
@@ -141,7 +150,10 @@ def list_users(secret: Secret) -> list[Configuration]:
 
 
 def users_of(secrets: Collection[Secret]) -> dict[uuid.UUID, list[Configuration]]:
-    """For each of the secrets the live configurations that use it, in three statements."""
+    """For each of the secrets the live configurations that use it, in three statements.
+
+    One that has no value yet is taken as having one: it is about to be made.
+    """
     services = {each.service_id for each in secrets}
     slugs = {each.slug.lower() for each in secrets}
     current = SecretStage.objects.filter(
@@ -151,6 +163,7 @@ def users_of(secrets: Collection[Secret]) -> dict[uuid.UUID, list[Configuration]
         secret__deleted_at__isnull=True,
     ).values_list("secret__service", "secret__slug", "secret__environment", "secret")
     at = {(service, slug.lower(), environment): pk for service, slug, environment, pk in current}
+    at |= {(each.service_id, each.slug.lower(), each.environment_id): each.pk for each in secrets}
     parents = dict(Environment.objects.values_list("pk", "parent"))
     uses = SecretUse.objects.select_related(
         "configuration__service", "configuration__environment"

@@ -1,50 +1,60 @@
 """Writing, opening and ending secrets. A value is a local variable here and nowhere else."""
 
-import secrets as random
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from apps.access import policy
-from apps.access.policy import Place
-from apps.audit.services import Act, Event, append
+from apps.access.policy import EVERYWHERE, Place
+from apps.audit.services import append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
-from apps.core.transactions import writing
-from apps.engine import sealing, values
-from apps.engine.errors import (
-    GoneError,
-    IntegrityError,
-    InvalidError,
-    NotFoundError,
-    SealedError,
-    invalid,
-)
-from apps.engine.values import Tree, canonical, parse_canonical
+from apps.core.transactions import lock_row, writing
+from apps.engine.errors import NotFoundError, invalid
+from apps.engine.values import Tree
 from apps.registry.models import Configuration
-from apps.vault.models import Disclosure, Secret, SecretStage, SecretVersion, WrappedKey
-from apps.vault.providers import NO_KEY, key_provider
-from apps.vault.selectors import Found, is_sealed, key_of, list_users, place_of
-
-MAX_VALUE = 65_536
+from apps.vault import news, rotating, schedules
+from apps.vault.connections import list_connections
+from apps.vault.models import Disclosure, Secret, SecretVersion, WrappedKey
+from apps.vault.selectors import Found, key_of, list_users, place_of
+from apps.vault.versions import (
+    add_version,
+    check_value,
+    destroy_key,
+    event_of,
+    lock,
+    make_current,
+    next_number,
+    open_version,
+)
 
 
 def create_secret(
-    *, actor: Actor, place: Place, slug: str, value: Tree, description: str = ""
+    *,
+    actor: Actor,
+    place: Place,
+    slug: str,
+    value: Tree,
+    description: str = "",
+    rotation: Mapping[str, Tree] | None = None,
 ) -> Secret:
     """Make a secret with its first version, which is current. Needs ``secure`` there.
 
-    ``value`` is text or an object. Raises :class:`InvalidError` for a taken name or a wrong
-    value, :class:`SealedError` without the key.
+    ``value`` is text or an object; ``rotation`` is as :func:`schedules.read_settings` reads it.
+    Raises :class:`InvalidError` for a taken name or a wrong value, :class:`SealedError` without
+    the key.
     """
     policy.require(actor, "secure", place)
     check_slug(slug)
     policy.require(actor, "secure", place, [key_of(slug)])
     check_text("description", description, 10_000)
-    plain = _check_value(value)
+    plain = check_value(value)
+    wanted = None
+    if rotation is not None:
+        wanted = schedules.read_settings(actor=actor, place=place, given=rotation)
     with writing():
+        lock_row("registry_composition", "id")
         if _same_name(place, slug):
             raise invalid("/name", "taken", "There is a secret of this name here.")
         Configuration.objects.get_or_create(service=place.service, environment=place.environment)
@@ -58,51 +68,122 @@ def create_secret(
         )
         mark_history(secret, actor)
         secret.save()
-        _add_version(secret, 1, plain, actor, "secret.created")
+        events = [event_of("secret.created", secret, version=1), *news.events_about(secret)]
+        if wanted is not None:
+            events.append(schedules.put_rotation(secret, wanted, actor))
+        made = add_version(secret=secret, plain=plain, events=events, actor=actor)
+        make_current(secret, made)
     return secret
 
 
 def write_secret(*, actor: Actor, secret: Secret, value: Tree) -> SecretVersion:
     """Give a secret a new value, which is current from now on; the old one is ``previous``."""
     policy.require(actor, "secure", place_of(secret), [key_of(secret.slug)])
-    plain = _check_value(value)
+    plain = check_value(value)
     with writing():
-        last = secret.versions.select_for_update().order_by("-number").first()
-        number = last.number + 1 if last else 1
-        return _add_version(secret, number, plain, actor, "secret.written")
+        secret = lock(secret)
+        written = event_of("secret.written", secret, version=next_number(secret))
+        events = [written, *news.events_about(secret)]
+        made = add_version(secret=secret, plain=plain, events=events, actor=actor)
+        make_current(secret, made)
+    return made
 
 
 def delete_secret(*, actor: Actor, secret: Secret) -> None:
     """Hide a secret and destroy its keys: its values cannot be read again by anybody.
 
-    Raises :class:`InvalidError` naming the live configurations that use it.
+    Raises :class:`InvalidError` naming the live configurations that use it, and the connections.
     """
     policy.require(actor, "secure", place_of(secret), [key_of(secret.slug)])
     with writing():
+        secret = lock(secret)
         users = list_users(secret)
         if users:
             shown = [str(each) for each in users if _sees(actor, each)]
             hidden = len(users) - len(shown)
             names = ", ".join([*shown, *([f"{hidden} more"] if hidden else [])])
             raise invalid("", "in_use", f"Live configurations use it: {names}.")
+        _refuse_credential(actor, secret)
+        _refuse_unended(secret)
         secret.deleted_at = clock.now()
         mark_history(secret, actor)
         secret.save()
+        schedules.remove_rotation(secret, actor)
+        rotating.forget(secret)
         secret.stages.all().delete()
         WrappedKey.objects.filter(version__secret=secret).delete()
-        append([_event("secret.deleted", secret)], actor=actor)
+        append([event_of("secret.deleted", secret)], actor=actor)
 
 
-def destroy_version(*, actor: Actor, version: SecretVersion) -> None:
-    """Destroy one version's key for good. Refused for the current one."""
+def _refuse_credential(actor: Actor, secret: Secret) -> None:
+    """Refuse while a connection uses the secret; administrators are told which."""
+    names = [each.slug for each in list_connections().filter(credential=secret.pk)]
+    if names:
+        shown = ", ".join(names) if policy.allowed_free(actor, "manage", EVERYWHERE) else len(names)
+        raise invalid("", "in_use", f"Connections use it: {shown}.")
+
+
+def _refuse_unended(secret: Secret) -> None:
+    """Refuse while a connection still accepts a value before the current one: with its key it
+    could not be taken back there any more.
+    """
+    kept = secret.versions.filter(wrapped__isnull=False)
+    numbers = [str(each.number) for each in kept if schedules.is_in_use(each)]
+    if numbers:
+        raise invalid(
+            "",
+            "in_use",
+            f"Version {', '.join(numbers)} is still accepted where its connection brought it: "
+            "destroy it first, which takes it back there.",
+        )
+
+
+def update_secret(*, actor: Actor, secret: Secret, changes: Mapping[str, Any]) -> None:
+    """Change what a secret is for (``description``) and its ``rotation`` (``None``: none any more).
+
+    Needs ``secure`` there. Raises :class:`InvalidError`, and :class:`ConflictError` for the
+    rotation while one runs.
+    """
+    policy.require(actor, "secure", place_of(secret), [key_of(secret.slug)])
+    description = changes.get("description")
+    if description is not None:
+        check_text("description", description, 10_000)
+    given = changes.get("rotation")
+    wanted = None
+    if given is not None:
+        wanted = schedules.read_settings(actor=actor, place=place_of(secret), given=given)
+    with writing():
+        secret = lock(secret)
+        events = schedules.change(secret, wanted, actor) if "rotation" in changes else []
+        if description not in (None, secret.description):
+            secret.description = description
+            mark_history(secret, actor)
+            secret.save()
+            events.append(event_of("secret.changed", secret))
+        if events:
+            append(events, actor=actor)
+
+
+def destroy_version(*, actor: Actor, version: SecretVersion) -> bool:
+    """Destroy one version's key for good; whether it is done. Refused for the current one.
+
+    A value that is still accepted where a connection brought it is taken back there first, by a
+    job that is due now, and its key is destroyed after that.
+    """
     policy.require(actor, "secure", place_of(version.secret), [key_of(version.secret.slug)])
     with writing():
-        if version.stages.filter(stage="current").exists():
+        lock(version.secret)
+        stages = set(version.stages.values_list("stage", flat=True))
+        if "current" in stages:
             raise invalid("", "current", "This version is current: write a new value first.")
-        version.stages.all().delete()
-        WrappedKey.objects.filter(version=version).delete()
-        event = _event("secret.destroyed", version.secret, version=version.number)
-        append([event], actor=actor)
+        if "pending" in stages:
+            raise invalid("", "pending", "A rotation is at work with it: it ends by itself.")
+        later = schedules.end_now(version)
+        if not later:
+            destroy_key(version)
+        action = "secret.ending" if later else "secret.destroyed"
+        append([event_of(action, version.secret, version=version.number)], actor=actor)
+    return not later
 
 
 def reveal(*, actor: Actor, secret: Secret, number: int | None = None) -> tuple[int, Tree]:
@@ -123,7 +204,7 @@ def reveal(*, actor: Actor, secret: Secret, number: int | None = None) -> tuple[
         raise NotFoundError("There is no such version.")
     value = open_version(actor, version)
     with writing():
-        append([_event("secret.revealed", secret, version=version.number)], actor=actor)
+        append([event_of("secret.revealed", secret, version=version.number)], actor=actor)
     return version.number, value
 
 
@@ -137,7 +218,7 @@ def disclose(*, actor: Actor, found: Mapping[str, Found]) -> dict[str, Tree]:
     now = clock.now()
     with writing():
         events = [
-            _event("secret.disclosed", each.secret, version=each.version.number)
+            event_of("secret.disclosed", each.secret, version=each.version.number)
             for each in {each.version.pk: each for each in found.values()}.values()
             if _count(each.version, actor, now)
         ]
@@ -157,95 +238,6 @@ def _count(version: SecretVersion, actor: Actor, now: datetime) -> bool:
     return first
 
 
-def open_version(actor: Actor, version: SecretVersion) -> Tree:
-    """A version's value. Damage is written to the ledger before it is raised."""
-    wrapped = getattr(version, "wrapped", None)
-    if wrapped is None:
-        raise GoneError("This version was destroyed: nobody can read it.")
-    try:
-        return _open(version, wrapped)
-    except IntegrityError:
-        with writing():
-            event = _event("secret.integrity", version.secret, version=version.number)
-            append([event], actor=actor)
-        raise
-
-
-def _open(version: SecretVersion, wrapped: WrappedKey) -> Tree:
-    context = context_of(version.secret, version.pk)
-    key = key_provider().unwrap(wrapped.key_id, bytes(wrapped.wrapped), context)
-    if len(key) != sealing.KEY_BYTES:
-        raise IntegrityError("A wrapped key is damaged: it does not open.")
-    plain = sealing.unseal(bytes(version.sealed), key=key, context=context)
-    return parse_canonical(plain.decode())
-
-
-def context_of(secret: Secret, version_id: uuid.UUID) -> bytes:
-    """What a version's value and key are bound to: where it belongs."""
-    return sealing.context_of(
-        service=secret.service_id,
-        environment=secret.environment_id,
-        secret=secret.pk.hex,
-        version=version_id.hex,
-    )
-
-
-def _add_version(
-    secret: Secret, number: int, plain: bytes, actor: Actor, action: str
-) -> SecretVersion:
-    if is_sealed():
-        raise SealedError(NO_KEY)
-    version_id = uuid.uuid4()
-    context = context_of(secret, version_id)
-    key = random.token_bytes(sealing.KEY_BYTES)
-    nonce = random.token_bytes(sealing.NONCE_BYTES)
-    sealed = sealing.seal(plain, key=key, nonce=nonce, context=context)
-    act: Act = append([_event(action, secret, version=number)], actor=actor)
-    # under the ledger's lock, so that a key that is being forgotten wraps nothing any more
-    key_id, wrapped = key_provider().wrap(key, context)
-    version = SecretVersion(
-        id=version_id,
-        secret=secret,
-        number=number,
-        sealed=sealed,
-        author=actor.name,
-        revision=act.revision,
-        created_at=act.at,
-    )
-    version.save(force_insert=True)
-    WrappedKey.objects.create(version=version, key_id=key_id, wrapped=wrapped)
-    _make_current(secret, version)
-    return version
-
-
-def _make_current(secret: Secret, version: SecretVersion) -> None:
-    """Move the pointers: what was current is previous now."""
-    before = SecretStage.objects.filter(secret=secret, stage="current").first()
-    if before is not None:
-        SecretStage.objects.update_or_create(
-            secret=secret, stage="previous", defaults={"version_id": before.version_id}
-        )
-    SecretStage.objects.update_or_create(
-        secret=secret, stage="current", defaults={"version": version}
-    )
-
-
-def _check_value(value: object) -> bytes:
-    """The canonical bytes of a value. Errors never show it."""
-    if not isinstance(value, (str, dict)) or value in ("", {}):
-        raise invalid("/value", "type", "A secret's value is text or an object, not empty.")
-    try:
-        values.check({"value": value})
-    except InvalidError:
-        raise
-    except Exception as error:
-        raise invalid("/value", "value", "The value holds what cannot be stored.") from error
-    plain = canonical(value).encode()
-    if len(plain) > MAX_VALUE:
-        raise invalid("/value", "length", f"A value has at most {MAX_VALUE} bytes.")
-    return plain
-
-
 def _same_name(place: Place, slug: str) -> bool:
     named = Secret.objects.named(slug)
     return named.filter(service=place.service, environment=place.environment).exists()
@@ -253,7 +245,3 @@ def _same_name(place: Place, slug: str) -> bool:
 
 def _sees(actor: Actor, configuration: Configuration) -> bool:
     return policy.sees(actor, Place(configuration.service, configuration.environment))
-
-
-def _event(action: str, secret: Secret, **data: Any) -> Event:
-    return Event(action, f"secret:{secret}", data)

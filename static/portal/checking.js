@@ -24,8 +24,9 @@ const MOST_LISTED = 50;
  * @param {() => {content: string, format: string, extends: object[]}} options.read
  * @param {HTMLElement} options.list
  * @param {HTMLElement} options.summary
+ * @param {import("./making.js").Making | null} options.making
  */
-export function openChecking({ form, url, service, environment, isFirst, view, read, list, summary }) {
+export function openChecking({ form, url, service, environment, isFirst, view, read, list, summary, making }) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let asking = new AbortController();
@@ -98,6 +99,8 @@ export function openChecking({ form, url, service, environment, isFirst, view, r
     button.addEventListener("click", () => goTo(view, problem));
     const entry = element("li", "", "");
     entry.append(button);
+    const fix = elsewhere ? null : making?.button(problem);
+    if (fix) entry.append(fix);
     return entry;
   }
 

@@ -23,6 +23,8 @@
  *            data-config-url      where the API serves it
  *            data-ws-url          the WebSocket
  *            data-secret-url      POST name, value: 201 {name, place}, else {detail, errors}
+ *            data-make-url        POST content, format, pointer, name: 201 {name, place, content,
+ *                                 still}, else {detail, errors}
  *            data-login-url
  *         ><textarea name="content">…</textarea></div>
  *       <span id="saved" role="status">, <span id="summary" role="status">, <ol id="problems">
@@ -47,6 +49,7 @@ import { completions } from "./completion.js";
 import { openConverting } from "./converting.js";
 import { openDraft, say } from "./draft.js";
 import { openInserting } from "./inserting.js";
+import { openMaking } from "./making.js";
 import { openKept } from "./kept.js";
 import { listen } from "./news.js";
 import { openReview } from "./review.js";
@@ -149,6 +152,10 @@ const tabs = new BroadcastChannel("configsvc");
 const here = `${facts.service}/${facts.environment}`;
 const kept = openKept(facts.user, facts.service, facts.environment);
 const draft = openDraft({ form, url: facts.draftUrl, loginUrl: facts.loginUrl, kept, read: entry, status: $("saved"), onSaved: () => tabs.postMessage({ saved: here, user: facts.user }) });
+const secrets = document.getElementById("editor-secrets") ? embedded("editor-secrets") : [];
+const making = document.getElementById("make-dialog")
+  ? openMaking({ view, format: () => format, known: secrets, url: facts.makeUrl, made: () => draft.save(), check: () => checking.check() })
+  : null;
 const checking = openChecking({
   form,
   url: facts.validateUrl,
@@ -159,6 +166,7 @@ const checking = openChecking({
   read,
   list: $("problems"),
   summary: $("summary"),
+  making,
 });
 const review = document.getElementById("review")
   ? openReview({
@@ -171,6 +179,7 @@ const review = document.getElementById("review")
       read,
       check: checking.check,
       newest: () => newest,
+      making,
     })
   : null;
 
@@ -185,7 +194,7 @@ const converting = openConverting({
 });
 
 if (document.getElementById("secret-dialog")) {
-  openInserting({ view, format: () => format, known: embedded("editor-secrets"), url: facts.secretUrl });
+  openInserting({ view, format: () => format, known: secrets, url: facts.secretUrl });
 }
 
 function changed() {

@@ -148,7 +148,7 @@ export function openInserting({ view, format, known, url }) {
 }
 
 /** @param {import("./server.js").Answer} answer */
-function why({ outcome, data }) {
+export function why({ outcome, data }) {
   if (outcome === "logged-out") return "You are logged out: log in in another tab, then try again.";
   if (outcome !== "refused") return "The server does not answer. Try again.";
   return data.errors?.[0]?.message ?? data.detail;

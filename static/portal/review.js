@@ -20,8 +20,9 @@ const LONGEST_VALUE = 120;
  * @param {() => {content: string, format: string, extends: object[]}} options.read
  * @param {() => Promise<Report | null>} options.check
  * @param {() => number} options.newest the newest version that is known of
+ * @param {import("./making.js").Making | null} options.making
  */
-export function openReview({ form, convertUrl, baseVersion, liveVersion, liveText, liveFormat, read, check, newest }) {
+export function openReview({ form, convertUrl, baseVersion, liveVersion, liveText, liveFormat, read, check, newest, making }) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("dialog"));
   const summary = /** @type {HTMLElement} */ (document.getElementById("dialog-summary"));
   const difference = /** @type {HTMLElement} */ (document.getElementById("dialog-diff"));
@@ -71,9 +72,21 @@ export function openReview({ form, convertUrl, baseVersion, liveVersion, liveTex
     if (report?.valid && isStale) {
       summary.append(element("b", "", ` Version ${newest()} was published meanwhile: you will be shown what changed before yours can go live.`));
     }
-    const lines = report?.valid ? report.changes.map(describe) : (report?.errors ?? []).map(problem);
-    list.replaceChildren(...(report?.warnings ?? []).map(problem), ...lines.slice(0, MOST_LISTED));
+    const lines = report?.valid ? report.changes.map(describe) : (report?.errors ?? []).map(mended);
+    list.replaceChildren(...(report?.warnings ?? []).map(mended), ...lines.slice(0, MOST_LISTED));
     if (lines.length > MOST_LISTED) list.append(element("li", "muted", `and ${lines.length - MOST_LISTED} more`));
+  }
+
+  /**
+   * A problem, with what makes it go; the review begins anew after that.
+   * @param {import("./checking.js").Problem} each
+   */
+  function mended(each) {
+    const item = problem(each);
+    const fix = making?.button(each, open);
+    fix?.addEventListener("click", () => dialog.close());
+    if (fix) item.append(" ", fix);
+    return item;
   }
 
   document.getElementById("cancel")?.addEventListener("click", () => dialog.close());

@@ -23,7 +23,6 @@ pytestmark = pytest.mark.servers
 def served():
     with installation() as made:
         made.start()
-        made.raw = made.token()
         with made.servers[0].client(made.raw) as client:
             client.post("/services", json={"slug": "checkout"})
         publish(made, {"settings": {"timeout": 1, "hosts": ["a", "b"], "a.b": 0.5}})

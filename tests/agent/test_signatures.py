@@ -4,13 +4,12 @@ import base64
 import hashlib
 import json
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from tests.receivers import Handler, listening
 from tests.serving import TOP, installation
 
 sys.path.insert(0, str(TOP / "deploy" / "agent"))
@@ -28,7 +27,6 @@ QUICK = Timing(fetch_timeout=5.0)
 def served():
     with installation() as made:
         server = made.start()
-        made.raw = made.token()
         with server.client(made.raw) as client:
             client.post("/services", json={"slug": "shop"})
             made.publish = lambda document: client.post(
@@ -52,38 +50,29 @@ class Proxy:
     def __init__(self, upstream):
         proxy = self
         self.alter = lambda headers, body: (headers, body)
+        self.query = ""
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
+        class Between(Handler):
+            def asked(self):
                 sent = {
                     "Authorization": self.headers["Authorization"],
                     "Accept": "application/json",
                 }
-                answer = httpx.get(upstream + self.path, headers=sent)
+                answer = httpx.get(upstream + self.path + proxy.query, headers=sent)
                 names = ("etag", "x-config-epoch", "x-config-revision", "x-config-signature")
                 headers = {n: answer.headers[n] for n in names if n in answer.headers}
                 headers, body = proxy.alter(headers, answer.content)
-                self.send_response(answer.status_code)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(answer.status_code, body, headers)
 
-            def log_message(self, *_arguments):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.handler = Between
 
 
 @pytest.fixture
 def proxy(served):
     made = Proxy(served.servers[0].url)
-    yield made
-    made.server.shutdown()
+    with listening(made.handler) as port:
+        made.url = f"http://127.0.0.1:{port}"
+        yield made
 
 
 def connect(url, made, keys, **options):
@@ -99,7 +88,8 @@ def connect(url, made, keys, **options):
         (f"/config/shop.yaml?{HERE}", "yaml"),
         (f"/config/shop.json?{HERE}", "json"),
         (f"/config/shop?{HERE}&view=source", "source"),
-        (f"/config/shop/value?{HERE}&key=a", "value"),
+        (f"/config/shop/value?{HERE}&key=a", "value?key=a"),
+        (f"/config/shop?{HERE}&key=b.*&key=a", "envelope?key=a&key=b.%2A"),
     ],
 )
 def test_signature__of_each_form__holds_over_the_documented_text(served, keys, path, form):
@@ -172,6 +162,13 @@ def test_client__signed_answer__is_taken(served, proxy, keys, tmp_path):
 )
 def test_client__altered_answer__is_refused(served, proxy, keys, alter):
     proxy.alter = alter
+
+    with pytest.raises(ConfigError):
+        connect(proxy.url, served, keys)
+
+
+def test_client__part_of_the_configuration_for_the_whole__is_refused(served, proxy, keys):
+    proxy.query = "&key=b"
 
     with pytest.raises(ConfigError):
         connect(proxy.url, served, keys)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.limits import CPU_SECONDS
+from tests.limits import CPU_SECONDS, examples
 
 pytestmark = pytest.mark.django_db
 
@@ -189,7 +189,7 @@ TYPES = [
     st.sampled_from(PATHS), bodies | json_values | st.binary(max_size=60), st.sampled_from(TYPES)
 )
 @settings(
-    max_examples=400,
+    max_examples=examples(400),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

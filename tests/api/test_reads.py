@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from apps.access import services
+from apps.access.models import KeyRule
 from apps.core import clock
 from apps.delivery import reads
 
@@ -43,6 +45,25 @@ def test_readers__fetches_in_every_way__are_counted_by_account_and_key(published
     assert readers(published) == {names[0]: 5, names[1]: 1, names[2]: 1}
     assert readers(published, "a.x") == {names[0]: 5, names[1]: 1}
     assert readers(published, "b") == {names[0]: 5, names[2]: 1}
+
+
+def test_readers__of_a_key_that_somebody_may_not_see__do_not_name_him(published, make_api, system):
+    from apps.access.key_rules import create_key_rule
+    from apps.access.policy import EVERYWHERE
+
+    create_key_rule(actor=system, pattern="a.x", place=EVERYWHERE)
+    reader = make_api("viewer")
+    assert reader.get(f"/config/shop?{HERE}").status_code == 200
+    name = f"service-account:{reader.account.slug}"
+    services.grant(
+        actor=system,
+        to=f"service-account:{published.account.slug}",
+        verb="list",
+        on=KeyRule.objects.get(),
+    )
+
+    assert name in readers(published, "a.y")
+    assert name not in readers(published, "a.x")
 
 
 def test_readers__counted_again__keep_first_and_last(published, make_api, monkeypatch):

@@ -14,13 +14,14 @@ pytestmark = pytest.mark.servers
 def made():
     with installation() as made:
         server = made.start()
-        with server.client(made.token()) as client:
+        with server.client(made.raw) as client:
             client.post("/services", json={"slug": "shop"})
             for number in range(20):
                 body = {"environment": "production", "config": {"n": number}}
                 body["on_stale"] = "overwrite"
                 assert client.post("/config/shop", json=body).status_code == 201
         made.checkpoints = made.folder / "checkpoints.jsonl"
+        made.manage("audit", "checkpoint", "--file", str(made.checkpoints))
         yield made
 
 
@@ -56,10 +57,8 @@ def test_verify__beside_a_running_server__holds(made):
 
 
 def test_verify__checkpoint_and_a_changed_row__names_the_revision(made):
-    made.manage("audit", "checkpoint", "--file", str(made.checkpoints))
     (line,) = made.checkpoints.read_text().splitlines()
     mark = json.loads(line)
-    assert verify(made, "--checkpoint", str(made.checkpoints))[0] == 0
     number = mark["revision"] - 3
 
     run(made, f"UPDATE audit_auditevent SET actor = actor || 'x' WHERE number = {number}")  # noqa: S608
@@ -75,7 +74,6 @@ def test_verify__checkpoint_and_a_changed_row__names_the_revision(made):
 
 
 def test_verify__checkpoint_of_another_ledger__does_not_hold(made):
-    made.manage("audit", "checkpoint", "--file", str(made.checkpoints))
     other = made.folder / "other.jsonl"
     mark = json.loads(made.checkpoints.read_text().splitlines()[-1])
     other.write_text(json.dumps({**mark, "hash": "0" * 64}) + "\n")

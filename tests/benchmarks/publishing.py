@@ -39,11 +39,11 @@ def document(number):
 def main():
     import psycopg
 
-    from tests.serving import installation
+    from tests.serving import installation, shared_folder
 
-    with installation() as made:
+    with shared_folder(), installation() as made:
         server = made.start()
-        token = made.token()
+        token = made.raw
         size = len(json.dumps(document(0), separators=(",", ":")))
         with (
             server.client(token) as client,

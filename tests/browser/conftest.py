@@ -9,23 +9,31 @@ from tests.chromium import FLAGS, find_chromium
 from tests.serving import installation
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served():
     with installation(demo=True) as made:
         made.start()
-        made.raw = made.token()
-        for name in ("ada", "mei", "olu", "nobody"):
-            made.manage("shell", "-c", PEOPLE.format(name=name))
+        made.manage("shell", "-c", PEOPLE)
         yield made
 
 
-PEOPLE = (
-    "from apps.core.models import User; "
-    "u, _ = User.objects.get_or_create(username='{name}'); u.is_staff = True; u.set_password('pw-{name}-123456'); u.save()"
-)
+PEOPLE = """
+from apps.core.models import User
+for name in ("ada", "mei", "olu", "nobody"):
+    user, _made = User.objects.get_or_create(username=name)
+    user.is_staff = True
+    user.set_password(f"pw-{name}-123456")
+    user.save()
+"""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def sessions():
+    """The cookies of who has logged in, by name: a log-in takes its time."""
+    return {}
+
+
+@pytest.fixture(scope="session")
 def chromium():
     path = os.environ.get("CONFIGSVC_TEST_CHROMIUM") or find_chromium()
     with sync_playwright() as playwright:
@@ -35,7 +43,7 @@ def chromium():
 
 
 @pytest.fixture
-def open_page(served, chromium):
+def open_page(served, chromium, sessions):
     """Opens a logged-in page; the test fails on any error in the browser's console."""
     contexts, complaints = [], []
 
@@ -44,17 +52,20 @@ def open_page(served, chromium):
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
             base_url=served.servers[0].url,
+            storage_state={"cookies": sessions.get(name, []), "origins": []},
         )
         context.set_default_timeout(8_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto("/admin/login/")
-        page.fill("input[name=username]", name)
-        password = served.servers[0].password if name == "admin" else f"pw-{name}-123456"
-        page.fill("input[name=password]", password)
-        page.click("button[type=submit]")
-        page.wait_for_url("**/admin/")
+        page.goto("/admin/")
+        if "/login/" in page.url:
+            page.fill("input[name=username]", name)
+            password = served.password if name == "admin" else f"pw-{name}-123456"
+            page.fill("input[name=password]", password)
+            page.click("button[type=submit]")
+            page.wait_for_url("**/admin/")
+            sessions[name] = context.cookies()
         return page
 
     yield open_

@@ -65,11 +65,19 @@ CONFIGURATION = [
     ("GET", f"secrets/shop/pin?{HERE}", None, "list", "free"),
     ("GET", f"secrets/shop/pin/versions?{HERE}", None, "list", "free"),
     ("POST", f"secrets/shop/pin/versions?{HERE}", {"value": "next"}, "secure", "free"),
+    ("PATCH", f"secrets/shop/pin?{HERE}", {"description": "x"}, "secure", "free"),
+    ("PATCH", f"secrets/shop/pin?{HERE}", {"rotation": {"rotator": "key"}}, "secure", "free"),
+    ("POST", f"secrets/shop/turning/rotate?{HERE}", {}, "secure", "rotate"),
     ("GET", f"config/shop?{HERE}&reveal=true", None, "read", "secret"),
 ]
 # Rights on the installation as a whole: the status of those who have the verb everywhere.
 INSTALLATION = [
     ("GET", "audit", None, {"audit"}),
+    ("GET", "audit/export", None, {"audit"}),
+    ("GET", "audit/checkpoints", None, {"audit"}),
+    ("GET", "audit/verifier", None, {"audit"}),
+    ("GET", "audit/verification", None, {"audit"}),
+    ("POST", "audit/verification", {}, {"audit"}),
     ("GET", "grants", None, {"audit", "manage"}),
     ("GET", "key-rules", None, {"audit", "secure"}),
     ("POST", "key-rules", {"pattern": "x"}, {"secure"}),
@@ -82,6 +90,10 @@ INSTALLATION = [
     ("PATCH", "services/shop", {"name": "Shop"}, {"manage"}),
     ("POST", "services/shop/sections", {"key": ""}, {"manage"}),
     ("GET", "service-accounts", None, {"manage"}),
+    ("GET", "roles", None, {"manage", "secure", "audit"}),
+    ("GET", "roles/viewer", None, {"manage", "secure", "audit"}),
+    ("PUT", "roles/half-made", {"verbs": []}, {"manage"}),
+    ("DELETE", "roles/viewer", None, {"manage"}),
 ]
 # Every address of REST: those judged above, and why the others need no row.
 ADDRESSES = {
@@ -115,15 +127,23 @@ ADDRESSES = {
     "service-accounts/<str:slug>": "as the list of accounts (test_common_rules)",
     "service-accounts/<str:slug>/tokens": "as the list of accounts (test_common_rules)",
     "service-accounts/<str:slug>/tokens/<str:token_id>": "as the accounts (test_common_rules)",
+    "service-accounts/<str:slug>/tokens/<str:token_id>/rotate": "as the accounts (test_rotation)",
     "grants": "above",
     "grants/<str:pk>": "as the list of grants (test_common_rules)",
     "key-rules": "above",
     "key-rules/<str:pk>": "as the list of key rules (test_key_rules)",
+    "roles": "above",
+    "roles/<str:name>": "above",
     "secrets": "filtered by sight (test_secrets)",
     "secrets/<str:service>/<str:name>": "above",
     "secrets/<str:service>/<str:name>/versions": "above",
+    "secrets/<str:service>/<str:name>/rotate": "above",
     "secrets/<str:service>/<str:name>/reveal": "above",
     "audit": "above",
+    "audit/export": "above",
+    "audit/checkpoints": "above",
+    "audit/verifier": "above",
+    "audit/verification": "above",
     "stream": "answered by the delivery layer (test_watch)",
     "stream/tickets": "anybody who is logged in",
 }
@@ -138,6 +158,8 @@ COMMANDS = {
     "worker",
     "link_identity",
     "remove_second_factor",
+    "changepassword",
+    "createsuperuser",
     "reseal_second_factors",
 }  # whoever can run one holds the data folder anyway
 
@@ -159,6 +181,8 @@ def world(system, shop, make_api):
     admin = make_api("administrator")
     secret = {"service": "shop", "environment": "production", "name": "pin", "value": "v4lue"}
     assert admin.post("/secrets", secret).status_code == 201
+    turning = {**secret, "name": "turning", "rotation": {"rotator": "password"}}
+    assert admin.post("/secrets", turning).status_code == 201
     for pin in (1, 2):
         document = {"free": pin, "ruled": {"pin": pin}, "db": {"$secret": "pin"}}
         body = {"environment": "production", "config": document, "on_stale": "overwrite"}
@@ -201,7 +225,7 @@ def ask(api, method, address, body):
     return api(method, f"/{address}", body, kind)
 
 
-ANYWHERE = {("GET", "key-rules"), ("GET", "service-accounts")}
+ANYWHERE = {("GET", each) for each in ("key-rules", "service-accounts", "roles", "roles/viewer")}
 """Lists that somebody who has the verb somewhere may ask for: they hold what he manages."""
 
 
@@ -222,6 +246,8 @@ def expected(name, verb, key):  # noqa: PLR0911 - a table
         return {200} if on_free and on_ruled else {403}
     if key == "secret":
         return {200} if "reveal" in free else {403}
+    if key == "rotate":
+        return {202, 409}  # one of the others has begun it
     if key == "redact":
         return {422}  # the value is live: the right was there
     if verb == "publish" and key == "free" and not on_free:

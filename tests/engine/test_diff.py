@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from apps.engine import diff, patching, paths, values
 from tests.engine import strategies
-from tests.limits import CPU_SECONDS
+from tests.limits import CPU_SECONDS, examples
 
 NUMBER = values.number("1.0")
 
@@ -22,7 +22,7 @@ def pairs():
 
 
 @given(pairs())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_patch__applied_to_the_old__gives_the_new(documents):
     old, new = documents
     before = copy.deepcopy(documents)
@@ -194,7 +194,7 @@ def apply_unified(old, text):
 
 
 @given(*[st.text("ab\n\r\x0c", max_size=60)] * 2)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_unified__applied_to_the_old_text__gives_the_new(old, new):
     assert apply_unified(old, diff.unified(old, new, "a", "b")) == new
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, LimitError, MalformedError, UnrepresentableError
 from tests.engine import strategies
-from tests.limits import CPU_SECONDS
+from tests.limits import CPU_SECONDS, examples
 
 ROUND_TRIP = ("json", "yaml", "toml", "xml")
 MIB = 1_048_576
@@ -22,7 +22,7 @@ def test_render__any_document__reads_back_the_same(format_name):
     leaf = strategies.scalars if format_name == "toml" else strategies.nullable
 
     @given(strategies.trees(leaf))
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=examples(300), deadline=None)
     @example({"a": [[]], "b": [{}], "c": {"item": ["x"]}, "d": {"item": "x"}, "e": ["x"]})
     @example({"@id": "1", "#text": "t", "x": {"@id": "1", "#text": "t"}, "y": {"#text": "t"}})
     @example({"a": {"@type": "integer", "#text": "5"}, "b": "\r\n\t", "c": {"@n": "a\nb"}})
@@ -39,7 +39,7 @@ def test_render__any_document__reads_back_the_same(format_name):
 
 
 @given(strategies.trees(strategies.texts))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_render__env__reads_back_as_the_flattened_texts(tree):
     try:
         text = formats.render(tree, "env")
@@ -50,7 +50,7 @@ def test_render__env__reads_back_as_the_flattened_texts(tree):
 
 
 @given(strategies.trees(strategies.texts))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_render__properties__reads_back_as_the_flattened_texts(tree):
     try:
         text = formats.render(tree, "properties")
@@ -76,7 +76,7 @@ def test_parse__any_bytes__gives_a_document_or_a_domain_error(format_name):
         | st.text(max_size=80).map(lambda t: t.encode("utf-8", "surrogatepass"))
         | fragments
     )
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=examples(400), deadline=None)
     def check(content):
         try:
             tree = formats.parse(content, format_name).tree

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from apps.engine import formats
 from apps.engine.errors import DomainError, LimitError, MalformedError, UnrepresentableError
 from apps.engine.formats import env, properties
-from tests.limits import CPU_SECONDS
+from tests.limits import CPU_SECONDS, examples
 
 MIB = 1_048_576
 ENV_PIECES = ["A", "B", "=", " ", "\t", "'", '"', "\\", "\n", "\r\n", "#", "export ", "x", "$", "é"]
@@ -23,7 +23,7 @@ AWKWARD = st.text(st.sampled_from(list("ab '\"\\$`#=!~\n\t{}()&|;<>*?é\u2028\x0
 
 
 @given(st.lists(st.sampled_from(ENV_PIECES), max_size=14).map("".join))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @example("A= # c\nB=#d\nC='x'#e\n")
 @example("'A B'=1\n")
 def test_env__any_text__reads_as_python_dotenv_does(text):
@@ -136,7 +136,7 @@ def test_env__interpolation__is_left_alone(monkeypatch):
 
 
 @given(st.lists(st.sampled_from(PROPERTIES_PIECES), max_size=14).map("".join))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @example("a\\\n  # b = c\n")
 @example("\\\n \\\n")
 def test_properties__any_text__reads_as_javaproperties_does(text):
@@ -151,7 +151,7 @@ def test_properties__any_text__reads_as_javaproperties_does(text):
 
 
 @given(st.dictionaries(AWKWARD, AWKWARD))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_properties__rendered__is_read_back_by_javaproperties(tree):
     text = formats.render(tree, "properties")
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, LimitError, MalformedError
 from tests.engine import strategies
-from tests.limits import CPU_SECONDS
+from tests.limits import CPU_SECONDS, examples
 
 MIB = 1_048_576
 
@@ -20,7 +20,7 @@ def refused(content, format_name="json"):
 
 
 @given(strategies.trees())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @example({"a": [values.number("-0"), values.number("1E400"[:3]), [], {}, [[]]]})
 def test_render__any_document__is_json_with_the_same_digits(tree):
     text = formats.render(tree, "json")

@@ -10,7 +10,7 @@ from apps.engine import formats, values
 from apps.engine.errors import DomainError, LimitError, MalformedError, UnrepresentableError
 from apps.engine.formats import toml_scanning
 from tests.engine import strategies
-from tests.limits import CPU_SECONDS
+from tests.limits import CPU_SECONDS, examples
 
 MIB = 1_048_576
 PIECES = ["a", "b.c", '"d e"', "'f'", " = ", "1", "1.5", "[", "]", "[[", "]]", "{", "}", ",", "\n"]
@@ -25,7 +25,7 @@ def refused(text):
 
 
 @given(strategies.trees(strategies.scalars))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @example({"a": [{}, {"b": [{"c": 1}, {}]}], "d": [[{"e": {}}], []], "f": {"g": {}}, "": {"": 1}})
 def test_render__any_document__is_read_alike_by_tomllib_and_tomlkit(tree):
     text = formats.render(tree, "toml")
@@ -35,7 +35,7 @@ def test_render__any_document__is_read_alike_by_tomllib_and_tomlkit(tree):
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=16).map("".join))
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=examples(2000), deadline=None)
 @example('a = """b""""" # c\n[x]\n')
 @example("a = '''b'''''\n")
 @example("a = [1, 2,\n# c\n]\n")

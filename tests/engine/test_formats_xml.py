@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, LimitError, MalformedError, UnrepresentableError
-from tests.limits import CPU_SECONDS
+from tests.limits import CPU_SECONDS, examples
 
 MIB = 1_048_576
 KEYS = st.sampled_from(
@@ -55,7 +55,7 @@ def elements(inner):
 
 
 @given(TREES)
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 @example({"item": ["x"]})
 @example({"_": {"@name": "", "@a": "x"}})
 @example({"a": {"@type": "integer", "#text": "5"}})
@@ -72,7 +72,7 @@ def test_render__any_tree__reads_back_and_is_well_formed_with_namespaces(tree):
 
 
 @given(elements(st.recursive(TEXTS, elements, max_leaves=10)))
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 def test_parse__foreign_xml__keeps_its_meaning_through_writing_and_reading(text):
     try:
         tree = formats.parse(text, "xml").tree

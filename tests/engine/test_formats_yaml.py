@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from apps.engine import formats, values
 from apps.engine.errors import DomainError, LimitError, MalformedError
 from apps.engine.formats import yaml_core
-from tests.limits import CPU_SECONDS
+from tests.limits import CPU_SECONDS, examples
 
 MIB = 1_048_576
 CHARACTERS = list(" \n\t\r:-#?&*!|>%@`'\"{}[],ab~=<.0\\é\u2028\x85\ufeff\x1b\U0001f600")
@@ -37,7 +37,7 @@ def refused(text):
 
 
 @given(TREES)
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 @example({"a": "no", "b": "y", "c": "012", "d": "1:30", "e": "2026-11-24", "f": "<<", "=": "="})
 @example({"a": "x\n  y\n", "b": "\nx", "c": "x\n\n", "d": "x \ny", "e": "x\ny", "f": "\t"})
 def test_render__any_text__is_the_same_for_readers_of_yaml_1_1_and_1_2(tree):
@@ -86,7 +86,7 @@ def test_parse__plain_scalar__follows_the_1_2_core_schema(scalar, value):
 
 
 @given(st.text(st.sampled_from(list("0123.eEx+-_o:fnaN~")), max_size=6))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_is_plain_text__any_scalar__agrees_with_reading(scalar):
     event = yaml.ScalarEvent(None, None, (True, False), scalar)
     event.start_mark = yaml.Mark("", 0, 0, 0, None, None)

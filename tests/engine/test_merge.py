@@ -8,6 +8,7 @@ from apps.engine.errors import InvalidError
 from apps.engine.merge import Layer
 from apps.engine.overriding import resolve_alone
 from tests.engine import strategies
+from tests.limits import examples
 
 BY_NAME = {"hosts": "name"}
 
@@ -134,7 +135,7 @@ def test_merge_layers__secrets_and_literals__stay_for_resolving():
 
 
 @given(strategies.sources, strategies.sources, strategies.sources)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_merge_layers__part_of_the_layers_merged_before__makes_no_difference(low, middle, high):
     given = copy.deepcopy([low, middle, high])
     try:
@@ -173,7 +174,7 @@ def test_origins__two_layers__name_who_gave_each_key(trees, expected):
 
 
 @given(strategies.sources, strategies.sources)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_origins__any_layers__name_one_for_every_key(low, high):
     try:
         effective = resolving.compose(layers(low, high)).tree

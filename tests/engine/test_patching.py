@@ -9,7 +9,7 @@ from apps.engine import merge, patching, resolving, values
 from apps.engine.errors import DomainError, InvalidError, MalformedError
 from apps.engine.merge import Layer
 from tests.engine import strategies
-from tests.limits import CPU_SECONDS
+from tests.limits import CPU_SECONDS, examples
 
 BY_NAME = {"hosts": "name", "a.hosts": "name"}
 
@@ -100,6 +100,7 @@ def test_json_patch__rfc_6902__gives_its_results(document, operations, result):
         ({"op": "replace", "path": "/l/²", "value": 1}, InvalidError, "path", "/path"),
         ({"op": "replace", "path": "/new", "value": 1}, InvalidError, "path", "/path"),
         ({"op": "remove", "path": "/nope"}, InvalidError, "path", "/path"),
+        ({"op": "remove", "path": "/nothing/0"}, InvalidError, "path", "/path"),
         ({"op": "copy", "path": "/a", "from": "/nope"}, InvalidError, "path", "/from"),
         ({"op": "move", "path": "/a", "from": "/nope"}, InvalidError, "path", "/from"),
         ({"op": "move", "path": "/o/x", "from": "/o"}, InvalidError, "path", "/path"),
@@ -111,7 +112,7 @@ def test_json_patch__wrong_operation__is_named_with_its_place(operation, error, 
     fine = {"op": "test", "path": "/a", "value": 1}
 
     with pytest.raises(error) as caught:
-        patching.json_patch({"a": 1, "o": {}, "l": [1]}, [fine, operation])
+        patching.json_patch({"a": 1, "o": {}, "l": [1], "nothing": None}, [fine, operation])
 
     assert [(p.code, p.pointer) for p in caught.value.problems] == [(code, f"/1{pointer}")]
 
@@ -170,7 +171,7 @@ _operations = st.fixed_dictionaries(
 
 
 @given(strategies.trees(), st.lists(_operations | strategies.trees(), max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_json_patch__arbitrary_operations__never_crash_nor_change_their_input(tree, operations):
     before = copy.deepcopy([tree, operations])
 
@@ -183,7 +184,7 @@ def test_json_patch__arbitrary_operations__never_crash_nor_change_their_input(tr
 
 
 @given(st.data(), *[strategies.sources] * 3, st.sampled_from([merge.NO_KEYS, BY_NAME]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_override__edited_document__composes_to_it(data, lowest, lower, source, merge_keys):
     try:
         below = merge.merge_layers([Layer("0", lowest), Layer("1", lower)], merge_keys)
@@ -204,7 +205,7 @@ def test_override__edited_document__composes_to_it(data, lowest, lower, source, 
 
 
 @given(strategies.trees(), strategies.trees(), strategies.trees())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_override__source_that_is_not_valid__is_mended(source, below, wanted):
     try:
         lower = merge.merge_layers([Layer("below", below)])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from apps.engine import schemas, sections, values
 from apps.engine.errors import InvalidError
-from tests.limits import CPU_SECONDS
+from tests.limits import CPU_SECONDS, examples
 
 SCHEMA = {
     "type": "object",
@@ -35,7 +35,7 @@ members = st.fixed_dictionaries(
 
 
 @given(members)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_validate__any_document__agrees_with_the_reference_validator(tree):
     expected = {
         ("".join(f"/{step}" for step in error.absolute_path), error.validator)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from apps.engine import sealing
 from apps.engine.errors import IntegrityError
+from tests.limits import examples
 
 KEY, NONCE = bytes(range(32)), bytes(12)
 CONTEXT = sealing.context_of(service=1, environment=2, secret="a", version="b")
@@ -28,7 +29,7 @@ def test_unseal__what_was_sealed__is_given_back(value, context):
 
 
 @given(st.data())
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_unseal__any_byte_altered_cut_or_added__does_not_open(data):
     sealed = sealing.seal(b"s3cret value", key=KEY, nonce=NONCE, context=CONTEXT)
     at = data.draw(st.integers(0, len(sealed) - 1))

@@ -1,5 +1,6 @@
 """No secret is in the database, caches, logs, pages, frames or errors; and leaks are found."""
 
+import contextlib
 import re
 import threading
 from pathlib import Path
@@ -32,10 +33,14 @@ def database(made):
         for (name,) in names:
             with connection.cursor().copy(f'COPY "{name}" TO STDOUT') as copy:
                 yield f"table {name}", b"".join(bytes(each) for each in copy)
-        folder = connection.execute("SHOW data_directory").fetchone()[0]
-    for path in (each for kind in ("base", "pg_wal") for each in Path(folder, kind).rglob("*")):
+        folder, own = connection.execute(
+            "SELECT current_setting('data_directory'), oid::text"
+            " FROM pg_database WHERE datname = current_database()"
+        ).fetchone()
+    for path in (*Path(folder, "base", own).iterdir(), *Path(folder, "pg_wal").iterdir()):
         if path.is_file():
-            yield f"file {path.name}", path.read_bytes()
+            with contextlib.suppress(FileNotFoundError):  # a segment that was recycled meanwhile
+                yield f"file {path.name}", path.read_bytes()
 
 
 def redis(made):
@@ -125,12 +130,13 @@ def listen(server, token, heard, ready):
             return
 
 
-def pages(server):
+def pages(made):
     """The portal's pages as the administrator sees them."""
-    with httpx.Client(base_url=server.url, follow_redirects=True, timeout=30) as browser:
+    url = made.servers[0].url
+    with httpx.Client(base_url=url, follow_redirects=True, timeout=30) as browser:
         form = browser.get("/admin/login/")
         field = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text).group(1)
-        login = {"username": "admin", "password": server.password, "csrfmiddlewaretoken": field}
+        login = {"username": "admin", "password": made.password, "csrfmiddlewaretoken": field}
         browser.post("/admin/login/", data=login, headers={"Referer": str(form.url)})
         found = []
         place = "/admin/config/shop/production/"
@@ -146,7 +152,7 @@ def test_secrets__through_all_the_product__are_found_nowhere():
     with installation() as made:
         made.environment["CONFIGSVC_LOG_LEVEL"] = "DEBUG"
         server = made.start()
-        token = made.token()
+        token = made.raw
         heard, ready = [], threading.Event()
         with server.client(token) as client:
             api = Recorder(client)
@@ -155,7 +161,7 @@ def test_secrets__through_all_the_product__are_found_nowhere():
             listener.start()
             ready.wait(10)
             fresh = use(api, values, heard)
-        places = [*api.answers, *pages(server)]
+        places = [*api.answers, *pages(made)]
         exported = made.manage("audit", "verify", check=False)
         places.append(("command", (exported.stdout + exported.stderr).encode()))
         server.stop()
@@ -180,14 +186,14 @@ def test_search__leak_planted_in_each_place__is_found():
     value, other = canaries.make(2)
     with installation() as made:
         server = made.start()
-        token = made.token()
+        token = made.raw
         with server.client(token) as client:
             client.post("/services", json={"slug": "shop"})
             body = {"environment": "production", "config": {"leak": value}, "message": other}
             assert client.post("/config/shop", json=body).status_code == 201
             answer = client.get(f"/config/shop?{WHERE}")
             assert canaries.search([("answer", answer.content)], [value])
-        assert {number for _place, number, _form in canaries.search(pages(server), [value, other])}
+        assert {number for _place, number, _form in canaries.search(pages(made), [value, other])}
         server.stop()
         with server.log.open("a") as log:
             log.write(f"oops {value}\n")

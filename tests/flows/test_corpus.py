@@ -1,5 +1,6 @@
 """Real files, all the way: import, publish in the admin, fetch, watch, roll back, compare bytes."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from apps.engine.errors import UnrepresentableError
 pytestmark = pytest.mark.django_db
 
 CORPUS = sorted((Path(__file__).resolve().parents[1] / "corpus").iterdir())
+# Texts are the same on every database; on PostgreSQL test_corpus_served has all of them besides.
+SAME_TEXTS = bool(os.environ.get("DATABASE_URL")) and not pytest.long_form
+WALKED = CORPUS[::4] if SAME_TEXTS else CORPUS
 ROUND_TRIP = ("json", "yaml", "toml", "xml")
 
 
@@ -74,7 +78,7 @@ def test_import__again__changes_nothing(system, imported):
     assert head().revision == before
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=[path.name for path in CORPUS])
+@pytest.mark.parametrize("path", WALKED, ids=[path.name for path in WALKED])
 def test_corpus_file__import_publish_fetch_watch_roll_back__comes_back_byte_for_byte(
     path, system, operator, admin_client
 ):

@@ -19,7 +19,6 @@ def served():
             made.servers_.append(made.start())
         done = made.manage("import_configs", str(CORPUS[0].parent), "--environment", "production")
         assert done.returncode == 0, done.stderr
-        made.raw = made.token()
         yield made
 
 
@@ -30,7 +29,7 @@ def admin(served):
         browser.get("/admin/login/")
         data = {
             "username": "admin",
-            "password": server.password,
+            "password": served.password,
             "csrfmiddlewaretoken": browser.cookies["csrftoken"],
         }
         assert browser.post("/admin/login/", data=data).status_code == 302
@@ -55,9 +54,9 @@ def test_corpus_file__published_in_the_admin__is_heard_and_comes_back(served, ad
         publish = f"/admin/config/{service}/production/publish/"
 
         assert admin.post(publish, data=form).status_code == 302
-        (published, _id), *_ = stream.until(1)
+        published = stream.version(2)
         api.post(f"/config/{service}/rollback", json={"environment": "production"})
-        back = stream.until(2)[1][0]
+        back = stream.version(3)
 
         assert (published["version"], published["keys"]) == (2, ["added_key"])
         assert (back["version"], back["cause"]) == (3, "rollback")

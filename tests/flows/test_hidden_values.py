@@ -124,6 +124,7 @@ def answers(system, make_api, monkeypatch, hidden, count):
     from django.db import transaction
 
     from apps.access import selectors
+    from apps.audit import refusals
     from apps.core import clock
 
     ids = random.Random(7)
@@ -133,6 +134,7 @@ def answers(system, make_api, monkeypatch, hidden, count):
         patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=ids.getrandbits(128), version=4))
         patch.setattr(clock, "now", lambda: started + timedelta(milliseconds=next(ticks)))
         selectors.forget()
+        refusals.forget()
         api = build(system, make_api, hidden)
         told = []
         for method, path, body in requests(count):

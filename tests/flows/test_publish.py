@@ -295,8 +295,8 @@ def test_at__a_time_between_two_acts__is_the_state_then(shop, operator):
 
 
 def test_ledger__after_all_kinds_of_acts__has_no_broken_link(shop, operator):
+    from apps.audit.exporting import chained_fields
     from apps.audit.models import AuditEvent
-    from apps.audit.services import chained_fields
     from apps.engine.chain import Link, find_break
 
     publish(operator, {"a": 1})

@@ -73,6 +73,47 @@ def test_redact__value_of_old_versions__is_nowhere_and_the_ledger_holds(publishe
     assert event["action"] == "configuration_text.redacted"
 
 
+def make_template(api, *contents):
+    """The template ``base`` with a version for each content."""
+    first, *later = contents
+    assert api.post("/templates", {"slug": "base", "content": first}).status_code == 201
+    for content in later:
+        assert api.post("/templates/base/versions", {"content": content}).status_code == 201
+
+
+def test_redact__template_with_the_value__loses_it_in_its_earlier_versions(
+    published, officer, operator
+):
+    make_template(operator, {"db": {"password": LEAK}, "keep": 1}, {"keep": 2})
+
+    done = redact(officer)
+
+    assert (done.status_code, json.loads(done.content)["templates"]) == (200, [])
+    assert places_of(LEAK) == []
+
+
+def test_redact__newest_version_of_a_template_with_the_value__is_refused(
+    published, officer, operator
+):
+    make_template(operator, {"keep": 1}, {"db": {"password": LEAK}})
+
+    refused = redact(officer)
+
+    assert refused.status_code == 422
+    assert "Template base" in refused.content.decode()
+    assert "configs_text" in places_of(LEAK)
+
+
+def test_redact__template_by_who_has_the_service_alone__is_named(published, make_api, operator):
+    make_template(operator, {"db": {"password": LEAK}}, {})
+    own = make_api("security-officer", "shop")
+
+    done = redact(own)
+
+    assert (done.status_code, json.loads(done.content)["templates"]) == (200, ["base"])
+    assert places_of(LEAK) == ["configs_text"]
+
+
 def test_redact__draft_of_the_value__loses_it(published, officer):
     from apps.access.policy import Place
     from apps.configs.services.drafts import Draft, save_draft

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.servers
 
 
 def test_first_and_second_start__keys_password_and_token__once(tmp_path):
-    with installation(demo=True) as made:
+    with installation(demo=True, prepared=False) as made:
         first = made.start()
         text = first.log.read_text()
         command = next(line for line in text.splitlines() if "curl" in line)
@@ -24,6 +24,8 @@ def test_first_and_second_start__keys_password_and_token__once(tmp_path):
         before = httpx.get(f"{first.url}/readyz").json()
         keys = {path.name: path.stat().st_mode & 0o777 for path in (made.folder / "keys").iterdir()}
         assert keys == dict.fromkeys(("signing.key", "encryption.key", "signature.key"), 384)
+        for path in made.folder.glob("configsvc.sqlite3*"):
+            assert path.stat().st_mode & 0o077 == 0, path.name
         first.stop()
 
         second = made.start()
@@ -43,7 +45,6 @@ def test_first_and_second_start__keys_password_and_token__once(tmp_path):
 
 
 def refusal(made, *options):
-    made.manage("migrate", "-v0")
     return made.manage("serve", "--no-demo", "--port", "1", *options, check=False)
 
 
@@ -112,7 +113,6 @@ def test_import_configs__folder__reports_each_file_and_stores_all_or_nothing(tmp
     (tmp_path / "good.yaml").write_text("a: 1\n")
     (tmp_path / "bad.json").write_text('{"a": 1, "a": 2}')
     with installation() as made:
-        made.manage("migrate", "-v0")
         refused = made.manage(
             "import_configs", str(tmp_path), "--environment", "staging", check=False
         )
@@ -132,9 +132,8 @@ def test_path_prefix__every_address__is_below_it():
     with installation(demo=True) as made:
         made.environment["CONFIGSVC_PATH_PREFIX"] = "/conf/"
         server = made.start()
-        line = next(line for line in server.log.read_text().splitlines() if "curl" in line)
-        token, address = line.split("Bearer ")[1].split("'")[0], line.rsplit("'", 2)[1]
-        headers = {"Authorization": f"Bearer {token}"}
+        address = f"{server.url}/conf/config/checkout?environment=production"
+        headers = {"Authorization": f"Bearer {made.raw}"}
         with httpx.Client(base_url=server.url, follow_redirects=True) as browser:
             form = browser.get("/conf/")
             assert form.url.path == "/conf/admin/login/"
@@ -142,14 +141,14 @@ def test_path_prefix__every_address__is_below_it():
             assert browser.get(sheet).headers["content-type"].startswith("text/css")
             data = {
                 "username": "admin",
-                "password": server.password,
+                "password": made.password,
                 "csrfmiddlewaretoken": browser.cookies["csrftoken"],
             }
             assert browser.post(form.url, data=data).status_code == 200
             editor = browser.get("/conf/admin/config/checkout/production/").text
             uses = browser.get("/conf/admin/config/checkout/production/use/").text
 
-        assert address.startswith(f"{server.url}/conf/config/checkout")
+        assert f"{server.url}/conf/admin/" in server.log.read_text()
         assert httpx.get(address, headers=headers).json()["service"] == "checkout"
         for fact in ("validate", "config", "ws", "login", "draft"):
             assert re.search(rf'data-{fact}-url="/conf/[^"]+"', editor), fact

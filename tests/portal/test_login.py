@@ -15,7 +15,7 @@ LOGIN = "/admin/login/"
 
 @pytest.fixture
 def ada(system):
-    from apps.access.services import create_person
+    from apps.access.people import create_person
 
     return create_person(actor=system, username="ada", password=PASSWORD)
 
@@ -91,7 +91,7 @@ def test_log_in__key_of_the_session__is_a_new_one(ada):
 
 @pytest.mark.parametrize("username", ["ada", "nobody", "ines"])
 def test_log_in__refused__looks_alike_for_known_unknown_and_deactivated(ada, system, username):
-    from apps.access.services import create_person, update_person
+    from apps.access.people import create_person, update_person
 
     ines = create_person(actor=system, username="ines", password=PASSWORD)
     update_person(actor=system, user=ines, is_active=False, is_superuser=False)
@@ -198,7 +198,7 @@ def test_guessing__many_accounts_from_one_address__waits_and_others_do_not(ada):
 
 
 def test_guessing__new_password_by_a_superuser__lets_in_at_once(ada, system):
-    from apps.access.services import set_password
+    from apps.access.people import set_password
 
     for number in range(6):
         log_in(browser(f"198.51.100.{number}"), "ada", "wrong")
@@ -245,7 +245,7 @@ def test_guessing__many_at_once__no_more_are_looked_at_than_one_by_one(system):
 
 
 def test_guessing__success_of_the_guesser__takes_back_its_own_count_alone(ada, system):
-    from apps.access.services import create_person
+    from apps.access.people import create_person
 
     create_person(actor=system, username="mallory", password=PASSWORD)
     for number in range(29):
@@ -457,7 +457,7 @@ def test_password__changed_by_oneself__ends_the_other_sessions(ada):
 
 
 def test_deactivation__ends_sessions__and_activation_does_not_bring_them_back(ada, system):
-    from apps.access.services import update_person
+    from apps.access.people import update_person
 
     client = browser()
     log_in(client)
@@ -470,8 +470,8 @@ def test_deactivation__ends_sessions__and_activation_does_not_bring_them_back(ad
 
 
 def test_open_stream__ends_with_the_password_it_was_opened_under(ada, system):
+    from apps.access.people import set_password
     from apps.access.selectors import actor_of_user, still_valid
-    from apps.access.services import set_password
     from apps.core import clock
 
     actor = actor_of_user(ada)

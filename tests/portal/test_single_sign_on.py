@@ -1,17 +1,18 @@
 """OpenID Connect against a small provider that keeps to Core 1.0, and to its faults."""
 
 import base64
+import contextlib
 import hashlib
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
+
+from tests.receivers import Handler, listening
 
 pytestmark = pytest.mark.django_db
 
@@ -102,42 +103,27 @@ class Provider:
 def provider(settings):
     state = Provider()
 
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self):
-            length = int(self.headers.get("content-length", 0))
-            form = parse_qs(self.rfile.read(length).decode())
-            status, body = state.answer(
-                self.command, self.path, form, self.headers.get("authorization")
+    class Asked(Handler):
+        def asked(self):
+            form = parse_qs(self.body().decode())
+            self.answer(
+                *state.answer(self.command, self.path, form, self.headers.get("authorization"))
             )
-            raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
 
-        do_GET = do_POST = handle_any  # noqa: N815 - the names that the library calls
-
-        def log_message(self, *given):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    state.server = server
-    state.address = f"http://127.0.0.1:{server.server_port}"
-    settings.SINGLE_SIGN_ON = {
-        "issuer": state.address,
-        "client_id": CLIENT,
-        "client_secret": SECRET,
-        "title": "Example",
-        "scope": "openid profile email",
-        "username_claim": "preferred_username",
-        "groups_claim": "groups",
-        "groups": {"sre": "operators", "audit": "auditors"},
-    }
-    yield state
-    server.shutdown()
-    server.server_close()
+    with contextlib.ExitStack() as running:
+        port = running.enter_context(listening(Asked))
+        state.address, state.close = f"http://127.0.0.1:{port}", running.close
+        settings.SINGLE_SIGN_ON = {
+            "issuer": state.address,
+            "client_id": CLIENT,
+            "client_secret": SECRET,
+            "title": "Example",
+            "scope": "openid profile email",
+            "username_claim": "preferred_username",
+            "groups_claim": "groups",
+            "groups": {"sre": "operators", "audit": "auditors"},
+        }
+        yield state
 
 
 def come_back(client, provider, code="good", **changed):
@@ -180,7 +166,7 @@ def test_sign_on__first_time__makes_the_person_maps_groups_and_is_audited(provid
 
 
 def test_sign_on__again_with_other_groups__follows_those_that_are_mapped(provider, system):
-    from apps.access.services import create_group, set_groups
+    from apps.access.people import create_group, set_groups
     from apps.core.models import User
 
     come_back(Client(), provider)
@@ -256,8 +242,7 @@ def test_sign_on__provider_away__is_a_page_at_once(provider, fault):
     client = Client(raise_request_exception=False)
     provider.fault = fault
     if fault == "down":
-        provider.server.shutdown()
-        provider.server.server_close()
+        provider.close()
 
     answer = client.get("/accounts/sso/")
 
@@ -311,7 +296,7 @@ def test_sign_on__name_of_a_person_who_is_here__takes_nobody_over_until_linked(
 ):
     from django.core.management import call_command
 
-    from apps.access.services import create_person
+    from apps.access.people import create_person
 
     grace = create_person(actor=system, username="Grace", password="seven green apples 4")
     client = Client()
@@ -334,7 +319,7 @@ def test_sign_on__name_that_cannot_be_one_here__is_a_page(provider, name):
 
 
 def test_sign_on__deactivated__is_refused(provider, system):
-    from apps.access.services import update_person
+    from apps.access.people import update_person
     from apps.core.models import User
 
     come_back(Client(), provider)

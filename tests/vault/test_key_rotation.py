@@ -44,6 +44,15 @@ def key_ids():
     return set(WrappedKey.objects.values_list("key_id", flat=True))
 
 
+def wrapped_by_key():
+    from apps.vault.models import WrappedKey
+
+    found = {}
+    for row in WrappedKey.objects.all():
+        found.setdefault(row.key_id, []).append(row.pk)
+    return found
+
+
 @pytest.mark.django_db
 def test_rotate_keys__new_key_and_forget__leaves_one_key_that_opens_all(secrets, system, key_file):
     before, old = key_file.read_text(), key_ids()
@@ -85,6 +94,24 @@ def test_rotate_keys__killed_at_any_row__is_readable_and_goes_on(
     assert len(key_ids()) == 1
     assert len(key_file.read_text().splitlines()) == 1
     assert values_of(system, secrets) == [f"value {n}" for n in range(SECRETS)]
+
+
+@pytest.mark.django_db
+def test_rotate_keys__damaged_keys_among_them__are_named_and_the_others_done(
+    secrets, system, key_file, operator
+):
+    from apps.vault.models import WrappedKey
+
+    for row in WrappedKey.objects.order_by("pk")[:2]:
+        row.wrapped = bytes(row.wrapped)[:-1] + bytes([row.wrapped[-1] ^ 1])
+        row.save(update_fields=["wrapped"])
+
+    with pytest.raises(CommandError, match="2 secret version"):
+        call_command("rotate_keys", "--new-key", "--batch", "1")
+
+    assert sorted(map(len, wrapped_by_key().values())) == [2, SECRETS - 2]
+    named = operator.get("/audit?action=secret.integrity").json()["results"]
+    assert len({each["target"] for each in named}) == 2
 
 
 @pytest.mark.django_db

@@ -7,9 +7,7 @@ rotate, with ``associated_data``. It is not Vault itself.
 import base64
 import json
 import secrets
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from cryptography.exceptions import InvalidTag
@@ -17,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.core.management import call_command
 
 from apps.engine.errors import IntegrityError, SealedError
+from tests.receivers import Handler, listening
 
 TOKEN = "hvs.test-token"
 CONTEXT = b"the context"
@@ -57,16 +56,8 @@ class Transit:
 def transit():
     state = Transit()
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self, status, data):
-            body = data if isinstance(data, bytes) else json.dumps(data).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def serve(self, body):
+    class Asked(Handler):
+        def asked(self):
             if state.fault == "slow":
                 time.sleep(8)
             if state.fault in FAULTS:
@@ -83,27 +74,13 @@ def transit():
                         "min_decryption_version": state.least,
                     }
                     return self.answer(200, {"data": versions})
-                return self.answer(200, {"data": getattr(state, parts[2])(body)})
+                return self.answer(200, {"data": getattr(state, parts[2])(json.loads(self.body()))})
             except (InvalidTag, ValueError) as error:
                 return self.answer(400, {"errors": [str(error) or "message authentication failed"]})
 
-        def do_GET(self):
-            self.serve({})
-
-        def do_POST(self):
-            self.serve(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-        def log_message(self, *_args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(Asked) as port:
+        state.url = f"http://127.0.0.1:{port}"
+        yield state
 
 
 def provider(transit, token=TOKEN):

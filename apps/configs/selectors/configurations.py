@@ -1,6 +1,7 @@
 """Reading what is published: live, by number, by time, or as of a revision."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -76,10 +77,14 @@ class Published:
     @property
     def keys(self) -> list[str]:
         """The keys that this version changed."""
-        found = json.loads(self.row.keys)
+        return self.seen_keys(json.loads(self.row.keys))
+
+    def seen_keys(self, keys: list[str]) -> list[str]:
+        """Those of its keys that the reader may know of."""
         if self.names.is_open:
-            return found  # type: ignore[no-any-return]
-        return self.names.allowed_keys(found, parse_canonical(self.row.effective.content))
+            return keys
+        trees = map(parse_canonical, texts_around([self.row])[self.row.number])
+        return self.names.allowed_keys(keys, *trees)
 
     @property
     def source(self) -> str:
@@ -102,6 +107,24 @@ class Published:
     def lock(self) -> list[dict[str, Any]]:
         """The version of every layer that went in, lowest first."""
         return json.loads(self.row.lock)  # type: ignore[no-any-return]
+
+
+def texts_around(rows: Sequence[Version]) -> dict[int, list[str]]:
+    """By the numbers of versions of one configuration: the effective texts before and after each.
+
+    What a reader may know of a change depends on both.
+    """
+    if not rows:
+        return {}
+    before = dict(
+        Version.objects.filter(
+            configuration=rows[0].configuration_id, number__in=[row.number - 1 for row in rows]
+        ).values_list("number", "effective__content")
+    )
+    return {
+        row.number: [row.effective.content, *filter(None, [before.get(row.number - 1)])]
+        for row in rows
+    }
 
 
 def resolve_place(*, actor: Actor, service: str, environment: str | None, verb: str) -> Place:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.models import Version
+from apps.configs.selectors.configurations import texts_around
 from apps.core.actor import Actor
 from apps.engine import paths
 from apps.engine.guarding import Guard, visible
@@ -68,7 +69,7 @@ def list_history(
     seen = policy.guard(actor, "read", place)
     keep = _key_filter(filters.key, names)
     rows = _rows(place, filters)
-    if not seen.is_open:
+    if not (seen.is_open and names.is_open):
         rows = rows.select_related("effective")
     found: list[Version] = []
     upwards = after is not None
@@ -78,11 +79,11 @@ def list_history(
         wanted = SCAN if filters.key else size + 1
         beyond = {"number__gt" if upwards else "number__lt": cursor}
         chunk = list((rows if cursor is None else rows.filter(**beyond))[:wanted])
-        found += [version for version in chunk if keep(version)]
+        found += keep(chunk)
         if len(chunk) < wanted:
             break
         cursor = chunk[-1].number
-    page, goes_on = [_entry(each, names, seen) for each in found[:size]], len(found) > size
+    page, goes_on = _entries(found[:size], names, seen), len(found) > size
     if upwards:
         page.reverse()
         return Page(
@@ -108,22 +109,40 @@ def _rows(place: Place, filters: Filters) -> QuerySet[Version]:
     return rows.defer("lock", "extends")
 
 
-def _entry(version: Version, names: Guard, seen: Guard) -> Entry:
-    keys = json.loads(version.keys)
+def _entries(versions: list[Version], names: Guard, seen: Guard) -> list[Entry]:
+    keys = _keys(versions, names)
+    return [Entry(each, keys[each.number], _checksum(each, seen)) for each in versions]
+
+
+def _checksum(version: Version, seen: Guard) -> str:
     if seen.is_open:
-        return Entry(version, names.allowed_keys(keys), version.checksum)
-    tree = parse_canonical(version.effective.content)
-    in_view = checksum(canonical(visible(tree, seen)))
-    return Entry(version, names.allowed_keys(keys, tree), in_view)
+        return version.checksum
+    return checksum(canonical(visible(parse_canonical(version.effective.content), seen)))
 
 
-def _key_filter(key: str, names: Guard) -> Callable[[Version], bool]:
+def _keys(versions: list[Version], names: Guard) -> dict[int, list[str]]:
+    """By version the keys that it changed, as far as the reader may know of them."""
+    changed = {each.number: json.loads(each.keys) for each in versions}
+    if names.is_open:
+        return changed
+    texts = texts_around(versions)
+    return {
+        number: names.allowed_keys(keys, *map(parse_canonical, texts[number]))
+        for number, keys in changed.items()
+    }
+
+
+def _key_filter(key: str, names: Guard) -> Callable[[list[Version]], list[Version]]:
     if not key:
-        return lambda _version: True
+        return lambda versions: versions
     glob = paths.Glob(key)
 
-    def touches(version: Version) -> bool:
-        changed = map(paths.parse_path, names.allowed_keys(json.loads(version.keys)))
-        return any(glob.covers(path) for path in changed)
+    def touching(versions: list[Version]) -> list[Version]:
+        keys = _keys(versions, names)
+        return [
+            each
+            for each in versions
+            if any(glob.covers(paths.parse_path(name)) for name in keys[each.number])
+        ]
 
-    return touches
+    return touching

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from apps.access import policy
+from apps.access import people, policy
 from apps.access import services as access
 from apps.access.policy import Place
 from apps.access.selectors import person as person_of
@@ -30,17 +30,17 @@ def load_demonstration(manifest: Path, progress: Callable[[str], None]) -> None:
     data = yaml.safe_load(manifest.read_text())
     actor = system("demonstration")
     for name in data["groups"]:
-        access.create_group(actor=actor, name=name)
+        people.create_group(actor=actor, name=name)
     for template in data["templates"]:
         _load_template(actor, template)
     for service in data["services"]:
         _register(actor, service)
-    people = {person["username"]: _load_person(actor, person) for person in data["people"]}
+    authors = {person["username"]: _load_person(actor, person) for person in data["people"]}
     for account in data["service_accounts"]:
         _load_account(actor, account)
     for service in data["services"]:
         progress(f"  {service['name']}")
-        _publish(replace(actor), people, service)
+        _publish(replace(actor), authors, service)
 
 
 def _load_template(actor: Actor, template: dict[str, Any]) -> None:
@@ -69,11 +69,11 @@ def _register(actor: Actor, service: dict[str, Any]) -> None:
 
 
 def _load_person(actor: Actor, person: dict[str, Any]) -> Actor:
-    user: User = access.create_person(
+    user: User = people.create_person(
         actor=actor, username=person["username"], name=person["name"], email=person["email"]
     )
-    groups = [access.create_group(actor=actor, name=name) for name in person["groups"]]
-    access.set_groups(actor=actor, user=user, groups=groups)
+    groups = [people.create_group(actor=actor, name=name) for name in person["groups"]]
+    people.set_groups(actor=actor, user=user, groups=groups)
     _grant(actor, f"user:{user.username}", person["roles"])
     return person_of(user)
 

@@ -15,8 +15,9 @@ from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
 from apps.engine import values
 from apps.engine.errors import invalid
+from apps.engine.values import Tree
 from apps.registry.models import Environment, Service
-from apps.registry.selectors import ancestors, find_environment, find_group
+from apps.registry.selectors import ancestors, descendants, find_environment, find_group
 
 RESERVED_SERVICES = ("self", "param", "secret")
 RESERVED_ENVIRONMENTS = ("live",)
@@ -73,7 +74,7 @@ def create_environment(*, actor: Actor, slug: str, **members: Any) -> Environmen
         if Environment.objects.filter(slug__lower=slug.lower()).exists():
             raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
         environment = Environment(slug=slug, name=slug, created_at=clock.now())
-        _fill_environment(environment, members)
+        _fill_environment(environment, members, actor)
         _save(environment, actor, "environment.created", f"environment:{slug}")
     return environment
 
@@ -84,10 +85,10 @@ def update_environment(*, actor: Actor, environment: Environment, **members: Any
     with writing():
         lock_composition()
         parent_before = environment.parent_id
-        _fill_environment(environment, members)
+        _fill_environment(environment, members, actor)
         _save(environment, actor, "environment.updated", f"environment:{environment.slug}")
         if environment.parent_id != parent_before:
-            below = _with_descendants(environment)
+            below = [environment, *descendants(environment)]
             Live.objects.filter(configuration__environment__in=below).update(outdated=True)
     return environment
 
@@ -139,7 +140,7 @@ def _labels(labels: object) -> dict[str, str]:
     return labels
 
 
-def _fill_environment(environment: Environment, members: dict[str, Any]) -> None:
+def _fill_environment(environment: Environment, members: dict[str, Any], actor: Actor) -> None:
     _refuse_unknown(members, ENVIRONMENT_MEMBERS)
     if "name" in members:
         environment.name = check_text("name", members["name"], 200)
@@ -148,17 +149,19 @@ def _fill_environment(environment: Environment, members: dict[str, Any]) -> None
     if "protected" in members:
         environment.is_protected = _flag("protected", members["protected"])
     if "parent" in members:
-        environment.parent = _parent(environment, members["parent"])
+        environment.parent = _parent(environment, members["parent"], actor)
     approvals = members.get("required_approvals", 0)
     if _whole_number("required_approvals", approvals, 0, 100):
         raise invalid(
             "/required_approvals", "not_available", "Reviews are not available yet: use 0."
         )
     if "default" in members:
-        _set_default(environment, _flag("default", members["default"]))
+        _set_default(environment, _flag("default", members["default"]), actor)
 
 
-def _set_default(environment: Environment, wanted: bool) -> None:
+def _set_default(environment: Environment, wanted: bool, actor: Actor) -> None:
+    if wanted != environment.is_default:
+        policy.require(actor, "manage", EVERYWHERE)
     if environment.is_default and not wanted:
         raise invalid("/default", "default", "Make another environment the default instead.")
     if wanted and not environment.is_default:
@@ -166,24 +169,19 @@ def _set_default(environment: Environment, wanted: bool) -> None:
     environment.is_default = wanted
 
 
-def _parent(environment: Environment, slug: object) -> Environment | None:
+def _parent(environment: Environment, slug: object, actor: Actor) -> Environment | None:
+    """The new parent. What stands in it flows down, so it needs ``manage`` there."""
     if slug is None or slug == "":
         return None
     parent = find_environment(str(slug))
-    if parent is None:
+    if parent is not None and parent.pk == environment.parent_id:
+        return parent
+    if parent is None or not policy.sees(actor, Place(environment=parent)):
         raise invalid("/parent", "parent", "There is no such environment.")
     if environment.pk and environment.pk in {parent.pk, *(each.pk for each in ancestors(parent))}:
         raise invalid("/parent", "cycle", "An environment may not inherit from itself.")
+    policy.require(actor, "manage", Place(environment=parent))
     return parent
-
-
-def _with_descendants(environment: Environment) -> list[int]:
-    found = [environment.pk]
-    level = found
-    while level:
-        level = list(Environment.objects.filter(parent__in=level).values_list("pk", flat=True))
-        found = [*found, *level]
-    return found
 
 
 def _refuse_live(live: Any) -> None:
@@ -198,7 +196,19 @@ def _refuse_live(live: Any) -> None:
 def _save(row: Service | Environment, actor: Actor, action: str, target: str) -> None:
     mark_history(row, actor)
     row.save()
-    append([Event(action, target, {"name": row.name})], actor=actor)
+    append([Event(action, target, {"name": row.name, **_what_matters(row)})], actor=actor)
+
+
+def _what_matters(row: Service | Environment) -> dict[str, Tree]:
+    """The settings that say who is in charge, and what may happen without a second person."""
+    if isinstance(row, Service):
+        return {"owner": row.owner.name if row.owner else None}
+    return {
+        "parent": row.parent.slug if row.parent else None,
+        "default": row.is_default,
+        "protected": row.is_protected,
+        "required_approvals": row.required_approvals,
+    }
 
 
 def _refuse_unknown(members: dict[str, Any], known: tuple[str, ...]) -> None:

@@ -9,55 +9,72 @@ from dataclasses import dataclass
 from django.db import connection
 
 from apps.access import idempotency, policy
-from apps.access.policy import Place
+from apps.access.policy import EVERYWHERE, Place
 from apps.audit.services import Event, append
-from apps.configs.models import Change, Live, Redaction, Text, Version
+from apps.configs.models import Change, Live, Redaction, TemplateVersion, Text, Version
 from apps.configs.services.kernel import lock_composition
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import editing, formats, paths
-from apps.engine.errors import DomainError, NotFoundError, invalid
+from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, invalid
 from apps.engine.values import Tree, canonical, compact, parse_canonical, same
+from apps.registry.models import Environment
 
 REDACTED: dict[str, Tree] = {"$redacted": True}
 SHOWN = "[redacted]"
 SHORTEST_PART = 8
 """Shorter texts are replaced as whole values alone: they would be found in ordinary words."""
+Kept = tuple[Text, str]
+"""A text, and the format that it is written in; empty for a canonical document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """What an act of redaction did: how many texts and drafts it changed, and its revision."""
+    """What an act of redaction did: how many texts and drafts it changed, and its revision.
+
+    ``templates`` hold the value too, and keep it: they are everybody's, and the actor has no right
+    on all that there is.
+    """
 
     texts: int
     drafts: int
     revision: int
+    templates: tuple[str, ...] = ()
 
 
 def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = "") -> Redacted:
     """Redact the value that version ``number`` had at ``key`` from all that the service keeps.
 
-    Sources, effective documents and drafts of the service in every environment, and remembered
-    answers, lose it. Needs ``secure`` on the key. Raises :class:`InvalidError` while a live
-    configuration still holds the value (publish without it first), :class:`NotFoundError` for a
-    version or key that is not there.
+    ``message`` is kept in the ledger, and may not hold the value. Sources, effective documents and
+    drafts of the service in every environment, and remembered answers, lose it. Needs ``secure``
+    on the key, and on the service in every environment; with it everywhere, templates lose the
+    value too. Raises :class:`InvalidError` while a live configuration, or the newest version of
+    such a template, still holds it (publish without it first), :class:`NotFoundError` for a version
+    or key that is not there.
     """
     path = paths.parse_path(key)
     policy.require(actor, "secure", place)
     policy.require(actor, "secure", place, [path])
+    _require_everywhere(actor, place)
     with writing():
         lock_composition()
         value = _value_at(place, number, path)
         search = _Search(value)
+        if any(way in message for way in search.written):
+            raise invalid("/message", "value", "The reason holds the value itself: say it without.")
         versions = list(
             Version.objects.select_related("source", "effective", "configuration__environment")
             .filter(configuration__service=place.service)
             .order_by("revision")
         )
         _refuse_live(place, search)
-        replaced = dict(search.replacements(versions))
+        texts, kept = _texts_of(versions), _templates_with(search)
+        if policy.allowed_free(actor, "secure", EVERYWHERE):
+            _refuse_newest(kept)
+            texts, kept = [*texts, *((each.content, "") for each in kept)], []
+        replaced = dict(search.replacements(texts))
         drafts = _redact_drafts(place, search)
-        forgotten = idempotency.forget_answers(search.written)
+        forgotten = idempotency.forget_answers(search.written, service=str(place.service))
         target = f"configuration:{place}"
         data: dict[str, Tree] = {
             "version": number,
@@ -80,7 +97,48 @@ def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = 
                 cursor.execute(
                     "UPDATE configs_text SET content = %s WHERE digest = %s", [content, digest]
                 )
-    return Redacted(len(replaced), drafts, act.revision)
+    names = sorted({each.template.slug for each in kept})
+    return Redacted(len(replaced), drafts, act.revision, tuple(names))
+
+
+def _texts_of(versions: Iterable[Version]) -> list[Kept]:
+    """The texts of versions, effective documents and sources."""
+    return [
+        kept for each in versions for kept in ((each.effective, ""), (each.source, each.format))
+    ]
+
+
+def _templates_with(search: "_Search") -> list[TemplateVersion]:
+    rows = TemplateVersion.objects.select_related("template", "content")
+    return [each for each in rows if dict(search.replacements([(each.content, "")]))]
+
+
+def _refuse_newest(versions: Iterable[TemplateVersion]) -> None:
+    """Refuse while somebody who publishes would get the value from a template again."""
+    newest = {
+        each.template.slug
+        for each in versions
+        if each.template.deleted_at is None
+        and not each.template.versions.filter(number__gt=each.number).exists()
+    }
+    if newest:
+        names = ", ".join(sorted(newest))
+        raise invalid(
+            "/key", "live", f"Template {names} still holds this value: publish it without first."
+        )
+
+
+def _require_everywhere(actor: Actor, place: Place) -> None:
+    """A text is kept once for all environments, so the right is needed in each that has some."""
+    environments = Environment.objects.filter(configurations__service=place.service)
+    if not all(
+        policy.allowed_free(actor, "secure", Place(place.service, each)) for each in environments
+    ):
+        raise ForbiddenError(
+            "This goes through the service in all environments: it needs the right 'secure' on "
+            "the service as a whole.",
+            right="secure",
+        )
 
 
 def refuse_redacted(version: Version) -> None:
@@ -171,26 +229,25 @@ class _Search:
             if not same(changed, tree):
                 content = editing.edit(content, format_name, changed)
         except DomainError:  # a draft that does not parse, or a text of before today's rules
-            pass
+            _refuse_newest(kept)
         for way in self.written:
             content = content.replace(way, SHOWN)
         return content
 
     def is_in(self, version: Version) -> bool:
         """Whether a version's texts hold the value."""
-        return bool(dict(self.replacements([version])))
+        return bool(dict(self.replacements(_texts_of([version]))))
 
-    def replacements(self, versions: Iterable[Version]) -> Iterator[tuple[str, str]]:
-        """Digests of the versions' texts that hold the value, with what they become."""
+    def replacements(self, texts: Iterable[Kept]) -> Iterator[tuple[str, str]]:
+        """Digests of the texts that hold the value, with what they become."""
         done: set[str] = set()
-        for version in versions:
-            for text, format_name in ((version.effective, ""), (version.source, version.format)):
-                if text.digest in done:
-                    continue
-                done.add(text.digest)
-                content = self._replacement(text, format_name)
-                if content != text.content:
-                    yield text.digest, content
+        for text, format_name in texts:
+            if text.digest in done:
+                continue
+            done.add(text.digest)
+            content = self._replacement(text, format_name)
+            if content != text.content:
+                yield text.digest, content
 
     def _replacement(self, text: Text, format_name: str) -> str:
         if not format_name:

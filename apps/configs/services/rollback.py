@@ -8,7 +8,7 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import composing, sources, validating
 from apps.configs.models import Version
-from apps.configs.restricted import require_changes
+from apps.configs.restricted import require_changes, shown_problems
 from apps.configs.services.bases import Options, check_base
 from apps.configs.services.kernel import (
     Outcome,
@@ -27,7 +27,7 @@ from apps.engine import paths, spots
 from apps.engine.errors import DomainError, InvalidError, NotFoundError, Problem, invalid
 from apps.engine.spots import Spot, names_of
 from apps.engine.values import Tree, parse_canonical
-from apps.vault.selectors import find_named
+from apps.vault.selectors import find_named, may_name, place_of
 
 
 def rollback(
@@ -59,6 +59,7 @@ def rollback(
         else:
             plan = _plan(state, target, options)
         require_changes(actor, "rollback", place, state.effective, plan.effective)
+        _require_secrets(actor, state, plan.secrets)
         return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
 
 
@@ -100,7 +101,6 @@ def _plan(state: State, target: Version, options: Options) -> Plan:
         message=options.message or f"Roll back to version {target.number}",
         restores=target.number,
     )
-    _require_secrets(state, plan.secrets)
     plan.pinned = not _composes_the_same(state, plan)
     plan.warnings = validating.validate(
         state.service, state.environment, plan.effective, secrets=plan.secrets
@@ -108,18 +108,33 @@ def _plan(state: State, target: Version, options: Options) -> Plan:
     return plan
 
 
-def _require_secrets(state: State, named: Sequence[Spot]) -> None:
-    """Raise :class:`InvalidError` naming the secrets that are not there any more."""
-    found = find_named(state.place, names_of(named))
-    gone = [
+def _require_secrets(actor: Actor, state: State, named: Sequence[Spot]) -> None:
+    """Raise :class:`InvalidError` naming the secrets that are not there any more.
+
+    A name that the live version does not hold may lead to another secret than it did, of another
+    place: that one must be the actor's to name. Secrets in keys that he may not see stay unnamed.
+    """
+    names = names_of(named)
+    found = find_named(state.place, names)
+    known = names_of(state.secrets)
+    own = {name for name in found if place_of(found[name].secret) == state.place}
+    gone = {
+        name
+        for name in names
+        if name not in found
+        or not (name in known or name in own or may_name(actor, found[name].secret))
+    }
+    problems = [
         Problem(spot.pointer, "secret", f"The secret '{name}' is not there any more.")
         for spot in named
         for name in spot.names
-        if name not in found
+        if name in gone
     ]
-    if gone:
-        names = ", ".join(sorted({f"'{each}'" for each in names_of(named) if each not in found}))
-        raise InvalidError(f"Secrets that this version names are gone: {names}.", gone)
+    if problems:
+        shown = shown_problems(actor, state.place, problems)
+        lost = sorted(gone) if len(shown) == len(problems) else []
+        named_here = f": {', '.join(map(repr, lost))}" if lost else ""
+        raise InvalidError(f"Secrets that this version names are gone{named_here}.", shown)
 
 
 def _plan_keys(

@@ -58,7 +58,7 @@ def _fill(section: Section, members: dict[str, Any]) -> None:
         if name not in ("type", "schema", "description"):
             raise invalid(f"/{values.escape(name)}", "unknown_member", "There is no such member.")
     if "type" in members:
-        if members["type"] not in sections.SECTION_TYPES:
+        if not isinstance(members["type"], str) or members["type"] not in sections.SECTION_TYPES:
             known = ", ".join(sections.SECTION_TYPES)
             raise invalid("/type", "type", f"The type is one of {known}.")
         section.type = members["type"]

@@ -45,7 +45,7 @@ def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Repor
     except InvalidError as error:
         return Report(errors=shown_problems(actor, place, error.problems))
     outcome = preview(plan, actor)
-    return Report(problems, plan.warnings, outcome.changes, outcome.affected)
+    return Report(problems, outcome.warnings, outcome.changes, outcome.affected)
 
 
 def check_alone(schema: Tree, config: Tree) -> Report:

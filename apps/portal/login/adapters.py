@@ -14,8 +14,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from apps.access import attempts, factors, logins, sessions
+from apps.access.people import set_password
 from apps.access.selectors import is_privileged, person
-from apps.access.services import set_password
 from apps.core import clock
 from apps.core.models import User
 from apps.core.transactions import writing

@@ -15,6 +15,7 @@ from apps.engine.errors import (
     SecondFactorRequiredError,
     TooManyAttemptsError,
     UnauthenticatedError,
+    UnavailableError,
 )
 from apps.portal.login.requests import OWN
 from apps.portal.shared import actor_of
@@ -62,7 +63,7 @@ class LoginMiddleware:
         if not waits and not request.path_info.startswith(OWN):
             return None
         answer = render(request, "login/refused.html", {"title": error.title, "error": error})
-        answer.status_code = 429 if waits else 400
+        answer.status_code = 429 if waits else 503 if isinstance(error, UnavailableError) else 400
         if waits:
             answer["Retry-After"] = str(error.extra["retry_after"])
         answer["Cache-Control"] = "no-store"

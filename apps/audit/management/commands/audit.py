@@ -41,7 +41,7 @@ class Command(BaseCommand):
                 actor=actor,
                 checkpoints=options["checkpoint"],
                 keys=options["keys"],
-                quiet=False,
+                progress=self.stderr.write,
             )
         except DomainError as error:
             raise CommandError(error.detail, returncode=2) from error

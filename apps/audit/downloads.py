@@ -1,0 +1,122 @@
+"""What auditors take away: the ledger, its checkpoints, all of it as one archive.
+
+The caller has asked the right. Taking the ledger is an act, and written before the first byte.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from apps.audit import exporting
+from apps.audit.checkpoints import public_keys
+from apps.audit.models import Checkpoint
+from apps.audit.selectors import EventFilters, list_events
+from apps.audit.services import Event, append
+from apps.audit.verification import program_text
+from apps.core import clock
+from apps.core.actor import Actor
+from apps.core.transactions import writing
+from apps.engine.errors import invalid
+from apps.engine.values import Tree
+
+MEDIA_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}
+README = """The ledger of a configsvc installation.
+
+    python3 verifier.py ledger.jsonl --checkpoint checkpoints.jsonl --keys keys.json
+
+Exit status 0: every link holds. Compare with checkpoints and keys that you took away earlier: the
+ones in this archive come from the same hands as the ledger. Signatures need: pip install cryptography
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export that was written to the ledger: chunks of text, and how many events they hold."""
+
+    name: str
+    media_type: str
+    count: int
+    chunks: Iterator[str]
+
+
+def export(*, actor: Actor, filters: EventFilters, form: str) -> Export:
+    """The events that match, oldest first, as ``jsonl`` or ``csv``, up to the export's own event.
+
+    Raises :class:`InvalidError` for another format.
+    """
+    if form not in MEDIA_TYPES:
+        raise invalid("/format", "format", "'format' is jsonl or csv.")
+    revision = _record(actor, filters, form)
+    rows = list_events(replace(filters, ascending=True)).filter(number__lte=revision)
+    lines = exporting.json_lines if form == "jsonl" else exporting.csv_lines
+    return Export(f"ledger.{form}", MEDIA_TYPES[form], rows.count(), lines(rows))
+
+
+def _record(actor: Actor, filters: EventFilters, form: str) -> int:
+    data: dict[str, Tree] = {"format": form}
+    for name in ("actor", "action", "target", "key"):
+        if getattr(filters, name):
+            data[name] = getattr(filters, name)[:300]
+    for name in ("since", "until"):
+        moment = getattr(filters, name)
+        if moment is not None:
+            data[name] = clock.rfc3339(moment)
+    with writing():
+        return append([Event("ledger.exported", "ledger", data)], actor=actor).revision
+
+
+def checkpoint_lines() -> str:
+    """Every checkpoint, oldest first, as JSON lines that the verifier takes."""
+    lines = Checkpoint.objects.order_by("pk").values_list("line", flat=True)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def keys_text() -> str:
+    """The public keys as a JWKS (RFC 7517)."""
+    return json.dumps(public_keys(), indent=2) + "\n"
+
+
+class _Pipe(io.RawIOBase):
+    """A file that hands on what is written to it; a ZIP archive needs no more."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, part: bytes) -> int:  # type: ignore[override] # zipfile writes bytes
+        self.parts.append(bytes(part))
+        return len(part)
+
+    def take(self) -> bytes:
+        """What came since the last time."""
+        taken = b"".join(self.parts)
+        self.parts.clear()
+        return taken
+
+
+def bundle(*, actor: Actor) -> Iterator[bytes]:
+    """A ZIP archive of the ledger, checkpoints, keys and verifier, made while it is sent."""
+    taken = export(actor=actor, filters=EventFilters(), form="jsonl")
+    return _zipped(taken)
+
+
+def _zipped(taken: Export) -> Iterator[bytes]:
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+        texts = {
+            "README.txt": README,
+            "verifier.py": program_text(),
+            "keys.json": keys_text(),
+            "checkpoints.jsonl": checkpoint_lines(),
+        }
+        for name, text in texts.items():
+            archive.writestr(name, text)
+        with archive.open(taken.name, "w", force_zip64=True) as member:
+            for chunk in taken.chunks:
+                member.write(chunk.encode())
+                yield pipe.take()
+    yield pipe.take()

@@ -1,0 +1,397 @@
+"""One event per act, line by line: what is done by whom leaves exactly these events."""
+
+import datetime
+import importlib
+import json
+
+import pytest
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "a long phrase that holds"
+
+
+@pytest.fixture
+def world(shop, system, settings, tmp_path):
+    """Names for what the acts are done to."""
+    from types import SimpleNamespace
+
+    from apps.access import key_rules, people, services
+    from apps.access.policy import EVERYWHERE, Place
+    from apps.configs.services import sections, templates
+    from apps.configs.services.places import create_environment, create_service
+    from apps.registry.selectors import get_environment
+    from apps.vault.services import create_secret
+
+    found = SimpleNamespace(actor=system, shop=shop, production=get_environment("production"))
+    found.here = Place(shop, found.production)
+    found.other = create_service(actor=system, slug="other")
+    found.spare = create_environment(actor=system, slug="spare", rank=90)
+    found.section = sections.create_section(actor=system, service=shop, key="settings")
+    found.template = templates.create_template(actor=system, slug="base", content={}).template
+    found.crew = people.create_group(actor=system, name="crew")
+    found.ada = people.create_person(actor=system, username="ada", password=PASSWORD)
+    found.robot = services.create_account(actor=system, slug="robot")
+    found.token, _raw = services.create_token(actor=system, account=found.robot)
+    found.rule = key_rules.create_key_rule(actor=system, pattern="a.**", place=EVERYWHERE)
+    found.grant = services.grant(actor=system, to="group:crew", role="viewer")
+    services.grant(actor=system, to="group:crew", role="viewer", on=found.rule)
+    publish(found, "n: a text\n")
+    publish(found, "n: 2\n")
+    found.secret = create_secret(actor=system, place=found.here, slug="pin", value="v4lue")
+    return found
+
+
+def publish(w, text):
+    from apps.configs import sources
+    from apps.configs.services import publishing
+    from apps.configs.services.bases import Options
+
+    publishing.publish(
+        actor=w.actor,
+        place=w.here,
+        source=sources.from_text(text, "yaml"),
+        options=Options(on_stale="overwrite"),
+    )
+
+
+def options():
+    from apps.configs.services.bases import Options
+
+    return Options()
+
+
+def roll_back(w):
+    from apps.configs.services.rollback import rollback
+
+    rollback(actor=w.actor, place=w.here, options=options(), to_version=1)
+
+
+def retire(w):
+    from apps.configs.services import publishing
+
+    publishing.retire(actor=w.actor, place=w.here, options=options())
+
+
+def redact(w):
+    from apps.configs.services.redacting import redact as act
+
+    act(actor=w.actor, place=w.here, number=1, key="n")
+
+
+def of_module(module, name, /, **members):
+    """An act of a module's service on what ``members`` name."""
+
+    def act(w):
+        given = {key: value(w) if callable(value) else value for key, value in members.items()}
+        getattr(importlib.import_module(module), name)(actor=w.actor, **given)
+
+    return act
+
+
+def access(name, /, **members):
+    return of_module("apps.access.services", name, **members)
+
+
+def people(name, /, **members):
+    return of_module("apps.access.people", name, **members)
+
+
+def end_grants(w):
+    from apps.access import services
+    from apps.access.models import Grant
+    from apps.core import clock
+
+    past = clock.now() - datetime.timedelta(minutes=1)
+    Grant.objects.filter(pk=w.grant.pk).update(expires_at=past)
+    services.end_grants(actor=w.actor)
+
+
+def rule(name, /, **members):
+    def act(w):
+        from apps.access import key_rules
+        from apps.access.policy import EVERYWHERE
+
+        on = {"place": EVERYWHERE} if name == "create_key_rule" else {"rule": w.rule}
+        getattr(key_rules, name)(actor=w.actor, **on, **members)
+
+    return act
+
+
+def configs(module, name, /, **members):
+    return of_module(f"apps.configs.services.{module}", name, **members)
+
+
+def vault(name, /, **members):
+    return of_module("apps.vault.services", name, **members)
+
+
+def destroy_version(w):
+    from apps.vault import services
+
+    services.write_secret(actor=w.actor, secret=w.secret, value="next")
+    services.destroy_version(actor=w.actor, version=w.secret.versions.get(number=1))
+
+
+def disclose(w):
+    from apps.access import services
+    from tests.conftest import Api
+
+    publish(w, 'n: {"$secret": pin}\n')
+    services.grant(actor=w.actor, to="service-account:robot", role="consumer")
+    _token, raw = services.create_token(actor=w.actor, account=w.robot)
+    for _ in range(2):
+        answer = Api(raw).get("/config/shop?environment=production&reveal=true")
+        assert answer.status_code == 200, answer.content
+
+
+def rotate_keys(w):
+    from apps.vault import rewrapping
+
+    list(rewrapping.rewrap_all(actor=w.actor, batch=10))
+
+
+def export(w):
+    from apps.audit.downloads import export as act
+    from apps.audit.selectors import EventFilters
+
+    act(actor=w.actor, filters=EventFilters(), form="csv")
+
+
+def sign_key(w):
+    from apps.audit.checkpoints import register_key
+
+    register_key(actor=w.actor)
+    register_key(actor=w.actor)
+
+
+def log_in(password, out=False):
+    def act(_w):
+        from django.test import Client
+
+        client = Client()
+        client.post("/admin/login/", {"username": "ada", "password": password})
+        if out:
+            client.post("/admin/logout/")
+
+    return act
+
+
+PIN = "secret:shop@production/pin"
+HERE = "configuration:shop@production"
+ACTS = {
+    "publish": (lambda w: publish(w, "n: 3\n"), [("configuration.publish", HERE)]),
+    "publish, unchanged": (lambda w: publish(w, "n: 2\n"), []),
+    "roll back": (roll_back, [("configuration.rollback", HERE)]),
+    "retire": (retire, [("configuration.retire", HERE)]),
+    "redact": (redact, [("configuration_text.redacted", HERE)]),
+    "grant": (access("grant", to="user:ada", role="viewer"), [("grant.given", "user:ada")]),
+    "withdraw a grant": (
+        access("withdraw_grant", grant=lambda w: w.grant),
+        [("grant.withdrawn", "group:crew")],
+    ),
+    "a grant ends": (end_grants, [("grant.ended", "group:crew")]),
+    "make a key rule": (rule("create_key_rule", pattern="b"), [("key_rule.created", "key-rule:*")]),
+    "change a key rule": (
+        rule("update_key_rule", pattern="c"),
+        [("key_rule.updated", "key-rule:*")],
+    ),
+    "end a key rule with its grants": (
+        rule("delete_key_rule"),
+        [("key_rule.deleted", "key-rule:*"), ("grant.withdrawn", "group:crew")],
+    ),
+    "make a group": (people("create_group", name="new"), [("group.created", "group:new")]),
+    "make a person": (people("create_person", username="bob"), [("user.created", "user:bob")]),
+    "rename a person": (
+        people("rename_person", user=lambda w: w.ada, email="", name="Ada B"),
+        [("user.renamed", "user:ada")],
+    ),
+    "make a superuser": (
+        people("update_person", user=lambda w: w.ada, is_active=True, is_superuser=True),
+        [("user.updated", "user:ada")],
+    ),
+    "set a password": (
+        people("set_password", user=lambda w: w.ada, password="another phrase that holds"),
+        [("user.password", "user:ada")],
+    ),
+    "put into a group": (
+        people("set_groups", user=lambda w: w.ada, groups=lambda w: [w.crew]),
+        [("user.groups", "user:ada")],
+    ),
+    "put into the same groups": (
+        people("set_groups", user=lambda w: w.ada, groups=lambda _w: []),
+        [],
+    ),
+    "make an account": (
+        access("create_account", slug="new"),
+        [("account.created", "service-account:new")],
+    ),
+    "change an account": (
+        access("update_account", account=lambda w: w.robot, description="x"),
+        [("account.updated", "service-account:robot")],
+    ),
+    "end an account with its tokens": (
+        access("delete_account", account=lambda w: w.robot),
+        [
+            ("account.deleted", "service-account:robot"),
+            ("token.withdrawn", "service-account:robot"),
+        ],
+    ),
+    "make a token": (
+        access("create_token", account=lambda w: w.robot),
+        [("token.created", "service-account:robot")],
+    ),
+    "withdraw a token": (
+        access("withdraw_token", token=lambda w: w.token),
+        [("token.withdrawn", "service-account:robot")],
+    ),
+    "log in": (log_in(PASSWORD), [("login", "user:ada")]),
+    "log in and out": (log_in(PASSWORD, out=True), [("login", "user:ada"), ("logout", "user:ada")]),
+    "fail to log in": (log_in("wrong"), [("login.failed", "user:ada")]),
+    "make a service": (
+        configs("places", "create_service", slug="new"),
+        [("service.created", "service:new")],
+    ),
+    "change a service": (
+        configs("places", "update_service", service=lambda w: w.shop, name="Shop"),
+        [("service.updated", "service:shop")],
+    ),
+    "end a service": (
+        configs("places", "delete_service", service=lambda w: w.other),
+        [("service.deleted", "service:other")],
+    ),
+    "make an environment": (
+        configs("places", "create_environment", slug="new"),
+        [("environment.created", "environment:new")],
+    ),
+    "protect an environment": (
+        configs("places", "update_environment", environment=lambda w: w.production, protected=True),
+        [("environment.updated", "environment:production")],
+    ),
+    "end an environment": (
+        configs("places", "delete_environment", environment=lambda w: w.spare),
+        [("environment.deleted", "environment:spare")],
+    ),
+    "make a section": (
+        configs("sections", "create_section", service=lambda w: w.shop, key="new"),
+        [("section.created", "section:shop:new")],
+    ),
+    "change a section": (
+        configs("sections", "update_section", section=lambda w: w.section, description="x"),
+        [("section.updated", "section:shop:settings")],
+    ),
+    "end a section": (
+        configs("sections", "delete_section", section=lambda w: w.section),
+        [("section.deleted", "section:shop:settings")],
+    ),
+    "make a template": (
+        configs("templates", "create_template", slug="new", content={}),
+        [("template.published", "template:new")],
+    ),
+    "publish a template": (
+        configs("templates", "publish_template", template=lambda w: w.template, content={"a": 1}),
+        [("template.published", "template:base")],
+    ),
+    "change a template": (
+        configs("templates", "update_template", template=lambda w: w.template, name="x"),
+        [("template.updated", "template:base")],
+    ),
+    "end a template": (
+        configs("templates", "delete_template", template=lambda w: w.template),
+        [("template.deleted", "template:base")],
+    ),
+    "make a secret": (
+        vault("create_secret", place=lambda w: w.here, slug="new", value="v"),
+        [("secret.created", "secret:shop@production/new")],
+    ),
+    "write a secret": (
+        vault("write_secret", secret=lambda w: w.secret, value="v2"),
+        [("secret.written", PIN)],
+    ),
+    "reveal twice": (
+        lambda w: [vault("reveal", secret=lambda w: w.secret)(w) for _ in range(2)],
+        [("secret.revealed", PIN), ("secret.revealed", PIN)],
+    ),
+    "disclose twice to one account": (
+        disclose,
+        [
+            ("configuration.publish", HERE),
+            ("grant.given", "service-account:robot"),
+            ("token.created", "service-account:robot"),
+            ("secret.disclosed", PIN),
+        ],
+    ),
+    "destroy a version": (destroy_version, [("secret.written", PIN), ("secret.destroyed", PIN)]),
+    "end a secret": (vault("delete_secret", secret=lambda w: w.secret), [("secret.deleted", PIN)]),
+    "wrap keys again": (rotate_keys, [("key.rotated", "key:*")]),
+    "sign by a new key": (sign_key, [("signature_key.added", "key:*")]),
+    "export the ledger": (export, [("ledger.exported", "ledger")]),
+}
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_act__each_one__leaves_exactly_its_events(world, name):
+    from apps.audit.models import AuditEvent
+
+    before = AuditEvent.objects.count()
+    act, expected = ACTS[name]
+
+    act(world)
+
+    rows = AuditEvent.objects.filter(number__gt=before).order_by("number")
+    found = [
+        (action, target.partition(":")[0] + ":*" if wanted.endswith(":*") else target)
+        for (action, target), wanted in zip(
+            rows.values_list("action", "target"),
+            [*(each for _action, each in expected), *[""] * len(rows)],
+            strict=False,
+        )
+    ]
+    assert found == expected
+
+
+def test_environment__settings_that_matter__are_in_its_event(world):
+    from apps.audit.models import AuditEvent
+
+    ACTS["protect an environment"][0](world)
+
+    assert json.loads(AuditEvent.objects.last().data) == {
+        "name": "Production",
+        "parent": None,
+        "default": False,
+        "protected": True,
+        "required_approvals": 0,
+    }
+
+
+def test_acts__services_that_write__are_all_in_the_table():
+    import re
+    from pathlib import Path
+
+    actions = {action for _act, events in ACTS.values() for action, _target in events}
+    written = set()
+    for path in Path("apps").rglob("*.py"):
+        text = path.read_text()
+        found = re.findall(
+            r'(?:Event|_event|grant_event|_save|_append)\([^()"]*"([a-z_]+\.[a-z_]+)"', text
+        )
+        written.update(found)
+    elsewhere = {
+        "factor.enrolled",  # tests/portal/test_login.py
+        "factor.removed",
+        "factors.resealed",
+        "identity.linked",  # tests/portal/test_single_sign_on.py
+        "key.added",  # tests/vault/test_key_rotation.py
+        "key.removed",
+        "secret.integrity",  # tests/vault/test_sealed_rows.py
+        "token.rotated",  # tests/access/test_rotation.py
+        "role.created",  # tests/access/test_own_roles.py
+        "role.updated",
+        "role.deleted",
+        "connection.created",  # tests/vault/test_connections.py
+        "connection.updated",
+        "connection.deleted",
+        "job.put",  # tests/portal/test_rotation.py
+    }
+
+    assert written - actions - elsewhere == set()
