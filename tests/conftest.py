@@ -37,7 +37,9 @@ def pytest_collection_modifyitems(config, items):
         touches = item.get_closest_marker("django_db") or (
             DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
         )
-        (keep if touches or item.get_closest_marker("servers") else drop).append(item)
+        serves = item.get_closest_marker("servers")
+        touches = touches or (serves and serves.kwargs.get("database", True))
+        (keep if touches else drop).append(item)
     config.hook.pytest_deselected(items=drop)
     items[:] = keep
 

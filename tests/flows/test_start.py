@@ -10,6 +10,7 @@ from websockets.sync.client import connect
 from tests.serving import installation
 
 pytestmark = pytest.mark.servers
+same_on_every_database = pytest.mark.servers(database=False)
 
 
 def test_first_and_second_start__keys_password_and_token__once(tmp_path):
@@ -62,6 +63,7 @@ def test_sqlite__two_workers_or_two_servers__are_refused():
     assert "Another server" in second.stderr
 
 
+@same_on_every_database
 @pytest.mark.parametrize(
     ("variable", "value", "named"),
     [
@@ -78,6 +80,7 @@ def test_unsafe_variable__is_refused_by_name(variable, value, named):
     assert named in answer.stderr
 
 
+@same_on_every_database
 def test_debug_with_public_host__is_refused_by_name():
     with installation() as made:
         made.environment |= {
@@ -101,6 +104,7 @@ def test_postgres__synchronous_commit_off__is_refused_by_name():
     assert "synchronous_commit" in answer.stderr
 
 
+@same_on_every_database
 def test_public_host_without_tls__is_warned_of():
     with installation() as made:
         server = made.start("--host", "0.0.0.0")  # noqa: S104
@@ -128,6 +132,7 @@ def test_import_configs__folder__reports_each_file_and_stores_all_or_nothing(tmp
     assert again.stdout.count("unchanged") == 2
 
 
+@same_on_every_database
 def test_path_prefix__every_address__is_below_it():
     with installation(demo=True) as made:
         made.environment["CONFIGSVC_PATH_PREFIX"] = "/conf/"

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from apps.engine.errors import SealedError
 
-SECRETS = 45
+SECRETS = 45 if pytest.long_form else 15
 
 
 @pytest.fixture
