@@ -229,7 +229,7 @@ class _Search:
             if not same(changed, tree):
                 content = editing.edit(content, format_name, changed)
         except DomainError:  # a draft that does not parse, or a text of before today's rules
-            _refuse_newest(kept)
+            pass
         for way in self.written:
             content = content.replace(way, SHOWN)
         return content
