@@ -459,3 +459,21 @@ def test_links__from_objects_and_actors__lead_to_their_pages(two_services, log_i
     for page, link in links.items():
         content = admin.get(page).content.decode()
         assert f"/admin/rights/{link}" in content, page
+
+
+def test_person__read_by_an_auditor__shows_nothing_of_the_password(log_in, system):
+    from apps.access.people import create_person
+
+    ada = create_person(actor=system, username="ada", password="seven green apples 4")
+    auditor = log_in("olu", ("auditor", None, None))
+    address = f"/admin/core/user/{ada.pk}/change/"
+    shown = auditor.get(address)
+    narrowed = auditor.get("/admin/core/user/?password__startswith=md5")
+
+    assert shown.status_code == 200
+    assert ada.password not in shown.content.decode()
+    assert 'name="password"' not in shown.content.decode()
+    assert narrowed.status_code == 400
+    root = log_in("root", superuser=True)
+    assert 'name="password"' in root.get(address).content.decode()
+    assert ada.password not in root.get(address).content.decode()
