@@ -7,8 +7,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apps.audit import refusals
-from apps.core.actor import Actor
-from apps.core.addresses import network_of
+from apps.core.actor import Actor, stranger
 from apps.core.models import User
 from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, UnauthenticatedError
 from apps.engine.values import Tree
@@ -76,8 +75,8 @@ def _actor(request: HttpRequest) -> Actor:
     known = getattr(request, "auth", None)
     if isinstance(known, Actor):
         return known
-    address = request.META.get("REMOTE_ADDR") or "unknown"
+    address = request.META.get("REMOTE_ADDR")
     user = getattr(request, "user", None)
     if isinstance(user, User):
         return Actor(name=f"user:{user.get_username()}", address=address)
-    return Actor(name=f"address:{network_of(address)}", address=address)
+    return stranger(address)

@@ -51,6 +51,8 @@ def _retire(version: SecretVersion, ended: Mapping[str, Any]) -> bool:
 
     ``ended`` says how it came to be used (:func:`schedules.put_end`).
     """
+    if "rotator" not in ended:
+        return False  # a row of before it was kept
     rotator = rotator_of(ended["rotator"])
     if not rotator.needs:
         return True

@@ -230,7 +230,7 @@ def end_now(version: SecretVersion) -> bool:
 def _use_of(version: SecretVersion) -> Tree:
     ending = pending_end(version)
     argument = parse_canonical(ending.argument) if ending is not None else None
-    return argument if argument and argument["connection"] else None
+    return argument if argument and argument.get("connection") else None
 
 
 def _put_end(version: SecretVersion, argument: Tree, at: datetime) -> None:
