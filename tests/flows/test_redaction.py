@@ -197,3 +197,31 @@ def test_text__changed_without_a_redaction__is_refused_by_the_database(published
             connection.cursor() as cursor,
         ):
             cursor.execute(f"UPDATE configs_text SET {change}")  # noqa: S608 - as above
+
+
+@pytest.mark.parametrize("form", ["env", "properties", "yaml", "json", "toml", "xml"])
+@pytest.mark.parametrize("value", ["hunter2", LEAK])
+def test_redact__each_format__loses_the_value_in_its_source(operator, officer, shop, form, value):
+    from apps.engine import formats
+
+    for document in ({"PASSWORD": value, "N": "1"}, {"N": "2"}):
+        body = {"environment": "production", "format": form, "on_stale": "overwrite"}
+        body["content"] = formats.render(document, form)
+        assert operator.post("/config/shop", body).status_code == 201
+
+    done = redact(officer, key="PASSWORD", message="published by mistake")
+
+    assert done.status_code == 200, done.content
+    assert places_of(value) == []
+
+
+@pytest.mark.parametrize("message", ["hunter2 leaked", "it was hunter2."])
+def test_redact__short_value_in_the_reason__is_refused(operator, officer, shop, message):
+    for document in ({"p": "hunter2"}, {}):
+        body = {"environment": "production", "config": document, "on_stale": "overwrite"}
+        assert operator.post("/config/shop", body).status_code == 201
+
+    refused = redact(officer, key="p", message=message)
+
+    assert refused.status_code == 422
+    assert redact(officer, key="p", message="unhunter2ed").status_code == 200
