@@ -21,11 +21,9 @@ from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.models import User
 from apps.core.names import check_slug, check_text
-from apps.core.transactions import writing
+from apps.core.transactions import locked, writing
 from apps.engine.errors import (
-    NOTHING_HERE,
     ForbiddenError,
-    NotFoundError,
     invalid,
 )
 from apps.registry.models import Configuration, Environment
@@ -74,9 +72,7 @@ def update_account(
     if environment is not None or clear_environment:
         policy.require(actor, "manage", Place(environment=environment))
     with writing():
-        account = ServiceAccount.objects.select_for_update().get(pk=account.pk)
-        if account.deleted_at is not None:
-            raise NotFoundError(NOTHING_HERE)
+        account = locked(account)
         if description is not None:
             account.description = check_text("description", description, 10_000)
         if environment is not None or clear_environment:
@@ -91,6 +87,7 @@ def delete_account(*, actor: Actor, account: ServiceAccount) -> None:
     """Hide the account and end its tokens at once. The name is never used again."""
     policy.require(actor, "manage", Place(environment=account.environment))
     with writing():
+        account = locked(account)
         now = clock.now()
         account.deleted_at = now
         mark_history(account, actor)
