@@ -477,3 +477,18 @@ def test_person__read_by_an_auditor__shows_nothing_of_the_password(log_in, syste
     root = log_in("root", superuser=True)
     assert 'name="password"' in root.get(address).content.decode()
     assert ada.password not in root.get(address).content.decode()
+
+
+def test_template__by_who_manages_without_reading__is_refused_and_shows_nothing(log_in, system):
+    from apps.access import services
+    from apps.configs.services.templates import create_template
+
+    made = create_template(actor=system, slug="base", content={"shown": "n0-secret"}).template
+    manager = log_in("max")
+    for verb in ("list", "manage"):
+        services.grant(actor=system, to="user:max", verb=verb)
+
+    answer = manager.get(f"/admin/configs/template/{made.pk}/change/")
+
+    assert answer.status_code in (302, 403, 404)
+    assert "n0-secret" not in answer.content.decode()

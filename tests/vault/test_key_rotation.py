@@ -159,3 +159,23 @@ def test_rotate_keys__another_key_made_meanwhile__ends_with_the_newest(
     assert key_ids() == {providers.key_provider().current()}
     assert len(key_file.read_text().splitlines()) == 3
     assert values_of(system, secrets) == [f"value {n}" for n in range(SECRETS)]
+
+
+@pytest.mark.django_db
+def test_key_file__that_may_not_be_read__seals_and_is_no_error_of_ours(
+    secrets, operator, key_file, monkeypatch
+):
+    from pathlib import Path
+
+    stat = Path.stat
+
+    def refusing(path, **options):
+        if path == key_file:
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refusing)
+
+    assert operator.get("/readyz").json()["sealed"] is True
+    refused = operator.post("/secrets/shop/s0/reveal?environment=production", {})
+    assert (refused.status_code, refused.json()["code"]) == (503, "sealed")

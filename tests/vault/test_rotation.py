@@ -345,6 +345,22 @@ def test_begin__rotator_with_two_in_turn__waits_for_the_value_before_unless_forc
     assert value_of(secret) == "made-2"
 
 
+def test_begin__value_written_by_hand_in_between__still_waits_for_the_value_before(
+    make_secret, rotate, rotator, system
+):
+    rotator.alternates = True
+    secret = make_secret(rotation=NOTING)
+    rotate(secret)
+    services.write_secret(actor=system, secret=secret, value="by hand")
+    assert stages(secret) == {"current": 3, "previous": 2}
+
+    with pytest.raises(ConflictError) as refused:
+        rotate(secret)
+
+    assert refused.value.code == "previous_in_use"
+    assert rotate(secret, force=True).state == "done"
+
+
 def test_retry__of_an_old_failure__does_not_take_the_value_before_from_its_users(
     make_secret, rotate, rotator, value_of
 ):
