@@ -246,7 +246,9 @@ def _all_verbs(what: Sequence[tuple[str, str]]) -> list[str]:
 def _hold_roles(what: Sequence[tuple[str, str]]) -> bool:
     """Keep the roles of one's own as they are until the transaction ends; whether there are any."""
     own = sorted({role for role, _verb in what} - {"", *ROLES})
-    return bool(own and list(Role.objects.select_for_update().filter(slug__in=own).order_by("pk")))
+    if own:
+        list(Role.objects.select_for_update().filter(slug__in=own).order_by("pk"))
+    return bool(own)
 
 
 def _require_grantable(actor: Actor, verbs: Sequence[str], on: Place | KeyRule) -> None:

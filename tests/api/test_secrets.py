@@ -427,3 +427,15 @@ def test_rule_on_a_secret__name_typed_in_another_case__is_as_hidden(operator, ma
     }
 
     assert statuses == {404}
+
+
+def test_secret__of_the_longest_names__is_made_and_in_the_ledger(operator):
+    service, environment, name = ("s" * 128, "e" * 128, "n" * 128)
+    assert operator.post("/services", {"slug": service}).status_code == 201
+    assert operator.post("/environments", {"slug": environment}).status_code == 201
+    body = {"service": service, "environment": environment, "name": name, "value": "v4lue"}
+
+    assert operator.post("/secrets", body).status_code == 201
+
+    events = operator.get("/audit?action=secret.created").json()["results"]
+    assert events[0]["target"] == f"secret:{service}@{environment}/{name}"

@@ -55,6 +55,9 @@ def save_draft(*, actor: Actor, place: Place, draft: Draft, force: bool = False)
         raise invalid("/format", "format", f"There is no format '{draft.format}'.")
     checked = check_extends([] if draft.extends is None else draft.extends)
     with writing():
+        _own(
+            actor, place
+        ).select_for_update().first()  # two pages at once: one waits, and then sees
         if not force:
             check_newest(actor=actor, place=place, draft=draft)
         configuration, _created = Configuration.objects.get_or_create(

@@ -192,7 +192,7 @@ def _refuse_live(place: Place, search: "_Search") -> None:
 
 def _redact_drafts(place: Place, search: "_Search") -> int:
     count = 0
-    for draft in Change.objects.filter(configuration__service=place.service):
+    for draft in Change.objects.select_for_update().filter(configuration__service=place.service):
         content = search.cleaned(draft.content, draft.format)
         if content != draft.content:
             draft.content = content
