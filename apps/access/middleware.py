@@ -1,5 +1,6 @@
 """The boundary of the process, where refusals of every interface are seen once."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 READ_BY_POST = ("/validate", "/schema")
 LOGIN = ("/accounts/", "/admin/login/")
 MAX_ADDRESS = 200
+_PART = re.compile(r"<\w+:(\w+)>")  # of Django's routes; people read {service}
 
 
 class RefusalMiddleware:
@@ -61,7 +63,7 @@ def _record(request: HttpRequest, code: str) -> None:
     if reads and not reveals:
         match = request.resolver_match
         if match is not None:
-            refusals.count_read(actor=actor.name, target=subject or match.route)
+            refusals.count_read(actor=actor.name, target=subject or _PART.sub(r"{\1}", match.route))
         return
     data = {"code": code, "method": str(request.method), "address": path}
     if isinstance(error, DomainError) and error.extra.get("right"):
