@@ -169,7 +169,7 @@ def test_refused_reads__counted__are_shown_by_actor_and_address(auditor, make_ap
     addressed = page(auditor, "ledger/refused/?actor=198.51.100.&target=door")
 
     assert f"service-account:{stranger.account.slug}" in named
-    assert ">3 ×<" in named
+    assert ">3 times<" in named
     assert "198.51.100.7" not in named
     assert "198.51.100.7" in addressed
     assert "203.0.113.9" not in addressed
