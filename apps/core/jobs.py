@@ -202,7 +202,7 @@ def fail(held: Claim, error: str) -> None:
     if held.is_last:
         _end(held, "failed", error, None)
         return
-    wait = min(LONGEST_BACK_OFF, BACK_OFF * 2 ** (held.job.attempts - 1))
+    wait = min(LONGEST_BACK_OFF, BACK_OFF * 2 ** min(held.job.attempts - 1, 16))
     wait *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
     with writing():
         _mine(held).update(

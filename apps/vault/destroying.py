@@ -18,6 +18,7 @@ from apps.vault.schedules import is_running
 from apps.vault.versions import destroy_key, event_of, find_stage, lock, open_version
 
 LOOK_AGAIN = timedelta(minutes=1)
+MAX_ATTEMPTS = 300  # about two and a half days: where the value is used may be out of reach
 
 
 def end_version(held: jobs.Claim) -> None:

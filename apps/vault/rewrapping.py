@@ -124,3 +124,8 @@ def _write(path: Path, texts: list[str]) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a crash may bring the older file back, without the new key
+    finally:
+        os.close(folder)
