@@ -134,11 +134,13 @@ def test_import_configs__folder__reports_each_file_and_stores_all_or_nothing(tmp
 
 @same_on_every_database
 def test_path_prefix__every_address__is_below_it():
-    with installation(demo=True) as made:
+    with installation(demo=True, prepared=False) as made:
         made.environment["CONFIGSVC_PATH_PREFIX"] = "/conf/"
         server = made.start()
-        address = f"{server.url}/conf/config/checkout?environment=production"
-        headers = {"Authorization": f"Bearer {made.raw}"}
+        printed = server.log.read_text()
+        line = re.search(r"curl -H 'Authorization: Bearer (\S+)' '(\S+)'\n", printed)
+        headers, address = {"Authorization": f"Bearer {line.group(1)}"}, line.group(2)
+        assert address == f"{server.url}/conf/config/checkout?environment=production"
         with httpx.Client(base_url=server.url, follow_redirects=True) as browser:
             form = browser.get("/conf/")
             assert form.url.path == "/conf/admin/login/"
@@ -146,14 +148,14 @@ def test_path_prefix__every_address__is_below_it():
             assert browser.get(sheet).headers["content-type"].startswith("text/css")
             data = {
                 "username": "admin",
-                "password": made.password,
+                "password": server.password,
                 "csrfmiddlewaretoken": browser.cookies["csrftoken"],
             }
             assert browser.post(form.url, data=data).status_code == 200
             editor = browser.get("/conf/admin/config/checkout/production/").text
             uses = browser.get("/conf/admin/config/checkout/production/use/").text
 
-        assert f"{server.url}/conf/admin/" in server.log.read_text()
+        assert f"{server.url}/conf/admin/" in printed
         assert httpx.get(address, headers=headers).json()["service"] == "checkout"
         for fact in ("validate", "config", "ws", "login", "draft"):
             assert re.search(rf'data-{fact}-url="/conf/[^"]+"', editor), fact
