@@ -492,3 +492,21 @@ def test_template__by_who_manages_without_reading__is_refused_and_shows_nothing(
 
     assert answer.status_code in (302, 403, 404)
     assert "n0-secret" not in answer.content.decode()
+
+
+def test_key_rules__for_who_manages_one_service__opens_as_manage_implies_secure(
+    two_services, log_in, system
+):
+    from apps.access import services
+    from apps.access.policy import Place
+    from apps.registry.selectors import get_service
+
+    mia = log_in("mia")
+    refused = mia.get("/admin/key-rules/")
+    place = Place(get_service("shop"))
+    services.grant(actor=system, to="user:mia", verb="manage", on=place)
+
+    opened = mia.get("/admin/key-rules/")
+
+    assert (refused.status_code, opened.status_code) == (403, 200)
+    assert "/admin/key-rules/" in mia.get("/admin/").content.decode()
