@@ -28,7 +28,8 @@ def put_role(
 
     Needs ``manage`` everywhere, and every verb that the role gets. Every grant made of it gives
     the new verbs, and no others, from the same act on. Raises :class:`InvalidError` for a name
-    that is built in or a verb or differs from another role's in case alone, and for no or unknown verbs. Returns whether it is new, too.
+    that is built in, a verb, or another role's in other case, and for no or unknown verbs.
+    Returns whether it is new, too.
     """
     policy.require(actor, "manage", EVERYWHERE)
     _check_name(name)
