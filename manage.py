@@ -7,6 +7,8 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+OBJECTS_BETWEEN_COLLECTIONS = 50_000  # loading makes many objects, and all of them stay
+
 
 def _take_data_folder(arguments: list[str]) -> None:
     """Let ``--data DIR`` stand for the variable that settings read before commands run."""
@@ -15,9 +17,6 @@ def _take_data_folder(arguments: list[str]) -> None:
             os.environ["CONFIGSVC_DATA_DIR"] = arguments[index + 1]
         elif argument.startswith("--data="):
             os.environ["CONFIGSVC_DATA_DIR"] = argument.partition("=")[2]
-
-
-OBJECTS_BETWEEN_COLLECTIONS = 50_000  # loading makes many objects, and all of them stay
 
 
 if __name__ == "__main__":

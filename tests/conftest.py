@@ -1,11 +1,11 @@
 """What all tests share: real databases, actors with rights, and an API client."""
 
-import os
-import shutil
-import tempfile
+import contextlib
 
 import pytest
 from django.db import connection
+
+from tests.serving import shared_folder
 
 DATABASE_FIXTURES = {"db", "transactional_db"}
 
@@ -20,12 +20,9 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     pytest.long_form = config.getoption("--long")
     if not hasattr(config, "workerinput"):  # workers of a parallel run share their parent's
-        os.environ["CONFIGSVC_TEST_SHARED"] = tempfile.mkdtemp(prefix="configsvc-shared-")
-
-
-def pytest_unconfigure(config):
-    if not hasattr(config, "workerinput"):
-        shutil.rmtree(os.environ.pop("CONFIGSVC_TEST_SHARED"), ignore_errors=True)
+        running = contextlib.ExitStack()
+        running.enter_context(shared_folder())
+        config.add_cleanup(running.close)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -37,7 +34,9 @@ def pytest_collection_modifyitems(config, items):
         touches = item.get_closest_marker("django_db") or (
             DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
         )
-        (keep if touches or item.get_closest_marker("servers") else drop).append(item)
+        serves = item.get_closest_marker("servers")
+        touches = touches or (serves and serves.kwargs.get("database", True))
+        (keep if touches else drop).append(item)
     config.hook.pytest_deselected(items=drop)
     items[:] = keep
 

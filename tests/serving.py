@@ -153,8 +153,10 @@ def shared_folder():
     """Where this run and its workers keep what all of them begin with."""
     with tempfile.TemporaryDirectory(prefix="configsvc-shared-") as folder:
         os.environ["CONFIGSVC_TEST_SHARED"] = folder
-        yield
-        del os.environ["CONFIGSVC_TEST_SHARED"]
+        try:
+            yield
+        finally:
+            del os.environ["CONFIGSVC_TEST_SHARED"]
 
 
 class Server:

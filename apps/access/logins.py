@@ -10,7 +10,7 @@ from apps.access.selectors import person
 from apps.audit import refusals
 from apps.audit.services import Event, append
 from apps.core import clock
-from apps.core.actor import Actor, system
+from apps.core.actor import Actor, stranger, system
 from apps.core.models import User
 from apps.core.transactions import writing
 
@@ -31,9 +31,10 @@ def record_failure(*, username: str, address: str | None, step: str) -> None:
     The name is written when there is such a login; another may be a password typed in its place.
     """
     known = User.objects.filter(username__iexact=username.strip()).first() if username else None
-    actor = Actor(name=f"address:{address or 'unknown'}", address=address)
     target = f"user:{known.username}" if known else "user:(unknown)"
-    refusals.record(actor=actor, action="login.failed", target=target, data={"step": step})
+    refusals.record(
+        actor=stranger(address), action="login.failed", target=target, data={"step": step}
+    )
 
 
 def record_factors(*, user: User, address: str | None, before: dict[int, str]) -> bool:

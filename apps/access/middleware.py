@@ -1,5 +1,6 @@
 """The boundary of the process, where refusals of every interface are seen once."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apps.audit import refusals
-from apps.core.actor import Actor
-from apps.core.addresses import network_of
+from apps.core.actor import Actor, stranger
 from apps.core.models import User
 from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, UnauthenticatedError
 from apps.engine.values import Tree
@@ -19,6 +19,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 READ_BY_POST = ("/validate", "/schema")
 LOGIN = ("/accounts/", "/admin/login/")
 MAX_ADDRESS = 200
+_PART = re.compile(r"<\w+:(\w+)>")  # of Django's routes; people read {service}
 
 
 class RefusalMiddleware:
@@ -62,7 +63,7 @@ def _record(request: HttpRequest, code: str) -> None:
     if reads and not reveals:
         match = request.resolver_match
         if match is not None:
-            refusals.count_read(actor=actor.name, target=subject or match.route)
+            refusals.count_read(actor=actor.name, target=subject or _PART.sub(r"{\1}", match.route))
         return
     data = {"code": code, "method": str(request.method), "address": path}
     if isinstance(error, DomainError) and error.extra.get("right"):
@@ -76,8 +77,8 @@ def _actor(request: HttpRequest) -> Actor:
     known = getattr(request, "auth", None)
     if isinstance(known, Actor):
         return known
-    address = request.META.get("REMOTE_ADDR") or "unknown"
+    address = request.META.get("REMOTE_ADDR")
     user = getattr(request, "user", None)
     if isinstance(user, User):
         return Actor(name=f"user:{user.get_username()}", address=address)
-    return Actor(name=f"address:{network_of(address)}", address=address)
+    return stranger(address)

@@ -28,7 +28,8 @@ def put_role(
 
     Needs ``manage`` everywhere, and every verb that the role gets. Every grant made of it gives
     the new verbs, and no others, from the same act on. Raises :class:`InvalidError` for a name
-    that is built in or a verb, and for no or unknown verbs. Returns whether it is new, too.
+    that is built in, a verb, or another role's in other case, and for no or unknown verbs.
+    Returns whether it is new, too.
     """
     policy.require(actor, "manage", EVERYWHERE)
     _check_name(name)
@@ -36,6 +37,10 @@ def put_role(
     wanted = _checked(verbs)
     with writing():
         role = Role.objects.select_for_update().filter(slug__lower=name.lower()).first()
+        if role is not None and role.slug != name:
+            raise invalid(
+                "/name", "taken", f"There is the role '{role.slug}', of the same letters."
+            )
         before: list[str] = role.verbs if role else []
         _require_held(actor, [each for each in wanted if each not in before])
         if role is None:

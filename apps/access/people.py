@@ -64,6 +64,15 @@ def create_person(
     return user
 
 
+def create_superuser(
+    *, actor: Actor, username: str, email: str = "", password: str | None = None
+) -> User:
+    """Make a person who may do everything. Only a superuser may."""
+    with writing():
+        user = create_person(actor=actor, username=username, email=email, password=password)
+        return update_person(actor=actor, user=user, is_active=True, is_superuser=True)
+
+
 def rename_person(*, actor: Actor, user: User, email: str, name: str) -> User:
     """Change a person's address and name; only a superuser may, for others than himself."""
     if actor.user_id != user.pk:

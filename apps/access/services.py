@@ -16,16 +16,14 @@ from apps.access.policy import EVERYWHERE, Place
 from apps.access.rights import CACHED_ACTORS
 from apps.access.roles import ROLES, verbs_of
 from apps.access.selectors import TOKEN_PREFIX, digest_of, find_holder
-from apps.audit.services import append
+from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.models import User
 from apps.core.names import check_slug, check_text
-from apps.core.transactions import writing
+from apps.core.transactions import locked, writing
 from apps.engine.errors import (
-    NOTHING_HERE,
     ForbiddenError,
-    NotFoundError,
     invalid,
 )
 from apps.registry.models import Configuration, Environment
@@ -40,24 +38,32 @@ def create_account(
 ) -> ServiceAccount:
     """Make a service account and its login. Needs ``manage`` in its environment, else everywhere."""
     policy.require(actor, "manage", Place(environment=environment))
+    with writing():
+        account = write_account(actor, slug, description, environment)
+        append([account_event("account.created", account)], actor=actor)
+    return account
+
+
+def write_account(
+    actor: Actor, slug: str, description: str, environment: Environment | None
+) -> ServiceAccount:
+    """Write an account inside the caller's transaction, who asks for the rights and audits."""
     check_slug(slug)
     check_text("description", description, 10_000)
-    with writing():
-        if ServiceAccount.objects.filter(slug__lower=slug.lower()).exists():
-            raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
-        user = User(username=f"service-account:{slug}")
-        user.set_unusable_password()
-        user.save()
-        account = ServiceAccount(
-            slug=slug,
-            description=description,
-            environment=environment,
-            user=user,
-            created_at=clock.now(),
-        )
-        mark_history(account, actor)
-        account.save()
-        append([account_event("account.created", account)], actor=actor)
+    if ServiceAccount.objects.filter(slug__lower=slug.lower()).exists():
+        raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
+    user = User(username=f"service-account:{slug}")
+    user.set_unusable_password()
+    user.save()
+    account = ServiceAccount(
+        slug=slug,
+        description=description,
+        environment=environment,
+        user=user,
+        created_at=clock.now(),
+    )
+    mark_history(account, actor)
+    account.save()
     return account
 
 
@@ -74,9 +80,7 @@ def update_account(
     if environment is not None or clear_environment:
         policy.require(actor, "manage", Place(environment=environment))
     with writing():
-        account = ServiceAccount.objects.select_for_update().get(pk=account.pk)
-        if account.deleted_at is not None:
-            raise NotFoundError(NOTHING_HERE)
+        account = locked(account)
         if description is not None:
             account.description = check_text("description", description, 10_000)
         if environment is not None or clear_environment:
@@ -91,6 +95,7 @@ def delete_account(*, actor: Actor, account: ServiceAccount) -> None:
     """Hide the account and end its tokens at once. The name is never used again."""
     policy.require(actor, "manage", Place(environment=account.environment))
     with writing():
+        account = locked(account)
         now = clock.now()
         account.deleted_at = now
         mark_history(account, actor)
@@ -209,35 +214,51 @@ def grant_each(
     expires_at: datetime | None = None,
 ) -> list[Grant]:
     """Several at once, all or none, in one act: ``what`` are pairs of role and verb, one empty."""
-    _require_grantable(actor, _all_verbs(what), on)
+    require_grantable(actor, _all_verbs(what), on)
     if expires_at is not None and expires_at <= clock.now():
         raise invalid("/expires_at", "past", "The end is in the past.")
     holder = find_holder(to)
     if holder is None:
         raise invalid("/to", "holder", "There is no such user, group or service account.")
+    with writing():
+        if _hold_roles(what):
+            require_grantable(actor, _all_verbs(what), on)
+        given, events = write_grants(actor, holder, what, on, expires_at)
+        if events:
+            append(events, actor=actor)
+    return given
+
+
+def write_grants(
+    actor: Actor,
+    holder: User | Group,
+    what: Sequence[tuple[str, str]],
+    on: Place | KeyRule,
+    expires_at: datetime | None = None,
+) -> tuple[list[Grant], list[Event]]:
+    """Write the missing ones inside the caller's transaction, who asks for the rights.
+
+    Gives all of them, and the events of the new ones, for the caller to append.
+    """
     place, key_rule = (EVERYWHERE, on) if isinstance(on, KeyRule) else (on, None)
     who = {"group": holder} if isinstance(holder, Group) else {"user": holder}
     scope: dict[str, Any] = {"service": place.service, "environment": place.environment}
     same = {"key_rule": key_rule, "expires_at": expires_at, **who, **scope}
     given, events = [], []
-    with writing():
-        if _hold_roles(what):
-            _require_grantable(actor, _all_verbs(what), on)
-        if place.service is not None and place.environment is not None:
-            Configuration.objects.get_or_create(**scope)
-        for role, verb in what:
-            row = Grant.objects.filter(role=role, verb=verb, **same).first()
-            if row is None:
-                now, name = clock.now(), actor.name
-                row = Grant(role=role, verb=verb, created_at=now, created_by=name, **same)
-                mark_history(row, actor)
-                row.save()
-                events.append(grant_event("grant.given", row))
-            given.append(row)
-        if events:
-            apply_grants(given)
-            append(events, actor=actor)
-    return given
+    if place.service is not None and place.environment is not None:
+        Configuration.objects.get_or_create(**scope)
+    for role, verb in what:
+        row = Grant.objects.filter(role=role, verb=verb, **same).first()
+        if row is None:
+            now, name = clock.now(), actor.name
+            row = Grant(role=role, verb=verb, created_at=now, created_by=name, **same)
+            mark_history(row, actor)
+            row.save()
+            events.append(grant_event("grant.given", row))
+        given.append(row)
+    if events:
+        apply_grants(given)
+    return given, events
 
 
 def _all_verbs(what: Sequence[tuple[str, str]]) -> list[str]:
@@ -249,10 +270,12 @@ def _all_verbs(what: Sequence[tuple[str, str]]) -> list[str]:
 def _hold_roles(what: Sequence[tuple[str, str]]) -> bool:
     """Keep the roles of one's own as they are until the transaction ends; whether there are any."""
     own = sorted({role for role, _verb in what} - {"", *ROLES})
-    return bool(own and list(Role.objects.select_for_update().filter(slug__in=own).order_by("pk")))
+    if own:
+        list(Role.objects.select_for_update().filter(slug__in=own).order_by("pk"))
+    return bool(own)
 
 
-def _require_grantable(actor: Actor, verbs: Sequence[str], on: Place | KeyRule) -> None:
+def require_grantable(actor: Actor, verbs: Sequence[str], on: Place | KeyRule) -> None:
     """Refuse giving what the actor does not have, or where he may not give anything."""
     if isinstance(on, KeyRule):
         policy.require_below(actor, "secure", Place(on.service, on.environment))

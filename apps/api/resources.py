@@ -268,7 +268,7 @@ class TemplateView(ApiView):
         row = selected.get_template(actor=self.actor, slug=slug)
         members = read_members(request, ("name",))
         name = typed(members, "name", str, row.name)
-        templates.update_template(actor=self.actor, template=row, name=name)
+        row = templates.update_template(actor=self.actor, template=row, name=name)
         return answer_json(_template(row, None))
 
     @documented("Hide a template", TEMPLATE)

@@ -13,7 +13,7 @@ from apps.engine.errors import ConflictError, NotFoundError, invalid
 from apps.engine.values import Tree
 
 MEMBERS = ("name", "verbs", "description")
-KNOWN_TO = ("manage", "secure", "audit")
+KNOWN_TO = ("secure", "audit")  # and `manage`, which implies `secure`
 MISSING = "There is no such role."
 
 

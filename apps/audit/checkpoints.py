@@ -7,7 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from apps.audit.models import Checkpoint, Head, PublicKey
-from apps.audit.services import Event, append
+from apps.audit.services import Event, append, lock_ledger
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.transactions import writing
@@ -33,12 +33,12 @@ def register_key(*, actor: Actor) -> Signer:
     if PublicKey.objects.filter(pk=signer.key_id).exists():
         return signer
     with writing():
-        append([Event("signature_key.added", f"key:{signer.key_id}", {})], actor=actor)
-        # under the ledger's lock, so that two servers that start together add it once
-        if not PublicKey.objects.filter(pk=signer.key_id).exists():
-            PublicKey.objects.create(
-                key_id=signer.key_id, public=signer.public, created_at=clock.now()
-            )
+        lock_ledger()  # of two servers that start together one adds it, and the other sees it
+        _row, created = PublicKey.objects.get_or_create(
+            key_id=signer.key_id, defaults={"public": signer.public, "created_at": clock.now()}
+        )
+        if created:
+            append([Event("signature_key.added", f"key:{signer.key_id}", {})], actor=actor)
     return signer
 
 

@@ -100,18 +100,19 @@ class _Pipe(io.RawIOBase):
 
 def bundle(*, actor: Actor) -> Iterator[bytes]:
     """A ZIP archive of the ledger, checkpoints, keys and verifier, made while it is sent."""
+    checkpoints = checkpoint_lines()  # before the ledger's end is chosen: none is beyond it
     taken = export(actor=actor, filters=EventFilters(), form="jsonl")
-    return _zipped(taken)
+    return _zipped(taken, checkpoints)
 
 
-def _zipped(taken: Export) -> Iterator[bytes]:
+def _zipped(taken: Export, checkpoints: str) -> Iterator[bytes]:
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
         texts = {
             "README.txt": README,
             "verifier.py": program_text(),
             "keys.json": keys_text(),
-            "checkpoints.jsonl": checkpoint_lines(),
+            "checkpoints.jsonl": checkpoints,
         }
         for name, text in texts.items():
             archive.writestr(name, text)

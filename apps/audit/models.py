@@ -18,7 +18,7 @@ class AuditEvent(AppendOnlyModel):
     at = models.DateTimeField(db_index=True)
     actor = models.CharField(max_length=300)
     action = models.CharField(max_length=64)
-    target = models.CharField(max_length=300)
+    target = models.CharField(max_length=400)  # a kind, and three names of 128 at most
     data = models.TextField()
     previous = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)

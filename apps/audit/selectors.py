@@ -100,12 +100,6 @@ def has_event(*, action: str, target: str, after: int) -> bool:
     return rows.exists()
 
 
-def revision_at(moment: datetime) -> int:
-    """The revision of the last act at or before ``moment``; 0 when there is none."""
-    row = AuditEvent.objects.filter(at__lte=moment).order_by("-number").first()
-    return row.revision if row else 0
-
-
 def list_refused_reads(*, actor: str = "", target: str = "") -> QuerySet[RefusedRead]:
     """Counts of reads that were refused, by day, the latest first; empty texts do not narrow.
 

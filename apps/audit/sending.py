@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
-
 from apps.audit import sinks
 from apps.audit.models import AuditEvent, Head, SinkCursor
 from apps.core import clock, jobs
@@ -59,7 +57,7 @@ def send(rows: Sequence[AuditEvent]) -> None:
         if sink.required:
             _write_required(sink, cursor, rows)
     if not all(sink.required for sink in found):
-        _put_job()
+        jobs.put(JOB, "", due_at=clock.now())
 
 
 def _write_required(sink: sinks.Sink, cursor: SinkCursor, rows: Sequence[AuditEvent]) -> None:
@@ -92,14 +90,6 @@ def _move(cursor: SinkCursor, number: int) -> None:
 def _after(number: int, until: int | None = None) -> list[AuditEvent]:
     rows = AuditEvent.objects.filter(number__gt=number).order_by("number")
     return list(rows.filter(number__lte=until)[:BATCH] if until is not None else rows[:BATCH])
-
-
-def _put_job() -> None:
-    try:
-        with transaction.atomic():
-            jobs.put(JOB, "", due_at=clock.now())
-    except IntegrityError:
-        pass  # another process has put it in this moment
 
 
 def deliver(_claim: Claim) -> None:

@@ -9,8 +9,6 @@ from apps.engine import formats
 from apps.engine.errors import InvalidError, MalformedError, Problem
 from apps.engine.values import Tree
 
-DEFAULT_FORMAT = "yaml"
-
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.db.models import Model
 
+from apps.core.addresses import network_of
 from apps.core.models import User
 
 
@@ -32,10 +33,10 @@ class Actor:
     generation: int | None = None
     login: str | None = field(default=None, repr=False, compare=False)
 
-    @property
-    def short_name(self) -> str:
-        """The name without its kind: ``ada``."""
-        return self.name.partition(":")[2]
+
+def stranger(address: str | None) -> Actor:
+    """Somebody who has not said who he is, by the network that he calls from."""
+    return Actor(name=f"address:{network_of(address or 'unknown')}", address=address)
 
 
 def system(command: str) -> Actor:

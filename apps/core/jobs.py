@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q, QuerySet
 
 from apps.core import clock
@@ -100,14 +100,18 @@ def put(kind: str, key: str, *, due_at: datetime, subject: str = "", argument: T
     pending = Job.objects.select_for_update().filter(kind=kind, key=key, finished_at__isnull=True)
     row = pending.first()
     if row is None:
-        Job.objects.create(
-            kind=kind,
-            key=key,
-            subject=subject[:400],
-            argument=text,
-            due_at=due_at,
-            created_at=clock.now(),
-        )
+        try:
+            with transaction.atomic():
+                Job.objects.create(
+                    kind=kind,
+                    key=key,
+                    subject=subject[:400],
+                    argument=text,
+                    due_at=due_at,
+                    created_at=clock.now(),
+                )
+        except IntegrityError:  # another process has put it in this moment, and it is there now
+            put(kind, key, due_at=due_at, subject=subject, argument=argument)
         return
     row.argument, row.subject = text, subject[:400]
     if row.lease_owner is not None:
@@ -198,7 +202,7 @@ def fail(held: Claim, error: str) -> None:
     if held.is_last:
         _end(held, "failed", error, None)
         return
-    wait = min(LONGEST_BACK_OFF, BACK_OFF * 2 ** (held.job.attempts - 1))
+    wait = min(LONGEST_BACK_OFF, BACK_OFF * 2 ** min(held.job.attempts - 1, 16))
     wait *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
     with writing():
         _mine(held).update(

@@ -3,10 +3,14 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connection, transaction
+from django.db.models import Model
 
+from apps.engine.errors import NOTHING_HERE, NotFoundError
+
+Row = TypeVar("Row", bound=Model)
 _sqlite_writers = threading.Lock()
 
 
@@ -24,6 +28,17 @@ def writing() -> Iterator[None]:
         return
     with _sqlite_writers, transaction.atomic():
         yield
+
+
+def locked(row: Row) -> Row:
+    """The row as committed, locked until the transaction ends: what was read before may be old.
+
+    Raises :class:`NotFoundError` when it is gone, or hidden since.
+    """
+    found = type(row)._default_manager.select_for_update().filter(pk=row.pk).first()  # noqa: SLF001 - Django's own name
+    if found is None or getattr(found, "deleted_at", None) is not None:
+        raise NotFoundError(NOTHING_HERE)
+    return found
 
 
 def lock_row(table: str, *columns: str) -> tuple[Any, ...]:

@@ -13,8 +13,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from apps.access import policy
 from apps.access.policy import Place
 from apps.audit import refusals
-from apps.core.actor import Actor
-from apps.core.addresses import network_of
+from apps.core.actor import Actor, stranger
 from apps.delivery.feed import running_feed
 from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor
 from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
@@ -55,8 +54,8 @@ class ConfigConsumer(AsyncWebsocketConsumer):
         try:
             self.actor = await self._authenticate()
         except DomainError:
-            client = self.scope.get("client") or ("unknown",)
-            refusals.count_read(actor=f"address:{network_of(client[0])}", target="ws/config")
+            client = self.scope.get("client") or (None,)
+            refusals.count_read(actor=stranger(client[0]).name, target="ws/config")
             await self._end(NOT_AUTHENTICATED)
 
     @database_sync_to_async

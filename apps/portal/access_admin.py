@@ -182,6 +182,18 @@ class PersonAdmin(PortalAdmin):
         """People are deactivated, never deleted."""
         return False
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """The field for a new password is for who may set one: read, it would show the hash."""
+        fields = [str(each) for each in super().get_fields(request, obj)]
+        may_set = self.has_change_permission(request, obj) if obj else True
+        return fields if may_set else [each for each in fields if each != "password"]
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """No list is narrowed by what a password's hash begins with."""
+        if lookup.partition("__")[0] == "password":
+            return False
+        return bool(super().lookup_allowed(lookup, value, request))
+
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A user name never changes."""
         return ("username",) if obj else ()

@@ -10,8 +10,7 @@ from django.views.decorators.http import require_POST
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.access.selectors import list_accounts
-from apps.access.services import create_account, create_token, grant
+from apps.access.reader_tokens import make_reader_token, may_make_reader, reader_name
 from apps.configs import sources
 from apps.configs.selectors.configurations import Published, find_live, list_live
 from apps.configs.selectors.templates import find_draft, list_sections, list_templates
@@ -162,20 +161,19 @@ def publish(request: HttpRequest, service: str, environment: str) -> HttpRespons
     actor = actor_of(request)
     given = _read(request)
     try:
-        drafts.check_newest(actor=actor, place=place, draft=given)
-    except ConflictError as error:
-        return _older(request, place, given, error)
-    try:
         source = sources.from_text(given.content, given.format, given.extends)
         outcome = publishing.publish(
             actor=actor,
             place=place,
             source=source,
             options=Options(message=given.message, base=Base(given.base_version)),
-            consume_draft=True,
+            draft=given,
         )
     except DomainError as error:
-        drafts.save_draft(actor=actor, place=place, draft=given, force=True)
+        try:
+            drafts.save_draft(actor=actor, place=place, draft=given)
+        except ConflictError as moved:
+            return _older(request, place, given, moved)
         if isinstance(error, ConflictError):
             return _stale(request, place, given, error)
         tell(request, error)
@@ -285,7 +283,7 @@ def use(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     """The lines that fetch this configuration, and a button that makes a token for them."""
     place = place_of(request, service, environment, "read")
     actor = actor_of(request)
-    token = _make_token(actor, place) if request.method == "POST" else ""
+    token = make_reader_token(actor=actor, place=place) if request.method == "POST" else ""
     return render(
         request,
         "portal/use.html",
@@ -293,27 +291,7 @@ def use(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         place=place,
         base=request.build_absolute_uri(get_script_prefix()).rstrip("/"),
         token=token,
-        may=may(request, place),
+        account=reader_name(place),
+        may_make=may_make_reader(actor, place),
         tabs=tabs(place, "config-use"),
     )
-
-
-def _make_token(actor: Actor, place: Place) -> str:
-    policy.require(actor, "manage", place)
-    slug = f"{place.service}-{place.environment}-reader"
-    account = next((each for each in list_accounts() if each.slug == slug), None)
-    if account is None:
-        account = create_account(
-            actor=actor,
-            slug=slug,
-            description=f"Reads {place}",
-            environment=place.environment,
-        )
-        grant(
-            actor=actor,
-            to=f"service-account:{slug}",
-            role="consumer",
-            on=place,
-        )
-    _token, raw = create_token(actor=actor, account=account, name="from the portal")
-    return raw

@@ -14,24 +14,24 @@ from apps.portal.shared import actor_of
 GLOBAL, SOMEWHERE = True, False
 LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("Configurations", "tune", "admin:index", "", SOMEWHERE),
-    ("Services", "apps", "admin:registry_service_changelist", "", SOMEWHERE),
-    ("Environments", "public", "admin:registry_environment_changelist", "", SOMEWHERE),
-    ("Templates", "content_copy", "admin:configs_template_changelist", "", SOMEWHERE),
+    ("Services", "apps", "admin:registry_service_changelist", "list", SOMEWHERE),
+    ("Environments", "public", "admin:registry_environment_changelist", "list", SOMEWHERE),
+    ("Templates", "content_copy", "admin:configs_template_changelist", "list", SOMEWHERE),
     ("Secrets", "lock", "admin:secrets", "", SOMEWHERE),
     (
         "Service accounts",
         "smart_toy",
         "admin:access_serviceaccount_changelist",
-        "manage",
+        "manage audit",
         SOMEWHERE,
     ),
-    ("People", "group", "admin:core_user_changelist", "manage", GLOBAL),
-    ("Groups", "groups", "admin:auth_group_changelist", "manage", GLOBAL),
+    ("People", "group", "admin:core_user_changelist", "manage audit", GLOBAL),
+    ("Groups", "groups", "admin:auth_group_changelist", "manage audit", GLOBAL),
     ("Rights", "key", "admin:rights", "manage audit", GLOBAL),
-    ("Roles", "badge", "admin:roles", "manage secure audit", SOMEWHERE),
-    ("Key rules", "vpn_key", "admin:key-rules", "manage secure audit", SOMEWHERE),
+    ("Roles", "badge", "admin:roles", "secure audit", SOMEWHERE),
+    ("Key rules", "vpn_key", "admin:key-rules", "secure audit", SOMEWHERE),
     ("Connections", "hub", "admin:core_connection_changelist", "manage", GLOBAL),
-    ("Jobs", "schedule", "admin:jobs", "manage", GLOBAL),
+    ("Jobs", "schedule", "admin:jobs", "manage audit", GLOBAL),
     ("Ledger", "menu_book", "admin:ledger", "audit", GLOBAL),
 )
 

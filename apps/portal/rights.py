@@ -145,7 +145,7 @@ def of_actor(request: HttpRequest) -> HttpResponse:
         asked={"who": name, "token": request.GET.get("token", ""), "q": words},
         page=paged,
         rows=[present(actor, each, by_place=True) for each in paged],
-        may_give=policy.holds_anywhere(actor, "manage") or policy.holds_anywhere(actor, "secure"),
+        may_give=policy.holds_anywhere(actor, "secure"),
         **giving.form(request, to=name),
     )
     answer.status_code = 422 if request.method == "POST" else 200
@@ -164,7 +164,7 @@ def _require_askable(actor: Actor, name: str) -> None:
     """Anybody may ask about himself, others only who gives or audits rights somewhere."""
     if actor.name == name:
         return
-    if not any(policy.holds_anywhere(actor, verb) for verb in ("manage", "audit", "secure")):
+    if not any(policy.holds_anywhere(actor, verb) for verb in ("audit", "secure")):
         raise NotFoundError(NOTHING_HERE)
 
 

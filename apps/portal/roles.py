@@ -18,7 +18,7 @@ from apps.portal.shared import page as guarded_page
 from apps.registry.models import VERBS as TITLES
 
 PAGE = 50
-KNOWN_TO = ("manage", "secure", "audit")
+KNOWN_TO = ("secure", "audit")  # and `manage`, which implies `secure`
 
 
 def _reader(request: HttpRequest) -> Actor:

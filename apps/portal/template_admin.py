@@ -74,6 +74,11 @@ class TemplateAdmin(PortalAdmin):
         verb = "list" if obj is None else "read"
         return policy.holds_anywhere(actor_of(request), verb)
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The form shows the content, so it needs ``read`` beside ``manage``."""
+        may = super().has_change_permission(request, obj)
+        return may and (obj is None or policy.holds_anywhere(actor_of(request), "read"))
+
     def get_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """The form's fields."""
         fields = ("slug", "name", "content", "message")

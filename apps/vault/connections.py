@@ -14,7 +14,7 @@ from apps.core.addresses import find_address
 from apps.core.models import Connection
 from apps.core.names import check_slug, check_text
 from apps.core.outgoing import read_https, tls_context
-from apps.core.transactions import writing
+from apps.core.transactions import locked, writing
 from apps.engine.errors import NotFoundError, UnavailableError, invalid
 from apps.vault.models import Secret
 from apps.vault.rotators.postgres import read_postgres
@@ -89,7 +89,7 @@ def save_connection(
     with writing():
         row = Connection(created_at=clock.now())
         if connection is not None:
-            row = _locked(connection)
+            row = locked(connection)
             _refuse_narrower(row, data.services)
         if _others(row).filter(slug__lower=data.slug.lower()).exists():
             raise invalid("/slug", "taken", "There is a connection of this name.")
@@ -116,13 +116,6 @@ def save_connection(
     return row
 
 
-def _locked(connection: Connection) -> Connection:
-    row = list_connections().select_for_update().filter(pk=connection.pk).first()
-    if row is None:
-        raise NotFoundError("The connection was deleted meanwhile.")
-    return row
-
-
 def _refuse_narrower(row: Connection, services: Iterable[str]) -> None:
     """Refuse to close the connection to where rotations use it that it was open to."""
     used = row.rotations.select_related("secret__service", "secret__environment")
@@ -141,6 +134,7 @@ def delete_connection(*, actor: Actor, connection: Connection) -> None:
     """Hide a connection. Raises :class:`InvalidError` while rotations use it."""
     policy.require_free(actor, MANAGE, EVERYWHERE)
     with writing():
+        connection = locked(connection)
         used = connection.rotations.select_related("secret__service", "secret__environment")
         names = sorted(str(each.secret) for each in used)
         if names:

@@ -18,6 +18,7 @@ from apps.vault.schedules import is_running
 from apps.vault.versions import destroy_key, event_of, find_stage, lock, open_version
 
 LOOK_AGAIN = timedelta(minutes=1)
+MAX_ATTEMPTS = 300  # about two and a half days: where the value is used may be out of reach
 
 
 def end_version(held: jobs.Claim) -> None:
@@ -51,6 +52,8 @@ def _retire(version: SecretVersion, ended: Mapping[str, Any]) -> bool:
 
     ``ended`` says how it came to be used (:func:`schedules.put_end`).
     """
+    if "rotator" not in ended:
+        return False  # a row of before it was kept
     rotator = rotator_of(ended["rotator"])
     if not rotator.needs:
         return True

@@ -3,6 +3,8 @@
 import base64
 import re
 import secrets
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,19 +74,22 @@ class LocalKeys:
         return sealing.unseal(wrapped, key=key, context=_named(context, key_id))
 
     def _keys(self) -> dict[str, bytes]:
-        """Keys by id; a file is read again whenever it has changed."""
-        stamp: object = self._texts
-        if self._path is not None:
-            try:
-                state = self._path.stat()
-            except FileNotFoundError:
-                return {}
+        """Keys by id; a file is read again whenever it has changed. What cannot be read has none."""
+        if self._path is None:
+            return self._derived(self._texts, lambda: self._texts)
+        try:
+            state = self._path.stat()
             stamp = (state.st_mtime_ns, state.st_ino, state.st_size)
-        if self._read[0] != stamp:
-            texts = self._texts if self._path is None else read_key_file(self._path)
-            found = {sealing.key_id(text): sealing.derive_key(text) for text in texts}
-            self._read = (stamp, found)
-        return self._read[1]
+            return self._derived(stamp, partial(read_key_file, self._path))
+        except OSError:
+            return {}
+
+    def _derived(self, stamp: object, read: Callable[[], Iterable[str]]) -> dict[str, bytes]:
+        known, keys = self._read
+        if known != stamp:
+            keys = {sealing.key_id(text): sealing.derive_key(text) for text in read()}
+            self._read = (stamp, keys)
+        return keys
 
 
 def read_key_file(path: Path) -> list[str]:
@@ -164,17 +169,16 @@ class TransitKeys:
         return data
 
 
-_providers: dict[str, KeyProvider] = {}
+_made: tuple[dict[str, Any], KeyProvider] | None = None
 
 
 def key_provider() -> KeyProvider:
     """The provider that the settings name: Transit, else the environment, else the key file."""
-    chosen = settings.KEY_PROVIDER
-    name = repr(sorted(chosen.items()))
-    if name not in _providers:
-        _providers.clear()
-        _providers[name] = _make(chosen)
-    return _providers[name]
+    global _made  # noqa: PLW0603 - one pair, so that no other thread sees half of it
+    chosen, made = settings.KEY_PROVIDER, _made
+    if made is None or made[0] != chosen:
+        _made = made = (dict(chosen), _make(chosen))
+    return made[1]
 
 
 def _make(chosen: dict[str, Any]) -> KeyProvider:

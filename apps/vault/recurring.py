@@ -21,6 +21,7 @@ def register_kinds() -> None:
             DESTROY,
             "End a secret's value before",
             destroying.end_version,
+            max_attempts=destroying.MAX_ATTEMPTS,
             give_up=destroying.destroy_anyway,
         )
     )

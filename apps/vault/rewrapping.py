@@ -26,10 +26,11 @@ def make_key(*, actor: Actor) -> str:
     Raises :class:`InvalidError` when keys come from somewhere else.
     """
     path = _key_file()
-    texts = read_key_file(path) if path.exists() else []
     text = secrets.token_urlsafe(KEY_TEXT_BYTES)
     key_id = sealing.key_id(text)
     with writing():
+        lock_ledger()  # another who makes one has written the file, or reads it afterwards
+        texts = read_key_file(path) if path.exists() else []
         append([Event("key.added", f"key:{key_id}", {})], actor=actor)
         _write(path, [text, *texts])  # last: without its event there is no key
     return key_id
@@ -42,10 +43,10 @@ def rewrap_all(*, actor: Actor, batch: int) -> Iterator[tuple[int, int]]:
     when it is stopped. A damaged one is passed over: at the end :class:`IntegrityError` tells how
     many there are, and the ledger which. Raises :class:`SealedError` without one of the keys.
     """
-    current = key_provider().current()
     total = 0
     damaged: list[WrappedKey] = []
     while True:
+        current = key_provider().current()  # it may move meanwhile
         done = _rewrap_batch(current, batch, damaged)
         total += done
         left = WrappedKey.objects.exclude(key_id=current).count()
@@ -123,3 +124,8 @@ def _write(path: Path, texts: list[str]) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a crash may bring the older file back, without the new key
+    finally:
+        os.close(folder)

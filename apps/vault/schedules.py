@@ -179,14 +179,12 @@ def refuse_early(rotation: Rotation, secret: Secret, force: bool) -> None:
     """Refuse what would take the place of a value whose time is not over, or just ends."""
     if not rotator_of(rotation.rotator).alternates:
         return
-    previous = find_stage(secret, "previous")
-    ending = pending_end(previous) if previous is not None else None
-    if ending is None:
-        return
-    if ending.lease_owner is not None:
+    kept = secret.versions.filter(wrapped__isnull=False)
+    found = [ending for each in kept if (ending := pending_end(each)) is not None]
+    if any(each.lease_owner is not None for each in found):
         raise ConflictError("The value before is being ended: wait for it.", code="ending")
-    if not force:
-        until = clock.rfc3339(ending.due_at)
+    if found and not force:
+        until = clock.rfc3339(max(each.due_at for each in found))
         raise ConflictError(
             f"The value before is valid until {until}, and would end now. Wait, or force it.",
             code="previous_in_use",
@@ -230,7 +228,7 @@ def end_now(version: SecretVersion) -> bool:
 def _use_of(version: SecretVersion) -> Tree:
     ending = pending_end(version)
     argument = parse_canonical(ending.argument) if ending is not None else None
-    return argument if argument and argument["connection"] else None
+    return argument if argument and argument.get("connection") else None
 
 
 def _put_end(version: SecretVersion, argument: Tree, at: datetime) -> None:

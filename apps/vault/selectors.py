@@ -119,8 +119,6 @@ def get_secret(*, actor: Actor, place: Place, name: str) -> Secret:
     who may not ``list`` there.
     """
     policy.require(actor, "list", place)
-    if not policy.allowed(actor, "list", place, [key_of(name)]):
-        raise NotFoundError(NOTHING_HERE)
     found = (
         Secret.objects.named(name)
         .select_related("service", "environment", "rotation__connection")
@@ -128,7 +126,8 @@ def get_secret(*, actor: Actor, place: Place, name: str) -> Secret:
         .filter(service=place.service, environment=place.environment)
         .first()
     )
-    if found is None:
+    # names are found without case, and rules go by the name as it is registered
+    if found is None or not policy.allowed(actor, "list", place, [key_of(found.slug)]):
         raise NotFoundError(NOTHING_HERE)
     return found
 

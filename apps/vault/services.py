@@ -219,7 +219,7 @@ def disclose(*, actor: Actor, found: Mapping[str, Found]) -> dict[str, Tree]:
     with writing():
         events = [
             event_of("secret.disclosed", each.secret, version=each.version.number)
-            for each in {each.version.pk: each for each in found.values()}.values()
+            for _pk, each in sorted({each.version.pk: each for each in found.values()}.items())
             if _count(each.version, actor, now)
         ]
         if events:

@@ -215,3 +215,13 @@ def test_own_role__that_many_have__changes_in_as_many_statements_as_for_few(publ
         counts.append(len(captured))
 
     assert counts[0] == counts[1]
+
+
+def test_role__of_the_same_letters_in_another_case__is_refused_and_changes_nothing(published):
+    put(published, "shop-lead", ["read"])
+
+    refused = put(published, "Shop-Lead", ["read", "edit"])
+
+    assert refused.status_code == 422
+    assert json.loads(refused.content)["errors"][0]["code"] == "taken"
+    assert json.loads(published.get("/roles/shop-lead").content)["verbs"] == ["read"]

@@ -411,3 +411,31 @@ def test_publish__credential_in_plain_text__is_a_warning_and_in_security_an_erro
     assert refused.status_code == 422
     assert json.loads(refused.content)["errors"][0]["pointer"] == "/security/upstream"
     assert b"hunter22" not in refused.content
+
+
+def test_rule_on_a_secret__name_typed_in_another_case__is_as_hidden(operator, make_api, shop):
+    made = {"service": "shop", "environment": "production", "name": "DbPassword", "value": CANARY}
+    assert operator.post("/secrets", made).status_code == 201
+    rule = {"pattern": "$secret.DbPassword", "service": "shop"}
+    assert operator.post("/key-rules", rule).status_code == 201
+    viewer = make_api("viewer", "shop")
+
+    statuses = {
+        viewer.get(f"/secrets/shop/{name}{rest}?{HERE}").status_code
+        for name in ("DbPassword", "dbpassword", "DBPASSWORD", "nothing")
+        for rest in ("", "/versions")
+    }
+
+    assert statuses == {404}
+
+
+def test_secret__of_the_longest_names__is_made_and_in_the_ledger(operator):
+    service, environment, name = ("s" * 128, "e" * 128, "n" * 128)
+    assert operator.post("/services", {"slug": service}).status_code == 201
+    assert operator.post("/environments", {"slug": environment}).status_code == 201
+    body = {"service": service, "environment": environment, "name": name, "value": "v4lue"}
+
+    assert operator.post("/secrets", body).status_code == 201
+
+    events = operator.get("/audit?action=secret.created").json()["results"]
+    assert events[0]["target"] == f"secret:{service}@{environment}/{name}"

@@ -152,7 +152,7 @@ def test_reads__refused__are_counted_and_no_event(viewer, make_api):
     found = {(row.actor.split(":")[1], row.target): row.count for row in RefusedRead.objects.all()}
     assert events() == []
     assert found == {
-        (stranger.account.slug, "config/<str:service>"): 5,
+        (stranger.account.slug, "config/{service}"): 5,
         (viewer.account.slug, "installation"): 1,
         (stranger.account.slug, "validate"): 1,
     }

@@ -244,6 +244,19 @@ def test_rows__each_kind_of_person__gets_what_the_table_says(world):
     assert wrong == [], wrong
 
 
+def test_sidebar__of_each_kind_of_person__shows_exactly_what_opens(world):
+    from django.urls import reverse
+
+    from apps.portal.navigation import LINKS
+
+    links = {reverse(name) for _title, _icon, name, _verb, _where in LINKS}
+    for name in ACTORS:
+        groups = ask(world[name], "index", (), None).context["sidebar_navigation"]
+        shown = {item["link"] for group in groups for item in group["items"]}
+        opens = {each for each in links if world[name].get(each).status_code == 200}
+        assert shown == opens, (name, shown ^ opens)
+
+
 def test_rollback_page__needs_the_right_on_every_key_that_changes(world):
     found = {
         name: ask(world[name], "config-rollback", (*PLACE, 1), None).status_code for name in ACTORS

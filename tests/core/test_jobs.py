@@ -273,3 +273,20 @@ def test_claim__many_threads_at_once__each_job_is_done_by_one(kind):
 def _work():
     runner.run_due()
     connection.close()
+
+
+def test_put__another_process_was_faster__moves_its_row(kind, monkeypatch):
+    kind()
+    create = Job.objects.create
+
+    def late(**members):
+        monkeypatch.undo()
+        put("same", after=HOUR)
+        return create(**members)
+
+    monkeypatch.setattr(Job.objects, "create", late)
+    put("same", argument={"n": 2})
+
+    (job,) = Job.objects.all()
+    assert job.argument == '{"n":2}'
+    assert job.due_at <= clock.now()

@@ -114,7 +114,9 @@ def test_redact__template_by_who_has_the_service_alone__is_named(published, make
     assert places_of(LEAK) == ["configs_text"]
 
 
-def test_redact__draft_of_the_value__loses_it(published, officer):
+@pytest.mark.parametrize("text", [f"db: {{x: '{LEAK}'}}\n", f"db: {{x: '{LEAK}'\n"])
+def test_redact__draft_of_the_value__loses_it(published, officer, text):
+    """The second text does not parse."""
     from apps.access.policy import Place
     from apps.configs.services.drafts import Draft, save_draft
     from apps.core.actor import Actor
@@ -124,7 +126,7 @@ def test_redact__draft_of_the_value__loses_it(published, officer):
     person = User.objects.create_user("ada", is_superuser=True)
     place = Place(get_service("shop"), get_environment("production"))
     actor = Actor(name="user:ada", user_id=person.pk, is_superuser=True)
-    save_draft(actor=actor, place=place, draft=Draft(f"db: {{x: '{LEAK}'\n", "yaml"))
+    save_draft(actor=actor, place=place, draft=Draft(text, "yaml"))
 
     assert json.loads(redact(officer).content)["drafts"] == 1
     assert places_of(LEAK) == []
@@ -195,3 +197,31 @@ def test_text__changed_without_a_redaction__is_refused_by_the_database(published
             connection.cursor() as cursor,
         ):
             cursor.execute(f"UPDATE configs_text SET {change}")  # noqa: S608 - as above
+
+
+@pytest.mark.parametrize("form", ["env", "properties", "yaml", "json", "toml", "xml"])
+@pytest.mark.parametrize("value", ["hunter2", LEAK])
+def test_redact__each_format__loses_the_value_in_its_source(operator, officer, shop, form, value):
+    from apps.engine import formats
+
+    for document in ({"PASSWORD": value, "N": "1"}, {"N": "2"}):
+        body = {"environment": "production", "format": form, "on_stale": "overwrite"}
+        body["content"] = formats.render(document, form)
+        assert operator.post("/config/shop", body).status_code == 201
+
+    done = redact(officer, key="PASSWORD", message="published by mistake")
+
+    assert done.status_code == 200, done.content
+    assert places_of(value) == []
+
+
+@pytest.mark.parametrize("message", ["hunter2 leaked", "it was hunter2."])
+def test_redact__short_value_in_the_reason__is_refused(operator, officer, shop, message):
+    for document in ({"p": "hunter2"}, {}):
+        body = {"environment": "production", "config": document, "on_stale": "overwrite"}
+        assert operator.post("/config/shop", body).status_code == 201
+
+    refused = redact(officer, key="p", message=message)
+
+    assert refused.status_code == 422
+    assert redact(officer, key="p", message="unhunter2ed").status_code == 200

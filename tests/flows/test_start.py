@@ -10,6 +10,7 @@ from websockets.sync.client import connect
 from tests.serving import installation
 
 pytestmark = pytest.mark.servers
+same_on_every_database = pytest.mark.servers(database=False)
 
 
 def test_first_and_second_start__keys_password_and_token__once(tmp_path):
@@ -62,6 +63,7 @@ def test_sqlite__two_workers_or_two_servers__are_refused():
     assert "Another server" in second.stderr
 
 
+@same_on_every_database
 @pytest.mark.parametrize(
     ("variable", "value", "named"),
     [
@@ -78,6 +80,7 @@ def test_unsafe_variable__is_refused_by_name(variable, value, named):
     assert named in answer.stderr
 
 
+@same_on_every_database
 def test_debug_with_public_host__is_refused_by_name():
     with installation() as made:
         made.environment |= {
@@ -101,6 +104,7 @@ def test_postgres__synchronous_commit_off__is_refused_by_name():
     assert "synchronous_commit" in answer.stderr
 
 
+@same_on_every_database
 def test_public_host_without_tls__is_warned_of():
     with installation() as made:
         server = made.start("--host", "0.0.0.0")  # noqa: S104
@@ -128,12 +132,15 @@ def test_import_configs__folder__reports_each_file_and_stores_all_or_nothing(tmp
     assert again.stdout.count("unchanged") == 2
 
 
+@same_on_every_database
 def test_path_prefix__every_address__is_below_it():
-    with installation(demo=True) as made:
+    with installation(demo=True, prepared=False) as made:
         made.environment["CONFIGSVC_PATH_PREFIX"] = "/conf/"
         server = made.start()
-        address = f"{server.url}/conf/config/checkout?environment=production"
-        headers = {"Authorization": f"Bearer {made.raw}"}
+        printed = server.log.read_text()
+        line = re.search(r"curl -H 'Authorization: Bearer (\S+)' '(\S+)'\n", printed)
+        headers, address = {"Authorization": f"Bearer {line.group(1)}"}, line.group(2)
+        assert address == f"{server.url}/conf/config/checkout?environment=production"
         with httpx.Client(base_url=server.url, follow_redirects=True) as browser:
             form = browser.get("/conf/")
             assert form.url.path == "/conf/admin/login/"
@@ -141,14 +148,14 @@ def test_path_prefix__every_address__is_below_it():
             assert browser.get(sheet).headers["content-type"].startswith("text/css")
             data = {
                 "username": "admin",
-                "password": made.password,
+                "password": server.password,
                 "csrfmiddlewaretoken": browser.cookies["csrftoken"],
             }
             assert browser.post(form.url, data=data).status_code == 200
             editor = browser.get("/conf/admin/config/checkout/production/").text
             uses = browser.get("/conf/admin/config/checkout/production/use/").text
 
-        assert f"{server.url}/conf/admin/" in server.log.read_text()
+        assert f"{server.url}/conf/admin/" in printed
         assert httpx.get(address, headers=headers).json()["service"] == "checkout"
         for fact in ("validate", "config", "ws", "login", "draft"):
             assert re.search(rf'data-{fact}-url="/conf/[^"]+"', editor), fact

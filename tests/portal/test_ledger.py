@@ -169,9 +169,35 @@ def test_refused_reads__counted__are_shown_by_actor_and_address(auditor, make_ap
     addressed = page(auditor, "ledger/refused/?actor=198.51.100.&target=door")
 
     assert f"service-account:{stranger.account.slug}" in named
-    assert ">3<" in named
+    assert ">3 times<" in named
     assert "198.51.100.7" not in named
     assert "198.51.100.7" in addressed
     assert "203.0.113.9" not in addressed
     assert "&lt;b&gt;door" in addressed
     assert "No refused read matches" in page(auditor, "ledger/refused/?target=nothing")
+
+
+def test_bundle__checkpoint_signed_meanwhile__is_not_beyond_its_ledger(
+    auditor, system, monkeypatch, tmp_path
+):
+    from apps.audit import downloads
+    from apps.audit.checkpoints import write_checkpoint
+    from apps.configs.services.places import create_service
+
+    export = downloads.export
+
+    def exporting(**asked):
+        taken = export(**asked)
+        create_service(actor=system, slug="meanwhile")
+        write_checkpoint(actor=system, file=tmp_path / "marks.jsonl")
+        return taken
+
+    monkeypatch.setattr(downloads, "export", exporting)
+    octets = b"".join(auditor.get("/admin/ledger/download/bundle.zip").streaming_content)
+    with zipfile.ZipFile(io.BytesIO(octets)) as archive:
+        name = next(each for each in archive.namelist() if each.startswith("ledger"))
+        last = json.loads(archive.read(name).decode().splitlines()[-1])
+        marks = archive.read("checkpoints.jsonl").decode().splitlines()
+
+    assert "meanwhile" not in last["target"]
+    assert all(json.loads(each)["revision"] <= last["revision"] for each in marks)

@@ -3,6 +3,11 @@
 import re
 
 import pytest
+from django.test import Client
+
+from apps.access.models import Grant, ServiceAccount
+from apps.audit.models import AuditEvent
+from apps.configs import sources
 
 pytestmark = pytest.mark.django_db
 
@@ -221,3 +226,82 @@ def test_weak_password__is_refused_in_the_form(two_services, log_in):
     assert refused.status_code == 200
     assert "too common" in refused.content.decode() or "too short" in refused.content.decode()
     assert taken.status_code == 302
+
+
+def test_draft__saved_from_another_tab_while_one_publishes__stays(
+    two_services, log_in, monkeypatch
+):
+    """The other tab saves after the page was asked and before its version is written."""
+    ada = log_in("ada", ("operator", None, None))
+    facts = draft_of(ada.get(PLACE).content.decode())
+    assert save(ada, "tab-a", "a: published\n", **facts).status_code == 200
+    other = draft_of(ada.get(PLACE).content.decode())
+    parse = sources.from_text
+
+    def save_meanwhile(*given):
+        assert save(ada, "tab-b", "b: newer\n", **other).status_code == 200
+        return parse(*given)
+
+    monkeypatch.setattr(sources, "from_text", save_meanwhile)
+    published = ada.post(
+        f"{PLACE}publish/",
+        {"content": "a: published\n", "format": "yaml", "page": "tab-a", **facts},
+    )
+    monkeypatch.undo()
+
+    assert published.status_code == 409
+    assert "a: published" in published.content.decode()
+    page = ada.get(PLACE).content.decode()
+    assert "b: newer" in page
+    assert "Version 1" in page
+
+
+def test_draft__refused_while_another_tab_saved__does_not_overwrite_it(
+    two_services, log_in, monkeypatch
+):
+    ada = log_in("ada", ("operator", None, None))
+    facts = draft_of(ada.get(PLACE).content.decode())
+    assert save(ada, "tab-b", "b: newer\n", **facts).status_code == 200
+
+    refused = ada.post(
+        f"{PLACE}publish/", {"content": "a: [", "format": "yaml", "page": "tab-a", **facts}
+    )
+
+    assert refused.status_code == 409
+    assert "a: [" in refused.content.decode()
+    assert "b: newer" in ada.get(PLACE).content.decode()
+
+
+def test_make_a_token__by_who_manages_the_environment__reads_this_alone(two_services, log_in):
+    ada = log_in("ada", ("administrator", None, "production"))
+
+    page = ada.post(f"{PLACE}use/").content.decode()
+    again = ada.post(f"{PLACE}use/").content.decode()
+
+    assert ServiceAccount.objects.count() == 1
+    assert Grant.objects.filter(user__service_account__isnull=False).count() == 1
+    actions = AuditEvent.objects.order_by("number").values_list("action", flat=True)
+    assert list(actions)[-4:] == [
+        "account.created", "grant.given", "token.created", "token.created",
+    ]  # fmt: skip
+    revisions = AuditEvent.objects.order_by("-number").values_list("revision", flat=True)[:4]
+    assert len(set(revisions)) == 2
+    tokens = [re.search(r'id="token">(csk_[^<]+)<', each).group(1) for each in (page, again)]
+    place = PLACE.removeprefix("/admin/config/").strip("/").split("/")
+    for raw in tokens:
+        headers = {"authorization": f"Bearer {raw}"}
+        own = Client().get(f"/config/{place[0]}?environment={place[1]}", headers=headers)
+        other = Client().get("/environments/staging", headers=headers)
+        assert (own.status_code, other.status_code) == (200, 404)
+
+
+def test_make_a_token__not_allowed_to_give_it__leaves_nothing_behind(two_services, log_in):
+    service, environment = PLACE.removeprefix("/admin/config/").strip("/").split("/")
+    ada = log_in("ada", ("administrator", service, environment))
+
+    page = ada.get(f"{PLACE}use/").content.decode()
+    refused = ada.post(f"{PLACE}use/")
+
+    assert "Make a token for this configuration" not in page
+    assert refused.status_code == 403
+    assert not ServiceAccount.objects.exists()

@@ -459,3 +459,54 @@ def test_links__from_objects_and_actors__lead_to_their_pages(two_services, log_i
     for page, link in links.items():
         content = admin.get(page).content.decode()
         assert f"/admin/rights/{link}" in content, page
+
+
+def test_person__read_by_an_auditor__shows_nothing_of_the_password(log_in, system):
+    from apps.access.people import create_person
+
+    ada = create_person(actor=system, username="ada", password="seven green apples 4")
+    auditor = log_in("olu", ("auditor", None, None))
+    address = f"/admin/core/user/{ada.pk}/change/"
+    shown = auditor.get(address)
+    narrowed = auditor.get("/admin/core/user/?password__startswith=md5")
+
+    assert shown.status_code == 200
+    assert ada.password not in shown.content.decode()
+    assert 'name="password"' not in shown.content.decode()
+    assert narrowed.status_code == 400
+    root = log_in("root", superuser=True)
+    assert 'name="password"' in root.get(address).content.decode()
+    assert ada.password not in root.get(address).content.decode()
+
+
+def test_template__by_who_manages_without_reading__is_refused_and_shows_nothing(log_in, system):
+    from apps.access import services
+    from apps.configs.services.templates import create_template
+
+    made = create_template(actor=system, slug="base", content={"shown": "n0-secret"}).template
+    manager = log_in("max")
+    for verb in ("list", "manage"):
+        services.grant(actor=system, to="user:max", verb=verb)
+
+    answer = manager.get(f"/admin/configs/template/{made.pk}/change/")
+
+    assert answer.status_code in (302, 403, 404)
+    assert "n0-secret" not in answer.content.decode()
+
+
+def test_key_rules__for_who_manages_one_service__opens_as_manage_implies_secure(
+    two_services, log_in, system
+):
+    from apps.access import services
+    from apps.access.policy import Place
+    from apps.registry.selectors import get_service
+
+    mia = log_in("mia")
+    refused = mia.get("/admin/key-rules/")
+    place = Place(get_service("shop"))
+    services.grant(actor=system, to="user:mia", verb="manage", on=place)
+
+    opened = mia.get("/admin/key-rules/")
+
+    assert (refused.status_code, opened.status_code) == (403, 200)
+    assert "/admin/key-rules/" in mia.get("/admin/").content.decode()

@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 
 from apps.audit.models import AuditEvent
-from apps.engine.errors import DomainError, ForbiddenError, InvalidError
+from apps.engine.errors import DomainError, ForbiddenError, InvalidError, NotFoundError
 from apps.vault import connections, schedules, services
 from apps.vault.connections import ConnectionData, save_connection
 
@@ -173,7 +173,7 @@ def test_saved__after_it_was_deleted__is_refused(data, system):
     made = save_connection(actor=system, data=data())
     connections.delete_connection(actor=system, connection=made)
 
-    with pytest.raises(DomainError, match="deleted"):
+    with pytest.raises(NotFoundError):
         save_connection(actor=system, data=data(), connection=made)
 
 

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from apps.engine.errors import SealedError
 
-SECRETS = 45
+SECRETS = 45 if pytest.long_form else 15
 
 
 @pytest.fixture
@@ -134,3 +134,48 @@ def test_rotate_keys__with_keys_from_the_environment__makes_none(secrets, settin
 
     with pytest.raises(CommandError, match="not in a file"):
         call_command("rotate_keys", "--new-key")
+
+
+@pytest.mark.django_db
+def test_rotate_keys__another_key_made_meanwhile__ends_with_the_newest(
+    secrets, system, key_file, monkeypatch
+):
+    from apps.vault import providers, rewrapping
+
+    wrap, done = providers.LocalKeys.wrap, []
+
+    def wrapping(self, data_key, context):
+        done.append(1)
+        assert len(done) < 10 * SECRETS, "It wraps for ever."
+        if len(done) == 6:
+            rewrapping.make_key(actor=system)
+        return wrap(self, data_key, context)
+
+    rewrapping.make_key(actor=system)
+    monkeypatch.setattr(providers.LocalKeys, "wrap", wrapping)
+    (newest,) = [list(rewrapping.rewrap_all(actor=system, batch=4))[-1]]
+
+    assert newest[1] == 0
+    assert key_ids() == {providers.key_provider().current()}
+    assert len(key_file.read_text().splitlines()) == 3
+    assert values_of(system, secrets) == [f"value {n}" for n in range(SECRETS)]
+
+
+@pytest.mark.django_db
+def test_key_file__that_may_not_be_read__seals_and_is_no_error_of_ours(
+    secrets, operator, key_file, monkeypatch
+):
+    from pathlib import Path
+
+    stat = Path.stat
+
+    def refusing(path, **options):
+        if path == key_file:
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refusing)
+
+    assert operator.get("/readyz").json()["sealed"] is True
+    refused = operator.post("/secrets/shop/s0/reveal?environment=production", {})
+    assert (refused.status_code, refused.json()["code"]) == (503, "sealed")

@@ -1,6 +1,7 @@
 """Rotation: the steps, what becomes of the values before and after, and what stands in its way."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,8 +9,8 @@ import pytest
 from apps.audit.models import AuditEvent
 from apps.core import clock, jobs, runner
 from apps.core.models import Connection, Job, JobRun
-from apps.engine.errors import ConflictError, InvalidError
-from apps.vault import schedules, services
+from apps.engine.errors import ConflictError, InvalidError, UnavailableError
+from apps.vault import destroying, schedules, services
 from apps.vault.models import Rotation, RotationRun
 from apps.vault.rotators.base import RotatorError
 from tests.vault.conftest import destroyed, due, stages
@@ -109,8 +110,10 @@ def test_rotation__an_attempt_failed_and_is_repeated__says_why(make_secret, rota
 
 @pytest.mark.parametrize("step", ["create", "set", "test", "finish", "retire"])
 def test_rotation__an_unforeseen_failure__shows_no_value(
-    make_secret, rotate, rotator, caplog, step
+    make_secret, rotate, rotator, caplog, monkeypatch, step
 ):
+    ending = jobs.kind_of(schedules.DESTROY)
+    monkeypatch.setitem(jobs._kinds, ending.name, replace(ending, max_attempts=2))
     secret = make_secret(value="canary-77f", rotation=NOTING)
     rotator.needs = "anything"
     place = Connection(slug="any", kind="webhook", credential=secret.pk, created_at=clock.now())
@@ -345,6 +348,22 @@ def test_begin__rotator_with_two_in_turn__waits_for_the_value_before_unless_forc
     assert value_of(secret) == "made-2"
 
 
+def test_begin__value_written_by_hand_in_between__still_waits_for_the_value_before(
+    make_secret, rotate, rotator, system
+):
+    rotator.alternates = True
+    secret = make_secret(rotation=NOTING)
+    rotate(secret)
+    services.write_secret(actor=system, secret=secret, value="by hand")
+    assert stages(secret) == {"current": 3, "previous": 2}
+
+    with pytest.raises(ConflictError) as refused:
+        rotate(secret)
+
+    assert refused.value.code == "previous_in_use"
+    assert rotate(secret, force=True).state == "done"
+
+
 def test_retry__of_an_old_failure__does_not_take_the_value_before_from_its_users(
     make_secret, rotate, rotator, value_of
 ):
@@ -417,3 +436,22 @@ def test_destroy__the_pending_version__is_refused(make_secret, rotate, rotator, 
 
     assert rotate(secret).state == "done"
     assert refused == [2]
+
+
+def test_previous__its_place_out_of_reach_for_a_day__is_taken_back_afterwards(
+    make_secret, rotate, rotator, monkeypatch
+):
+    secret = make_secret(rotation={**NOTING, "keep_hours": 5})
+    rotate(secret)
+    monkeypatch.setattr(destroying, "_retire", unreachable)
+    for _ in range(100):  # a day of quarters of an hour
+        runner.run_at_once(due(schedules.DESTROY).get().pk)
+
+    assert destroyed(secret) == []
+    monkeypatch.undo()
+    runner.run_at_once(due(schedules.DESTROY).get().pk)
+    assert destroyed(secret) == [1]
+
+
+def unreachable(*_given):
+    raise UnavailableError("It is out of reach.")

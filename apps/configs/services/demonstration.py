@@ -1,7 +1,6 @@
 """Loading the demonstration: a shop's platform with people, rights, templates and history."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def load_demonstration(manifest: Path, progress: Callable[[str], None]) -> None:
         _load_account(actor, account)
     for service in data["services"]:
         progress(f"  {service['name']}")
-        _publish(replace(actor), authors, service)
+        _publish(actor, authors, service)
 
 
 def _load_template(actor: Actor, template: dict[str, Any]) -> None:

@@ -55,8 +55,9 @@ def save_draft(*, actor: Actor, place: Place, draft: Draft, force: bool = False)
         raise invalid("/format", "format", f"There is no format '{draft.format}'.")
     checked = check_extends([] if draft.extends is None else draft.extends)
     with writing():
+        kept = _held(actor, place)
         if not force:
-            check_newest(actor=actor, place=place, draft=draft)
+            _check_newest(kept, draft)
         configuration, _created = Configuration.objects.get_or_create(
             service=place.service, environment=place.environment
         )
@@ -76,9 +77,24 @@ def save_draft(*, actor: Actor, place: Place, draft: Draft, force: bool = False)
     return change
 
 
-def check_newest(*, actor: Actor, place: Place, draft: Draft) -> None:
-    """Raise :class:`ConflictError` when another page of the author has saved a newer draft."""
-    kept = _own(actor, place).first()
+def consume_draft(*, actor: Actor, place: Place, draft: Draft, dry_run: bool) -> None:
+    """Discard what is published, inside the caller's transaction.
+
+    Raises :class:`ConflictError` (code ``draft_moved``) when another page saved meanwhile; what is
+    saved from now on stays.
+    """
+    kept = _held(actor, place)
+    _check_newest(kept, draft)
+    if kept is not None and not dry_run:
+        kept.delete()
+
+
+def _held(actor: Actor, place: Place) -> Change | None:
+    """The author's draft, locked: of two pages at once one waits, and then sees the other's."""
+    return _own(actor, place).select_for_update().first()
+
+
+def _check_newest(kept: Change | None, draft: Draft) -> None:
     if kept is None or kept.page == draft.page[:MAX_PAGE_NAME] != "":
         return
     if clock.rfc3339(kept.updated_at) != draft.known:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.models import Group
+from django.db.models import QuerySet
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
@@ -12,12 +13,13 @@ from apps.configs.services.kernel import lock_composition
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
-from apps.core.transactions import writing
+from apps.core.transactions import locked, writing
 from apps.engine import values
 from apps.engine.errors import invalid
 from apps.engine.values import Tree
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import ancestors, descendants, find_environment, find_group
+from apps.vault.models import Secret
 
 RESERVED_SERVICES = ("self", "param", "secret")
 RESERVED_ENVIRONMENTS = ("live",)
@@ -46,6 +48,7 @@ def update_service(*, actor: Actor, service: Service, **members: Any) -> Service
     """Change a service's members. Needs ``manage`` on it."""
     policy.require(actor, "manage", Place(service))
     with writing():
+        service = locked(service)
         _fill_service(service, members)
         _save(service, actor, "service.updated", f"service:{service.slug}")
     return service
@@ -56,7 +59,9 @@ def delete_service(*, actor: Actor, service: Service) -> None:
     policy.require(actor, "manage", Place(service))
     with writing():
         lock_composition()
+        service = locked(service)
         _refuse_live(Live.objects.filter(configuration__service=service, version__retired=False))
+        _refuse_secrets(Secret.objects.present().filter(service=service))
         service.deleted_at = clock.now()
         _save(service, actor, "service.deleted", f"service:{service.slug}")
 
@@ -84,6 +89,7 @@ def update_environment(*, actor: Actor, environment: Environment, **members: Any
     policy.require(actor, "manage", Place(environment=environment))
     with writing():
         lock_composition()
+        environment = locked(environment)
         parent_before = environment.parent_id
         _fill_environment(environment, members, actor)
         _save(environment, actor, "environment.updated", f"environment:{environment.slug}")
@@ -98,9 +104,11 @@ def delete_environment(*, actor: Actor, environment: Environment) -> None:
     policy.require(actor, "manage", Place(environment=environment))
     with writing():
         lock_composition()
+        environment = locked(environment)
         _refuse_live(
             Live.objects.filter(configuration__environment=environment, version__retired=False)
         )
+        _refuse_secrets(Secret.objects.present().filter(environment=environment))
         if environment.is_default:
             raise invalid("", "default", "It is the default: make another one the default first.")
         if environment.children.filter(deleted_at__isnull=True).exists():
@@ -191,6 +199,14 @@ def _refuse_live(live: Any) -> None:
     ]
     if users:
         raise invalid("", "in_use", f"Still live: {', '.join(users)}. Retire them first.")
+
+
+def _refuse_secrets(secrets: QuerySet[Secret]) -> None:
+    """Secrets go on rotating, and nobody could reach them any more."""
+    kept = secrets.select_related("service", "environment").order_by("pk")[:20]
+    names = ", ".join(str(each) for each in kept)
+    if names:
+        raise invalid("", "in_use", f"Secrets are kept there: {names}. Delete them first.")
 
 
 def _save(row: Service | Environment, actor: Actor, action: str, target: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import composing, sources, validating
-from apps.configs.models import Change, Version
+from apps.configs.models import Version
 from apps.configs.naming_secrets import check_names
 from apps.configs.restricted import (
     keep_hidden,
@@ -16,6 +16,7 @@ from apps.configs.restricted import (
     source_with_hidden,
 )
 from apps.configs.services.bases import Options, check_base, source_tree
+from apps.configs.services.drafts import Draft, consume_draft
 from apps.configs.services.kernel import (
     Outcome,
     Plan,
@@ -55,7 +56,7 @@ def publish(
     place: Place,
     source: Source,
     options: Options,
-    consume_draft: bool = False,
+    draft: Draft | None = None,
 ) -> Outcome:
     """Publish ``source`` as the next version of the configuration at ``place``.
 
@@ -64,14 +65,19 @@ def publish(
     given, :class:`ConflictError` (or :class:`PreconditionFailedError` for an ETag) when the base
     is stale, :class:`InvalidError` for what composing, types or schemas refuse. Nothing is
     stored then, nor on a dry run.
+
+    ``draft`` is what the author published from: it is discarded in the same transaction, or, when
+    another page has saved a newer one, refused with :class:`ConflictError` (code ``draft_moved``).
     """
-    item = Publication(place, source, options)
-    return publish_many(actor=actor, items=[item], consume_drafts=consume_draft)[0]
+    policy.require(actor, "publish", place)
+    with writing():
+        if draft is not None:
+            lock_composition()  # before any draft, as redacting does
+            consume_draft(actor=actor, place=place, draft=draft, dry_run=options.dry_run)
+        return publish_many(actor=actor, items=[Publication(place, source, options)])[0]
 
 
-def publish_many(
-    *, actor: Actor, items: Sequence[Publication], consume_drafts: bool = False
-) -> list[Outcome]:
+def publish_many(*, actor: Actor, items: Sequence[Publication]) -> list[Outcome]:
     """Publish several configurations in one act with one revision, or none of them.
 
     Raises what :func:`publish` raises; problems of all items are collected into one
@@ -86,11 +92,7 @@ def publish_many(
         _refuse_invalid([problem for _plan, found in plans for problem in found])
         if any(item.options.dry_run for item in items):
             return [preview(plan, actor) for plan, _found in plans]
-        outcomes = commit([plan for plan, _found in plans], actor)
-        if consume_drafts:
-            places = [item.place for item in items]
-            _discard_drafts(actor, places)
-        return outcomes
+        return commit([plan for plan, _found in plans], actor)
 
 
 def patch(
@@ -275,12 +277,3 @@ def _refuse_invalid(problems: list[Problem]) -> None:
         raise InvalidError(
             f"{len(problems)} problem(s) must be solved before this can be published.", problems
         )
-
-
-def _discard_drafts(actor: Actor, places: Sequence[Place]) -> None:
-    for place in places:
-        Change.objects.filter(
-            author_id=actor.user_id,
-            configuration__service=place.service,
-            configuration__environment=place.environment,
-        ).delete()

@@ -3,6 +3,7 @@
 Versions, digests and the ledger stay as they are; the texts hold ``{"$redacted": true}`` instead.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,13 @@ from apps.configs.services.kernel import lock_composition
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import editing, formats, paths
-from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, invalid
+from apps.engine.errors import (
+    DomainError,
+    ForbiddenError,
+    NotFoundError,
+    UnrepresentableError,
+    invalid,
+)
 from apps.engine.values import Tree, canonical, compact, parse_canonical, same
 from apps.registry.models import Environment
 
@@ -60,7 +67,7 @@ def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = 
         lock_composition()
         value = _value_at(place, number, path)
         search = _Search(value)
-        if any(way in message for way in search.written):
+        if search.is_told(message):
             raise invalid("/message", "value", "The reason holds the value itself: say it without.")
         versions = list(
             Version.objects.select_related("source", "effective", "configuration__environment")
@@ -185,7 +192,7 @@ def _refuse_live(place: Place, search: "_Search") -> None:
 
 def _redact_drafts(place: Place, search: "_Search") -> int:
     count = 0
-    for draft in Change.objects.filter(configuration__service=place.service):
+    for draft in Change.objects.select_for_update().filter(configuration__service=place.service):
         content = search.cleaned(draft.content, draft.format)
         if content != draft.content:
             draft.content = content
@@ -209,30 +216,42 @@ class _Search:
             ways = {canonical(self.value), compact(self.value)}
         return {way for way in ways if len(way) >= SHORTEST_PART}
 
-    def replaced(self, tree: Tree) -> Tree:
+    def is_told(self, message: str) -> bool:
+        """Whether ``message`` holds the value, a short one as a word."""
+        word = self.value if isinstance(self.value, str) else canonical(self.value)
+        told = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message)
+        return bool(told) or any(way in message for way in self.written)
+
+    def replaced(self, tree: Tree, marker: Tree = REDACTED) -> Tree:
         """``tree`` with the marker wherever the value, or a text with it inside, stands."""
         if same(tree, self.value):
-            return REDACTED
+            return marker
         if isinstance(tree, str):
-            return REDACTED if self.part is not None and self.part in tree else tree
+            return marker if self.part is not None and self.part in tree else tree
         if isinstance(tree, list):
-            return [self.replaced(item) for item in tree]
+            return [self.replaced(item, marker) for item in tree]
         if isinstance(tree, dict):
-            return {key: self.replaced(child) for key, child in tree.items()}
+            return {key: self.replaced(child, marker) for key, child in tree.items()}
         return tree
 
     def cleaned(self, content: str, format_name: str) -> str:
         """A source without the value: in its document, and in what is written around it."""
         try:
             tree = formats.parse(content, format_name).tree
-            changed = self.replaced(tree)
-            if not same(changed, tree):
-                content = editing.edit(content, format_name, changed)
+            if not same(self.replaced(tree), tree):
+                content = self._edited(content, format_name, tree)
         except DomainError:  # a draft that does not parse, or a text of before today's rules
-            _refuse_newest(kept)
+            pass
         for way in self.written:
             content = content.replace(way, SHOWN)
         return content
+
+    def _edited(self, content: str, format_name: str, tree: Tree) -> str:
+        """The source with the marker, or with its text where the format holds no objects."""
+        try:
+            return editing.edit(content, format_name, self.replaced(tree))
+        except UnrepresentableError:
+            return editing.edit(content, format_name, self.replaced(tree, SHOWN))
 
     def is_in(self, version: Version) -> bool:
         """Whether a version's texts hold the value."""

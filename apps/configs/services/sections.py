@@ -9,7 +9,7 @@ from apps.configs.models import Section
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_text
-from apps.core.transactions import writing
+from apps.core.transactions import locked, writing
 from apps.engine import schemas, sections, values
 from apps.engine.errors import invalid
 from apps.engine.values import canonical
@@ -38,6 +38,7 @@ def update_section(*, actor: Actor, section: Section, **members: Any) -> Section
     """Change a section's type, schema or description."""
     policy.require(actor, "manage", Place(section.service))
     with writing():
+        section = locked(section)
         _fill(section, members)
         _save(section, actor, "section.updated")
     return section
@@ -47,6 +48,7 @@ def delete_section(*, actor: Actor, section: Section) -> None:
     """Take the declaration away; the values stay, free of a schema."""
     policy.require(actor, "manage", Place(section.service))
     with writing():
+        section = locked(section)
         event = Event("section.deleted", _target(section), {})
         mark_history(section, actor)
         section.delete()

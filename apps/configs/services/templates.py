@@ -8,7 +8,7 @@ from apps.configs.services.kernel import digest, lock_composition
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
-from apps.core.transactions import writing
+from apps.core.transactions import locked, writing
 from apps.engine import merge, values
 from apps.engine.errors import invalid
 from apps.engine.values import Tree, canonical
@@ -61,6 +61,7 @@ def update_template(*, actor: Actor, template: Template, name: str) -> Template:
     policy.require(actor, "manage", EVERYWHERE)
     check_text("name", name, 200)
     with writing():
+        template = locked(template)
         template.name = name
         mark_history(template, actor)
         template.save()
@@ -79,6 +80,7 @@ def delete_template(*, actor: Actor, template: Template) -> None:
         names = [str(each.configuration) for each in users[:20]]
         if names:
             raise invalid("", "in_use", f"Still extended by {', '.join(names)}.")
+        template = locked(template)
         template.deleted_at = clock.now()
         mark_history(template, actor)
         template.save()

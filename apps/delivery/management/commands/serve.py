@@ -13,14 +13,13 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from apps.access.people import create_superuser
 from apps.access.selectors import get_account
 from apps.access.services import create_account, create_token, grant
-from apps.audit.services import Event, append
 from apps.configs.services.demonstration import load_demonstration
 from apps.core.actor import system
 from apps.core.models import User
 from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
-from apps.core.transactions import writing
 from apps.engine.errors import NotFoundError
 
 READER = "demo-reader"
@@ -94,10 +93,7 @@ class Command(BaseCommand):
         first = not User.objects.exists()
         if first:
             password = secrets.token_urlsafe(12)
-            with writing():
-                User.objects.create_superuser(ADMIN, password=password)
-                made = Event("user.created", f"user:{ADMIN}", {"superuser": True})
-                append([made], actor=system("serve"))
+            create_superuser(actor=system("serve"), username=ADMIN, password=password)
             if not options["no_demo"]:
                 self.stdout.write("Loading the demonstration, a shop's platform:")
                 load_demonstration(

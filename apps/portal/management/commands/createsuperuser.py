@@ -5,9 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.access.people import create_person, update_person
+from apps.access.people import create_superuser
 from apps.core.actor import system
-from apps.core.transactions import writing
 from apps.engine.errors import InvalidError
 from apps.portal.management.passwords import ask_password, explained
 
@@ -42,13 +41,13 @@ class Command(BaseCommand):
         if not username:
             raise CommandError("Give a name with --username.")
         password = ask_password() if interactive else None
-        actor = system("createsuperuser")
         try:
-            with writing():
-                user = create_person(
-                    actor=actor, username=username, email=options["email"], password=password
-                )
-                update_person(actor=actor, user=user, is_active=True, is_superuser=True)
+            create_superuser(
+                actor=system("createsuperuser"),
+                username=username,
+                email=options["email"],
+                password=password,
+            )
         except InvalidError as error:
             raise explained(error) from error
         self.stdout.write(f"'{username}' may do everything.")
