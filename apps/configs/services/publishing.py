@@ -192,7 +192,7 @@ def plan_composed(
         located = validating.locate(
             error.problems, state.service, state.environment, source.parsed.positions
         )
-        raise InvalidError(error.detail, located) from error
+        raise InvalidError(error.detail, shown_problems(actor, state.place, located)) from error
     if layers.trees:  # a document alone was checked when it was read
         values.check(composed.effective)
     problems = validating.validate(
