@@ -8,12 +8,19 @@ from django.db import connection
 from tests.serving import shared_folder
 
 DATABASE_FIXTURES = {"db", "transactional_db"}
+ON_SQLITE = ("tests/agent/", "tests/portal/", "tests/contracts/test_portal_matrix.py")
+"""What the short form runs on SQLite alone: the client, and the pages, which the browser's tests
+open on PostgreSQL.
+"""
+SAMPLE = (0, 0.5, 1)
 
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="the long form of the fault tests")
     parser.addoption(
-        "--database-only", action="store_true", help="only tests that touch the database"
+        "--database-only",
+        action="store_true",
+        help="only tests that touch the database; without --long few of many parameters",
     )
 
 
@@ -29,16 +36,35 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: item.get_closest_marker("servers") is None)  # the slow ones first
     if not config.getoption("--database-only"):
         return
-    keep, drop = [], []
-    for item in items:
-        touches = item.get_closest_marker("django_db") or (
-            DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
-        )
-        serves = item.get_closest_marker("servers")
-        touches = touches or (serves and serves.kwargs.get("database", True))
-        (keep if touches else drop).append(item)
-    config.hook.pytest_deselected(items=drop)
+    keep = [item for item in items if _touches_the_database(item)]
+    if not pytest.long_form:
+        keep = _sampled([item for item in keep if not item.nodeid.startswith(ON_SQLITE)])
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(keep)])
     items[:] = keep
+
+
+def _touches_the_database(item):
+    if item.get_closest_marker("django_db"):
+        return True
+    if DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
+        return True
+    serves = item.get_closest_marker("servers") or item.get_closest_marker("browser")
+    return serves and serves.kwargs.get("database", True)
+
+
+def _sampled(items):
+    """The same with the first, the middle and the last of each test's many parameters.
+
+    ``each_database`` marks tests whose parameters are each a way of their own to the database.
+    """
+    found = {}
+    for item in items:
+        found.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    kept = set()
+    for same in found.values():
+        whole = len(same) <= len(SAMPLE) or same[0].get_closest_marker("each_database")
+        kept.update(same if whole else [same[int(at * (len(same) - 1))] for at in SAMPLE])
+    return [item for item in items if item in kept]
 
 
 @pytest.fixture(scope="session", autouse=True)

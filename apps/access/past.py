@@ -76,7 +76,7 @@ def rights_on(*, actor: Actor, place: Place, day: date) -> PastRights:
     begins = datetime.combine(day, time(), UTC)
     window = (begins, begins + timedelta(days=1))
     people = _People(window)
-    rules = _rules(place, window)
+    rules = _rules(actor, place, window)
     held = [*_superusers(people), *_granted(place, window, people, set(rules))]
     return PastRights(sorted(held, key=_order), list(rules.values()))
 
@@ -110,14 +110,16 @@ def _states(rows: Iterable[Any]) -> list[tuple[Any, Span]]:
     return found
 
 
-def _rules(place: Place, window: tuple[datetime, datetime]) -> dict[int, PastRule]:
+def _rules(actor: Actor, place: Place, window: tuple[datetime, datetime]) -> dict[int, PastRule]:
+    """Those that the actor may know of, by today's rights, as everywhere that reads the past."""
     history = KeyRule.history.select_related("service", "environment")
     found = {}
     above = [each.pk for each in ancestors(place.environment)] if place.environment else []
     for state, span in _states(history.order_by("history_date", "history_id")):
-        if _meets(span, window) and _covers(place, state, above):
-            on = str(Place(state.service, state.environment))
-            found[state.id] = PastRule(state.pattern, on, *span)
+        scope = Place(state.service, state.environment)
+        decides = _meets(span, window) and _covers(place, state, above)
+        if decides and policy.may_know_rules_of(actor, scope):
+            found[state.id] = PastRule(state.pattern, str(scope), *span)
     return found
 
 

@@ -203,10 +203,18 @@ def find_rights(actor: Actor) -> Rights | None:
     return None if actor.is_superuser else rights_of(actor)
 
 
+KNOWN_TO = ("secure", "audit")
+"""Whose holders may know of key rules and of roles made here; ``manage`` implies the first."""
+
+
 def may_know_rule(actor: Actor, rule: KeyRule) -> bool:
     """Whether the actor may know of a key rule: who changes or audits it."""
-    scope = Place(rule.service, rule.environment)
-    return any(allowed(actor, verb, scope) for verb in ("secure", "audit"))
+    return may_know_rules_of(actor, Place(rule.service, rule.environment))
+
+
+def may_know_rules_of(actor: Actor, scope: Place) -> bool:
+    """Whether the actor may know of the key rules with exactly this scope."""
+    return any(allowed(actor, verb, scope) for verb in KNOWN_TO)
 
 
 def may_know_grant(actor: Actor, grant: Grant) -> bool:

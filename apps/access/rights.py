@@ -1,7 +1,6 @@
 """What a user may do, read from guardian's rows and remembered until the access generation moves."""
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +26,7 @@ from apps.access.roles import verbs_of
 from apps.access.rulebook import EMPTY, RuleBook
 from apps.core import clock
 from apps.core.actor import Actor
+from apps.core.statements import Statement
 from apps.engine.guarding import Guard, Rule
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import find_pair
@@ -35,6 +35,9 @@ CACHED_ACTORS = 10_000
 CACHED_PAIRS = 10_000
 KEY_VERBS = ("read", "edit", "publish", "rollback", "reveal")
 """What may be held for some keys of a configuration without being held for the rest."""
+
+SOME_END = "*"
+"""What :func:`_held` says where a grant has an end; no verb."""
 
 Triple = tuple[str, int | None, int | None]
 
@@ -145,8 +148,18 @@ def _read_rights(
     guardian knows no end of a permission: what a place gives is taken from its grants instead
     where one of them has ended.
     """
-    triples = set(_read_triples(user_id))
-    rules = set(_read_rules(user_id))
+    triples: set[Triple] = set()
+    rules: set[tuple[str, int]] = set()
+    some_end = False
+    for verb, service, environment, rule in _HELD.rows(user_id):
+        if verb == SOME_END:
+            some_end = True
+        elif rule is None:
+            triples.add((verb, service, environment))
+        else:
+            rules.add((verb, rule))
+    if not some_end:
+        return frozenset(triples), frozenset(rules), None
     limited = Grant.objects.filter(_held_by(user_id), expires_at__isnull=False)
     ends = list(limited.values_list("expires_at", flat=True))
     for ended in limited.filter(expires_at__lte=now):
@@ -179,17 +192,6 @@ def _held_by(user_id: int) -> Q:
     return Q(user=user_id) | Q(group__user=user_id)
 
 
-def _read_rules(user_id: int) -> Iterable[tuple[str, int]]:
-    """Verbs on key rules: given to the user, or to one of his groups."""
-    own = KeyRuleUserPermission.objects.filter(user=user_id)
-    groups = KeyRuleGroupPermission.objects.filter(group__user=user_id)
-    parts: list[Any] = [
-        rows.order_by().values_list("permission__codename", "content_object_id")
-        for rows in (own, groups)
-    ]
-    return parts[0].union(parts[1])  # type: ignore[no-any-return]
-
-
 def find_pair_as_of(
     actor: Actor, service: str, environment: str | None
 ) -> tuple[Service, Environment] | None:
@@ -209,38 +211,38 @@ def find_pair_as_of(
     return found
 
 
-def _read_triples(user_id: int) -> Iterable[tuple[str, int | None, int | None]]:
+def _held(user_id: int) -> Any:
+    """Verb, service, environment and key rule of all that is given to a user or to one of his
+    groups; ``SOME_END`` in place of a verb, where a grant of his has an end.
+    """
     nothing = Cast(Value(None), BigIntegerField())
-    member = {"group__user": user_id}
-    scoped: list[tuple[Any, dict[str, int], Any, Any]] = [
-        (ServiceUserPermission, {"user": user_id}, F("content_object_id"), nothing),
-        (ServiceGroupPermission, member, F("content_object_id"), nothing),
-        (EnvironmentUserPermission, {"user": user_id}, nothing, F("content_object_id")),
-        (EnvironmentGroupPermission, member, nothing, F("content_object_id")),
-        (
-            ConfigurationUserPermission,
-            {"user": user_id},
-            F("content_object__service_id"),
-            F("content_object__environment_id"),
-        ),
-        (
-            ConfigurationGroupPermission,
-            member,
-            F("content_object__service_id"),
-            F("content_object__environment_id"),
-        ),
+    own, member = {"user": user_id}, {"group__user": user_id}
+    target = F("content_object_id")
+    configuration = (F("content_object__service_id"), F("content_object__environment_id"), nothing)
+    scoped: list[tuple[Any, dict[str, int], tuple[Any, Any, Any]]] = [
+        (ServiceUserPermission, own, (target, nothing, nothing)),
+        (ServiceGroupPermission, member, (target, nothing, nothing)),
+        (EnvironmentUserPermission, own, (nothing, target, nothing)),
+        (EnvironmentGroupPermission, member, (nothing, target, nothing)),
+        (ConfigurationUserPermission, own, configuration),
+        (ConfigurationGroupPermission, member, configuration),
+        (KeyRuleUserPermission, own, (nothing, nothing, target)),
+        (KeyRuleGroupPermission, member, (nothing, nothing, target)),
     ]
     parts: list[Any] = [
-        model.objects.filter(**holder)
-        .order_by()
-        .values_list(F("permission__codename"), service, environment)
-        for model, holder, service, environment in scoped
+        model.objects.filter(**holder).order_by().values_list(F("permission__codename"), *place)
+        for model, holder, place in scoped
     ]
     globally = Permission.objects.filter(
         content_type__app_label="registry", content_type__model="configuration"
     ).order_by()
     parts += [
-        globally.filter(**holder).values_list(F("codename"), nothing, nothing)
-        for holder in ({"user": user_id}, member)
+        globally.filter(**holder).values_list(F("codename"), nothing, nothing, nothing)
+        for holder in (own, member)
     ]
-    return parts[0].union(*parts[1:])  # type: ignore[no-any-return]
+    ends = Grant.objects.filter(_held_by(user_id), expires_at__isnull=False).order_by()
+    parts.append(ends.values_list(Value(SOME_END), nothing, nothing, nothing))
+    return parts[0].union(*parts[1:])
+
+
+_HELD = Statement(_held)

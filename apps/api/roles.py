@@ -13,7 +13,6 @@ from apps.engine.errors import ConflictError, NotFoundError, invalid
 from apps.engine.values import Tree
 
 MEMBERS = ("name", "verbs", "description")
-KNOWN_TO = ("secure", "audit")  # and `manage`, which implies `secure`
 MISSING = "There is no such role."
 
 
@@ -33,7 +32,7 @@ class RolesView(ApiView):
     @documented("List roles", LIST)
     def get(self, request: Any) -> HttpResponse:
         """The built-in ones and one's own, for those who manage, secure or audit something."""
-        if not any(policy.holds_anywhere(self.actor, verb) for verb in KNOWN_TO):
+        if not any(policy.holds_anywhere(self.actor, verb) for verb in policy.KNOWN_TO):
             policy.require_anywhere(self.actor, "manage")
         return paged(request, list_roles(), present_role)
 
@@ -44,7 +43,7 @@ class RoleView(ApiView):
     @documented("Fetch a role", ROLE)
     def get(self, _request: Any, name: str) -> HttpResponse:
         """Its verbs as they are now."""
-        if not any(policy.holds_anywhere(self.actor, verb) for verb in KNOWN_TO):
+        if not any(policy.holds_anywhere(self.actor, verb) for verb in policy.KNOWN_TO):
             policy.require_anywhere(self.actor, "manage")
         return answer_json(present_role(self._find(name)))
 

@@ -5,9 +5,12 @@ The caller has asked the right. Taking the ledger is an act, and written before 
 
 import io
 import json
+import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from apps.audit import exporting
 from apps.audit.checkpoints import public_keys
@@ -18,7 +21,7 @@ from apps.audit.verification import program_text
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine.errors import invalid
+from apps.engine.errors import TooManyAttemptsError, invalid
 from apps.engine.values import Tree
 
 MEDIA_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}
@@ -41,11 +44,60 @@ class Export:
     chunks: Iterator[str]
 
 
+Chunk = TypeVar("Chunk", str, bytes)
+
+MOST_AT_ONCE = 4
+"""How many downloads a process sends at once: each holds a thread for as long as its reader takes."""
+_places = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    if not _places.acquire(blocking=False):
+        raise TooManyAttemptsError(
+            f"{MOST_AT_ONCE} downloads of the ledger are being sent: try again when one has ended.",
+            retry_after=10,
+        )
+    try:
+        yield
+    finally:
+        _places.release()
+
+
+class _Held(Generic[Chunk], Iterator[Chunk]):
+    """Chunks with what is held until they are read to the end, or closed."""
+
+    def __init__(self, chunks: Iterator[Chunk], held: ExitStack) -> None:
+        self._chunks: Iterator[Chunk] = chunks
+        self._held = held
+
+    def __next__(self) -> Chunk:
+        try:
+            return next(self._chunks)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go, as the end does, and being forgotten unread."""
+        self._held.close()
+
+    __del__ = close
+
+
 def export(*, actor: Actor, filters: EventFilters, form: str) -> Export:
     """The events that match, oldest first, as ``jsonl`` or ``csv``, up to the export's own event.
 
-    Raises :class:`InvalidError` for another format.
+    Raises :class:`InvalidError` for another format, and :class:`TooManyAttemptsError` beside
+    ``MOST_AT_ONCE`` others.
     """
+    with ExitStack() as held:
+        held.enter_context(_one_of_few())
+        taken = _export(actor, filters, form)
+        return replace(taken, chunks=_Held(taken.chunks, held.pop_all()))
+
+
+def _export(actor: Actor, filters: EventFilters, form: str) -> Export:
     if form not in MEDIA_TYPES:
         raise invalid("/format", "format", "'format' is jsonl or csv.")
     revision = _record(actor, filters, form)
@@ -100,9 +152,11 @@ class _Pipe(io.RawIOBase):
 
 def bundle(*, actor: Actor) -> Iterator[bytes]:
     """A ZIP archive of the ledger, checkpoints, keys and verifier, made while it is sent."""
-    checkpoints = checkpoint_lines()  # before the ledger's end is chosen: none is beyond it
-    taken = export(actor=actor, filters=EventFilters(), form="jsonl")
-    return _zipped(taken, checkpoints)
+    with ExitStack() as held:
+        held.enter_context(_one_of_few())
+        checkpoints = checkpoint_lines()  # before the ledger's end is chosen: none is beyond it
+        taken = _export(actor, EventFilters(), "jsonl")
+        return _Held(_zipped(taken, checkpoints), held.pop_all())
 
 
 def _zipped(taken: Export, checkpoints: str) -> Iterator[bytes]:

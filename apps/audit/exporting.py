@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from django.db.models import QuerySet
 
 from apps.audit.models import AuditEvent
+from apps.audit.selectors import batches
 from apps.core import clock
 from apps.engine import chain
 from apps.engine.values import Tree, canonical
 
 COLUMNS = ("number", "revision", "at", "actor", "action", "target", "data", "previous", "hash")
-CHUNK = 500
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 
 
@@ -72,17 +72,6 @@ def _rows(rows: Iterable[Iterable[str]]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\r\n").writerows(rows)
     return buffer.getvalue()
-
-
-def batches(events: QuerySet[AuditEvent]) -> Iterator[list[AuditEvent]]:
-    """Events by number, in short statements, so that none is held open by a slow reader."""
-    after = 0
-    while True:
-        batch = list(events.order_by("number").filter(number__gt=after)[:CHUNK])
-        if not batch:
-            return
-        yield batch
-        after = batch[-1].number
 
 
 def hash_of(event: AuditEvent, previous: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from django.db.models import Q, QuerySet
 
@@ -82,16 +83,22 @@ def list_verifications() -> QuerySet[Verification]:
 
 def events_since(revision: int, *, until: int | None = None) -> Iterator[AuditEvent]:
     """The events after ``revision`` in order, read in batches, up to ``until`` inclusive."""
-    cursor = revision
+    events = AuditEvent.objects.filter(number__gt=revision)
+    if until is not None:
+        events = events.filter(number__lte=until)
+    return chain.from_iterable(batches(events))
+
+
+def batches(events: QuerySet[AuditEvent]) -> Iterator[list[AuditEvent]]:
+    """Events by number, in short statements, so that none is held open by a slow reader."""
+    after = 0
     while True:
-        batch = AuditEvent.objects.filter(number__gt=cursor).order_by("number")
-        if until is not None:
-            batch = batch.filter(number__lte=until)
-        rows = list(batch[:BATCH])
-        yield from rows
-        if len(rows) < BATCH:
+        batch = list(events.order_by("number").filter(number__gt=after)[:BATCH])
+        if batch:
+            yield batch
+        if len(batch) < BATCH:
             return
-        cursor = rows[-1].number
+        after = batch[-1].number
 
 
 def has_event(*, action: str, target: str, after: int) -> bool:

@@ -61,13 +61,6 @@ def run_due(*, now: datetime | None = None) -> int:
     return count
 
 
-def run_at_once(pk: int) -> None:
-    """Do one job now in this thread, unless somebody else has it."""
-    held = jobs.claim(process_name(), pk=pk)
-    if held is not None:
-        run(held)
-
-
 def process_name() -> str:
     """Host and process number, as the history of runs shows them."""
     return f"{socket.gethostname()}:{os.getpid()}"[:200]

@@ -21,6 +21,7 @@ from apps.core.models import User
 from apps.core.transactions import writing
 from apps.delivery.models import ReadCount
 from apps.engine import paths
+from apps.engine.guarding import OPEN, Guard
 from apps.engine.paths import Glob
 from apps.registry.models import Configuration
 from apps.registry.selectors import find_configuration
@@ -128,13 +129,16 @@ def list_readers(*, actor: Actor, place: Place, key: str = "") -> list[Reader]:
 
 def _sees(account: str, place: Place, path: paths.Path) -> bool:
     """Whether the key was in what the account was given, by its rights of today."""
-    if not path:
-        return True
+    return not path or _guard_of(account, place).allows(path)
+
+
+def _guard_of(account: str, place: Place) -> Guard:
+    """What the account may read there by its rights of today; all, where it is gone."""
     holder = find_holder(account)
     if not isinstance(holder, User):
-        return True
+        return OPEN
     reader = Actor(name=account, user_id=holder.pk, is_superuser=holder.is_superuser)
-    return policy.guard(reader, "read", place).allows(path)
+    return policy.guard(reader, "read", place)
 
 
 def list_unread(*, actor: Actor, place: Place, days: int) -> list[str]:
@@ -147,13 +151,12 @@ def list_unread(*, actor: Actor, place: Place, days: int) -> list[str]:
     if live is None or live.row.retired:
         return []
     since = clock.now() - timedelta(days=days)
-    asked = {row.asked for row in _rows(place) if row.last_at >= since}
-    if "" in asked:
-        return []
+    asked = {(row.account, row.asked) for row in _rows(place) if row.last_at >= since}
+    guards = {account: _guard_of(account, place) for account, _asked in asked}
     return [
         paths.format_path(path)
         for path, _leaf in paths.leaves(live.tree)
-        if path and not any(_covers(each, path) for each in asked)
+        if path and not any(guards[who].allows(path) and _covers(what, path) for who, what in asked)
     ]
 
 

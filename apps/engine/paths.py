@@ -8,6 +8,14 @@ from apps.engine.errors import LimitError, MalformedError, Problem
 from apps.engine.values import MAX_DEPTH, Tree, escape
 
 Path = tuple[str | int, ...]
+
+
+class Name(str):
+    """A step that is a name without regard to case, as those of secrets are."""
+
+    __slots__ = ()
+
+
 States = frozenset[int]
 
 MAX_TEXT: Final = 20_000
@@ -140,7 +148,9 @@ class Glob:
             pattern = self._steps[state]
             if pattern is None:
                 moved |= self._reach[state]
-            elif _fits(pattern, text):
+            elif _fits(pattern, text) or (
+                isinstance(step, Name) and _fits_in_any_case(pattern, text)
+            ):
                 moved |= self._reach[state + 1]
         return frozenset(moved)
 
@@ -218,6 +228,10 @@ def _pattern(step: str | int, quoted: bool) -> tuple[str, ...] | None:
     if step == "**" and not quoted:
         return None
     return (str(step),) if quoted else tuple(re.split(r"\*+", str(step)))
+
+
+def _fits_in_any_case(parts: tuple[str, ...], text: str) -> bool:
+    return _fits(tuple(each.lower() for each in parts), text.lower())
 
 
 def _fits(parts: tuple[str, ...], text: str) -> bool:

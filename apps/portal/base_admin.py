@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
@@ -11,9 +12,14 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
+from apps.configs.selectors.places import list_environments, list_services
 from apps.engine.errors import DomainError
 from apps.portal.addresses import may_ask, place_url
 from apps.portal.shared import actor_of, tell
+from apps.registry.models import Environment, Service
+
+KNOWN: dict[Any, Any] = {Service: list_services, Environment: list_environments}
+"""How one lists what a person may know of a model that rows point to."""
 
 
 class SeenFilter(RelatedDropdownFilter):  # type: ignore[misc] # unfold is untyped
@@ -115,6 +121,18 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         return super().change_view(  # type: ignore[no-any-return]
             request, object_id, form_url, {**rights, **(extra_context or {})}
         )
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Of services and environments, those that the person may know of, and the row's own."""
+        related = db_field.remote_field.model
+        list_known = KNOWN.get(related)
+        if list_known is not None:
+            match = request.resolver_match
+            row = match.kwargs.get("object_id") if match else None
+            own = self.model._default_manager.filter(pk=row).values(db_field.name)  # noqa: SLF001 - Django's own name
+            known = list_known(actor=actor_of(request)).order_by().values("pk")
+            kwargs["queryset"] = related.objects.present().filter(Q(pk__in=known) | Q(pk__in=own))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def rights_url(self, row: Any) -> str:
         """Who may do what with it; empty for those who may not ask."""

@@ -19,7 +19,7 @@ from apps.configs.selectors.places import (
 )
 from apps.core.actor import Actor
 from apps.engine import values
-from apps.engine.errors import DomainError, NotFoundError, invalid
+from apps.engine.errors import NOTHING_HERE, DomainError, NotFoundError, invalid
 from apps.portal.addresses import actor_url, place_url, rule_url
 from apps.portal.shared import actor_of, tell
 
@@ -81,9 +81,9 @@ def _scope(request: HttpRequest, actor: Actor) -> Place | KeyRule:
             get_listed_service(actor=actor, slug=service) if service else None,
             get_listed_environment(actor=actor, slug=environment) if environment else None,
         )
-    rule = selectors.get_key_rule(values.whole(text) or 0)
-    if not policy.may_know_rule(actor, rule):
-        raise invalid("/key_rule", "key_rule", "There is no such key rule.")
+    rule = selectors.list_key_rules().filter(pk=values.whole(text) or 0).first()
+    if rule is None or not policy.may_know_rule(actor, rule):
+        raise NotFoundError(NOTHING_HERE)
     return rule
 
 

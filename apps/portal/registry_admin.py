@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Group
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -145,14 +145,6 @@ class EnvironmentAdmin(PortalAdmin):
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A name never changes."""
         return ("slug",) if obj else ()
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """As parents, those that the person may know of, and the one that it has."""
-        match: Any = request.resolver_match
-        mine = Q(children__pk=match.kwargs.get("object_id")) if match else Q()
-        seen = Q(pk__in=list_environments(actor=actor_of(request)).values("pk"))
-        kwargs["queryset"] = Environment.objects.present().filter(seen | mine).distinct()
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def place(self, row: Any) -> Place:
         """Rights hang on the environment."""

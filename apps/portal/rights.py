@@ -88,16 +88,20 @@ def _listed(
         ]
         paged = Paginator(found, PAGE).get_page(request.GET.get("page"))
         return {"page": paged, "rows": [grant_row(actor, each) for each in paged]}
-    answers = [each for each in explaining.who_may(place, key) if words in _text(each)]
-    paged = Paginator(answers, PAGE).get_page(request.GET.get("page"))
-    return {"page": paged, "rows": [present(actor, each, by_place=False) for each in paged]}
+    rows = [present(actor, each, by_place=False) for each in explaining.who_may(place, key)]
+    paged = Paginator(_with(words, rows), PAGE).get_page(request.GET.get("page"))
+    return {"page": paged, "rows": list(paged)}
 
 
-def _text(answer: Answer) -> str:
-    """What a search looks at."""
-    words = [answer.name, str(answer.on), *answer.verbs]
-    words += [word for each in answer.reasons for word in (each.what, each.group)]
-    return " ".join(words).lower()
+def _with(words: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that show the words: a search looks at what the reader sees, and at nothing else."""
+    return [each for each in rows if words in _text(each)]
+
+
+def _text(row: dict[str, Any]) -> str:
+    shown = [row["title"], *(verb["name"] for verb in row["verbs"])]
+    shown += [each.get(name, "") for each in row["reasons"] for name in ("what", "group")]
+    return " ".join(shown).lower()
 
 
 def _grant_text(grant: Grant) -> str:
@@ -120,12 +124,12 @@ def of_actor(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and giving.change(request):
         return HttpResponseRedirect(request.get_full_path())
     words = request.GET.get("q", "").strip().lower()
-    found = [
-        each
+    rows = [
+        present(actor, each, by_place=True)
         for each in explaining.what_may(holder)
-        if _may_hear(actor, name, each) and words in _text(each)
+        if _may_hear(actor, name, each)
     ]
-    paged = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    paged = Paginator(_with(words, rows), PAGE).get_page(request.GET.get("page"))
     everything = policy.allowed(actor, "audit", EVERYWHERE) or policy.allowed(
         actor, "manage", EVERYWHERE
     )
@@ -144,7 +148,7 @@ def of_actor(request: HttpRequest) -> HttpResponse:
         everything=everything,
         asked={"who": name, "token": request.GET.get("token", ""), "q": words},
         page=paged,
-        rows=[present(actor, each, by_place=True) for each in paged],
+        rows=list(paged),
         may_give=policy.holds_anywhere(actor, "secure"),
         **giving.form(request, to=name),
     )

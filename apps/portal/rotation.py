@@ -32,7 +32,7 @@ def page(request: HttpRequest, service: str, environment: str, name: str) -> Htt
     if request.method == "POST":
         return _act(request, place, secret)
     may_write = policy.allowed(actor, "secure", place, [key_of(secret.slug)])
-    rotation = runs.find_rotation(secret)
+    rotation = schedules.find_rotation(secret)
     chosen = ROTATORS.get(request.GET.get("rotator", rotation.rotator if rotation else FIRST))
     rotator = chosen or ROTATORS[FIRST]
     return render(
@@ -60,7 +60,7 @@ def page(request: HttpRequest, service: str, environment: str, name: str) -> Htt
 
 def summary(secret: Secret) -> dict[str, Any]:
     """What the secret's own page says of its rotation."""
-    rotation = runs.find_rotation(secret)
+    rotation = schedules.find_rotation(secret)
     rotator = ROTATORS.get(rotation.rotator) if rotation else None
     return {
         "rotation": rotation,

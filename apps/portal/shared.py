@@ -22,6 +22,7 @@ from apps.engine.errors import (
     DomainError,
     ForbiddenError,
     NotFoundError,
+    TooManyAttemptsError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -83,7 +84,12 @@ def _check_form(request: HttpRequest) -> None:
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The page for a refusal."""
     note(request, error)
-    statuses = {NotFoundError: 404, ForbiddenError: 403, UnavailableError: 503}
+    statuses = {
+        NotFoundError: 404,
+        ForbiddenError: 403,
+        TooManyAttemptsError: 429,
+        UnavailableError: 503,
+    }
     status = next((code for kind, code in statuses.items() if isinstance(error, kind)), 400)
     answer = render(request, "portal/refused.html", title=error.title, error=error)
     answer.status_code = status

@@ -14,11 +14,14 @@ from apps.core.addresses import find_address
 from apps.core.models import Connection
 from apps.core.names import check_slug, check_text
 from apps.core.outgoing import read_https, tls_context
-from apps.core.transactions import locked, writing
-from apps.engine.errors import NotFoundError, UnavailableError, invalid
+from apps.core.transactions import lock_row, locked, writing
+from apps.engine.errors import InvalidError, NotFoundError, UnavailableError, invalid
+from apps.engine.values import parse_canonical
 from apps.vault.models import Secret
+from apps.vault.rotators import rotator_of
 from apps.vault.rotators.postgres import read_postgres
 from apps.vault.selectors import key_of, place_of
+from apps.vault.versions import lock
 
 LONGEST_ROLE = 63
 LONGEST_AUTHORITIES = 65_536
@@ -87,6 +90,7 @@ def save_connection(
     check_slug(data.slug)
     _check(data)
     with writing():
+        lock(data.credential)
         row = Connection(created_at=clock.now())
         if connection is not None:
             row = locked(connection)
@@ -96,6 +100,8 @@ def save_connection(
         for name in ("slug", "kind", "address", "login", "tls", "authorities"):
             setattr(row, name, getattr(data, name))
         row.credential, row.roles, row.services = data.credential.pk, data.roles, data.services
+        if connection is not None:
+            _refuse_unfit(row)
         mark_history(row, actor)
         row.save()
         action = "connection.changed" if connection else "connection.created"
@@ -130,10 +136,27 @@ def _refuse_narrower(row: Connection, services: Iterable[str]) -> None:
         raise invalid("/services", "in_use", f"Rotations use it there: {names}. Change them first.")
 
 
+def _refuse_unfit(row: Connection) -> None:
+    """Refuse what a rotation that uses the connection could not run with any more."""
+    for each in row.rotations.select_related("secret__service", "secret__environment"):
+        rotator = rotator_of(each.rotator)
+        try:
+            if rotator.needs != row.kind:
+                raise invalid("/kind", "kind", f"It is no {rotator.needs} any more.")
+            rotator.check(parse_canonical(each.options), row)
+        except InvalidError as error:
+            raise invalid(
+                "/kind" if rotator.needs != row.kind else "/roles",
+                "in_use",
+                f"The rotation of {each.secret} uses it: {error.detail}",
+            ) from error
+
+
 def delete_connection(*, actor: Actor, connection: Connection) -> None:
     """Hide a connection. Raises :class:`InvalidError` while rotations use it."""
     policy.require_free(actor, MANAGE, EVERYWHERE)
     with writing():
+        lock_row("registry_composition", "id")  # as whoever sets a rotation
         connection = locked(connection)
         used = connection.rotations.select_related("secret__service", "secret__environment")
         names = sorted(str(each.secret) for each in used)

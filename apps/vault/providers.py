@@ -142,11 +142,16 @@ class TransitKeys:
             ciphertext = wrapped.decode("ascii")
         except UnicodeDecodeError:
             raise IntegrityError("A wrapped key is damaged: it does not open.") from None
-        plaintext = self._ask(
-            "decrypt_data",
-            ciphertext=ciphertext,
-            associated_data=base64.b64encode(context).decode(),
-        )["plaintext"]
+        try:
+            plaintext = self._ask(
+                "decrypt_data",
+                ciphertext=ciphertext,
+                associated_data=base64.b64encode(context).decode(),
+            )["plaintext"]
+        except IntegrityError:
+            if not self.holds(key_id):  # the key service refuses what is too old in the same words
+                raise SealedError(NO_KEY) from None
+            raise
         return base64.b64decode(plaintext)
 
     def _key_id(self, version: str) -> str:

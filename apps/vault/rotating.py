@@ -22,7 +22,7 @@ from apps.vault.connections import find_credential
 from apps.vault.models import Rotation, RotationRun, Secret, SecretStage
 from apps.vault.rotators import rotator_of
 from apps.vault.rotators.base import Rotator, Task, contained
-from apps.vault.schedules import put_due, put_end, refuse_early, restart
+from apps.vault.schedules import find_rotation, put_due, put_end, refuse_early, restart
 from apps.vault.versions import (
     add_version,
     check_value,
@@ -78,7 +78,7 @@ def _find(held: jobs.Claim) -> RotationRun | None:
 def _begin_again(run: RotationRun) -> RotationRun:
     with writing():
         secret = lock(run.secret)
-        rotation = Rotation.objects.filter(secret=secret).first()
+        rotation = find_rotation(secret)
         if rotation is None:
             raise NotFoundError("The secret has no rotation any more.")
         refuse_early(rotation, secret, force=False)
@@ -163,7 +163,7 @@ _STEPS: dict[str, Callable[[RotationRun], RotationRun]] = {
 
 def load(run: RotationRun) -> tuple[Rotator, Task]:
     """What a step needs. Raises :class:`OvertakenError` when it has changed since the beginning."""
-    rotation = _rotation_of(run.secret)
+    rotation = find_rotation(run.secret)
     if rotation is None:
         raise OvertakenError("The rotation's settings were taken away.")
     current = find_stage(run.secret, "current")
@@ -185,10 +185,6 @@ def load(run: RotationRun) -> tuple[Rotator, Task]:
 
 
 OVERTAKEN = "A new value was written meanwhile, so it stays current: rotate again if you want to."
-
-
-def _rotation_of(secret: Secret) -> Rotation | None:
-    return Rotation.objects.select_related("connection").filter(secret=secret).first()
 
 
 def open_credential(connection: Connection | None) -> object:

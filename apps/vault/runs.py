@@ -33,11 +33,6 @@ class Status:
         return self.run.state if self.run is not None else IDLE
 
 
-def find_rotation(secret: Secret) -> Rotation | None:
-    """A secret's rotation."""
-    return Rotation.objects.select_related("connection").filter(secret=secret).first()
-
-
 def present_rotation(rotation: Rotation | None, *, whole: bool) -> Tree:
     """The settings; those of the rotator and the connection for whoever may change them."""
     if rotation is None:

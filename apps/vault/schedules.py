@@ -42,7 +42,7 @@ class Settings:
 def read_settings(*, actor: Actor, place: Place, given: Mapping[str, Tree]) -> Settings:
     """The settings in ``{"rotator","every_days","keep_hours","connection", …the rotator's own}``.
 
-    Raises :class:`InvalidError` naming the member at fault.
+    In the caller's transaction, who holds the composition lock: so the connection stays. Raises :class:`InvalidError` naming the member at fault.
     """
     rotator = rotator_of(given.get("rotator"))
     own = read_options(
@@ -68,6 +68,11 @@ def read_settings(*, actor: Actor, place: Place, given: Mapping[str, Tree]) -> S
             "/rotation/keep_hours", "option", "The value before ends before the next rotation."
         )
     return Settings(rotator.name, options, connection, every, keep)
+
+
+def find_rotation(secret: Secret) -> Rotation | None:
+    """A secret's rotation, with its connection."""
+    return Rotation.objects.select_related("connection").filter(secret=secret).first()
 
 
 def present_settings(rotation: Rotation) -> dict[str, Tree]:

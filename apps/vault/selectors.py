@@ -11,7 +11,7 @@ from apps.access.policy import Place
 from apps.access.rights import rights_of
 from apps.core.actor import Actor
 from apps.engine.errors import NOTHING_HERE, NotFoundError, SealedError
-from apps.engine.paths import Path
+from apps.engine.paths import Name, Path
 from apps.registry.models import Configuration, Environment, Service
 from apps.registry.selectors import ancestors, find_service
 from apps.vault.models import Secret, SecretStage, SecretUse, SecretVersion, WrappedKey
@@ -33,7 +33,7 @@ class Found:
 
 def key_of(slug: str) -> Path:
     """The key by which rules guard a secret: ``$secret.NAME``."""
-    return ("$secret", slug)
+    return ("$secret", Name(slug))
 
 
 def place_of(secret: Secret) -> Place:
@@ -90,9 +90,7 @@ def _nearest(service: Service, slug: str, order: list[Environment]) -> Found | N
 _CURRENT = Max("versions__number", filter=Q(versions__stages__stage="current"))
 
 
-def list_secrets(
-    *, actor: Actor, service: Service | None = None, environment: Environment | None = None
-) -> QuerySet[Secret]:
+def list_secrets(*, actor: Actor, service: Service | None = None) -> QuerySet[Secret]:
     """The secrets that the actor may know of, each with ``current``, that version's number."""
     rows: QuerySet[Secret] = (
         Secret.objects.present()
@@ -101,8 +99,6 @@ def list_secrets(
     )
     if service is not None:
         rows = rows.filter(service=service)
-    if environment is not None:
-        rows = rows.filter(environment=environment)
     if actor.is_superuser:
         return rows
     rights = rights_of(actor)

@@ -50,11 +50,11 @@ def create_secret(
     policy.require(actor, "secure", place, [key_of(slug)])
     check_text("description", description, 10_000)
     plain = check_value(value)
-    wanted = None
-    if rotation is not None:
-        wanted = schedules.read_settings(actor=actor, place=place, given=rotation)
     with writing():
         lock_row("registry_composition", "id")
+        wanted = None
+        if rotation is not None:
+            wanted = schedules.read_settings(actor=actor, place=place, given=rotation)
         if _same_name(place, slug):
             raise invalid("/name", "taken", "There is a secret of this name here.")
         Configuration.objects.get_or_create(service=place.service, environment=place.environment)
@@ -149,11 +149,11 @@ def update_secret(*, actor: Actor, secret: Secret, changes: Mapping[str, Any]) -
     if description is not None:
         check_text("description", description, 10_000)
     given = changes.get("rotation")
-    wanted = None
-    if given is not None:
-        wanted = schedules.read_settings(actor=actor, place=place_of(secret), given=given)
     with writing():
         secret = lock(secret)
+        wanted = None
+        if given is not None:
+            wanted = schedules.read_settings(actor=actor, place=place_of(secret), given=given)
         events = schedules.change(secret, wanted, actor) if "rotation" in changes else []
         if description not in (None, secret.description):
             secret.description = description

@@ -131,11 +131,9 @@ def point(secret: Secret, stage: str, version: SecretVersion) -> None:
 
 def make_current(secret: Secret, version: SecretVersion) -> None:
     """Move the pointers: what was current is previous now."""
-    before = SecretStage.objects.filter(secret=secret, stage="current").first()
+    before = find_stage(secret, "current")
     if before is not None:
-        SecretStage.objects.update_or_create(
-            secret=secret, stage="previous", defaults={"version_id": before.version_id}
-        )
+        point(secret, "previous", before)
     point(secret, "current", version)
 
 

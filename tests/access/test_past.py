@@ -202,3 +202,27 @@ def test_rights_on__role_of_ones_own_that_changed_and_went__gives_what_it_gave_t
     assert sorted(verbs(4)) == [("list", "publish"), ("list", "read")]
     assert verbs(5) == [("list", "publish")]
     assert verbs(7) == []
+
+
+def test_rights_on__rule_of_a_place_that_one_may_not_audit__is_not_told(on, system, make_api):
+    from apps.access import key_rules, services
+    from apps.access.policy import Place
+    from apps.access.selectors import actor_of_user
+    from apps.configs.services.places import create_environment
+    from apps.registry.selectors import get_environment
+
+    on(2)
+    kid = create_environment(actor=system, slug="kid", parent="production")
+    above = Place(environment=get_environment("production"))
+    rule = key_rules.create_key_rule(actor=system, pattern="hush.**", place=above)
+    auditor = make_api("auditor", environment="kid")
+    services.grant(
+        actor=system, to=f"service-account:{auditor.account.slug}", role="viewer", on=rule
+    )
+    on(20)
+
+    held, rules = asked(actor_of_user(auditor.account.user), Place(environment=kid), 3)
+
+    assert rules == []
+    assert not any("hush" in on for _who, _what, on, _through in held)
+    assert asked(system, Place(environment=kid), 3)[1] == ["hush.**"]

@@ -439,3 +439,19 @@ def test_secret__of_the_longest_names__is_made_and_in_the_ledger(operator):
 
     events = operator.get("/audit?action=secret.created").json()["results"]
     assert events[0]["target"] == f"secret:{service}@{environment}/{name}"
+
+
+def test_rule_on_a_secret__made_in_another_case__needs_the_right_on_the_rule(
+    operator, make_api, shop
+):
+    rule = {"pattern": "$secret.Db*", "service": "shop", "environment": "production"}
+    assert operator.post("/key-rules", rule).status_code == 201
+    robot = make_api("security-officer", "shop", "production")
+    body = {"service": "shop", "environment": "production", "value": CANARY}
+
+    statuses = [
+        robot.post("/secrets", body | {"name": name}).status_code
+        for name in ("DbPassword", "dbPassword", "DBPASSWORD", "other")
+    ]
+
+    assert statuses == [403, 403, 403, 201]

@@ -329,6 +329,7 @@ ACTS = {
 }
 
 
+@pytest.mark.each_database
 @pytest.mark.parametrize("name", ACTS)
 def test_act__each_one__leaves_exactly_its_events(world, name):
     from apps.audit.models import AuditEvent

@@ -36,7 +36,11 @@ def admin(served):
         yield browser
 
 
-@pytest.mark.parametrize("path", CORPUS, ids=[path.name for path in CORPUS])
+SERVED = CORPUS if pytest.long_form else CORPUS[1::2]
+"""In the short form those that :mod:`tests.flows.test_corpus` leaves out."""
+
+
+@pytest.mark.parametrize("path", SERVED, ids=[path.name for path in SERVED])
 def test_corpus_file__published_in_the_admin__is_heard_and_comes_back(served, admin, path):
     from apps.engine import formats
 

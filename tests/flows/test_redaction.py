@@ -117,19 +117,24 @@ def test_redact__template_by_who_has_the_service_alone__is_named(published, make
 @pytest.mark.parametrize("text", [f"db: {{x: '{LEAK}'}}\n", f"db: {{x: '{LEAK}'\n"])
 def test_redact__draft_of_the_value__loses_it(published, officer, text):
     """The second text does not parse."""
+    save_as("ada", text)
+
+    assert json.loads(redact(officer).content)["drafts"] == 1
+    assert places_of(LEAK) == []
+
+
+def save_as(username, text):
+    """Save a draft."""
     from apps.access.policy import Place
     from apps.configs.services.drafts import Draft, save_draft
     from apps.core.actor import Actor
     from apps.core.models import User
     from apps.registry.selectors import get_environment, get_service
 
-    person = User.objects.create_user("ada", is_superuser=True)
+    person = User.objects.create_user(username, is_superuser=True)
     place = Place(get_service("shop"), get_environment("production"))
-    actor = Actor(name="user:ada", user_id=person.pk, is_superuser=True)
+    actor = Actor(name=f"user:{username}", user_id=person.pk, is_superuser=True)
     save_draft(actor=actor, place=place, draft=Draft(text, "yaml"))
-
-    assert json.loads(redact(officer).content)["drafts"] == 1
-    assert places_of(LEAK) == []
 
 
 def test_redact__while_it_is_live__is_refused_and_changes_nothing(published, officer):
@@ -185,6 +190,20 @@ def test_redact__short_value__goes_from_its_key_alone(operator, officer, shop):
 
     old = json.loads(operator.get(f"/config/shop/versions/1?{WHERE}").content)
     assert old["config"] == {"pin": {"$redacted": True}, "text": "12 monkeys"}
+
+
+def test_redact__short_value_in_a_draft_that_does_not_parse__goes_as_a_word(
+    operator, officer, shop
+):
+    from apps.configs.models import Change
+
+    for document in ({"pin": "4711"}, {"pin": "other"}):
+        body = {"environment": "production", "config": document, "on_stale": "overwrite"}
+        assert operator.post("/config/shop", body).status_code == 201
+    save_as("ada", "pin: '4711\nport: 47110\n")
+
+    assert redact(officer, key="pin").json()["drafts"] == 1
+    assert Change.objects.get().content == "pin: '[redacted]\nport: 47110\n"
 
 
 def test_text__changed_without_a_redaction__is_refused_by_the_database(published, officer):

@@ -201,3 +201,18 @@ def test_bundle__checkpoint_signed_meanwhile__is_not_beyond_its_ledger(
 
     assert "meanwhile" not in last["target"]
     assert all(json.loads(each)["revision"] <= last["revision"] for each in marks)
+
+
+def test_download__beside_many_others__is_asked_to_wait_and_then_served(auditor):
+    from apps.audit.downloads import MOST_AT_ONCE
+
+    address = "/admin/ledger/download/bundle.zip"
+    slow = [auditor.get(address) for _each in range(MOST_AT_ONCE)]
+
+    refused = auditor.get("/admin/ledger/download/ledger.jsonl")
+    assert refused.status_code == 429
+    slow[0].close()  # its reader went away before the first byte
+    assert b"".join(auditor.get(address).streaming_content)[:2] == b"PK"
+    assert b"".join(slow[1].streaming_content)[:2] == b"PK"
+    for each in slow[2:]:
+        each.close()

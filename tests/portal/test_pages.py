@@ -198,6 +198,15 @@ def test_new_token__is_in_its_own_answer_and_in_no_cookie(two_services, log_in, 
     assert not re.search(r"csk_[\w-]{43}", listed)
 
 
+def test_account_form__offers_the_environments_that_one_may_know_of(two_services, log_in):
+    page = log_in("mei", ("administrator", "shop", "production"))
+
+    form = page.get("/admin/access/serviceaccount/add/").content.decode()
+
+    assert ">production</option>" in form
+    assert "bunker" not in form
+
+
 def test_accounts__of_an_environments_manager__are_those_of_that_environment(
     two_services, log_in, system
 ):

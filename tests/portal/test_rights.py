@@ -178,6 +178,15 @@ def test_key__rule_of_a_place_that_one_may_not_see__is_not_named(two_services, l
         text_of(manager.get(f"{PLACE}&key=hush.x")).split()
     )
     assert manager.get(f"/admin/key-rules/{rule.pk}/").status_code == 404
+    found = manager.get(f"{PLACE}&key=hush.x&q=every+service+in+bunker")
+    assert rows_of(found) == {}
+    give = {"to": "user:spy", "role": "viewer"}
+    hidden, missing = (
+        manager.post(PLACE, give | {"key_rule": number}) for number in (rule.pk, rule.pk + 1000)
+    )
+    assert [str(each) for each in hidden.context["messages"]] == [
+        str(each) for each in missing.context["messages"]
+    ]
 
 
 def test_actor__says_where_and_why__and_hides_what_the_asker_may_not_know(

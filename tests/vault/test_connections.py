@@ -169,6 +169,30 @@ def test_narrowed__where_a_rotation_uses_it__is_refused_and_names_it(data, syste
     assert kept.services == ["cart"]
 
 
+def test_changed__so_that_a_rotation_could_not_run__is_refused_and_names_it(
+    data, system, make_secret
+):
+    made = save_connection(actor=system, data=data(**postgres(), services=["shop"]))
+    rotation = {"rotator": "postgres", "connection": "hook", "roles": ["app_a", "app_b"]}
+    make_secret(rotation=rotation)
+
+    for members in ({}, postgres(roles=["app_a", "app_c"])):
+        with pytest.raises(InvalidError, match="shop@production/pin"):
+            save_connection(actor=system, data=data(**members, services=["shop"]), connection=made)
+    wider = postgres(roles=["app_a", "app_b", "app_c"])
+    kept = save_connection(actor=system, data=data(**wider, services=["shop"]), connection=made)
+
+    assert kept.roles == ["app_a", "app_b", "app_c"]
+
+
+def test_saved__with_a_secret_that_was_deleted_meanwhile__is_refused(data, credential, system):
+    services.delete_secret(actor=system, secret=credential)
+
+    with pytest.raises(DomainError):
+        save_connection(actor=system, data=data())
+    assert not connections.list_connections().exists()
+
+
 def test_saved__after_it_was_deleted__is_refused(data, system):
     made = save_connection(actor=system, data=data())
     connections.delete_connection(actor=system, connection=made)

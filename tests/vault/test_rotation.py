@@ -13,7 +13,7 @@ from apps.engine.errors import ConflictError, InvalidError, UnavailableError
 from apps.vault import destroying, schedules, services
 from apps.vault.models import Rotation, RotationRun
 from apps.vault.rotators.base import RotatorError
-from tests.vault.conftest import destroyed, due, stages
+from tests.vault.conftest import destroyed, due, run_at_once, stages
 
 pytestmark = pytest.mark.django_db
 
@@ -261,7 +261,7 @@ def test_previous__time_over_while_the_next_rotation_runs__waits_for_it(
     seen = []
 
     def end_the_first(_task):
-        runner.run_at_once(due(schedules.DESTROY).get().pk)
+        run_at_once(due(schedules.DESTROY).get().pk)
         seen.append(destroyed(secret))
 
     rotator.on["set"] = end_the_first
@@ -295,7 +295,7 @@ def test_schedule__process_dies_after_it_began__does_not_rotate_twice(
     monkeypatch.setattr(clock, "now", lambda: now)
     held = jobs.claim("dead process", now=now, pk=due(schedules.DUE).get().pk)
     jobs.kind_of(held.job.kind).run(held)
-    runner.run_at_once(due(schedules.ROTATE).get().pk)
+    run_at_once(due(schedules.ROTATE).get().pk)
 
     runner.run_due(now=now + timedelta(minutes=30))
 
@@ -445,11 +445,11 @@ def test_previous__its_place_out_of_reach_for_a_day__is_taken_back_afterwards(
     rotate(secret)
     monkeypatch.setattr(destroying, "_retire", unreachable)
     for _ in range(100):  # a day of quarters of an hour
-        runner.run_at_once(due(schedules.DESTROY).get().pk)
+        run_at_once(due(schedules.DESTROY).get().pk)
 
     assert destroyed(secret) == []
     monkeypatch.undo()
-    runner.run_at_once(due(schedules.DESTROY).get().pk)
+    run_at_once(due(schedules.DESTROY).get().pk)
     assert destroyed(secret) == [1]
 
 

@@ -106,6 +106,18 @@ def test_transit__wrap_and_unwrap__across_a_rotation(transit):
     assert not keys.holds("0123456789abcdef")
 
 
+def test_transit__key_that_became_too_old__seals_and_is_no_damage(transit):
+    from apps.engine.errors import SealedError
+
+    keys = provider(transit)
+    key_id, wrapped = keys.wrap(secrets.token_bytes(32), CONTEXT)
+    transit.keys.append(AESGCM(secrets.token_bytes(32)))
+    transit.least = 2
+
+    with pytest.raises(SealedError):
+        keys.unwrap(key_id, wrapped, CONTEXT)
+
+
 def test_transit__another_context_or_altered_bytes__do_not_open(transit):
     keys = provider(transit)
     key_id, wrapped = keys.wrap(secrets.token_bytes(32), CONTEXT)

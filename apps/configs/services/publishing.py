@@ -69,12 +69,14 @@ def publish(
     ``draft`` is what the author published from: it is discarded in the same transaction, or, when
     another page has saved a newer one, refused with :class:`ConflictError` (code ``draft_moved``).
     """
+    items = [Publication(place, source, options)]
+    if draft is None:
+        return publish_many(actor=actor, items=items)[0]
     policy.require(actor, "publish", place)
     with writing():
-        if draft is not None:
-            lock_composition()  # before any draft, as redacting does
-            consume_draft(actor=actor, place=place, draft=draft, dry_run=options.dry_run)
-        return publish_many(actor=actor, items=[Publication(place, source, options)])[0]
+        lock_composition()  # before any draft, as redacting does
+        consume_draft(actor=actor, place=place, draft=draft, dry_run=options.dry_run)
+        return publish_many(actor=actor, items=items)[0]
 
 
 def publish_many(*, actor: Actor, items: Sequence[Publication]) -> list[Outcome]:
@@ -192,7 +194,7 @@ def plan_composed(
         located = validating.locate(
             error.problems, state.service, state.environment, source.parsed.positions
         )
-        raise InvalidError(error.detail, located) from error
+        raise InvalidError(error.detail, shown_problems(actor, state.place, located)) from error
     if layers.trees:  # a document alone was checked when it was read
         values.check(composed.effective)
     problems = validating.validate(

@@ -208,6 +208,8 @@ class _Search:
         self.value = value
         self.part = value if isinstance(value, str) and len(value) >= SHORTEST_PART else None
         self.written = sorted(self._ways(), key=len, reverse=True)
+        word = value if isinstance(value, str) else canonical(value)
+        self.word = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
 
     def _ways(self) -> Iterable[str]:
         if isinstance(self.value, str):
@@ -218,9 +220,7 @@ class _Search:
 
     def is_told(self, message: str) -> bool:
         """Whether ``message`` holds the value, a short one as a word."""
-        word = self.value if isinstance(self.value, str) else canonical(self.value)
-        told = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message)
-        return bool(told) or any(way in message for way in self.written)
+        return bool(self.word.search(message)) or any(way in message for way in self.written)
 
     def replaced(self, tree: Tree, marker: Tree = REDACTED) -> Tree:
         """``tree`` with the marker wherever the value, or a text with it inside, stands."""
@@ -241,7 +241,7 @@ class _Search:
             if not same(self.replaced(tree), tree):
                 content = self._edited(content, format_name, tree)
         except DomainError:  # a draft that does not parse, or a text of before today's rules
-            pass
+            content = self.word.sub(SHOWN, content)
         for way in self.written:
             content = content.replace(way, SHOWN)
         return content
