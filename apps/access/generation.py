@@ -28,6 +28,7 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "access_keyrulegrouppermission": (),
     "registry_service": (),
     "registry_environment": (),
+    "registry_dependency": ("target",),
 }
 EVENTS = ("insert", "update", "delete")
 RAISE = "UPDATE access_accessgeneration SET number = number + 1"

@@ -1,6 +1,7 @@
 """What a user may do, read from guardian's rows and remembered until the access generation moves."""
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -133,7 +134,7 @@ def key_rights(actor: Actor) -> str:
     rights = rights_of(actor)
     rules = [
         (each.pk, each.glob.text, each.service_id, each.environment_id, verb)
-        for each in rights.book.entries
+        for each in (*rights.book.entries, *itertools.chain(*rights.book.followed.values()))
         for verb in KEY_VERBS
         if (verb, each.pk) not in rights.held
     ]

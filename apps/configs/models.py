@@ -133,8 +133,9 @@ class Version(AppendOnlyModel):
 
     ``source`` is the author's text, ``effective`` the composed canonical document, ``lock``
     (canonical JSON) the versions of every layer that went in, ``extends``, ``keys`` and
-    ``secrets`` (where secrets stand in the effective document) canonical JSON. ``retired`` marks a version without content. ``id`` is random: it names the version in
-    ETags and caches and says nothing about the document.
+    ``secrets`` (where secrets stand in the effective document) and ``uses`` (which of its keys come
+    from which keys elsewhere) canonical JSON. ``retired`` marks a version without content. ``id``
+    is random: it names the version in ETags and caches and says nothing about the document.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -149,6 +150,7 @@ class Version(AppendOnlyModel):
     lock = models.TextField(default="[]")
     keys = models.TextField(default="[]")
     secrets = models.TextField(default="[]")
+    uses = models.TextField(default="[]")
     cause = models.CharField(max_length=16)
     author = models.CharField(max_length=300)
     message = models.TextField(blank=True, default="")

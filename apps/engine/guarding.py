@@ -45,6 +45,11 @@ class Guard:
         covering = [rule.held for rule in self.rules if rule.glob.covers(path)]
         return all(covering) if covering else self.free
 
+    def allows_whole(self, path: Path) -> bool:
+        """Whether the key at ``path`` is allowed, and whatever may be inside of it."""
+        inside = all(rule.held for rule in self.rules if rule.glob.reaches(path))
+        return inside and self.allows(path)
+
     def passes_rules(self, path: Path) -> bool:
         """Whether every rule that covers the key at ``path`` is held."""
         return all(rule.held for rule in self.rules if rule.glob.covers(path))

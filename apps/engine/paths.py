@@ -159,6 +159,47 @@ class Glob:
         return len(self._steps) in states
 
 
+class Moved(Glob):
+    """What a pattern is about at ``source``, and inside of it, at ``path``.
+
+    A value that is taken from elsewhere is guarded as it is there.
+    """
+
+    def __init__(self, pattern: Glob, source: Path, path: Path) -> None:
+        super().__init__(pattern.text)
+        self._path = [str(step) for step in path]
+        self._there = pattern.begin()
+        for step in source:
+            if pattern.ends(self._there):
+                break
+            self._there = pattern.advance(self._there, step)
+
+    def begin(self) -> States:
+        """See :class:`Glob`. The states on the way to ``path`` come first."""
+        return self._arrived() if not self._path else frozenset({0})
+
+    def advance(self, states: States, step: str | int) -> States:
+        """See :class:`Glob`."""
+        length = len(self._path)
+        moved: set[int] = set()
+        for state in states:
+            if state < length:
+                if self._path[state] == str(step):
+                    moved |= self._arrived() if state + 1 == length else {state + 1}
+            else:
+                inside = super().advance(frozenset({state - length}), step)
+                moved |= {length + each for each in inside}
+        return frozenset(moved)
+
+    def ends(self, states: States) -> bool:
+        """See :class:`Glob`."""
+        length = len(self._path)
+        return super().ends(frozenset(each - length for each in states if each >= length))
+
+    def _arrived(self) -> States:
+        return frozenset(len(self._path) + each for each in self._there)
+
+
 def parse_globs(texts: Sequence[str]) -> list[Glob]:
     """The patterns of a request. Raises :class:`MalformedError` for one that is none, and
     :class:`LimitError` above ``MAX_GLOBS`` patterns or ``MAX_GLOB_STEPS`` steps together, which

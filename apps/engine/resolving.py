@@ -78,6 +78,34 @@ class Resolution:
     uses: tuple[Use, ...] = ()
 
 
+def dump(uses: Iterable[Use]) -> str:
+    """Uses as they are stored: canonical JSON."""
+    return canonical(
+        [
+            {
+                "at": list(use.path),
+                "service": use.target.document.service,
+                "environment": use.target.document.environment,
+                "key": list(use.target.path),
+                "hops": use.hops,
+            }
+            for use in uses
+        ]
+    )
+
+
+def load(stored: Tree) -> tuple[Use, ...]:
+    """Uses from what was stored, parsed."""
+    return tuple(
+        Use(
+            tuple(each["at"]),
+            Target(Name(each["service"], each["environment"]), tuple(each["key"])),
+            each["hops"],
+        )
+        for each in stored
+    )
+
+
 Lookup = Callable[[str, str], tuple[Name, Document | None]]
 """Finds a document by the slugs that a reference was written with. The name is given back as it
 is registered, also when there is no such document."""
@@ -265,13 +293,18 @@ def compose(
     merged document.
     """
     merged = merge_layers(layers, merge_keys)
+    return Resolver(around(name, merged, lookup)).resolve(name, merged)
+
+
+def around(name: Name, merged: Tree, lookup: Lookup) -> Lookup:
+    """The lookup of a document that is being composed: itself as merged, the others as they are."""
 
     def find_document(service: str, environment: str) -> tuple[Name, Document | None]:
-        if (service, environment) == name:
+        if (service.lower(), environment.lower()) == name:
             return name, Document(merged)
         return lookup(service, environment)
 
-    return Resolver(find_document).resolve(name, merged)
+    return find_document
 
 
 @dataclass(slots=True)

@@ -121,6 +121,34 @@ class Configuration(models.Model):
         return f"{self.service}@{self.environment}"
 
 
+class Dependency(models.Model):
+    """A key of a configuration takes its value from a key elsewhere, over so many references.
+
+    Written by the act that makes a version; of the versions before, too, where ``live`` is false:
+    key rules follow a value to wherever it was taken. The target is a name in lower case, and may
+    not exist (yet): a default stands there then.
+    """
+
+    configuration = models.ForeignKey(
+        Configuration, on_delete=models.CASCADE, related_name="dependencies"
+    )
+    key = models.TextField()
+    service = models.CharField(max_length=128)
+    environment = models.CharField(max_length=128)
+    target = models.TextField()
+    hops = models.PositiveSmallIntegerField(default=1)
+    live = models.BooleanField(default=True)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["service", "environment"], name="dependency_by_target")]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.configuration}:{self.key} from {self.service}@{self.environment}:{self.target}"
+        )
+
+
 class Composition(models.Model):
     """One row. Whatever moves an input of composing locks it first, so acts see one order."""
 

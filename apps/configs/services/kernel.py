@@ -17,15 +17,18 @@ from django.db import connection
 from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.services import Act, Event, append
+from apps.configs.composing import name_of
 from apps.configs.models import Live, Template, Version
 from apps.configs.naming_secrets import note_uses
+from apps.configs.referring import list_referring, note_references
 from apps.configs.restricted import shown_problems
 from apps.configs.sources import dump_extends
 from apps.core.actor import Actor
 from apps.core.transactions import lock_row
-from apps.engine import diff, spots
+from apps.engine import diff, resolving, spots
 from apps.engine.errors import Problem
 from apps.engine.guarding import visible
+from apps.engine.resolving import Use
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
 from apps.registry.models import Configuration, Environment, Service
@@ -64,6 +67,11 @@ class State:
         return spots.load(parse_canonical(self.version.secrets)) if self.version else []
 
     @property
+    def uses(self) -> tuple[Use, ...]:
+        """What the live document takes from elsewhere."""
+        return resolving.load(parse_canonical(self.version.uses)) if self.version else ()
+
+    @property
     def extends(self) -> list[dict[str, object]]:
         """What the live version extends."""
         return json.loads(self.version.extends) if self.version else []
@@ -93,6 +101,7 @@ class Plan:
     text: str
     lock: list[dict[str, object]]
     secrets: Sequence[Spot]
+    uses: Sequence[Use]
     cause: str
     message: str
     restores: int | None = None
@@ -168,7 +177,7 @@ def preview(plan: Plan, actor: Actor) -> Outcome:
         version_id=version.pk.hex if version else "",
         revision=version.revision if version else 0,
         published_at=version.published_at if version else None,
-        affected=_visible(actor, _users_of(plan.state)),
+        affected=_visible(actor, _users_of(plan)),
         **_told(plan, actor),
         unchanged=plan.unchanged,
         dry_run=True,
@@ -261,6 +270,7 @@ def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
         lock=canonical(plan.lock),
         keys=canonical(keys),
         secrets=spots.dump(plan.secrets),
+        uses=resolving.dump(plan.uses),
         cause=plan.cause,
         author=actor.name,
         message=plan.message,
@@ -280,11 +290,13 @@ def _point(plan: Plan, version: Version) -> list[Place]:
     live.save(force_insert=first, force_update=not first)
     if plan.secrets or plan.state.secrets:
         note_uses(version.configuration, plan.secrets)
+    if plan.uses or plan.state.uses:
+        note_references(version.configuration, plan.uses)
     before = _locked_templates(plan.state.version.lock) if plan.state.version else []
     after = _locked_templates(version.lock)
     if before != after:
         live.templates.set(Template.objects.filter(slug__in=after))
-    users = _users_of(plan.state)
+    users = _users_of(plan)
     mark_outdated(users)
     return users
 
@@ -302,7 +314,17 @@ def mark_outdated(places: Sequence[Place]) -> None:
         ).update(outdated=True)
 
 
-def _users_of(state: State) -> list[Place]:
+def _users_of(plan: Plan) -> list[Place]:
+    """Whom composing afresh may change: those who inherit, and those who refer to changed keys."""
+    state = plan.state
+    heirs = _heirs_of(state)
+    changed = diff.keys_of(plan.changes())
+    name = name_of(state.service, state.environment)
+    referring = (Place(each.service, each.environment) for each in list_referring(name, changed))
+    return [*heirs, *(each for each in referring if each not in heirs)]
+
+
+def _heirs_of(state: State) -> list[Place]:
     """Where the same service inherits from this configuration: the nearest with a version."""
     found: list[Place] = []
     waiting = [state.environment.pk] if has_children(state.environment) else []

@@ -9,6 +9,7 @@ from apps.access.policy import Place
 from apps.configs import composing, sources, validating
 from apps.configs.models import Version
 from apps.configs.naming_secrets import check_names
+from apps.configs.referring import check_references, taken
 from apps.configs.restricted import (
     keep_hidden,
     require_changes,
@@ -148,6 +149,7 @@ def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
             text="{}",
             lock=[],
             secrets=(),
+            uses=(),
             cause="retire",
             message=options.message,
             retired=True,
@@ -175,7 +177,9 @@ def rewritten_source(state: State, version: Version, wanted: Tree) -> Source:
     """The live source, edited as little as possible, so that composing it gives ``wanted``."""
     tree = formats.parse(version.source.content, version.format).tree
     layers = composing.load_layers(state.service, state.environment, state.extends)
-    edited = patching.override(tree, layers.below, wanted, layers.merge_keys)
+    edited = patching.override(
+        tree, layers.below, wanted, layers.merge_keys, composing.resolver(layers, tree)
+    )
     if same(edited, tree):
         return sources.from_text(version.source.content, version.format)
     content = editing.edit(version.source.content, version.format, edited)
@@ -213,12 +217,13 @@ def plan_composed(
         layers.sections,
     )
     problems += errors
+    missing = check_references(actor, layers.name, composed.uses, state.uses)
     if composed.secrets:
-        known = names_of(state.secrets)
-        unknown = check_names(actor, state.place, composed.secrets, known)
-        problems += validating.locate(
-            unknown, state.service, state.environment, source.parsed.positions
-        )
+        known = {*names_of(state.secrets), *names_of(taken(composed.secrets, composed.uses))}
+        missing += check_names(actor, state.place, composed.secrets, known)
+    problems += validating.locate(
+        missing, state.service, state.environment, source.parsed.positions
+    )
     plan = Plan(
         state=state,
         content=source.content,
@@ -228,6 +233,7 @@ def plan_composed(
         text=composed.text,
         lock=composed.lock,
         secrets=composed.secrets,
+        uses=composed.uses,
         cause=cause,
         message=message,
         warnings=warnings,

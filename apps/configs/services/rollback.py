@@ -23,7 +23,7 @@ from apps.configs.services.publishing import plan_composed, rewritten_source
 from apps.configs.services.redacting import refuse_redacted
 from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine import paths, spots
+from apps.engine import paths, resolving, spots
 from apps.engine.errors import DomainError, InvalidError, NotFoundError, Problem, invalid
 from apps.engine.spots import Spot, names_of
 from apps.engine.values import Tree, parse_canonical
@@ -97,6 +97,7 @@ def _plan(state: State, target: Version, options: Options) -> Plan:
         text=target.effective.content,
         lock=parse_canonical(target.lock),
         secrets=spots.load(parse_canonical(target.secrets)),
+        uses=resolving.load(parse_canonical(target.uses)),
         cause="rollback",
         message=options.message or f"Roll back to version {target.number}",
         restores=target.number,

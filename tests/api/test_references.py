@@ -1,0 +1,182 @@
+"""References between configurations, over REST: values, rights, what follows a change."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.django_db
+
+HERE = "environment=production"
+
+
+def publish(api, service, config, environment="production", **more):
+    body = {"environment": environment, "config": config, "on_stale": "overwrite", **more}
+    return api.post(f"/config/{service}", body)
+
+
+def config(api, service, environment="production"):
+    return json.loads(api.get(f"/config/{service}?environment={environment}").content)["config"]
+
+
+def errors(answer):
+    assert answer.status_code == 422, answer.content
+    return [(each["pointer"], each["code"], each["message"]) for each in answer.json()["errors"]]
+
+
+@pytest.fixture
+def two(operator):
+    """``shop``, and ``cart``, which shop's documents refer to."""
+    for slug in ("shop", "cart"):
+        assert operator.post("/services", {"slug": slug}).status_code == 201
+    document = {"db": {"host": "db1", "port": 5432, "pool": {"size": 10}}, "open": 1, "hosts": ["a"]}
+    assert publish(operator, "cart", document).status_code == 201
+    return operator
+
+
+def test_reference__whole__keeps_its_type_and_in_text_becomes_text(two):
+    document = {
+        "port": "${cart:db.port}",
+        "pool": "${cart@production:db.pool}",
+        "url": "postgres://${cart:db.host}:${cart:db.port}/shop",
+        "own": "${self:port}",
+        "first": "${CART:hosts[0]}",
+        "none": "${cart:missing:-7}",
+        "text": "$${cart:db.port}",
+    }
+
+    assert publish(two, "shop", document).status_code == 201
+
+    assert config(two, "shop") == {
+        "port": 5432,
+        "pool": {"size": 10},
+        "url": "postgres://db1:5432/shop",
+        "own": 5432,
+        "first": "a",
+        "none": 7,
+        "text": "${cart:db.port}",
+    }
+    source = two.get(f"/config/shop?view=source&{HERE}").json()
+    assert source["config"] == document
+
+
+def test_reference__in_a_parents_document__binds_where_it_is_composed(two):
+    assert two("PATCH", "/environments/staging", {"parent": "production"}).status_code == 200
+    publish(two, "cart", {"db": {"port": 1}}, environment="staging")
+    publish(two, "shop", {"port": "${cart:db.port}"})
+
+    assert publish(two, "shop", {"a": 1}, environment="staging").status_code == 201
+
+    assert config(two, "shop", "staging") == {"port": 1, "a": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("${cart:nothing}", "reference"),
+        ("${nobody:db}", "reference"),
+        ("${cart@nowhere:db}", "reference"),
+        ("${self:a}", "cycle"),
+        ("${self:b}", "cycle"),
+        ("${shop:a}", "cycle"),
+        ("${cart:db.pool} of text", "reference"),
+        ("${cart}", "reference"),
+        ("${cart:db", "reference"),
+    ],
+)
+def test_reference__that_leads_nowhere__is_422_at_its_place(two, value, code):
+    answer = publish(two, "shop", {"a": value, "b": "${self:a}"})
+
+    assert (errors(answer)[0][0], errors(answer)[0][1]) == ("/a", code)
+    assert two.get(f"/config/shop?{HERE}").status_code == 404
+
+
+def test_change__of_what_others_refer_to__marks_them_and_refresh_takes_it(two):
+    publish(two, "shop", {"port": "${cart:db.port}"})
+    document = {"db": {"host": "db1", "port": 6432, "pool": {"size": 10}}, "open": 2, "hosts": ["a"]}
+
+    unrelated = publish(two, "cart", {**document, "db": {**document["db"], "port": 5432}})
+    related = publish(two, "cart", document)
+
+    assert unrelated.json()["affected"] == []
+    assert related.json()["affected"] == [{"service": "shop", "environment": "production"}]
+    assert two.get(f"/config/shop?{HERE}").json()["outdated"] is True
+    assert config(two, "shop") == {"port": 5432}
+    refreshed = two.post("/config/shop/refresh", {"environment": "production"})
+    assert refreshed.status_code == 201
+    assert config(two, "shop") == {"port": 6432}
+
+
+def test_rollback__after_the_target_moved__is_the_old_document_and_pinned(two):
+    publish(two, "shop", {"port": "${cart:db.port}"})
+    first = two.get(f"/config/shop?{HERE}").json()["checksum"]
+    publish(two, "cart", {"db": {"port": 1}})
+    publish(two, "shop", {"port": "${cart:db.port}", "b": 1})
+
+    back = two.post("/config/shop/rollback", {"environment": "production", "to_version": 1})
+
+    assert back.json()["checksum"] == first
+    assert two.get(f"/config/shop?{HERE}").json()["pinned"] is True
+
+
+def test_reference__to_what_one_may_not_read__is_as_good_as_missing(two, make_api):
+    robot = make_api("operator", "shop")
+    for value in ("${cart:db.port}", "${cart:db.nothing}", "${cart:db.port:-7}", "${cart:x:-7}"):
+        for act in ("/config/shop", "/validate"):
+            body = {"environment": "production", "config": {"a": value}, "on_stale": "overwrite"}
+            if act == "/validate":
+                body = {"service": "shop", **body}
+                del body["on_stale"]
+            answer = robot.post(act, body).json()
+            key = value[2:].partition(":-")[0].rstrip("}").replace("cart:", "cart@production:")
+            assert [(e["pointer"], e["code"], e["message"]) for e in answer["errors"]] == [
+                ("/a", "reference", f"There is no {key} that you may read.")
+            ], (value, act)
+    made = publish(two, "shop", {"a": "${cart:db.port}", "b": 1})
+    assert made.status_code == 201
+    kept = publish(robot, "shop", {"a": "${cart:db.port}", "b": 2})
+    assert kept.status_code == 201
+    moved = publish(robot, "shop", {"c": "${cart:db.port}", "b": 2})
+    assert errors(moved)[0][0] == "/c"
+
+
+def test_key_rule__on_the_target__hides_the_key_that_refers_to_it(two, make_api):
+    publish(two, "shop", {"port": "${cart:db.port}", "all": "${cart:db}", "b": 1})
+    publish(two, "shop", {"b": 1})
+    publish(two, "shop", {"port": "${cart:db.port}", "all": "${cart:db}", "b": 2})
+    rule = {"pattern": "db.port", "service": "cart", "environment": "production"}
+    assert two.post("/key-rules", rule).status_code == 201
+    viewer = make_api("viewer", "shop")
+
+    assert config(viewer, "shop") == {"all": {"host": "db1", "pool": {"size": 10}}, "b": 2}
+    old = viewer.get(f"/config/shop/versions/1?{HERE}").json()
+    assert "port" not in old["config"]
+    assert "port" not in old["config"]["all"]
+    assert viewer.get(f"/config/shop/value?{HERE}&key=port").status_code == 404
+
+
+def test_key_rule__inside_of_a_target__lets_nobody_take_the_whole(two, make_api):
+    rule = {"pattern": "db.port", "service": "cart", "environment": "production"}
+    assert two.post("/key-rules", rule).status_code == 201
+    robot = make_api("operator")
+    publish(two, "shop", {"b": 1})
+
+    assert errors(publish(robot, "shop", {"a": "${cart:db}"}))[0][0] == "/a"
+    assert errors(publish(robot, "shop", {"a": "${cart:db.port}"}))[0][0] == "/a"
+    assert publish(robot, "shop", {"a": "${cart:db.host}"}).status_code == 201
+
+
+def test_reference__that_lands_on_a_secret__stays_one_with_its_whole_name(two, make_api):
+    secret = {"service": "cart", "environment": "production", "name": "pin", "value": "s3cret-v"}
+    assert two.post("/secrets", secret).status_code == 201
+    publish(two, "cart", {"pin": {"$secret": "pin"}, "url": "x:${secret:pin}@y"})
+
+    made = publish(two, "shop", {"a": "${cart:pin}", "b": "${cart:url}"})
+
+    assert made.status_code == 201, made.content
+    assert config(two, "shop") == {"a": {"$secret": "cart/pin"}, "b": "x:${secret:cart/pin}@y"}
+    revealed = two.get(f"/config/shop?{HERE}&reveal=true").json()["config"]
+    assert revealed == {"a": "s3cret-v", "b": "x:s3cret-v@y"}
+    consumer = make_api("consumer", "shop")
+    assert consumer.get(f"/config/shop?{HERE}&reveal=true").status_code == 403
+    other = publish(two, "shop", {"a": "${cart@production:pin}"}, environment="staging")
+    assert errors(other)[0][1] == "secret"
