@@ -138,6 +138,7 @@ READERS = Shape(
         text("days", "for unread: 90 unless given"),
     )
 )
+DEPENDENCIES = Shape(parameters=(ENVIRONMENT_PARAMETER,))
 LIST = Shape(parameters=PAGE)
 ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = SECRET = (
     Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)

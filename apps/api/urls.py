@@ -3,7 +3,18 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from apps.api import accounts, config, grants, ledger, resources, roles, secrets, system, versions
+from apps.api import (
+    accounts,
+    config,
+    dependencies,
+    grants,
+    ledger,
+    resources,
+    roles,
+    secrets,
+    system,
+    versions,
+)
 
 urlpatterns = [
     path("healthz", system.HealthView.as_view()),
@@ -18,6 +29,8 @@ urlpatterns = [
     path("config/<str:service>/versions/<str:number>", versions.VersionView.as_view()),
     path("config/<str:service>/readers", versions.ReadersView.as_view()),
     path("config/<str:service>/unread", versions.UnreadView.as_view()),
+    path("config/<str:service>/dependencies", dependencies.DependenciesView.as_view()),
+    path("config/<str:service>/dependents", dependencies.DependentsView.as_view()),
     path("config/<str:service>/diff", versions.DiffView.as_view()),
     path("config/<str:service>/rollback", versions.RollbackView.as_view()),
     path("config/<str:service>/redact", versions.RedactView.as_view()),

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -10,7 +10,7 @@ from apps.core.actor import Actor
 from apps.engine.errors import Problem
 from apps.engine.guarding import Guard
 from apps.engine.paths import Path, format_path, parse_path, pointer
-from apps.engine.resolving import Name, Target, Use
+from apps.engine.resolving import Name, Target, Use, meet
 from apps.engine.spots import Spot
 from apps.registry.models import Configuration, Dependency
 from apps.registry.selectors import find_environment, find_service
@@ -96,12 +96,9 @@ def note_references(configuration: Configuration, uses: Sequence[Use]) -> None:
     )
 
 
-def list_referring(name: Name, changed: Collection[str] | None = None) -> list[Configuration]:
-    """The live configurations that take something from the one called ``name``, by their names.
-
-    ``changed`` narrows them to those that take one of these keys, something in it, or around it.
-    """
-    rows = Dependency.objects.select_related(
+def list_rows_to(name: Name) -> QuerySet[Dependency]:
+    """What live configurations take from the one called ``name``, itself aside."""
+    return Dependency.objects.select_related(
         "configuration__service", "configuration__environment"
     ).filter(
         ~Q(
@@ -112,16 +109,17 @@ def list_referring(name: Name, changed: Collection[str] | None = None) -> list[C
         environment=name.environment,
         live=True,
     )
+
+
+def list_referring(name: Name, changed: Collection[str] | None = None) -> list[Configuration]:
+    """The live configurations that take something from the one called ``name``, by their names.
+
+    ``changed`` narrows them to those that take one of these keys, something in it, or around it.
+    """
     paths = None if changed is None else [parse_path(key) for key in changed]
     found = {
         row.configuration.pk: row.configuration
-        for row in rows
-        if paths is None or any(_meet(parse_path(row.target), each) for each in paths)
+        for row in list_rows_to(name)
+        if paths is None or any(meet(parse_path(row.target), each) for each in paths)
     }
     return sorted(found.values(), key=str)
-
-
-def _meet(one: Path, other: Path) -> bool:
-    """Whether one of the paths leads to the other, or on from it."""
-    length = min(len(one), len(other))
-    return one[:length] == other[:length]

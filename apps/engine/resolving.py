@@ -160,6 +160,7 @@ class Resolver:
         value = self._whole(name, tree)
         if not isinstance(value.tree, dict) or any(not spot.path for spot in value.secrets):
             raise invalid("", "type", "A configuration is an object: its top level needs keys.")
+        _refuse_circles(name, value.uses)
         return Resolution(value.tree, value.secrets, value.uses)
 
     def part(self, name: Name, tree: Tree) -> Tree:
@@ -269,6 +270,29 @@ class Resolver:
         environment = reference.environment or here.environment
         name, _document = self._lookup(reference.service, environment)
         return Target(name, reference.path)
+
+
+def _refuse_circles(name: Name, uses: Iterable[Use]) -> None:
+    """Refuse keys that come from themselves by way of documents that are served."""
+    circles = [
+        use for use in uses if use.target.document == name and meet(use.path, use.target.path)
+    ]
+    if circles:
+        problems = [
+            Problem(
+                pointer(use.path),
+                "cycle",
+                f"The key {format_path(use.path)} comes from itself, by way of other documents.",
+            )
+            for use in circles[:MAX_PROBLEMS]
+        ]
+        raise InvalidError("The document holds what cannot be resolved.", problems)
+
+
+def meet(one: Path, other: Path) -> bool:
+    """Whether one of the paths leads to the other, or on from it."""
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]
 
 
 def nothing_else(service: str, environment: str) -> tuple[Name, None]:

@@ -28,7 +28,11 @@ def two(operator):
     """``shop``, and ``cart``, which shop's documents refer to."""
     for slug in ("shop", "cart"):
         assert operator.post("/services", {"slug": slug}).status_code == 201
-    document = {"db": {"host": "db1", "port": 5432, "pool": {"size": 10}}, "open": 1, "hosts": ["a"]}
+    document = {
+        "db": {"host": "db1", "port": 5432, "pool": {"size": 10}},
+        "open": 1,
+        "hosts": ["a"],
+    }
     assert publish(operator, "cart", document).status_code == 201
     return operator
 
@@ -92,7 +96,11 @@ def test_reference__that_leads_nowhere__is_422_at_its_place(two, value, code):
 
 def test_change__of_what_others_refer_to__marks_them_and_refresh_takes_it(two):
     publish(two, "shop", {"port": "${cart:db.port}"})
-    document = {"db": {"host": "db1", "port": 6432, "pool": {"size": 10}}, "open": 2, "hosts": ["a"]}
+    document = {
+        "db": {"host": "db1", "port": 6432, "pool": {"size": 10}},
+        "open": 2,
+        "hosts": ["a"],
+    }
 
     unrelated = publish(two, "cart", {**document, "db": {**document["db"], "port": 5432}})
     related = publish(two, "cart", document)
@@ -180,3 +188,49 @@ def test_reference__that_lands_on_a_secret__stays_one_with_its_whole_name(two, m
     assert consumer.get(f"/config/shop?{HERE}&reveal=true").status_code == 403
     other = publish(two, "shop", {"a": "${cart@production:pin}"}, environment="staging")
     assert errors(other)[0][1] == "secret"
+
+
+def test_dependencies_and_dependents__name_the_keys_of_both_sides(two, make_api):
+    publish(two, "shop", {"port": "${cart:db.port}", "url": "${self:port}", "b": 1})
+
+    found = two.get(f"/config/shop/dependencies?{HERE}").json()["results"]
+    assert [(each["key"], each["service"], each["target"]) for each in found] == [
+        ("port", "cart", "db.port"),
+        ("url", "shop", "port"),
+    ]
+    expected = {
+        "service": "shop",
+        "environment": "production",
+        "inherits": False,
+        "keys": [{"key": "port", "target": "db.port"}, {"key": "url", "target": "db.port"}],
+    }
+    found = two.get(f"/config/cart/dependents?{HERE}").json()["results"]
+    assert found == [{**expected, "keys": expected["keys"][:1]}]
+    stranger = make_api("viewer", "cart")
+    assert stranger.get(f"/config/cart/dependents?{HERE}").json()["results"] == [{"hidden": 1}]
+
+
+def test_retire__what_others_refer_to__is_422_and_names_them(two, make_api):
+    publish(two, "shop", {"port": "${cart:db.port}"})
+    stranger = make_api("operator", "cart")
+
+    told = [errors(api("DELETE", f"/config/cart?{HERE}"))[0][2] for api in (two, stranger)]
+
+    assert told == [
+        "Live configurations refer to it: shop@production.",
+        "Live configurations refer to it: 1 that you may not see.",
+    ]
+    publish(two, "shop", {"port": 1})
+    assert two("DELETE", f"/config/cart?{HERE}").status_code == 201
+
+
+def test_cycle__closed_by_the_second_document__is_refused_and_the_graph_may_have_loops(two):
+    publish(two, "shop", {"port": "${cart:db.port}", "name": "shop"})
+
+    for value in ("${shop:port}", "${shop:port:-1}"):
+        closed = publish(two, "cart", {"db": {"port": value}})
+        assert errors(closed) == [
+            ("/db/port", "cycle", "The key db.port comes from itself, by way of other documents.")
+        ]
+    loop = publish(two, "cart", {"db": {"port": 1}, "front": "${shop:name}"})
+    assert loop.status_code == 201

@@ -22,6 +22,7 @@ from apps.configs.models import Live, Template, Version
 from apps.configs.naming_secrets import note_uses
 from apps.configs.referring import list_referring, note_references
 from apps.configs.restricted import shown_problems
+from apps.configs.selectors.heirs import list_heirs
 from apps.configs.sources import dump_extends
 from apps.core.actor import Actor
 from apps.core.transactions import lock_row
@@ -32,7 +33,6 @@ from apps.engine.resolving import Use
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
 from apps.registry.models import Configuration, Environment, Service
-from apps.registry.selectors import has_children
 
 
 @dataclass(slots=True)
@@ -317,27 +317,11 @@ def mark_outdated(places: Sequence[Place]) -> None:
 def _users_of(plan: Plan) -> list[Place]:
     """Whom composing afresh may change: those who inherit, and those who refer to changed keys."""
     state = plan.state
-    heirs = _heirs_of(state)
+    heirs = list_heirs(state.service, state.environment)
     changed = diff.keys_of(plan.changes())
     name = name_of(state.service, state.environment)
     referring = (Place(each.service, each.environment) for each in list_referring(name, changed))
     return [*heirs, *(each for each in referring if each not in heirs)]
-
-
-def _heirs_of(state: State) -> list[Place]:
-    """Where the same service inherits from this configuration: the nearest with a version."""
-    found: list[Place] = []
-    waiting = [state.environment.pk] if has_children(state.environment) else []
-    while waiting:
-        children = list(Environment.objects.present().filter(parent__in=waiting))
-        live = set(
-            Live.objects.filter(
-                configuration__service=state.service, configuration__environment__in=children
-            ).values_list("configuration__environment_id", flat=True)
-        )
-        found += [Place(state.service, each) for each in children if each.pk in live]
-        waiting = [each.pk for each in children if each.pk not in live]
-    return found
 
 
 def _visible(actor: Actor, places: Sequence[Place]) -> list[Place]:

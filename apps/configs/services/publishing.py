@@ -9,7 +9,7 @@ from apps.access.policy import Place
 from apps.configs import composing, sources, validating
 from apps.configs.models import Version
 from apps.configs.naming_secrets import check_names
-from apps.configs.referring import check_references, taken
+from apps.configs.referring import check_references, list_referring, taken
 from apps.configs.restricted import (
     keep_hidden,
     require_changes,
@@ -140,6 +140,7 @@ def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
         version = _require_content(state)
         check_base(state, options, None, base_needed=False)
         require_changes(actor, "publish", place, state.effective, {})
+        _refuse_referred(actor, state)
         plan = Plan(
             state=state,
             content="",
@@ -155,6 +156,18 @@ def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
             retired=True,
         )
         return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
+
+
+def _refuse_referred(actor: Actor, state: State) -> None:
+    """Refuse to retire what live configurations refer to, naming those that the actor may list."""
+    found = list_referring(composing.name_of(state.service, state.environment))
+    if found:
+        shown = [
+            str(each) for each in found if policy.sees(actor, Place(each.service, each.environment))
+        ]
+        hidden = len(found) - len(shown)
+        names = ", ".join([*shown[:20], *([f"{hidden} that you may not see"] if hidden else [])])
+        raise invalid("", "in_use", f"Live configurations refer to it: {names}.")
 
 
 def refresh(*, actor: Actor, place: Place, options: Options) -> Outcome:

@@ -1,0 +1,93 @@
+"""What a configuration is made of beside its own document, and what is made of it."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs.composing import name_of
+from apps.configs.referring import list_rows_to
+from apps.configs.selectors.configurations import find_live
+from apps.configs.selectors.heirs import list_heirs
+from apps.core.actor import Actor
+from apps.engine.paths import parse_path
+from apps.engine.values import Tree, parse_canonical
+from apps.registry.models import Dependency
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A key here that comes from a key there."""
+
+    key: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """Where a live version comes from: the layers of its lock, and the keys that it refers to."""
+
+    layers: list[dict[str, Tree]]
+    references: list[tuple[str, str, Link]]
+
+
+@dataclass(frozen=True, slots=True)
+class Dependent:
+    """A live configuration that inherits, or refers to some keys."""
+
+    place: Place
+    inherits: bool
+    links: list[Link]
+
+
+def list_dependencies(*, actor: Actor, place: Place) -> Dependencies:
+    """What the live version at ``place`` is made of, in the actor's view. Needs ``read``.
+
+    References are those in the documents that make it, not those that lead on from there.
+    """
+    live = find_live(actor=actor, place=place)
+    if live is None or live.row.retired:
+        return Dependencies([], [])
+    layers = [each for each in parse_canonical(live.row.lock) if "reference" not in each]
+    rows = Dependency.objects.filter(
+        configuration=live.row.configuration_id, live=True, hops=1
+    ).order_by("key", "service", "environment", "target")
+    guard = policy.guard(actor, "read", place)
+    seen = set(
+        guard.allowed_keys([row.key for row in rows], parse_canonical(live.row.effective.content))
+    )
+    return Dependencies(
+        layers,
+        [
+            (row.service, row.environment, Link(row.key, row.target))
+            for row in rows
+            if row.key in seen
+        ],
+    )
+
+
+def list_dependents(*, actor: Actor, place: Place) -> tuple[list[Dependent], int]:
+    """Who inherits from the configuration or refers to its keys, and how many more there are that
+    the actor may not list. Needs ``read`` here; of keys he is told what he may see on both sides.
+    """
+    policy.require(actor, "read", place)
+    if place.service is None or place.environment is None:
+        return [], 0
+    heirs = list_heirs(place.service, place.environment)
+    links: dict[Place, list[Link]] = defaultdict(list)
+    here = policy.guard(actor, "list", place)
+    for row in list_rows_to(name_of(place.service, place.environment)).filter(hops=1):
+        at = Place(row.configuration.service, row.configuration.environment)
+        links[at] += (
+            [Link(row.key, row.target)]
+            if here.allows(parse_path(row.target))
+            and policy.guard(actor, "list", at).allows(parse_path(row.key))
+            else []
+        )
+    places = sorted({*heirs, *links}, key=str)
+    seen = [each for each in places if policy.sees(actor, each)]
+    found = [
+        Dependent(each, each in heirs, sorted(links.get(each, []), key=lambda x: x.key))
+        for each in seen
+    ]
+    return found, len(places) - len(seen)
