@@ -1,6 +1,7 @@
 """Roles of one's own: what they give, that they change at once, and who may make them."""
 
 import json
+import threading
 
 import pytest
 
@@ -225,3 +226,53 @@ def test_role__of_the_same_letters_in_another_case__is_refused_and_changes_nothi
     assert refused.status_code == 422
     assert json.loads(refused.content)["errors"][0]["code"] == "taken"
     assert json.loads(published.get("/roles/shop-lead").content)["verbs"] == ["read"]
+
+
+@pytest.mark.each_database
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", ["other verbs", "deleted"])
+def test_grant__beside_a_change_of_its_role__waits_and_gives_what_the_role_then_is(system, change):
+    """The change holds the role; the grant is asked for meanwhile, and told only afterwards."""
+    from django.db import connection, transaction
+
+    from apps.access import own_roles, policy, services
+    from apps.access.models import Grant
+    from apps.access.policy import EVERYWHERE
+    from apps.access.selectors import actor_of_user
+    from apps.core.models import User
+    from apps.core.transactions import writing
+    from apps.engine.errors import DomainError
+
+    role, _made = own_roles.put_role(actor=system, name="reader", verbs=["list"])
+    ada = User.objects.create_user("ada")
+    ended = []
+
+    def give():
+        try:
+            services.grant(actor=system, to="user:ada", role="reader", on=EVERYWHERE)
+        except DomainError as error:
+            ended.append(error)
+        else:
+            ended.append(None)
+        finally:
+            connection.close()
+
+    giving = threading.Thread(target=give)
+    with writing():
+        if change == "deleted":
+            own_roles.delete_role(actor=system, role=role)
+        else:
+            own_roles.put_role(actor=system, name="reader", verbs=["list", "audit"])
+        giving.start()
+        giving.join(0.5)
+        waited = not ended
+        assert transaction.get_connection().in_atomic_block
+    giving.join(30)
+
+    assert waited
+    if change == "deleted":
+        assert isinstance(ended[0], DomainError)
+        assert not Grant.objects.exists()
+    else:
+        assert ended == [None]
+        assert policy.allowed(actor_of_user(ada), "audit", EVERYWHERE)
