@@ -18,7 +18,16 @@ from apps.engine.values import Tree, parse_canonical
 SERVICE_MEMBERS = ("slug", *places.SERVICE_MEMBERS)
 ENVIRONMENT_MEMBERS = ("slug", *places.ENVIRONMENT_MEMBERS)
 SECTION_MEMBERS = ("key", "type", "schema", "description")
-TEMPLATE_MEMBERS = ("slug", "name", "parameters", "content", "extends", "message", "base_version")
+TEMPLATE_MEMBERS = (
+    "slug",
+    "name",
+    "parameters",
+    "content",
+    "extends",
+    "message",
+    "base_version",
+    "dependents",
+)
 
 
 def present_environment(row: Any) -> Tree:
@@ -291,7 +300,9 @@ class TemplateVersionsView(ApiView):
 
     @documented("Publish a version of a template", TEMPLATE)
     def post(self, request: Any, slug: str) -> HttpResponse:
-        """Its users are marked outdated and take it up at their next publish or refresh."""
+        """Its users follow in the same act; ``"dependents":"leave"`` leaves the invalid ones as
+        they are, outdated.
+        """
         return self.once(
             lambda: self._publish(request, slug),
             lambda: policy.require(self.actor, "manage", EVERYWHERE),
@@ -306,6 +317,7 @@ class TemplateVersionsView(ApiView):
             content=members.get("content"),
             message=typed(members, "message", str, ""),
             base=typed(members, "base_version", int),
+            dependents=typed(members, "dependents", str, "refuse"),
         )
         return answer_json(present_template_version(made), 201)
 

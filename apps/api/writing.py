@@ -19,7 +19,7 @@ from apps.api.base import (
 )
 from apps.configs import sources
 from apps.configs.services.bases import Base, Options
-from apps.configs.services.kernel import Outcome
+from apps.configs.services.kernel import Affected, Outcome
 from apps.configs.sources import Source
 from apps.engine import values
 from apps.engine.errors import MalformedError
@@ -140,12 +140,17 @@ def answer_outcome(outcome: Outcome, place: Place, location: str) -> HttpRespons
     return answer_json(data, 201, {**headers, "Location": version})
 
 
-def present_affected(places: list[Place]) -> list[Tree]:
+def present_affected(affected: list[Affected]) -> list[Tree]:
     """The affected configurations that the caller may list, and a count of the others."""
-    shown: list[Tree] = [
-        {"service": place.service.slug, "environment": place.environment.slug}
-        for place in places
-        if place.service and place.environment
-    ]
-    hidden = len(places) - len(shown)
+    shown = [_present(each) for each in affected if each.place.service]
+    hidden = len(affected) - len(shown)
     return [*shown, {"hidden": hidden}] if hidden else shown
+
+
+def _present(each: Affected) -> Tree:
+    members: dict[str, Tree] = {
+        "service": str(each.place.service),
+        "environment": str(each.place.environment),
+        "changes": [change.as_dict() for change in each.changes],
+    }
+    return {**members, "outdated": each.left} if each.left else members

@@ -6,30 +6,31 @@ A version's lock names the exact version of each layer and of each document that
 version was made from can always be composed again from rows that never change.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from apps.configs.models import Live, Section, Template, TemplateVersion, Version
+from django.db.models import QuerySet
+
+from apps.configs.models import Live, Section, TemplateVersion, Version
 from apps.engine import formats, merge, resolving, sections, spots
 from apps.engine.errors import invalid
 from apps.engine.resolving import Name, Resolver, Use
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Environment, Service
-from apps.registry.selectors import ancestors
 
 Lock = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """What composing gave: the tree below the document, the effective text, the lock, where
+    """What composing gave: the merged tree, what it resolves to and its text, the lock, where
     secrets stand, and what is taken from other keys.
     """
 
-    below: Tree
+    merged: Tree
     effective: Tree
     text: str
     lock: Lock
@@ -39,9 +40,10 @@ class Composed:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """The lower layers of one configuration as of now, with the service's merge keys."""
+    """The lower layers of one configuration in a world, with the service's merge keys."""
 
     name: Name
+    world: "World"
     trees: tuple[merge.Layer, ...]
     lock: Lock
     merge_keys: Mapping[str, str]
@@ -51,6 +53,10 @@ class Layers:
     def below(self) -> Tree:
         """The merged, unresolved tree under the document."""
         return merge.merge_layers(self.trees, self.merge_keys) if self.trees else {}
+
+    def with_own(self, source: Tree) -> Tree:
+        """The merged, unresolved tree of the document ``source`` over them."""
+        return merge.merge_layers([*self.trees, merge.Layer("own", source)], self.merge_keys)
 
 
 def check_extends(extends: object) -> list[dict[str, Any]]:
@@ -71,22 +77,24 @@ def check_extends(extends: object) -> list[dict[str, Any]]:
 
 
 def load_layers(
-    service: Service, environment: Environment, extends: Sequence[Mapping[str, Any]]
+    service: Service,
+    environment: Environment,
+    extends: Sequence[Mapping[str, Any]],
+    world: "World",
 ) -> Layers:
     """The layers below a document of ``service`` in ``environment``, at their newest versions."""
-    declared = tuple(Section.objects.filter(service=service))
-    merge_keys = _merge_keys(declared)
+    declared = world.sections(service)
+    merge_keys = world.merge_keys(service)
     trees: list[merge.Layer] = []
     lock: Lock = []
-    inherited = _find_inherited(service, environment)
+    inherited = world.inherited(service, environment)
     if inherited is not None:
-        slug = inherited.configuration.environment.slug
-        trees.append(merge.Layer(f"environment:{slug}", merged_tree(inherited, merge_keys)))
-        lock.append({"environment": slug, "version": inherited.number, "id": inherited.pk.hex})
-    for version in _newest_templates(extends):
+        trees.append(inherited.layer(merge_keys))
+        lock.append(inherited.entry)
+    for version in world.newest_templates(extends):
         trees.append(template_layer(version))
         lock.append({"template": version.template.slug, "version": version.number})
-    return Layers(name_of(service, environment), tuple(trees), lock, merge_keys, declared)
+    return Layers(name_of(service, environment), world, tuple(trees), lock, merge_keys, declared)
 
 
 def name_of(service: Service, environment: Environment) -> Name:
@@ -97,71 +105,224 @@ def name_of(service: Service, environment: Environment) -> Name:
 
 
 def compose(layers: Layers, source: Tree) -> Composed:
-    """Compose ``source`` over its layers, and resolve its references to what is live now.
+    """Compose ``source`` over its layers, and resolve its references in their world.
 
     Raises :class:`InvalidError` for composition syntax and for references that lead nowhere.
     """
-    trees = [*layers.trees, merge.Layer("own", source)]
-    served = Served()
-    made = resolving.compose(trees, layers.merge_keys, layers.name, served.find)
-    lock = [*layers.lock, *served.lock()]
-    return Composed(layers.below, made.tree, canonical(made.tree), lock, made.secrets, made.uses)
+    merged = layers.with_own(source)
+    reading = Reading(layers.world)
+    around = resolving.around(layers.name, merged, reading.find)
+    made = Resolver(around).resolve(layers.name, merged)
+    lock = [*layers.lock, *reading.lock()]
+    return Composed(merged, made.tree, canonical(made.tree), lock, made.secrets, made.uses)
 
 
 def resolver(layers: Layers, source: Tree) -> Callable[[Tree], Tree]:
     """Gives the value that a merged part of the document ``source`` has as references stand now."""
-    merged = merge.merge_layers([*layers.trees, merge.Layer("own", source)], layers.merge_keys)
-    lookup = resolving.around(layers.name, merged, Served().find)
+    lookup = resolving.around(layers.name, layers.with_own(source), Reading(layers.world).find)
     return partial(Resolver(lookup).part, layers.name)
 
 
-class Served:
-    """The live documents that references lead to, each read once."""
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A document of a world: the version that it is or will be, as others see it."""
+
+    number: int
+    key: str
+    document: resolving.Document
+    merged: Callable[[Mapping[str, str]], Tree]
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """The nearest ancestor's document."""
+
+    environment: Environment
+    member: Member
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What the lock says of it."""
+        return {
+            "environment": self.environment.slug,
+            "version": self.member.number,
+            "id": self.member.key,
+        }
+
+    def layer(self, merge_keys: Mapping[str, str]) -> merge.Layer:
+        """It as a layer."""
+        return merge.Layer(f"environment:{self.environment.slug}", self.member.merged(merge_keys))
+
+
+class World:
+    """The documents that there are, as an act leaves them: what it plans stands before what is
+    live. Read under the composition lock, each row once.
+    """
 
     def __init__(self) -> None:
-        self._found: dict[Name, Version | None] = {}
-        self._documents: dict[Name, resolving.Document] = {}
+        self.planned: dict[Name, Member] = {}
+        self.templates: dict[str, TemplateVersion | None] = {}
+        self._live: dict[Name, Live | None] = {}
+        self._sections: dict[int, tuple[Section, ...]] = {}
+        self._environments: dict[int, Environment] = {}
+
+    def load(self, places: Collection[tuple[Service, Environment]]) -> None:
+        """Read what is live at ``places`` and their services' sections, in few statements."""
+        services = {service.pk: service for service, _environment in places}
+        missing = [pk for pk in services if pk not in self._sections]
+        declared: dict[int, list[Section]] = {pk: [] for pk in missing}
+        for section in Section.objects.filter(service__in=missing):
+            declared[section.service_id].append(section)
+        self._sections |= {pk: tuple(found) for pk, found in declared.items()}
+        names = {name_of(*place) for place in places} - self._live.keys()
+        if names:
+            rows = _lives().filter(
+                configuration__service__in=services,
+                configuration__environment__in={each.pk for _service, each in places},
+            )
+            self._note(rows, names)
+
+    def live(self, service: Service, environment: Environment) -> Live | None:
+        """The live pointer there."""
+        name = name_of(service, environment)
+        if name not in self._live:
+            rows = _lives().filter(
+                configuration__service=service, configuration__environment=environment
+            )
+            self._note(rows, {name})
+        return self._live[name]
+
+    def sections(self, service: Service) -> tuple[Section, ...]:
+        """The sections that the service declares."""
+        if service.pk not in self._sections:
+            self._sections[service.pk] = tuple(Section.objects.filter(service=service))
+        return self._sections[service.pk]
+
+    def merge_keys(self, service: Service) -> dict[str, str]:
+        """By the path of a list, the member by which its items merge."""
+        return _merge_keys(self.sections(service))
+
+    def find(self, name: Name) -> Member | None:
+        """The document of that name, unless it is retired."""
+        member = self.planned.get(name)
+        if member is None:
+            if name not in self._live:
+                rows = _lives().filter(
+                    configuration__service__slug__lower=name.service,
+                    configuration__environment__slug__lower=name.environment,
+                )
+                self._note(rows, {name})
+            live = self._live[name]
+            member = _member(live.version) if live else None
+        return None if member is None or member.retired else member
+
+    def inherited(self, service: Service, environment: Environment) -> Inherited | None:
+        """The document of the nearest ancestor environment that has one."""
+        if environment.parent_id is None:
+            return None
+        chain = self._ancestors(environment)
+        unread = {name_of(service, each) for each in chain} - self._live.keys()
+        if unread:
+            self.load([(service, each) for each in chain])
+        for each in chain:
+            member = self.find(name_of(service, each))
+            if member is not None:
+                return Inherited(each, member)
+        return None
+
+    def newest_templates(self, extends: Sequence[Mapping[str, Any]]) -> list[TemplateVersion]:
+        """The newest version of each template. Raises :class:`InvalidError` naming a missing one."""
+        versions = []
+        for index, entry in enumerate(extends):
+            slug = entry["template"].lower()
+            if slug not in self.templates:
+                self.templates[slug] = _newest_template(slug)
+            newest = self.templates[slug]
+            if newest is None:
+                raise invalid(
+                    f"/extends/{index}/template",
+                    "template",
+                    f"There is no template '{entry['template']}'.",
+                )
+            versions.append(newest)
+        return versions
+
+    def has_heirs(self, environment: Environment) -> bool:
+        """Whether another environment inherits from it."""
+        self._read_environments()
+        return any(
+            each.parent_id == environment.pk and each.deleted_at is None
+            for each in self._environments.values()
+        )
+
+    def _ancestors(self, environment: Environment) -> list[Environment]:
+        self._read_environments()
+        chain: list[Environment] = []
+        above = environment.parent_id
+        while above is not None and len(chain) <= len(self._environments):
+            chain.append(self._environments[above])
+            above = self._environments[above].parent_id
+        return chain
+
+    def _read_environments(self) -> None:
+        if not self._environments:
+            self._environments = {each.pk: each for each in Environment.objects.all()}
+
+    def _note(self, rows: Iterable[Live], names: Collection[Name]) -> None:
+        self._live |= dict.fromkeys(names)
+        for row in rows:
+            place = row.configuration
+            if place.service.deleted_at is None and place.environment.deleted_at is None:
+                self._live[name_of(place.service, place.environment)] = row
+
+
+class Reading:
+    """The documents of a world that references of one document lead to."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._read: dict[Name, Member] = {}
 
     def find(self, service: str, environment: str) -> tuple[Name, resolving.Document | None]:
         """See :data:`apps.engine.resolving.Lookup`."""
         name = Name(service.lower(), environment.lower())
-        if name not in self._found:
-            self._found[name] = version = _live_version(name)
-            if version is not None:
-                self._documents[name] = served_document(version)
-        return name, self._documents.get(name)
+        member = self._world.find(name)
+        if member is None:
+            return name, None
+        self._read[name] = member
+        return name, member.document
 
     def lock(self) -> Lock:
         """The versions that were read, by name."""
         return [
-            {"reference": str(name), "version": version.number, "id": version.pk.hex}
-            for name, version in sorted(self._found.items())
-            if version is not None
+            {"reference": str(name), "version": member.number, "id": member.key}
+            for name, member in sorted(self._read.items(), key=lambda each: each[0])
         ]
 
 
-def _live_version(name: Name) -> Version | None:
-    live = (
-        Live.objects.select_related("version__effective")
-        .filter(
-            configuration__service__slug__lower=name.service,
-            configuration__service__deleted_at__isnull=True,
-            configuration__environment__slug__lower=name.environment,
-            configuration__environment__deleted_at__isnull=True,
-            version__retired=False,
-        )
-        .first()
+def _lives() -> QuerySet[Live]:
+    return Live.objects.select_related(
+        "configuration__service",
+        "configuration__environment",
+        "version__source",
+        "version__effective",
     )
-    return live.version if live else None
 
 
-def served_document(version: Version) -> resolving.Document:
-    """A version as references see it."""
-    return resolving.Document(
-        parse_canonical(version.effective.content),
-        tuple(spots.load(parse_canonical(version.secrets))),
-        resolving.load(parse_canonical(version.uses)),
-        served=True,
+def _member(version: Version) -> Member:
+    """A version as others see it."""
+    return Member(
+        version.number,
+        version.pk.hex,
+        resolving.Document(
+            parse_canonical(version.effective.content),
+            tuple(spots.load(parse_canonical(version.secrets))),
+            resolving.load(parse_canonical(version.uses)),
+            served=True,
+        ),
+        partial(merged_tree, version),
+        version.retired,
     )
 
 
@@ -188,43 +349,13 @@ def template_layer(version: TemplateVersion) -> merge.Layer:
     return merge.Layer(name, parse_canonical(version.content.content))
 
 
-def _find_inherited(service: Service, environment: Environment) -> Version | None:
-    """The live version of the nearest ancestor environment that has one with content."""
-    if environment.parent_id is None:
-        return None
-    chain = [each.pk for each in ancestors(environment)]
-    live = {
-        each.configuration.environment_id: each.version
-        for each in Live.objects.select_related(
-            "version__source", "version__configuration__environment", "configuration"
-        ).filter(configuration__service=service, configuration__environment__in=chain)
-    }
-    for pk in chain:
-        if pk in live and not live[pk].retired:
-            return live[pk]
-    return None
-
-
-def _newest_templates(extends: Sequence[Mapping[str, Any]]) -> list[TemplateVersion]:
-    versions = []
-    for index, entry in enumerate(extends):
-        template = Template.objects.named(entry["template"]).first()
-        newest = (
-            TemplateVersion.objects.select_related("content", "template")
-            .filter(template=template)
-            .order_by("-number")
-            .first()
-            if template
-            else None
-        )
-        if newest is None:
-            raise invalid(
-                f"/extends/{index}/template",
-                "template",
-                f"There is no template '{entry['template']}'.",
-            )
-        versions.append(newest)
-    return versions
+def _newest_template(slug: str) -> TemplateVersion | None:
+    return (
+        TemplateVersion.objects.select_related("content", "template")
+        .filter(template__slug__lower=slug, template__deleted_at__isnull=True)
+        .order_by("-number")
+        .first()
+    )
 
 
 def _merge_keys(declared: Sequence[Section]) -> dict[str, str]:

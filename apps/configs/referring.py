@@ -2,15 +2,13 @@
 
 from collections.abc import Collection, Sequence
 
-from django.db.models import Q, QuerySet
-
 from apps.access import policy
 from apps.access.policy import Place
 from apps.core.actor import Actor
 from apps.engine.errors import Problem
 from apps.engine.guarding import Guard
-from apps.engine.paths import Path, format_path, parse_path, pointer
-from apps.engine.resolving import Name, Target, Use, meet
+from apps.engine.paths import Path, format_path, pointer
+from apps.engine.resolving import Name, Target, Use
 from apps.engine.spots import Spot
 from apps.registry.models import Configuration, Dependency
 from apps.registry.selectors import find_environment, find_service
@@ -96,30 +94,23 @@ def note_references(configuration: Configuration, uses: Sequence[Use]) -> None:
     )
 
 
-def list_rows_to(name: Name) -> QuerySet[Dependency]:
-    """What live configurations take from the one called ``name``, itself aside."""
-    return Dependency.objects.select_related(
+def list_rows_to(names: Collection[Name]) -> list[Dependency]:
+    """What live configurations take from those called ``names``, each itself aside."""
+    if not names:
+        return []
+    rows = Dependency.objects.select_related(
         "configuration__service", "configuration__environment"
-    ).filter(
-        ~Q(
-            configuration__service__slug__lower=name.service,
-            configuration__environment__slug__lower=name.environment,
-        ),
-        service=name.service,
-        environment=name.environment,
-        live=True,
-    )
+    ).filter(service__in={name.service for name in names}, live=True)
+    return [
+        row
+        for row in rows
+        if (there := Name(row.service, row.environment)) in names
+        and there
+        != Name(row.configuration.service.slug.lower(), row.configuration.environment.slug.lower())
+    ]
 
 
-def list_referring(name: Name, changed: Collection[str] | None = None) -> list[Configuration]:
-    """The live configurations that take something from the one called ``name``, by their names.
-
-    ``changed`` narrows them to those that take one of these keys, something in it, or around it.
-    """
-    paths = None if changed is None else [parse_path(key) for key in changed]
-    found = {
-        row.configuration.pk: row.configuration
-        for row in list_rows_to(name)
-        if paths is None or any(meet(parse_path(row.target), each) for each in paths)
-    }
+def list_referring(name: Name) -> list[Configuration]:
+    """The live configurations that take something from the one called ``name``, by their names."""
+    found = {row.configuration.pk: row.configuration for row in list_rows_to({name})}
     return sorted(found.values(), key=str)

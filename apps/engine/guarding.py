@@ -47,8 +47,11 @@ class Guard:
 
     def allows_whole(self, path: Path) -> bool:
         """Whether the key at ``path`` is allowed, and whatever may be inside of it."""
-        inside = all(rule.held for rule in self.rules if rule.glob.reaches(path))
-        return inside and self.allows(path)
+        return self.passes_rules_in(path) and self.allows(path)
+
+    def passes_rules_in(self, path: Path) -> bool:
+        """Whether every rule is held that covers the key at ``path`` or something inside of it."""
+        return all(rule.held for rule in self.rules if rule.glob.reaches(path))
 
     def passes_rules(self, path: Path) -> bool:
         """Whether every rule that covers the key at ``path`` is held."""

@@ -94,7 +94,7 @@ def test_reference__that_leads_nowhere__is_422_at_its_place(two, value, code):
     assert two.get(f"/config/shop?{HERE}").status_code == 404
 
 
-def test_change__of_what_others_refer_to__marks_them_and_refresh_takes_it(two):
+def test_change__of_what_others_refer_to__is_theirs_in_the_same_act(two):
     publish(two, "shop", {"port": "${cart:db.port}"})
     document = {
         "db": {"host": "db1", "port": 6432, "pool": {"size": 10}},
@@ -106,12 +106,14 @@ def test_change__of_what_others_refer_to__marks_them_and_refresh_takes_it(two):
     related = publish(two, "cart", document)
 
     assert unrelated.json()["affected"] == []
-    assert related.json()["affected"] == [{"service": "shop", "environment": "production"}]
-    assert two.get(f"/config/shop?{HERE}").json()["outdated"] is True
-    assert config(two, "shop") == {"port": 5432}
-    refreshed = two.post("/config/shop/refresh", {"environment": "production"})
-    assert refreshed.status_code == 201
+    (affected,) = related.json()["affected"]
+    assert (affected["service"], affected["environment"]) == ("shop", "production")
+    assert [(each["key"], each["old"], each["new"]) for each in affected["changes"]] == [
+        ("port", 5432, 6432)
+    ]
     assert config(two, "shop") == {"port": 6432}
+    last = two.get(f"/config/shop/history?{HERE}").json()["results"][0]
+    assert (last["cause"], last["revision"]) == ("reference", related.json()["revision"])
 
 
 def test_rollback__after_the_target_moved__is_the_old_document_and_pinned(two):

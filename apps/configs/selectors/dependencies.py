@@ -76,7 +76,9 @@ def list_dependents(*, actor: Actor, place: Place) -> tuple[list[Dependent], int
     heirs = list_heirs(place.service, place.environment)
     links: dict[Place, list[Link]] = defaultdict(list)
     here = policy.guard(actor, "list", place)
-    for row in list_rows_to(name_of(place.service, place.environment)).filter(hops=1):
+    for row in list_rows_to({name_of(place.service, place.environment)}):
+        if row.hops > 1:
+            continue
         at = Place(row.configuration.service, row.configuration.environment)
         links[at] += (
             [Link(row.key, row.target)]

@@ -14,7 +14,9 @@ def list_heirs(service: Service, environment: Environment) -> list[Place]:
         children = list(Environment.objects.present().filter(parent__in=waiting))
         live = set(
             Live.objects.filter(
-                configuration__service=service, configuration__environment__in=children
+                configuration__service=service,
+                configuration__environment__in=children,
+                version__retired=False,
             ).values_list("configuration__environment_id", flat=True)
         )
         found += [Place(service, each) for each in children if each.pk in live]

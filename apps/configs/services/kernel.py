@@ -7,32 +7,34 @@ commit of many plans, never a loop of commits.
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db import connection
 
 from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.services import Act, Event, append
-from apps.configs.composing import name_of
+from apps.configs.composing import Member, name_of
 from apps.configs.models import Live, Template, Version
 from apps.configs.naming_secrets import note_uses
-from apps.configs.referring import list_referring, note_references
+from apps.configs.referring import note_references
 from apps.configs.restricted import shown_problems
-from apps.configs.selectors.heirs import list_heirs
 from apps.configs.sources import dump_extends
 from apps.core.actor import Actor
 from apps.core.transactions import lock_row
 from apps.engine import diff, resolving, spots
 from apps.engine.errors import Problem
 from apps.engine.guarding import visible
-from apps.engine.resolving import Use
+from apps.engine.resolving import Name, Use
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
 from apps.registry.models import Configuration, Environment, Service
+
+INVALID: Final = "invalid"
+"""Why a configuration was left: composing it again would give an invalid one."""
 
 
 @dataclass(slots=True)
@@ -104,18 +106,70 @@ class Plan:
     uses: Sequence[Use]
     cause: str
     message: str
+    merged: Callable[[Mapping[str, str]], Tree]
     restores: int | None = None
     pinned: bool = False
     retired: bool = False
     unchanged: bool = False
     warnings: list[Problem] = field(default_factory=list)
+    id: uuid.UUID = field(default_factory=uuid.uuid4)
     _changes: list[diff.Change] | None = None
+
+    @property
+    def name(self) -> Name:
+        """How references call the configuration."""
+        return name_of(self.state.service, self.state.environment)
+
+    def as_member(self) -> Member:
+        """The version as others see it, as if it were live."""
+        document = resolving.Document(
+            self.effective, tuple(self.secrets), tuple(self.uses), served=True
+        )
+        number = self.state.number + 1
+        return Member(number, self.id.hex, document, self.merged, self.retired)
+
+    def forget_changes(self) -> None:
+        """It became another document."""
+        self._changes = None
 
     def changes(self) -> list[diff.Change]:
         """What it changes in the effective document."""
         if self._changes is None:
             self._changes = diff.changes(self.state.effective, self.effective)
         return self._changes
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """What an act on another configuration does to this one: it is composed again, with these
+    changes, or stays as it is and is outdated (``left`` says why).
+    """
+
+    place: Place
+    changes: list[diff.Change] = field(default_factory=list)
+    left: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What an act does beyond what it was asked for: versions elsewhere, and what is left."""
+
+    plans: list[Plan] = field(default_factory=list)
+    left: dict[Place, str] = field(default_factory=dict)
+
+    def affected(self, actor: Actor) -> list[Affected]:
+        """All of it, in the order of names: in full where the actor may list it, with what he may
+        read of its changes; else an anonymous one, to be counted.
+        """
+        found = [(plan.state.place, _changes_seen(plan, actor), "") for plan in self.plans]
+        found += [(place, [], why) for place, why in self.left.items()]
+        return [
+            Affected(*each) if policy.sees(actor, each[0]) else Affected(Place())
+            for each in sorted(found, key=lambda each: str(each[0]))
+        ]
+
+
+NOTHING_ELSE: Final = Spread()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +184,7 @@ class Outcome:
     checksum: str
     published_at: datetime | None
     changes: list[diff.Change]
-    affected: list[Place]
+    affected: list[Affected]
     warnings: list[Problem]
     unchanged: bool = False
     dry_run: bool = False
@@ -159,15 +213,23 @@ def load_state(place: Place) -> State:
 def _told(plan: Plan, actor: Actor) -> dict[str, Any]:
     """What the actor is told of the document: its checksum, changes and warnings in his view."""
     guard = policy.guard(actor, "read", plan.state.place)
+    text = plan.text if guard.is_open else canonical(visible(plan.effective, guard))
+    return {
+        "checksum": checksum(text),
+        "changes": _changes_seen(plan, actor),
+        "warnings": shown_problems(actor, plan.state.place, plan.warnings),
+    }
+
+
+def _changes_seen(plan: Plan, actor: Actor) -> list[diff.Change]:
+    guard = policy.guard(actor, "read", plan.state.place)
     if guard.is_open:
-        told = {"checksum": checksum(plan.text), "changes": plan.changes()}
-    else:
-        before, after = (visible(each, guard) for each in (plan.state.effective, plan.effective))
-        told = {"checksum": checksum(canonical(after)), "changes": diff.changes(before, after)}
-    return told | {"warnings": shown_problems(actor, plan.state.place, plan.warnings)}
+        return plan.changes()
+    before, after = (visible(each, guard) for each in (plan.state.effective, plan.effective))
+    return diff.changes(before, after)
 
 
-def preview(plan: Plan, actor: Actor) -> Outcome:
+def preview(plan: Plan, actor: Actor, spread: Spread = NOTHING_ELSE) -> Outcome:
     """The outcome of ``plan`` without writing anything."""
     version = plan.state.version
     return Outcome(
@@ -177,7 +239,7 @@ def preview(plan: Plan, actor: Actor) -> Outcome:
         version_id=version.pk.hex if version else "",
         revision=version.revision if version else 0,
         published_at=version.published_at if version else None,
-        affected=_visible(actor, _users_of(plan)),
+        affected=spread.affected(actor),
         **_told(plan, actor),
         unchanged=plan.unchanged,
         dry_run=True,
@@ -185,16 +247,22 @@ def preview(plan: Plan, actor: Actor) -> Outcome:
     )
 
 
-def commit(plans: Sequence[Plan], actor: Actor) -> list[Outcome]:
-    """Write the versions of ``plans`` as one act, and move the pointers.
+def commit(
+    plans: Sequence[Plan],
+    actor: Actor,
+    spread: Spread = NOTHING_ELSE,
+    also: Sequence[Event] = (),
+) -> tuple[list[Outcome], Act | None]:
+    """Write the versions of ``plans``, and of those that follow them, as one act, and move the
+    pointers; ``also`` are events of the same act.
 
     The caller holds the composition lock inside a transaction. The ledger is appended before
     the version rows are inserted, because each carries its act's revision and never changes.
-    Plans marked ``unchanged`` write nothing.
+    Plans marked ``unchanged`` write nothing. The act is ``None`` when nothing was written.
     """
-    moving = [plan for plan in plans if not plan.unchanged]
-    if not moving:
-        return [_unchanged(plan, actor) for plan in plans]
+    moving = [plan for plan in (*plans, *spread.plans) if not plan.unchanged]
+    if not moving and not also:
+        return [_unchanged(plan, actor) for plan in plans], None
     for plan in moving:
         if plan.state.configuration is None:
             plan.state.configuration = Configuration.objects.create(
@@ -202,19 +270,21 @@ def commit(plans: Sequence[Plan], actor: Actor) -> list[Outcome]:
             )
     keys = [diff.keys_of(plan.changes()) for plan in moving]
     _store_texts(text for plan in moving for text in (plan.content, plan.text))
-    act = append(
-        [_event(plan, changed) for plan, changed in zip(moving, keys, strict=True)], actor=actor
-    )
+    events = [_event(plan, changed, spread) for plan, changed in zip(moving, keys, strict=True)]
+    act = append([*also, *events], actor=actor)
     versions = [
         _version(plan, changed, act, actor) for plan, changed in zip(moving, keys, strict=True)
     ]
     Version.objects.bulk_create(versions)
-    affected = [_point(plan, version) for plan, version in zip(moving, versions, strict=True)]
+    for plan, version in zip(moving, versions, strict=True):
+        _point(plan, version)
+    mark_outdated(spread.left)
+    affected = spread.affected(actor)
     made = {
-        id(plan): _outcome(plan, version, actor, _visible(actor, places))
-        for plan, version, places in zip(moving, versions, affected, strict=True)
+        id(plan): _outcome(plan, version, actor, affected)
+        for plan, version in zip(moving[: len(plans)], versions, strict=False)
     }
-    return [made.get(id(plan)) or _unchanged(plan, actor) for plan in plans]
+    return [made.get(id(plan)) or _unchanged(plan, actor) for plan in plans], act
 
 
 def _unchanged(plan: Plan, actor: Actor) -> Outcome:
@@ -226,7 +296,7 @@ def _unchanged(plan: Plan, actor: Actor) -> Outcome:
     return Outcome(**{**{n: getattr(outcome, n) for n in outcome.__slots__}, "dry_run": False})
 
 
-def _event(plan: Plan, keys: list[str]) -> Event:
+def _event(plan: Plan, keys: list[str], spread: Spread) -> Event:
     data: dict[str, Tree] = {
         "service": plan.state.service.slug,
         "environment": plan.state.environment.slug,
@@ -240,6 +310,9 @@ def _event(plan: Plan, keys: list[str]) -> Event:
     }
     if plan.restores is not None:
         data["restores"] = plan.restores
+    invalid = sorted(str(place) for place, why in spread.left.items() if why == INVALID)
+    if invalid and plan not in spread.plans:
+        data["left_invalid"] = list(invalid)
     return Event(f"configuration.{plan.cause}", f"configuration:{plan.state.place}", data)
 
 
@@ -260,7 +333,7 @@ def digest(text: str) -> str:
 
 def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
     return Version(
-        id=uuid.uuid4(),
+        id=plan.id,
         configuration=plan.state.configuration,
         number=plan.state.number + 1,
         source_id=digest(plan.content),
@@ -281,8 +354,8 @@ def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
     )
 
 
-def _point(plan: Plan, version: Version) -> list[Place]:
-    """Make ``version`` live; gives back the places that composing would now change."""
+def _point(plan: Plan, version: Version) -> None:
+    """Make ``version`` live."""
     first = plan.state.live is None
     live = Live(
         configuration=plan.state.configuration, version=version, pinned=plan.pinned, outdated=False
@@ -296,9 +369,6 @@ def _point(plan: Plan, version: Version) -> list[Place]:
     after = _locked_templates(version.lock)
     if before != after:
         live.templates.set(Template.objects.filter(slug__in=after))
-    users = _users_of(plan)
-    mark_outdated(users)
-    return users
 
 
 def _locked_templates(lock: str) -> list[str]:
@@ -306,30 +376,15 @@ def _locked_templates(lock: str) -> list[str]:
     return [entry["template"] for entry in json.loads(lock) if "template" in entry]
 
 
-def mark_outdated(places: Sequence[Place]) -> None:
-    """Mark the live pointers at ``places``: a layer below them has moved."""
+def mark_outdated(places: Iterable[Place]) -> None:
+    """Mark the live pointers at ``places``: what they are made of has moved."""
     for place in places:
         Live.objects.filter(
             configuration__service=place.service, configuration__environment=place.environment
         ).update(outdated=True)
 
 
-def _users_of(plan: Plan) -> list[Place]:
-    """Whom composing afresh may change: those who inherit, and those who refer to changed keys."""
-    state = plan.state
-    heirs = list_heirs(state.service, state.environment)
-    changed = diff.keys_of(plan.changes())
-    name = name_of(state.service, state.environment)
-    referring = (Place(each.service, each.environment) for each in list_referring(name, changed))
-    return [*heirs, *(each for each in referring if each not in heirs)]
-
-
-def _visible(actor: Actor, places: Sequence[Place]) -> list[Place]:
-    """The places in full where the actor may list them, else anonymous ones to be counted."""
-    return [place if policy.sees(actor, place) else Place() for place in places]
-
-
-def _outcome(plan: Plan, version: Version, actor: Actor, affected: list[Place]) -> Outcome:
+def _outcome(plan: Plan, version: Version, actor: Actor, affected: list[Affected]) -> Outcome:
     return Outcome(
         service=plan.state.service.slug,
         environment=plan.state.environment.slug,

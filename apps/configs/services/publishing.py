@@ -2,35 +2,32 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs import composing, sources, validating
+from apps.configs import composing, sources
 from apps.configs.models import Version
-from apps.configs.naming_secrets import check_names
-from apps.configs.referring import check_references, list_referring, taken
+from apps.configs.referring import list_referring
 from apps.configs.restricted import (
     keep_hidden,
     require_changes,
-    shown_problems,
     source_with_hidden,
 )
-from apps.configs.services.bases import Options, check_base, source_tree
+from apps.configs.services.bases import Options, check_base
 from apps.configs.services.drafts import Draft, consume_draft
 from apps.configs.services.kernel import (
     Outcome,
     Plan,
     State,
-    commit,
     load_state,
     lock_composition,
-    preview,
 )
+from apps.configs.services.planning import live_source, plan_written, rewritten_source
+from apps.configs.services.propagation import conclude
 from apps.configs.sources import Source
 from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine import editing, formats, patching, values
+from apps.engine import values
 from apps.engine.errors import (
     InvalidError,
     NotFoundError,
@@ -38,8 +35,7 @@ from apps.engine.errors import (
     invalid,
 )
 from apps.engine.guarding import visible
-from apps.engine.spots import names_of
-from apps.engine.values import Tree, same
+from apps.engine.values import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +89,7 @@ def publish_many(*, actor: Actor, items: Sequence[Publication]) -> list[Outcome]
         lock_composition()
         plans = [_plan_publish(item, actor) for item in items]
         _refuse_invalid([problem for _plan, found in plans for problem in found])
-        if any(item.options.dry_run for item in items):
-            return [preview(plan, actor) for plan, _found in plans]
-        return commit([plan for plan, _found in plans], actor)
+        return _conclude([plan for plan, _found in plans], actor, items[0].options)
 
 
 def patch(
@@ -124,10 +118,10 @@ def patch(
         values.check(wanted)
         wanted = keep_hidden(actor, place, wanted, state.effective, source=False)
         source = rewritten_source(state, version, wanted)
-        plan, problems = plan_composed(actor, state, source, "publish", options.message)
+        plan, problems = plan_written(actor, state, source, "publish", options.message)
         require_changes(actor, "publish", place, state.effective, plan.effective)
         _refuse_invalid(problems)
-        return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
+        return _conclude([plan], actor, options)[0]
 
 
 def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
@@ -153,9 +147,10 @@ def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
             uses=(),
             cause="retire",
             message=options.message,
+            merged=lambda _keys: {},
             retired=True,
         )
-        return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
+        return _conclude([plan], actor, options)[0]
 
 
 def _refuse_referred(actor: Actor, state: State) -> None:
@@ -180,79 +175,10 @@ def refresh(*, actor: Actor, place: Place, options: Options) -> Outcome:
         version = _require_content(state)
         check_base(state, options, None, base_needed=False)
         source = sources.from_text(version.source.content, version.format)
-        plan, problems = plan_composed(actor, state, source, "refresh", options.message)
+        plan, problems = plan_written(actor, state, source, "refresh", options.message)
         require_changes(actor, "publish", place, state.effective, plan.effective)
         _refuse_invalid(problems)
-        return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
-
-
-def rewritten_source(state: State, version: Version, wanted: Tree) -> Source:
-    """The live source, edited as little as possible, so that composing it gives ``wanted``."""
-    tree = formats.parse(version.source.content, version.format).tree
-    layers = composing.load_layers(state.service, state.environment, state.extends)
-    edited = patching.override(
-        tree, layers.below, wanted, layers.merge_keys, composing.resolver(layers, tree)
-    )
-    if same(edited, tree):
-        return sources.from_text(version.source.content, version.format)
-    content = editing.edit(version.source.content, version.format, edited)
-    return sources.from_text(content, version.format)
-
-
-def plan_composed(
-    actor: Actor, state: State, source: Source, cause: str, message: str
-) -> tuple[Plan, list[Problem]]:
-    """Compose and validate ``source`` in the place of ``state``: the plan and what is wrong."""
-    extends: list[dict[str, Any]] = state.extends if source.extends is None else source.extends
-    try:
-        layers = composing.load_layers(state.service, state.environment, extends)
-        composed = composing.compose(layers, source.tree)
-    except InvalidError as error:
-        located = validating.locate(
-            error.problems, state.service, state.environment, source.parsed.positions
-        )
-        raise InvalidError(error.detail, shown_problems(actor, state.place, located)) from error
-    if layers.trees:  # a document alone was checked when it was read
-        values.check(composed.effective)
-    problems = validating.validate(
-        state.service,
-        state.environment,
-        composed.effective,
-        source.parsed.positions,
-        layers.sections,
-        composed.secrets,
-    )
-    errors, warnings = validating.find_credentials(
-        state.service,
-        state.environment,
-        composed.effective,
-        source.parsed.positions,
-        layers.sections,
-    )
-    problems += errors
-    missing = check_references(actor, layers.name, composed.uses, state.uses)
-    if composed.secrets:
-        known = {*names_of(state.secrets), *names_of(taken(composed.secrets, composed.uses))}
-        missing += check_names(actor, state.place, composed.secrets, known)
-    problems += validating.locate(
-        missing, state.service, state.environment, source.parsed.positions
-    )
-    plan = Plan(
-        state=state,
-        content=source.content,
-        format=source.format,
-        extends=extends,
-        effective=composed.effective,
-        text=composed.text,
-        lock=composed.lock,
-        secrets=composed.secrets,
-        uses=composed.uses,
-        cause=cause,
-        message=message,
-        warnings=warnings,
-    )
-    plan.unchanged = _is_unchanged(plan, source)
-    return plan, shown_problems(actor, state.place, problems)
+        return _conclude([plan], actor, options)[0]
 
 
 def _plan_publish(item: Publication, actor: Actor) -> tuple[Plan, list[Problem]]:
@@ -260,28 +186,9 @@ def _plan_publish(item: Publication, actor: Actor) -> tuple[Plan, list[Problem]]
     reads = policy.guard(actor, "read", place)
     check_base(state, item.options, item.source.tree, reads=reads)
     source = source_with_hidden(actor, place, item.source, live_source(state))
-    planned = plan_composed(actor, state, source, "publish", item.options.message)
+    planned = plan_written(actor, state, source, "publish", item.options.message)
     require_changes(actor, "publish", place, state.effective, planned[0].effective)
     return planned
-
-
-def live_source(state: State) -> Source | None:
-    """The source of the live version; ``None`` before the first, and while it is retired."""
-    version = state.version
-    if version is None or version.retired:
-        return None
-    return sources.from_text(version.source.content, version.format)
-
-
-def _is_unchanged(plan: Plan, source: Source) -> bool:
-    version = plan.state.version
-    if version is None or version.retired or plan.extends != plan.state.extends:
-        return False
-    if version.effective.content != plan.text:
-        return False
-    if source.given_as_tree:
-        return same(source_tree(version), source.tree)
-    return version.format == plan.format and version.source.content == plan.content
 
 
 def _require_content(state: State) -> Version:
@@ -298,3 +205,7 @@ def _refuse_invalid(problems: list[Problem]) -> None:
         raise InvalidError(
             f"{len(problems)} problem(s) must be solved before this can be published.", problems
         )
+
+
+def _conclude(plans: Sequence[Plan], actor: Actor, options: Options) -> list[Outcome]:
+    return conclude(plans, actor, dependents=options.dependents, dry_run=options.dry_run)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -14,12 +15,11 @@ from apps.configs.services.kernel import (
     Outcome,
     Plan,
     State,
-    commit,
     load_state,
     lock_composition,
-    preview,
 )
-from apps.configs.services.publishing import plan_composed, rewritten_source
+from apps.configs.services.planning import plan_written, rewritten_source
+from apps.configs.services.propagation import conclude
 from apps.configs.services.redacting import refuse_redacted
 from apps.core.actor import Actor
 from apps.core.transactions import writing
@@ -60,7 +60,7 @@ def rollback(
             plan = _plan(state, target, options)
         require_changes(actor, "rollback", place, state.effective, plan.effective)
         _require_secrets(actor, state, plan.secrets)
-        return preview(plan, actor) if options.dry_run else commit([plan], actor)[0]
+        return conclude([plan], actor, dependents="leave", dry_run=options.dry_run)[0]
 
 
 def _find_target(state: State, to_version: int | None, at: datetime | None) -> Version:
@@ -100,6 +100,7 @@ def _plan(state: State, target: Version, options: Options) -> Plan:
         uses=resolving.load(parse_canonical(target.uses)),
         cause="rollback",
         message=options.message or f"Roll back to version {target.number}",
+        merged=partial(composing.merged_tree, target),
         restores=target.number,
     )
     plan.pinned = not _composes_the_same(state, plan)
@@ -148,7 +149,7 @@ def _plan_keys(
     wanted = _with_keys(state.effective, old, paths.parse_globs(keys))
     source = rewritten_source(state, version, wanted)
     message = options.message or f"Roll back {', '.join(keys)} to version {target.number}"
-    plan, problems = plan_composed(actor, state, source, "rollback", message)
+    plan, problems = plan_written(actor, state, source, "rollback", message)
     plan.restores, plan.unchanged = target.number, False
     plan.warnings = [*problems, *plan.warnings]
     return plan
@@ -186,7 +187,9 @@ def _pick(now: Tree, old: Tree, key: str, path: paths.Path, globs: Sequence[path
 
 def _composes_the_same(state: State, plan: Plan) -> bool:
     try:
-        layers = composing.load_layers(state.service, state.environment, plan.extends)
+        layers = composing.load_layers(
+            state.service, state.environment, plan.extends, composing.World()
+        )
         source = sources.from_text(plan.content, plan.format)
         return composing.compose(layers, source.tree).text == plan.text
     except DomainError:  # a template is gone, say: today's composing gives no document at all

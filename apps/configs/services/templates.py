@@ -2,9 +2,11 @@
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE
-from apps.audit.services import Event, append
+from apps.audit.services import Act, Event, append
+from apps.configs.composing import World
 from apps.configs.models import Live, Template, TemplateVersion, Text
-from apps.configs.services.kernel import digest, lock_composition
+from apps.configs.services.kernel import commit, digest, lock_composition
+from apps.configs.services.propagation import follow
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
@@ -29,16 +31,24 @@ def create_template(
         template = Template(slug=slug, name=title, created_at=clock.now())
         mark_history(template, actor)
         template.save()
-        return _add_version(template, 1, content, message, actor)
+        version = _next_version(template, 1, content, message)
+        return _store(version, append([_published(version)], actor=actor), actor)
 
 
 def publish_template(
-    *, actor: Actor, template: Template, content: Tree, message: str = "", base: int | None = None
+    *,
+    actor: Actor,
+    template: Template,
+    content: Tree,
+    message: str = "",
+    base: int | None = None,
+    dependents: str = "refuse",
 ) -> TemplateVersion:
-    """Publish the next version of a template, and mark the configurations that use it outdated.
+    """Publish the next version of a template, and compose afresh, in the same act, all that uses it.
 
-    They take it up at their next publish or refresh. Raises :class:`InvalidError` for a stale
-    ``base`` or for markers that no document may hold. The same content gives the version there is.
+    Raises :class:`InvalidError` for a stale ``base``, for markers that no document may hold, and
+    naming the users that would be invalid, unless ``dependents`` is ``leave``. The same content
+    gives the version there is.
     """
     policy.require(actor, "manage", EVERYWHERE)
     _check_content(content)
@@ -49,11 +59,16 @@ def publish_template(
             raise invalid("/base_version", "stale", f"The template is at version {newest.number}.")
         if newest is not None and newest.content.content == canonical(content):
             return newest
-        version = _add_version(
-            template, newest.number + 1 if newest else 1, content, message, actor
+        version = _next_version(template, newest.number + 1 if newest else 1, content, message)
+        world = World()
+        world.templates[template.slug.lower()] = version
+        users = Live.objects.filter(templates=template, version__retired=False).select_related(
+            "configuration__service", "configuration__environment"
         )
-        Live.objects.filter(templates=template).update(outdated=True)
-    return version
+        spread = follow([], actor, dependents=dependents, users=users, world=world)
+        _outcomes, act = commit([], actor, spread, also=[_published(version)])
+        assert act is not None  # noqa: S101 - the template's own event was written
+        return _store(version, act, actor)
 
 
 def update_template(*, actor: Actor, template: Template, name: str) -> Template:
@@ -94,26 +109,27 @@ def _check_content(content: Tree) -> None:
     merge.merge_layers([merge.Layer("template", content)], {})
 
 
-def _add_version(
-    template: Template, number: int, content: Tree, message: str, actor: Actor
-) -> TemplateVersion:
+def _next_version(template: Template, number: int, content: Tree, message: str) -> TemplateVersion:
     values.check({"message": message})
     text = canonical(content)
-    data: dict[str, Tree] = {"version": number, "checksum": values.checksum(text)}
-    act = append(
-        [_event("template.published", template, {**data, "message": message})], actor=actor
-    )
     stored = Text(digest=digest(text), content=text)
-    Text.objects.bulk_create([stored], ignore_conflicts=True)
-    return TemplateVersion.objects.create(
-        template=template,
-        number=number,
-        content=stored,
-        author=actor.name,
-        message=message,
-        revision=act.revision,
-        published_at=act.at,
-    )
+    return TemplateVersion(template=template, number=number, content=stored, message=message)
+
+
+def _published(version: TemplateVersion) -> Event:
+    data: dict[str, Tree] = {
+        "version": version.number,
+        "checksum": values.checksum(version.content.content),
+        "message": version.message,
+    }
+    return _event("template.published", version.template, data)
+
+
+def _store(version: TemplateVersion, act: Act, actor: Actor) -> TemplateVersion:
+    Text.objects.bulk_create([version.content], ignore_conflicts=True)
+    version.author, version.revision, version.published_at = actor.name, act.revision, act.at
+    version.save(force_insert=True)
+    return version
 
 
 def _event(action: str, template: Template, data: dict[str, Tree]) -> Event:

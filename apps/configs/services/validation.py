@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.restricted import shown_problems, source_with_hidden
-from apps.configs.services.kernel import load_state, preview
-from apps.configs.services.publishing import live_source, plan_composed
+from apps.configs.restricted import source_with_hidden
+from apps.configs.services.kernel import Affected, load_state, preview
+from apps.configs.services.planning import live_source, plan_written
+from apps.configs.services.propagation import follow
 from apps.configs.sources import Source
 from apps.core.actor import Actor
 from apps.engine import diff, schemas
@@ -22,7 +23,7 @@ class Report:
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     changes: list[diff.Change] = field(default_factory=list)
-    affected: list[Place] = field(default_factory=list)
+    affected: list[Affected] = field(default_factory=list)
 
 
 def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Report:
@@ -41,11 +42,17 @@ def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Repor
     state = load_state(place)
     source = source_with_hidden(actor, place, source, live_source(state))
     try:
-        plan, problems = plan_composed(actor, state, source, "publish", "")
+        plan, problems = plan_written(actor, state, source, "publish", "")
     except InvalidError as error:
-        return Report(errors=shown_problems(actor, place, error.problems))
-    outcome = preview(plan, actor)
-    return Report(problems, outcome.warnings, outcome.changes, outcome.affected)
+        return Report(errors=list(error.problems))
+    broken: list[Problem] = []
+    try:
+        spread = follow([plan], actor, dependents="refuse")
+    except InvalidError as error:
+        broken = list(error.problems)
+        spread = follow([plan], actor, dependents="leave")
+    outcome = preview(plan, actor, spread)
+    return Report([*problems, *broken], outcome.warnings, outcome.changes, outcome.affected)
 
 
 def check_alone(schema: Tree, config: Tree) -> Report:

@@ -1,0 +1,133 @@
+"""Composing and validating one configuration: the plan of a version, and what is wrong with it."""
+
+from typing import Any, Final
+
+from apps.configs import composing, sources, validating
+from apps.configs.composing import World
+from apps.configs.models import Version
+from apps.configs.naming_secrets import check_names
+from apps.configs.referring import check_references, taken
+from apps.configs.restricted import shown_problems
+from apps.configs.services.bases import source_tree
+from apps.configs.services.kernel import Plan, State
+from apps.configs.sources import Source
+from apps.core.actor import Actor
+from apps.engine import editing, formats, patching, values
+from apps.engine.errors import InvalidError, Problem
+from apps.engine.spots import names_of
+from apps.engine.values import Tree, same
+
+FOLLOWING: Final = ("inherited", "reference", "template")
+"""The causes of versions that follow from another configuration's act."""
+
+
+def plan_composed(
+    actor: Actor,
+    state: State,
+    source: Source,
+    cause: str,
+    message: str,
+    world: World | None = None,
+) -> tuple[Plan, list[Problem]]:
+    """Compose and validate ``source`` in the place of ``state``: the plan and what is wrong.
+
+    In a ``world`` of its own, or in that of an act which goes on. Raises :class:`InvalidError` for
+    what cannot be composed.
+    """
+    extends: list[dict[str, Any]] = state.extends if source.extends is None else source.extends
+    try:
+        layers = composing.load_layers(state.service, state.environment, extends, world or World())
+        composed = composing.compose(layers, source.tree)
+    except InvalidError as error:
+        located = validating.locate(
+            error.problems, state.service, state.environment, source.parsed.positions
+        )
+        raise InvalidError(error.detail, located) from error
+    if layers.trees:  # a document alone was checked when it was read
+        values.check(composed.effective)
+    problems = validating.validate(
+        state.service,
+        state.environment,
+        composed.effective,
+        source.parsed.positions,
+        layers.sections,
+        composed.secrets,
+    )
+    errors, warnings = validating.find_credentials(
+        state.service,
+        state.environment,
+        composed.effective,
+        source.parsed.positions,
+        layers.sections,
+    )
+    problems += errors
+    missing = check_references(actor, layers.name, composed.uses, state.uses)
+    if composed.secrets:
+        known = {*names_of(state.secrets), *names_of(taken(composed.secrets, composed.uses))}
+        if cause in FOLLOWING:  # its author wrote no name here
+            known = set(names_of(composed.secrets))
+        missing += check_names(actor, state.place, composed.secrets, known)
+    problems += validating.locate(
+        missing, state.service, state.environment, source.parsed.positions
+    )
+    plan = Plan(
+        state=state,
+        content=source.content,
+        format=source.format,
+        extends=extends,
+        effective=composed.effective,
+        text=composed.text,
+        lock=composed.lock,
+        secrets=composed.secrets,
+        uses=composed.uses,
+        cause=cause,
+        message=message,
+        merged=lambda _keys: composed.merged,
+        warnings=warnings,
+    )
+    plan.unchanged = _is_unchanged(plan, source)
+    return plan, problems
+
+
+def plan_written(
+    actor: Actor, state: State, source: Source, cause: str, message: str
+) -> tuple[Plan, list[Problem]]:
+    """The same of what the actor wrote, with the problems that are his to know of."""
+    try:
+        plan, problems = plan_composed(actor, state, source, cause, message)
+    except InvalidError as error:
+        shown = shown_problems(actor, state.place, error.problems)
+        raise InvalidError(error.detail, shown) from error
+    return plan, shown_problems(actor, state.place, problems)
+
+
+def live_source(state: State) -> Source | None:
+    """The source of the live version; ``None`` before the first, and while it is retired."""
+    version = state.version
+    if version is None or version.retired:
+        return None
+    return sources.from_text(version.source.content, version.format)
+
+
+def rewritten_source(state: State, version: Version, wanted: Tree) -> Source:
+    """The live source, edited as little as possible, so that composing it gives ``wanted``."""
+    tree = formats.parse(version.source.content, version.format).tree
+    layers = composing.load_layers(state.service, state.environment, state.extends, World())
+    edited = patching.override(
+        tree, layers.below, wanted, layers.merge_keys, composing.resolver(layers, tree)
+    )
+    if same(edited, tree):
+        return sources.from_text(version.source.content, version.format)
+    content = editing.edit(version.source.content, version.format, edited)
+    return sources.from_text(content, version.format)
+
+
+def _is_unchanged(plan: Plan, source: Source) -> bool:
+    version = plan.state.version
+    if version is None or version.retired or plan.extends != plan.state.extends:
+        return False
+    if version.effective.content != plan.text:
+        return False
+    if source.given_as_tree:
+        return same(source_tree(version), source.tree)
+    return version.format == plan.format and version.source.content == plan.content

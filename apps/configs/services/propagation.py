@@ -1,0 +1,247 @@
+"""What follows from an act: configurations that are made of what it moves are composed again.
+
+One act takes the reverse closure of what it moves (heirs, users of a template, those who refer to
+a key that changed) and composes it together, until nothing moves any more. Documents may refer to
+each other in circles, so one may be composed more than once; keys may not, so it comes to an end.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs import sources
+from apps.configs.composing import World, name_of
+from apps.configs.models import Live
+from apps.configs.referring import list_rows_to
+from apps.configs.restricted import require_changes, shown_problems
+from apps.configs.selectors.heirs import list_heirs
+from apps.configs.services.kernel import INVALID, Outcome, Plan, Spread, State, commit, preview
+from apps.configs.services.planning import live_source, plan_composed
+from apps.core.actor import Actor
+from apps.engine import diff
+from apps.engine.errors import InvalidError, Problem, invalid
+from apps.engine.paths import Path, parse_path
+from apps.engine.resolving import MAX_CHAIN, Name, meet
+from apps.engine.values import same
+
+EXACT = ("rollback", "retire")
+"""Causes of versions that are what they are, whatever moves."""
+
+
+def conclude(
+    plans: Sequence[Plan], actor: Actor, *, dependents: str, dry_run: bool
+) -> list[Outcome]:
+    """Write the plans and all that follows from them, or say what that would be.
+
+    Raises :class:`InvalidError` when a configuration that follows would be invalid, unless
+    ``dependents`` is ``leave``.
+    """
+    spread = follow(plans, actor, dependents=dependents)
+    if dry_run:
+        return [preview(plan, actor, spread) for plan in plans]
+    return commit(plans, actor, spread)[0]
+
+
+def follow(
+    plans: Sequence[Plan],
+    actor: Actor,
+    *,
+    dependents: str,
+    users: Iterable[Live] = (),
+    world: World | None = None,
+) -> Spread:
+    """What follows from ``plans``, and for ``users`` from the template that has moved in
+    ``world``. A plan among ``plans`` may be made anew in place.
+    """
+    walk = _Walk(actor, world or World(), leave=dependents == "leave")
+    walk.begin(plans, users)
+    while walk.moved or walk.waiting:
+        walk.step()
+    if walk.problems:
+        raise InvalidError(_refusal(walk.broken), _told(actor, walk.problems, walk.broken))
+    return Spread([plan for plan in walk.current.values() if plan not in plans], walk.left)
+
+
+def _refusal(broken: set[Place]) -> str:
+    return (
+        f"{len(broken)} configuration(s) that follow from this would be invalid. Mend what is "
+        'named, or send "dependents":"leave": they stay as they are then, outdated.'
+    )
+
+
+def _told(
+    actor: Actor, problems: Sequence[tuple[Place, list[Problem]]], broken: set[Place]
+) -> list[Problem]:
+    """The problems that the actor may know of, and how many configurations are kept from him."""
+    told = []
+    hidden = 0
+    for place, found in problems:
+        shown = shown_problems(actor, place, found) if policy.sees(actor, place) else []
+        told += shown
+        hidden += not shown
+    if hidden:
+        message = f"{hidden} configuration(s) would be invalid where you may not look."
+        told.append(Problem("", "dependents", message))
+    return told
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The closure, wave by wave."""
+
+    actor: Actor
+    world: World
+    leave: bool
+    mains: dict[Name, Plan] = field(default_factory=dict)
+    current: dict[Name, Plan] = field(default_factory=dict)
+    left: dict[Place, str] = field(default_factory=dict)
+    moved: list[tuple[Plan, list[Path]]] = field(default_factory=list)
+    waiting: dict[Place, str] = field(default_factory=dict)
+    problems: list[tuple[Place, list[Problem]]] = field(default_factory=list)
+    broken: set[Place] = field(default_factory=set)
+    tries: Counter[Name] = field(default_factory=Counter)
+
+    def begin(self, plans: Sequence[Plan], users: Iterable[Live]) -> None:
+        for plan in plans:
+            if not plan.unchanged:
+                self.mains[plan.name] = plan
+                self._put(plan, plan.changes())
+        for each in users:
+            place = each.configuration
+            self.waiting[Place(place.service, place.environment)] = "template"
+
+    def step(self) -> None:
+        """Compose once more whatever is made of what has just moved."""
+        wave = {**self._dependents(), **self.waiting}
+        self.moved, self.waiting = [], {}
+        self.world.load([(p.service, p.environment) for p in wave if p.service and p.environment])
+        for place in sorted(wave, key=str):
+            if place not in self.left and place not in self.broken:
+                self._again(place, wave[place])
+
+    def _put(self, plan: Plan, changes: Sequence[diff.Change]) -> None:
+        self.current[plan.name] = plan
+        self.world.planned[plan.name] = plan.as_member()
+        self.moved.append((plan, [change.steps for change in changes]))
+
+    def _dependents(self) -> dict[Place, str]:
+        found: dict[Place, str] = {}
+        keys = {plan.name: changed for plan, changed in self.moved if changed}
+        for row in list_rows_to(keys):
+            place = Place(row.configuration.service, row.configuration.environment)
+            if name_of(row.configuration.service, row.configuration.environment) in self.current:
+                continue  # what it refers to may be other keys by now
+            if _touches(parse_path(row.target), keys[Name(row.service, row.environment)]):
+                found[place] = "reference"
+        for plan in self.current.values():
+            if any(_takes(plan, name, changed) for name, changed in keys.items()):
+                found[plan.state.place] = "reference"
+        for plan, _changed in self.moved:
+            if self.world.has_heirs(plan.state.environment):
+                heirs = list_heirs(plan.state.service, plan.state.environment)
+                found |= dict.fromkeys(heirs, "inherited")
+        return found
+
+    def _again(self, place: Place, cause: str) -> None:
+        """Compose the configuration at ``place`` once more, and see whether it moves."""
+        assert place.service is not None  # noqa: S101 - dependents are configurations
+        assert place.environment is not None  # noqa: S101 - as above
+        name = name_of(place.service, place.environment)
+        main, before = self.mains.get(name), self.current.get(name)
+        live = self.world.live(place.service, place.environment)
+        state = main.state if main else State(place, live.configuration if live else None, live)
+        if main.cause in EXACT if main else not self._may_follow(state):
+            return
+        self.tries[name] += 1
+        if self.tries[name] > MAX_CHAIN:
+            raise invalid("", "cycle", f"What {place} is made of does not come to rest.")
+        plan = self._compose(state, main, before, cause)
+        if plan is not None:
+            self._take(plan, main, before)
+
+    def _take(self, plan: Plan, main: Plan | None, before: Plan | None) -> None:
+        """Go on with ``plan``, unless it is what was there ``before``."""
+        state = plan.state
+        changes = diff.changes(before.effective if before else state.effective, plan.effective)
+        if not changes and not self._merges_anew(plan, before):
+            return
+        if main is not None:
+            require_changes(self.actor, "publish", state.place, state.effective, plan.effective)
+            _renew(main, plan)
+            self._put(main, changes)
+            return
+        guard = policy.guard(self.actor, "publish", state.place)
+        if all(guard.passes_rules_in(change.steps) for change in plan.changes()):
+            self._put(plan, changes)
+        else:
+            self._leave(state.place, "restricted", before)
+
+    def _may_follow(self, state: State) -> bool:
+        if state.live is None or state.version is None or state.version.retired:
+            return False
+        if state.live.pinned:
+            self.left[state.place] = "pinned"
+        elif state.environment.is_protected:
+            self.left[state.place] = "protected"
+        return state.place not in self.left
+
+    def _compose(
+        self, state: State, main: Plan | None, before: Plan | None, cause: str
+    ) -> Plan | None:
+        if main is not None:
+            source = sources.from_text(main.content, main.format, main.extends)
+            cause, message = main.cause, main.message
+        else:
+            found = live_source(state)
+            assert found is not None  # noqa: S101 - _may_follow asked
+            source, message = found, ""
+        plan = None
+        try:
+            plan, problems = plan_composed(self.actor, state, source, cause, message, self.world)
+        except InvalidError as error:
+            problems = list(error.problems) or [Problem("", "invalid", error.detail)]
+        if not problems:
+            return plan
+        if main is None and self.leave:
+            self._leave(state.place, INVALID, before)
+        else:
+            self.broken.add(state.place)
+            self.problems.append((state.place, problems))
+        return None
+
+    def _leave(self, place: Place, why: str, before: Plan | None) -> None:
+        """Leave it as it is live; whoever was composed of what it would have become comes again."""
+        self.left[place] = why
+        if before is not None:
+            del self.current[before.name]
+            del self.world.planned[before.name]
+            self.moved.append((before, [change.steps for change in before.changes()]))
+
+    def _merges_anew(self, plan: Plan, before: Plan | None) -> bool:
+        """Whether heirs would get another unresolved document, though this one stays the same."""
+        if not self.world.has_heirs(plan.state.environment):
+            return False
+        keys = self.world.merge_keys(plan.state.service)
+        if before is not None:
+            return not same(before.merged(keys), plan.merged(keys))
+        member = self.world.find(plan.name)
+        return member is None or not same(member.merged(keys), plan.merged(keys))
+
+
+def _renew(main: Plan, plan: Plan) -> None:
+    """Make a plan of the act what composing it again gave."""
+    for name in ("effective", "text", "lock", "secrets", "uses", "merged", "warnings"):
+        setattr(main, name, getattr(plan, name))
+    main.forget_changes()
+
+
+def _takes(plan: Plan, name: Name, changed: Sequence[Path]) -> bool:
+    """Whether a planned document takes one of the ``changed`` keys of another, called ``name``."""
+    targets = [use.target for use in plan.uses if use.target.document == name != plan.name]
+    return any(_touches(target.path, changed) for target in targets)
+
+
+def _touches(target: Path, changed: Sequence[Path]) -> bool:
+    return any(meet(target, each) for each in changed)

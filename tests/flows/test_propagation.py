@@ -1,0 +1,235 @@
+"""What follows from an act: heirs, users of templates and of keys move with it, in one revision."""
+
+import json
+import random
+
+import pytest
+
+from tests.api.test_references import HERE, config, errors, publish
+
+pytestmark = pytest.mark.django_db
+
+
+def service(api, *slugs):
+    for slug in slugs:
+        assert api.post("/services", {"slug": slug}).status_code == 201
+
+
+def last(api, name, environment="production"):
+    rows = api.get(f"/config/{name}/history?environment={environment}").json()["results"]
+    return rows[0]
+
+
+def test_template__published__is_in_all_its_users_in_one_act(operator):
+    service(operator, "a", "b", "c")
+    operator.post("/templates", {"slug": "base", "content": {"pool": 5, "x": {"y": 1}}})
+    for name in ("a", "b"):
+        publish(
+            operator, name, {"own": name, "ref": "${self:pool}"}, extends=[{"template": "base"}]
+        )
+    publish(operator, "c", {"from": "${a:pool}"})
+
+    made = operator.post("/templates/base/versions", {"content": {"pool": 9, "x": {"y": 1}}})
+
+    assert made.status_code == 201
+    assert config(operator, "a") == {"pool": 9, "x": {"y": 1}, "own": "a", "ref": 9}
+    assert config(operator, "c") == {"from": 9}
+    rows = [last(operator, name) for name in ("a", "b", "c")]
+    assert [row["cause"] for row in rows] == ["template", "template", "reference"]
+    assert len({row["revision"] for row in rows}) == 1
+    events = operator.get("/audit?action=template.published").json()["results"]
+    assert events[0]["revision"] == rows[0]["revision"]
+
+
+def test_parent__published__reaches_grandchildren_over_one_without_a_document(operator, shop):
+    operator("PATCH", "/environments/staging", {"parent": "production"})
+    operator("PATCH", "/environments/development", {"parent": "staging"})
+    publish(operator, "shop", {"a": {"x": 1}, "b": "${self:a.x}"})
+    publish(operator, "shop", {"c": 1}, environment="development")
+
+    publish(operator, "shop", {"a": {"x": 2}, "b": "${self:a.x}"})
+
+    assert config(operator, "shop", "development") == {"a": {"x": 2}, "b": 2, "c": 1}
+    assert last(operator, "shop", "development")["cause"] == "inherited"
+
+
+def test_parent__that_says_the_same_otherwise__reaches_who_overrides_a_part(operator, shop):
+    operator("PATCH", "/environments/staging", {"parent": "production"})
+    publish(operator, "shop", {"a": 1, "b": 1})
+    publish(operator, "shop", {"a": 5}, environment="staging")
+
+    publish(operator, "shop", {"a": 1, "b": "${self:a}"})
+
+    assert config(operator, "shop", "staging") == {"a": 5, "b": 5}
+
+
+def test_documents__that_refer_to_each_other__come_to_rest_in_one_act(operator):
+    service(operator, "a", "b")
+    publish(operator, "a", {"x": 1})
+    publish(operator, "b", {"y": "${a:x}", "w": 0})
+    publish(operator, "a", {"x": 1, "z": "${b:y}", "v": "${b:w}"})
+
+    done = publish(operator, "a", {"x": 2, "z": "${b:y}", "v": "${b:w}"})
+
+    assert done.status_code == 201
+    assert config(operator, "a") == {"x": 2, "z": 2, "v": 0}
+    assert config(operator, "b") == {"y": 2, "w": 0}
+    assert done.json()["version"] == last(operator, "a")["version"] == 3
+    assert done.json()["checksum"] == operator.get(f"/config/a?{HERE}").json()["checksum"]
+
+
+@pytest.mark.parametrize("why", ["pinned", "protected", "invalid"])
+def test_left__stays_as_it_is_outdated_until_it_is_refreshed(operator, why):
+    service(operator, "a", "b")
+    publish(operator, "a", {"x": 1})
+    publish(operator, "b", {"y": "${a:x}", "n": 1})
+    asked = {}
+    if why == "pinned":
+        publish(operator, "a", {"x": 0})
+        back = operator.post("/config/b/rollback", {"environment": "production", "to_version": 1})
+        assert back.json()["pinned"] is True
+    elif why == "protected":
+        operator("PATCH", "/environments/production", {"protected": True})
+    else:
+        schema = {"type": "object", "properties": {"y": {"maximum": 1}}}
+        operator.post("/services/b/sections", {"key": "y", "schema": {"maximum": 1}})
+        asked = {"dependents": "leave"}
+        assert errors(publish(operator, "a", {"x": 2}))[0][0] == "/y", schema
+
+    done = publish(operator, "a", {"x": 2}, **asked)
+
+    assert done.json()["affected"] == [
+        {"service": "b", "environment": "production", "changes": [], "outdated": why}
+    ]
+    left = operator.get(f"/config/b?{HERE}").json()
+    assert (left["config"]["y"], left["outdated"]) == (1, True)
+    event = operator.get("/audit?action=configuration.publish").json()["results"][0]
+    data = json.loads(event["data"]) if isinstance(event["data"], str) else event["data"]
+    assert data.get("left_invalid", []) == (["b@production"] if why == "invalid" else [])
+    if why != "invalid":
+        assert operator.post("/config/b/refresh", {"environment": "production"}).status_code == 201
+        assert config(operator, "b") == {"y": 2, "n": 1}
+
+
+def test_refused__names_the_dependent_s_key_or_counts_it(operator, make_api):
+    service(operator, "a", "b")
+    publish(operator, "a", {"x": 1})
+    publish(operator, "b", {"y": "${a:x}"})
+    stranger = make_api("operator", "a")
+
+    refused = publish(operator, "a", {"z": 1})
+    hidden = publish(stranger, "a", {"z": 1})
+    checked = operator.post(
+        "/validate", {"service": "a", "environment": "production", "config": {"z": 1}}
+    ).json()
+
+    (error,) = refused.json()["errors"]
+    assert (error["service"], error["environment"], error["pointer"]) == ("b", "production", "/y")
+    assert [each[:2] for each in errors(hidden)] == [("", "dependents")]
+    assert b"/y" not in hidden.content
+    assert (checked["valid"], checked["errors"][0]["pointer"]) == (False, "/y")
+    assert config(operator, "a") == {"x": 1}
+    assert publish(stranger, "a", {"z": 1}, dependents="leave").json()["affected"] == [
+        {"hidden": 1}
+    ]
+
+
+def test_restricted_key__that_the_author_may_not_publish__leaves_its_configuration(
+    operator, make_api
+):
+    service(operator, "a", "b")
+    publish(operator, "a", {"x": 1, "z": 1})
+    publish(operator, "b", {"y": "${a:x}", "w": "${a:z}"})
+    operator.post("/key-rules", {"pattern": "y", "service": "b", "environment": "production"})
+    robot = make_api("operator")
+
+    done = publish(robot, "a", {"x": 2, "z": 1})
+    assert done.json()["affected"][0]["outdated"] == "restricted"
+    other = publish(robot, "a", {"x": 1, "z": 5})
+    assert [change["key"] for change in other.json()["affected"][0]["changes"]] == ["w"]
+    assert config(operator, "b") == {"w": 5}  # the rule holds for its maker too
+
+
+def test_dry_run__tells_what_would_follow_and_stores_nothing(operator):
+    service(operator, "a", "b")
+    publish(operator, "a", {"x": 1})
+    publish(operator, "b", {"y": "${a:x}"})
+    head = operator.get("/audit").json()["results"][0]["number"]
+
+    told = publish(operator, "a", {"x": 2}, dry_run=True).json()
+
+    assert [each["new"] for each in told["affected"][0]["changes"]] == [2]
+    assert config(operator, "b") == {"y": 1}
+    assert operator.get("/audit").json()["results"][0]["number"] == head
+
+
+def test_random_graphs__published_in_any_order__equal_composing_from_scratch(system):
+    """References, parents and templates at random; afterwards everything is composed anew."""
+    from apps.access.policy import Place
+    from apps.configs import composing, sources
+    from apps.configs.models import Live
+    from apps.configs.services import publishing, templates
+    from apps.configs.services.bases import Options
+    from apps.configs.services.places import create_service, update_environment
+    from apps.engine.errors import InvalidError
+    from apps.registry.selectors import get_environment
+
+    count, acts = (70, 2_000) if pytest.long_form else (12, 130)
+    chance = random.Random(20261126)
+    environments = [get_environment(each) for each in ("production", "staging", "development")]
+    update_environment(actor=system, environment=environments[1], parent="production")
+    update_environment(actor=system, environment=environments[2], parent="staging")
+    environments = [get_environment(each.slug) for each in environments]
+    services = [create_service(actor=system, slug=f"s{n}") for n in range(count)]
+    made = [
+        templates.create_template(actor=system, slug=f"t{n}", content={"t": n}).template
+        for n in range(3)
+    ]
+
+    def value():
+        kind = chance.random()
+        if kind < 0.45:
+            return chance.randrange(100)
+        at = "" if kind < 0.85 else f"@{chance.choice(environments)}"
+        target = "self" if kind > 0.95 else f"s{chance.randrange(count)}{at}"
+        target = "self" if kind > 0.95 else target
+        default = chance.choice(["", ":-7"])
+        return f"${{{target}:k{chance.randrange(4)}{default}}}"
+
+    done = refused = 0
+    for _ in range(acts):
+        document = {f"k{n}": value() for n in range(4) if chance.random() < 0.8}
+        if chance.random() < 0.1:
+            documents = {"k1": value(), "t": chance.randrange(9)}
+            act = (
+                templates.publish_template,
+                {"template": chance.choice(made), "content": documents},
+            )
+        else:
+            place = Place(chance.choice(services), chance.choice(environments))
+            extends = [{"template": f"t{n}"} for n in range(3) if chance.random() < 0.2]
+            source = sources.from_tree(document, extends)
+            options = Options(on_stale="overwrite")
+            act = publishing.publish, {"place": place, "source": source, "options": options}
+        try:
+            act[0](actor=system, **act[1])
+            done += 1
+        except InvalidError:
+            refused += 1
+
+    assert min(done, refused) > acts // 10, (done, refused)
+    differ = []
+    for live in Live.objects.select_related(
+        "version__source", "version__effective", "configuration__service"
+    ):
+        assert not live.outdated
+        place = live.configuration
+        layers = composing.load_layers(
+            place.service, place.environment, json.loads(live.version.extends), composing.World()
+        )
+        source = sources.from_text(live.version.source.content, live.version.format)
+        fresh = composing.compose(layers, source.tree)
+        if fresh.text != live.version.effective.content:
+            differ.append((str(place), fresh.text, live.version.effective.content))
+    assert differ == []
+    assert Live.objects.filter(version__cause__in=["reference", "inherited", "template"]).exists()
