@@ -1,6 +1,7 @@
 """What all tests share: real databases, actors with rights, and an API client."""
 
 import contextlib
+import os
 
 import pytest
 from django.db import connection
@@ -34,6 +35,9 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: item.get_closest_marker("servers") is None)  # the slow ones first
+    if "DATABASE_URL" not in os.environ:
+        config.hook.pytest_deselected(items=[each for each in items if _needs_postgresql(each)])
+        items[:] = [each for each in items if not _needs_postgresql(each)]
     if not config.getoption("--database-only"):
         return
     keep = [item for item in items if _touches_the_database(item)]
@@ -41,6 +45,10 @@ def pytest_collection_modifyitems(config, items):
         keep = _sampled([item for item in keep if not item.nodeid.startswith(ON_SQLITE)])
     config.hook.pytest_deselected(items=[item for item in items if item not in set(keep)])
     items[:] = keep
+
+
+def _needs_postgresql(item):
+    return item.get_closest_marker("postgresql") is not None
 
 
 def _touches_the_database(item):

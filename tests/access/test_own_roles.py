@@ -228,7 +228,7 @@ def test_role__of_the_same_letters_in_another_case__is_refused_and_changes_nothi
     assert json.loads(published.get("/roles/shop-lead").content)["verbs"] == ["read"]
 
 
-@pytest.mark.each_database
+@pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("change", ["other verbs", "deleted"])
 def test_grant__beside_a_change_of_its_role__waits_and_gives_what_the_role_then_is(system, change):
