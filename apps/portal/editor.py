@@ -1,6 +1,7 @@
 """The configuration page: one editor, one draft, publishing with the diff before it."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -16,6 +17,7 @@ from apps.configs.selectors.configurations import Published, find_live, list_liv
 from apps.configs.selectors.templates import find_draft, list_sections, list_templates
 from apps.configs.services import drafts, publishing
 from apps.configs.services.bases import Base, Options
+from apps.configs.services.kernel import Affected
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.engine import diff, formats, sections, values
@@ -166,7 +168,11 @@ def publish(request: HttpRequest, service: str, environment: str) -> HttpRespons
             actor=actor,
             place=place,
             source=source,
-            options=Options(message=given.message, base=Base(given.base_version)),
+            options=Options(
+                message=given.message,
+                base=Base(given.base_version),
+                dependents=request.POST.get("dependents", "refuse"),
+            ),
             draft=given,
         )
     except DomainError as error:
@@ -182,8 +188,23 @@ def publish(request: HttpRequest, service: str, environment: str) -> HttpRespons
         messages.info(request, "Nothing has changed: no new version was made.")
     else:
         count = len(outcome.changes)
-        messages.success(request, f"Published version {outcome.version} with {count} change(s).")
+        followed = _followed(outcome.affected)
+        messages.success(
+            request, f"Published version {outcome.version} with {count} change(s).{followed}"
+        )
     return HttpResponseRedirect(address("config", place))
+
+
+def _followed(affected: Sequence[Affected]) -> str:
+    """What the act did to others, in a sentence."""
+    left = sum(bool(each.left) for each in affected)
+    followed = len(affected) - left
+    words = [
+        f"{followed} other configuration(s) followed" if followed else "",
+        f"{left} stayed as they were, outdated" if left else "",
+    ]
+    said = ", ".join(each for each in words if each)
+    return f" {said}." if said else ""
 
 
 def _older(

@@ -10,7 +10,8 @@ const MOST_LISTED = 50;
 
 /** @typedef {{pointer?: string, code?: string, message: string, line?: number, column?: number, service?: string, environment?: string}} Problem */
 /** @typedef {{key: string, pointer: string, kind: "added" | "removed" | "changed", old?: unknown, new?: unknown}} Change */
-/** @typedef {{valid: boolean, errors: Problem[], warnings: Problem[], changes: Change[], affected?: object[]}} Report */
+/** @typedef {{valid: boolean, errors: Problem[], warnings: Problem[], changes: Change[], affected?: Affected[]}} Report */
+/** @typedef {{service?: string, environment?: string, changes?: Change[], outdated?: string, hidden?: number}} Affected */
 /** @typedef {import("../vendor/codemirror/codemirror.js").EditorView} EditorView */
 
 /**
@@ -66,7 +67,8 @@ export function openChecking({ form, url, service, environment, isFirst, view, r
   function show(report) {
     const errors = inOrder(report.errors);
     const warnings = inOrder(report.warnings);
-    const marks = [...errors.map((each) => mark(each, "error")), ...warnings.map((each) => mark(each, "warning"))];
+    const here = (/** @type {Problem} */ each) => !isElsewhere(each, service, environment);
+    const marks = [...errors.filter(here).map((each) => mark(each, "error")), ...warnings.map((each) => mark(each, "warning"))];
     view.dispatch(cm.setDiagnostics(view.state, marks.sort((a, b) => a.from - b.from)));
     const items = [...errors.map((each) => item(each, "error")), ...warnings.map((each) => item(each, "warning"))];
     const rest = items.length - MOST_LISTED;
@@ -91,12 +93,12 @@ export function openChecking({ form, url, service, environment, isFirst, view, r
   function item(problem, severity) {
     const button = /** @type {HTMLButtonElement} */ (element("button", severity, ""));
     button.type = "button";
-    const elsewhere = problem.service && (problem.service !== service || problem.environment !== environment);
-    const where = elsewhere ? `In ${problem.service}, ${problem.environment}` : problem.line ? `Line ${problem.line}` : "";
+    const elsewhere = isElsewhere(problem, service, environment);
+    const where = problem.service && elsewhere ? `In ${problem.service}, ${problem.environment}` : problem.line ? `Line ${problem.line}` : "";
     if (where) button.append(element("b", "", where), " ");
     if (problem.pointer) button.append(element("code", "", problem.pointer), " ");
     button.append(problem.message);
-    button.addEventListener("click", () => goTo(view, problem));
+    if (!elsewhere) button.addEventListener("click", () => goTo(view, problem));
     const entry = element("li", "", "");
     entry.append(button);
     const fix = elsewhere ? null : making?.button(problem);
@@ -113,6 +115,17 @@ export function openChecking({ form, url, service, environment, isFirst, view, r
 }
 
 /** @typedef {ReturnType<typeof openChecking>} Checking */
+
+/**
+ * Whether a problem is of a configuration that follows from this one.
+ * @param {Problem} problem
+ * @param {string} service
+ * @param {string} environment
+ */
+export function isElsewhere(problem, service, environment) {
+  if (problem.code === "dependents") return true;
+  return Boolean(problem.service) && (problem.service !== service || problem.environment !== environment);
+}
 
 /** @param {Problem[]} [problems] */
 function inOrder(problems = []) {

@@ -172,6 +172,8 @@ const review = document.getElementById("review")
   ? openReview({
       form,
       convertUrl: facts.convertUrl,
+      service: facts.service,
+      environment: facts.environment,
       baseVersion,
       liveVersion,
       liveText,

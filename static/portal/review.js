@@ -1,18 +1,29 @@
 // The last look before publishing: what would change, against what is live, and why.
-import { element, plural } from "./checking.js";
+import { element, isElsewhere, plural } from "./checking.js";
 import { showDifference } from "./code.js";
 import { convert } from "./converting.js";
 
 const MOST_LISTED = 200;
 const LONGEST_VALUE = 120;
+const MOST_KEYS = 5;
+/** @type {Record<string, string>} */
+const STAYS = {
+  pinned: "is pinned to an earlier version",
+  protected: "is in a protected environment",
+  restricted: "has keys there that need a right of their own",
+  invalid: "would be invalid",
+};
 
 /** @typedef {import("./checking.js").Report} Report */
 /** @typedef {import("./checking.js").Change} Change */
+/** @typedef {import("./checking.js").Affected} Affected */
 
 /**
  * @param {object} options
  * @param {HTMLFormElement} options.form
  * @param {string} options.convertUrl
+ * @param {string} options.service
+ * @param {string} options.environment
  * @param {number} options.baseVersion the version that the text is on
  * @param {number} options.liveVersion 0: none
  * @param {string} options.liveText
@@ -22,11 +33,12 @@ const LONGEST_VALUE = 120;
  * @param {() => number} options.newest the newest version that is known of
  * @param {import("./making.js").Making | null} options.making
  */
-export function openReview({ form, convertUrl, baseVersion, liveVersion, liveText, liveFormat, read, check, newest, making }) {
+export function openReview({ form, convertUrl, service, environment, baseVersion, liveVersion, liveText, liveFormat, read, check, newest, making }) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("dialog"));
   const summary = /** @type {HTMLElement} */ (document.getElementById("dialog-summary"));
   const difference = /** @type {HTMLElement} */ (document.getElementById("dialog-diff"));
   const publish = /** @type {HTMLButtonElement} */ (document.getElementById("publish"));
+  const leave = /** @type {HTMLInputElement} */ (document.getElementById("leave"));
   const list = element("ul", "p-changelist", "");
   summary.setAttribute("role", "status");
   summary.after(list);
@@ -67,12 +79,18 @@ export function openReview({ form, convertUrl, baseVersion, liveVersion, liveTex
   /** @param {Report | null} report */
   function conclude(report) {
     const isStale = newest() > baseVersion;
+    const others = report?.errors.filter((each) => isElsewhere(each, service, environment)) ?? [];
+    const mayLeave = others.length > 0 && others.length === report?.errors.length;
     publish.disabled = !report?.valid;
+    leave.checked = false;
+    leave.onchange = () => { publish.disabled = !leave.checked; };
+    /** @type {HTMLElement} */ (leave.parentElement).hidden = !mayLeave;
     summary.textContent = verdict(report);
     if (report?.valid && isStale) {
       summary.append(element("b", "", ` Version ${newest()} was published meanwhile: you will be shown what changed before yours can go live.`));
     }
-    const lines = report?.valid ? report.changes.map(describe) : (report?.errors ?? []).map(mended);
+    const followers = (report?.affected ?? []).map(follower);
+    const lines = report?.valid ? [...report.changes.map(describe), ...followers] : (report?.errors ?? []).map(mended);
     list.replaceChildren(...(report?.warnings ?? []).map(mended), ...lines.slice(0, MOST_LISTED));
     if (lines.length > MOST_LISTED) list.append(element("li", "muted", `and ${lines.length - MOST_LISTED} more`));
   }
@@ -82,8 +100,10 @@ export function openReview({ form, convertUrl, baseVersion, liveVersion, liveTex
    * @param {import("./checking.js").Problem} each
    */
   function mended(each) {
-    const item = problem(each);
-    const fix = making?.button(each, open);
+    const elsewhere = isElsewhere(each, service, environment);
+    const item = problem(elsewhere ? { ...each, line: undefined } : each);
+    if (elsewhere && each.service) item.prepend(element("b", "", `${each.service}@${each.environment}`), " ");
+    const fix = elsewhere ? null : making?.button(each, open);
     fix?.addEventListener("click", () => dialog.close());
     if (fix) item.append(" ", fix);
     return item;
@@ -101,9 +121,48 @@ export function openReview({ form, convertUrl, baseVersion, liveVersion, liveTex
 function verdict(report) {
   if (!report) return "It could not be checked, so it cannot be published now. Your text is kept.";
   if (!report.valid) return `${plural(report.errors.length, "problem")} to solve before this can be published:`;
-  const others = report.affected?.length ? ` ${plural(report.affected.length, "other configuration")} would follow.` : "";
+  const others = spread(report.affected ?? []);
   if (!report.changes.length) return `What services get stays the same.${others}`;
   return `${plural(report.changes.length, "key")} would change:${others}`;
+}
+
+/**
+ * What happens to other configurations, in words.
+ * @param {Affected[]} affected
+ */
+function spread(affected) {
+  const count = (/** @type {Affected[]} */ some) => some.reduce((sum, each) => sum + (each.hidden ?? 1), 0);
+  const staying = affected.filter((each) => each.outdated);
+  const following = count(affected) - staying.length;
+  const words = [
+    following ? `${plural(following, "other configuration")} would follow` : "",
+    staying.length ? `${plural(staying.length, "other")} would stay, outdated` : "",
+  ].filter(Boolean);
+  return words.length ? ` ${words.join(", ")}.` : "";
+}
+
+/**
+ * Another configuration that this one's act moves, or leaves.
+ * @param {Affected} each
+ */
+function follower(each) {
+  const item = element("li", "follows", "");
+  if (each.hidden) {
+    item.append(element("span", "badge", "follows"), ` ${plural(each.hidden, "configuration")} that you may not see`);
+    return item;
+  }
+  const name = element("b", "", `${each.service}@${each.environment}`);
+  if (each.outdated) {
+    item.append(element("span", "badge warn", "stays"), " ", name, ` ${STAYS[each.outdated] ?? ""}: it becomes outdated`);
+    return item;
+  }
+  const changes = each.changes ?? [];
+  item.append(element("span", "badge", "follows"), " ", name);
+  const keys = element("ul", "", "");
+  keys.append(...changes.slice(0, MOST_KEYS).map(describe));
+  if (changes.length > MOST_KEYS) keys.append(element("li", "muted", `and ${plural(changes.length - MOST_KEYS, "more key")}`));
+  if (changes.length) item.append(keys);
+  return item;
 }
 
 /** @param {import("./checking.js").Problem} each */
