@@ -112,8 +112,11 @@ class Plan:
     retired: bool = False
     unchanged: bool = False
     warnings: list[Problem] = field(default_factory=list)
-    id: uuid.UUID = field(default_factory=uuid.uuid4)
+    id: uuid.UUID = field(init=False)
     _changes: list[diff.Change] | None = None
+
+    def __post_init__(self) -> None:
+        self.id = uuid.uuid4()
 
     @property
     def name(self) -> Name:
