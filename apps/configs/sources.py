@@ -1,13 +1,13 @@
 """What an author hands in: a text in a format, or a document, with what it extends."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from apps.configs.composing import check_extends
-from apps.engine import formats
+from apps.engine import editing, formats
 from apps.engine.errors import InvalidError, MalformedError, Problem
-from apps.engine.values import Tree
+from apps.engine.values import Tree, same
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,15 @@ def from_tree(tree: Tree, extends: object = None) -> Source:
     parsed = formats.Parsed(tree, formats.NO_POSITIONS)
     _require_object(tree)
     return Source(pretty(tree), "json", _extends(extends), parsed, given_as_tree=True)
+
+
+def rewritten(source: Source, tree: Tree, extends: list[dict[str, Any]] | None) -> Source:
+    """``source`` with another document, its text edited as little as possible."""
+    if source.given_as_tree:
+        return from_tree(tree, extends)
+    if same(tree, source.tree):
+        return replace(source, extends=extends)
+    return from_text(editing.edit(source.content, source.format, tree), source.format, extends)
 
 
 def pretty(tree: Tree) -> str:

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from apps.engine import lines
-from apps.engine.merge import ABSENT, RESERVED
 from apps.engine.paths import Path, format_path, pointer
 from apps.engine.values import Tree, same
 
@@ -37,22 +35,6 @@ class Change:
         if self.kind != "removed":
             members["new"] = self.new
         return members
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A place that both sides changed differently; a side that has nothing there is absent."""
-
-    pointer: str
-    base: Any
-    ours: Any
-    theirs: Any
-
-    def as_dict(self) -> dict[str, Tree]:
-        """``{"pointer","base"?,"ours"?,"theirs"?}``."""
-        sides = {"base": self.base, "ours": self.ours, "theirs": self.theirs}
-        present = {name: value for name, value in sides.items() if value is not ABSENT}
-        return {"pointer": self.pointer, **present}
 
 
 def changes(old: Tree, new: Tree) -> list[Change]:
@@ -146,47 +128,3 @@ def unified(old: str, new: str, old_name: str, new_name: str) -> str:
         return ""
     hunks = lines.hunks(lines.split(old), lines.split(new))
     return "".join([f"--- {old_name}\n+++ {new_name}\n", *hunks])
-
-
-def overlapping(base: Tree, ours: Tree, theirs: Tree) -> list[Conflict]:
-    """The places that both sides changed since ``base``, differently, at their smallest.
-
-    The same change on both sides is none; a change inside of what the other side removed or
-    replaced is one, at the place of the larger change. So are changes of one object of which at
-    least one makes a marker of it: such a one can only be taken whole.
-    """
-    return list(_overlaps(base, ours, theirs, ()))
-
-
-def _overlaps(base: Any, ours: Any, theirs: Any, path: Path) -> Iterator[Conflict]:
-    if _equal(ours, theirs) or _equal(base, ours) or _equal(base, theirs):
-        return
-    if _are_mergeable(base, ours, theirs):
-        below = {} if base is ABSENT else base
-        for key in dict.fromkeys([*below, *ours, *theirs]):
-            before, mine = below.get(key, ABSENT), ours.get(key, ABSENT)
-            yield from _overlaps(before, mine, theirs.get(key, ABSENT), (*path, key))
-    elif _are_equally_long(base, ours, theirs):
-        for index, before in enumerate(base):
-            yield from _overlaps(before, ours[index], theirs[index], (*path, index))
-    else:
-        yield Conflict(pointer(path), base, ours, theirs)
-
-
-def _are_mergeable(base: Any, ours: Any, theirs: Any) -> bool:
-    """Whether three objects can be taken key by key: ordinary ones, or all the same marker."""
-    if not (isinstance(ours, dict) and isinstance(theirs, dict)):
-        return False
-    if not (base is ABSENT or isinstance(base, dict)):
-        return False
-    return ours.keys() & RESERVED == theirs.keys() & RESERVED
-
-
-def _are_equally_long(*sides: Any) -> bool:
-    return all(isinstance(side, list) and len(side) == len(sides[0]) for side in sides)
-
-
-def _equal(left: Any, right: Any) -> bool:
-    if left is ABSENT or right is ABSENT:
-        return left is right
-    return same(left, right)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -18,6 +18,7 @@ from apps.configs.selectors.templates import find_draft, list_sections, list_tem
 from apps.configs.services import drafts, publishing
 from apps.configs.services.bases import Base, Options
 from apps.configs.services.kernel import Affected
+from apps.configs.services.merging import merge_draft
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.engine import diff, formats, sections, values
@@ -28,7 +29,7 @@ from apps.engine.errors import (
     UnrepresentableError,
     invalid,
 )
-from apps.engine.values import Number, Tree, parse_canonical
+from apps.engine.values import Number, Tree, canonical, parse_canonical
 from apps.portal.shared import (
     actor_of,
     address,
@@ -246,10 +247,20 @@ def _stale(
         live=live,
         given=given,
         changes=diff.changes(mine, theirs),
+        conflicts=[_sides(clash) for clash in cast("list[Any]", error.extra.get("conflicts", []))],
         tabs=tabs(place, "config"),
     )
     answer.status_code = 409
     return answer
+
+
+def _sides(clash: dict[str, Any]) -> dict[str, Any]:
+    """A conflict with its three values as they are shown, one's own first."""
+    sides = [
+        {"name": name, "absent": name not in clash, "value": canonical(clash.get(name))}
+        for name in ("ours", "theirs", "base")
+    ]
+    return {"pointer": clash["pointer"], "sides": sides}
 
 
 @require_POST
@@ -260,12 +271,31 @@ def draft(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     if request.POST.get("discard"):
         drafts.discard_draft(actor=actor_of(request), place=place)
         return HttpResponseRedirect(address("config", place))
+    if request.POST.get("merge"):
+        return _merge(request, place)
     if request.POST.get("rebase"):
         given = _read(request)
         drafts.save_draft(actor=actor_of(request), place=place, draft=given, force=True)
         return HttpResponseRedirect(address("config", place))
     change = drafts.save_draft(actor=actor_of(request), place=place, draft=_read(request))
     return JsonResponse({"known": clock.rfc3339(change.updated_at)})
+
+
+def _merge(request: HttpRequest, place: Place) -> HttpResponse:
+    """Theirs into one's own text, by what was chosen; back to the text, to look and to publish."""
+    given = _read(request)
+    prefix = "choice:"
+    choices = {
+        name.removeprefix(prefix): str(side)
+        for name, side in request.POST.items()
+        if name.startswith(prefix)
+    }
+    try:
+        merge_draft(actor=actor_of(request), place=place, draft=given, choices=choices)
+    except ConflictError as error:
+        return _stale(request, place, given, error)
+    messages.success(request, "Both changes are in your text now: look at it, and publish.")
+    return HttpResponseRedirect(address("config", place))
 
 
 def _read(request: HttpRequest) -> drafts.Draft:

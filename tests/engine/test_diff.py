@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.engine import diff, patching, paths, values
+from apps.engine.merging import merge_three
 from tests.engine import strategies
 from tests.limits import CPU_SECONDS, examples
 
@@ -123,53 +124,6 @@ def test_changed_keys__any_documents__are_paths_of_either(documents):
         assert before[0] != after[0] or not values.same(before[1], after[1])
 
 
-@pytest.mark.parametrize(
-    ("base", "ours", "theirs", "pointers"),
-    [
-        ({"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 1, "b": 2}, []),
-        ({"a": 1}, {"a": 2}, {"a": 2}, []),
-        ({"a": 1}, {}, {}, []),
-        ({"a": 1}, {"a": 2}, {"a": 3}, ["/a"]),
-        ({"a": 1}, {"a": NUMBER}, {"a": True}, ["/a"]),
-        ({"a": 1}, {"a": 2}, {}, ["/a"]),
-        ({"a": {"b": 1, "c": 1}}, {"a": {"b": 2, "c": 1}}, {}, ["/a"]),
-        ({"a": {"b": 1}}, {"a": 5}, {"a": {"b": 2}}, ["/a"]),
-        ({"a": {"b": 1, "c": 1}}, {"a": {"b": 2, "c": 1}}, {"a": {"b": 3, "c": 2}}, ["/a/b"]),
-        ({}, {"a": {"x": 1}}, {"a": {"y": 1}}, []),
-        ({}, {"a": {"x": 1, "z": 1}}, {"a": {"y": 1, "z": 2}}, ["/a/z"]),
-        ({"a": 1}, {"a": {"x": 1}}, {"a": {"y": 1}}, ["/a"]),
-        ({"l": [1, 2]}, {"l": [3, 2]}, {"l": [1, 4]}, []),
-        ({"l": [1, 2]}, {"l": [3, 2]}, {"l": [4, 2]}, ["/l/0"]),
-        ({"l": [1, 2]}, {"l": [3, 2]}, {"l": [1]}, ["/l"]),
-        ({}, {"a": {"$append": [1]}}, {"a": {"$prepend": [1]}}, ["/a"]),
-        ({"a": {"x": 1}}, {"a": {"$replace": {"x": 1}}}, {"a": {"x": 2}}, ["/a"]),
-        ({}, {"a": {"$replace": {"x": 1}}}, {"a": {"$replace": {"y": 1}}}, []),
-        ({}, {"a/b": 1}, {"a/b": 2}, ["/a~1b"]),
-    ],
-)
-def test_overlapping__both_sides__lists_what_clashes(base, ours, theirs, pointers):
-    assert [each.pointer for each in diff.overlapping(base, ours, theirs)] == pointers
-    assert [each.pointer for each in diff.overlapping(base, theirs, ours)] == pointers
-
-
-def test_conflict__as_answer__leaves_out_what_is_not_there():
-    (removed,) = diff.overlapping({"a": 1}, {}, {"a": None})
-    (added,) = diff.overlapping({}, {"a": 1}, {"a": 2})
-
-    assert removed.as_dict() == {"pointer": "/a", "base": 1, "theirs": None}
-    assert added.as_dict() == {"pointer": "/a", "ours": 1, "theirs": 2}
-
-
-@given(pairs(), st.data())
-@settings(deadline=None)
-def test_overlapping__only_one_side_changed__is_never_a_conflict(documents, data):
-    base, ours = documents
-
-    assert diff.overlapping(base, ours, base) == []
-    assert diff.overlapping(base, base, ours) == []
-    assert diff.overlapping(base, ours, copy.deepcopy(ours)) == []
-
-
 HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@\n")
 
 
@@ -262,7 +216,7 @@ def test_changes__large_documents__take_little_time(old, new):
     started = time.process_time()
     diff.changes(old, new)
     diff.changed_keys(old, new)
-    diff.overlapping(old, new, {**old, "z": 1})
+    merge_three(old, new, {**old, "z": 1})
     made = patching.json_patch(old, diff.patch(old, new))
 
     assert time.process_time() - started < CPU_SECONDS

@@ -90,7 +90,7 @@ def test_publish__overwrite__needs_no_base(shop, operator):
 
 
 @pytest.mark.parametrize(
-    "members", [{"on_stale": "merge"}, {"propose": True}, {"extends": [{"template": "nope"}]}]
+    "members", [{"on_stale": "blend"}, {"propose": True}, {"extends": [{"template": "nope"}]}]
 )
 def test_publish__what_is_not_there_yet__is_422(shop, operator, members):
     assert publish(operator, {"a": 1}, **members).status_code == 422

@@ -1,10 +1,18 @@
 """What a write is based on, and the options that every write has."""
 
+import json
+import re
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from apps.configs import sources
+from apps.configs.composing import World
 from apps.configs.models import Version
 from apps.configs.services.kernel import State
-from apps.engine import diff, formats, values
+from apps.configs.sources import Source
+from apps.engine import formats, values
 from apps.engine.errors import (
     ConflictError,
     PreconditionFailedError,
@@ -12,6 +20,7 @@ from apps.engine.errors import (
     invalid,
 )
 from apps.engine.guarding import OPEN, Guard, visible
+from apps.engine.merging import Conflict, Merged, merge_three
 from apps.engine.values import Tree
 
 STALE_RULES = ("reject", "merge", "overwrite")
@@ -53,8 +62,6 @@ class Options:
         values.check({"message": self.message})
         if self.on_stale not in STALE_RULES:
             raise invalid("/on_stale", "on_stale", "Use reject, merge or overwrite.")
-        if self.on_stale == "merge":
-            raise invalid("/on_stale", "not_available", "Three-way merge is not available yet.")
         if self.dependents not in ("refuse", "leave"):
             raise invalid("/dependents", "dependents", "Use refuse or leave.")
         if self.propose:
@@ -92,22 +99,83 @@ def check_base(
     raise _conflict(state, base, ours, reads)
 
 
+def take_base(
+    state: State,
+    options: Options,
+    source: Source,
+    reads: Guard,
+    choices: Mapping[str, str] | None = None,
+) -> Source:
+    """What is to be published: ``source`` as it was sent or, with ``on_stale`` ``merge`` and a
+    stale base, together with what was published since that base, as far as its author ``reads``.
+
+    The text is the author's, edited as little as possible. ``choices`` settle conflicts, as
+    :func:`apps.engine.merging.merge_three` takes them. Raises what :func:`check_base` raises:
+    :class:`ConflictError` when both changed the same.
+    """
+    base = options.base
+    stale = base.is_given and not base.matches(state)
+    before = _base_version(state, base) if stale and options.on_stale == "merge" else None
+    if before is None and not (stale and options.on_stale == "merge" and base.version == 0):
+        check_base(state, options, source.tree, reads=reads)
+        return source
+    merged = _merge(state, before, source.tree, reads, choices)
+    if merged.conflicts:
+        check_base(state, options, source.tree, reads=reads)
+    extends = _merged_extends(before, source.extends, state)
+    return sources.rewritten(source, merged.tree, extends)
+
+
+def _base_version(state: State, base: Base) -> Version | None:
+    rows = Version.objects.select_related("source").filter(configuration=state.configuration)
+    if base.version_ids:
+        ids = [uuid.UUID(each) for each in base.version_ids if _HEX.fullmatch(each)]
+        return rows.filter(pk__in=ids).order_by("-number").first()
+    return rows.filter(number=base.version or 0).first()
+
+
+_HEX = re.compile(r"[0-9a-f]{32}")
+
+
+def _merge(
+    state: State,
+    before: Version | None,
+    ours: Tree,
+    reads: Guard,
+    choices: Mapping[str, str] | None = None,
+) -> Merged:
+    was, now = (visible(source_tree(each), reads, source=True) for each in (before, state.version))
+    keys = World().merge_keys(state.service)
+    return merge_three(was, ours, now, keys, choices)
+
+
+def _merged_extends(
+    before: Version | None, ours: list[dict[str, Any]] | None, state: State
+) -> list[dict[str, Any]] | None:
+    was: list[dict[str, Any]] = json.loads(before.extends) if before else []
+    if ours is None or ours == was:
+        return None
+    if state.extends not in (was, ours):
+        raise ConflictError(
+            "Both this and what was published meanwhile change the templates that it extends: "
+            "send 'extends' again on the live version.",
+            current_version=state.number,
+            mergeable=False,
+            conflicts=[],
+        )
+    return ours
+
+
 def _conflict(state: State, base: Base, ours: Tree | None, reads: Guard) -> ConflictError:
-    clashes: list[diff.Conflict] = []
-    before = (
-        Version.objects.select_related("source")
-        .filter(configuration=state.configuration, number=base.version or 0)
-        .first()
-    )
+    clashes: list[Conflict] = []
+    before = _base_version(state, base)
     mergeable = before is not None or base.version == 0
     if ours is not None and mergeable:
-        was, now = (
-            visible(source_tree(each), reads, source=True) for each in (before, state.version)
-        )
-        clashes = diff.overlapping(was, ours, now)
+        clashes = _merge(state, before, ours, reads).conflicts
+    merge = ', send "on_stale":"merge"' if mergeable and not clashes else ""
     return ConflictError(
         f"Version {state.number} was published after the base {base.version}. Fetch it, "
-        'repeat the change on it, or send "on_stale":"overwrite".',
+        f'repeat the change on it{merge}, or send "on_stale":"overwrite".',
         current_version=state.number,
         mergeable=mergeable and not clashes,
         conflicts=[clash.as_dict() for clash in clashes],

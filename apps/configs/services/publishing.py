@@ -13,7 +13,7 @@ from apps.configs.restricted import (
     require_changes,
     source_with_hidden,
 )
-from apps.configs.services.bases import Options, check_base
+from apps.configs.services.bases import Options, check_base, take_base
 from apps.configs.services.drafts import Draft, consume_draft
 from apps.configs.services.kernel import (
     Outcome,
@@ -184,8 +184,8 @@ def refresh(*, actor: Actor, place: Place, options: Options) -> Outcome:
 def _plan_publish(item: Publication, actor: Actor) -> tuple[Plan, list[Problem]]:
     state, place = load_state(item.place), item.place
     reads = policy.guard(actor, "read", place)
-    check_base(state, item.options, item.source.tree, reads=reads)
-    source = source_with_hidden(actor, place, item.source, live_source(state))
+    source = take_base(state, item.options, item.source, reads)
+    source = source_with_hidden(actor, place, source, live_source(state))
     planned = plan_written(actor, state, source, "publish", item.options.message)
     require_changes(actor, "publish", place, state.effective, planned[0].effective)
     return planned
