@@ -138,6 +138,7 @@ READERS = Shape(
         text("days", "for unread: 90 unless given"),
     )
 )
+EXPLAIN = Shape(parameters=(ENVIRONMENT_PARAMETER, text("key", "a glob; repeat for more")))
 DEPENDENCIES = Shape(parameters=(ENVIRONMENT_PARAMETER,))
 LIST = Shape(parameters=PAGE)
 ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = SECRET = (

@@ -328,6 +328,11 @@ def _member(version: Version) -> Member:
 
 def merged_tree(version: Version, merge_keys: Mapping[str, str]) -> Tree:
     """The merged, unresolved tree of a version, from the layers that its lock names."""
+    return merge.merge_layers(layers_of(version, merge_keys), merge_keys)
+
+
+def layers_of(version: Version, merge_keys: Mapping[str, str]) -> list[merge.Layer]:
+    """The layers that a version's lock names, lowest first, and its own document."""
     layers: list[merge.Layer] = []
     for entry in parse_canonical(version.lock):
         if "template" in entry:
@@ -340,7 +345,7 @@ def merged_tree(version: Version, merge_keys: Mapping[str, str]) -> Tree:
             tree = merged_tree(below, merge_keys)
             layers.append(merge.Layer(f"environment:{entry['environment']}", tree))
     source = formats.parse(version.source.content, version.format).tree
-    return merge.merge_layers([*layers, merge.Layer("own", source)], merge_keys)
+    return [*layers, merge.Layer("own", source)]
 
 
 def template_layer(version: TemplateVersion) -> merge.Layer:

@@ -236,3 +236,39 @@ def test_cycle__closed_by_the_second_document__is_refused_and_the_graph_may_have
         ]
     loop = publish(two, "cart", {"db": {"port": 1}, "front": "${shop:name}"})
     assert loop.status_code == 201
+
+
+def test_explain__names_the_layer_of_each_key_and_what_it_hides(two, make_api):
+    assert two("PATCH", "/environments/staging", {"parent": "production"}).status_code == 200
+    secret = {"service": "shop", "environment": "production", "name": "pin", "value": "s3cret-v"}
+    two.post("/secrets", secret)
+    two.post("/templates", {"slug": "base", "content": {"pool": 1, "t": {"x": 1, "y": 1}}})
+    publish(two, "shop", {"pool": 2, "up": 1, "pin": {"$secret": "pin"}, "l": [1]})
+    own = {"pool": 3, "t": {"y": 2}, "db": "${cart@production:db}", "l": {"$append": [2]}}
+    publish(two, "shop", own, environment="staging", extends=[{"template": "base"}])
+
+    rows = two.get("/config/shop/explain?environment=staging").json()["results"]
+
+    parent, base = (
+        {"kind": "environment", "name": "production"},
+        {"kind": "template", "name": "base", "version": 1},
+    )
+    mine = {"kind": "own"}
+    short = {row["key"]: (row["layers"], row["hides"]) for row in rows}
+    assert short["pool"] == ([mine], [parent, base])
+    assert short["up"] == ([parent], [])
+    assert short["t.x"] == ([base], [])
+    assert short["t.y"] == ([mine], [base])
+    assert short["l"] == ([parent, mine], [])
+    assert short["db.pool.size"] == ([mine], [])
+    by_key = {row["key"]: row for row in rows}
+    assert by_key["pin"]["secrets"] == ["pin"]
+    assert by_key["db.host"]["references"] == [
+        {"service": "cart", "environment": "production", "key": "db"}
+    ]
+    narrowed = two.get("/config/shop/explain?environment=staging&key=t.*").json()["results"]
+    assert [row["key"] for row in narrowed] == ["t.x", "t.y"]
+    two.post("/key-rules", {"pattern": "t.y", "service": "shop"})
+    viewer = make_api("viewer", "shop")
+    seen = viewer.get("/config/shop/explain?environment=staging&key=t.*").json()["results"]
+    assert [row["key"] for row in seen] == ["t.x"]
