@@ -246,12 +246,22 @@ def _stale(
         error=error,
         live=live,
         given=given,
-        changes=diff.changes(mine, theirs),
+        changes=[_shown(change) for change in diff.changes(mine, theirs)],
         conflicts=[_sides(clash) for clash in cast("list[Any]", error.extra.get("conflicts", []))],
         tabs=tabs(place, "config"),
     )
     answer.status_code = 409
     return answer
+
+
+def _shown(change: diff.Change) -> dict[str, str]:
+    """A difference as it is shown: values as JSON, a dash for nothing."""
+    return {
+        "kind": change.kind,
+        "path": change.path,
+        "old": "—" if change.kind == "added" else canonical(change.old),
+        "new": "—" if change.kind == "removed" else canonical(change.new),
+    }
 
 
 def _sides(clash: dict[str, Any]) -> dict[str, Any]:
