@@ -6,6 +6,7 @@ A version's lock names the exact version of each layer and of each document that
 version was made from can always be composed again from rows that never change.
 """
 
+import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from django.db.models import QuerySet
 from apps.configs.models import Live, Section, TemplateVersion, Version
 from apps.engine import formats, merge, resolving, sections, spots
 from apps.engine.errors import invalid
-from apps.engine.resolving import Name, Resolver, Use
+from apps.engine.resolving import May, Name, Resolver, Use
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Environment, Service
@@ -27,7 +28,7 @@ Lock = list[dict[str, Any]]
 @dataclass(frozen=True, slots=True)
 class Composed:
     """What composing gave: the merged tree, what it resolves to and its text, the lock, where
-    secrets stand, and what is taken from other keys.
+    secrets stand, what is taken from other keys, and the names of secrets that came with it.
     """
 
     merged: Tree
@@ -36,6 +37,7 @@ class Composed:
     lock: Lock
     secrets: tuple[Spot, ...]
     uses: tuple[Use, ...]
+    brought: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +106,19 @@ def name_of(service: Service, environment: Environment) -> Name:
     return Name(service.slug.lower(), environment.slug.lower())
 
 
-def compose(layers: Layers, source: Tree) -> Composed:
-    """Compose ``source`` over its layers, and resolve its references in their world.
+def compose(layers: Layers, source: Tree, may: May = resolving.everything) -> Composed:
+    """Compose ``source`` over its layers, and resolve those of its references that it ``may`` have
+    in their world.
 
     Raises :class:`InvalidError` for composition syntax and for references that lead nowhere.
     """
     merged = layers.with_own(source)
     reading = Reading(layers.world)
     around = resolving.around(layers.name, merged, reading.find)
-    made = Resolver(around).resolve(layers.name, merged)
+    made = Resolver(around, may).resolve(layers.name, merged)
     lock = [*layers.lock, *reading.lock()]
-    return Composed(merged, made.tree, canonical(made.tree), lock, made.secrets, made.uses)
+    text = canonical(made.tree)
+    return Composed(merged, made.tree, text, lock, made.secrets, made.uses, made.brought)
 
 
 def resolver(layers: Layers, source: Tree) -> Callable[[Tree], Tree]:
@@ -203,19 +207,27 @@ class World:
         """By the path of a list, the member by which its items merge."""
         return _merge_keys(self.sections(service))
 
+    def uses(self, name: Name) -> tuple[Use, ...]:
+        """What the live version of that name takes from elsewhere."""
+        live = self._row(name)
+        return resolving.load(parse_canonical(live.version.uses)) if live else ()
+
     def find(self, name: Name) -> Member | None:
         """The document of that name, unless it is retired."""
         member = self.planned.get(name)
         if member is None:
-            if name not in self._live:
-                rows = _lives().filter(
-                    configuration__service__slug__lower=name.service,
-                    configuration__environment__slug__lower=name.environment,
-                )
-                self._note(rows, {name})
-            live = self._live[name]
+            live = self._row(name)
             member = _member(live.version) if live else None
         return None if member is None or member.retired else member
+
+    def _row(self, name: Name) -> Live | None:
+        if name not in self._live:
+            rows = _lives().filter(
+                configuration__service__slug__lower=name.service,
+                configuration__environment__slug__lower=name.environment,
+            )
+            self._note(rows, {name})
+        return self._live[name]
 
     def inherited(self, service: Service, environment: Environment) -> Inherited | None:
         """The document of the nearest ancestor environment that has one."""
@@ -247,6 +259,27 @@ class World:
                 )
             versions.append(newest)
         return versions
+
+    def expect(
+        self,
+        service: Service,
+        environment: Environment,
+        number: int,
+        source: Tree,
+        extends: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Put a document here that is about to be planned, unresolved, after version ``number``:
+        others that are composed in the same act see through it. Its parents come before it.
+        """
+        merged = load_layers(service, environment, extends, self).with_own(source)
+        document = resolving.Document(merged)
+        key = uuid.uuid4().hex
+        member = Member(number + 1, key, document, lambda _keys: merged)
+        self.planned[name_of(service, environment)] = member
+
+    def depth(self, environment: Environment) -> int:
+        """How many environments are above it."""
+        return len(self._ancestors(environment)) if environment.parent_id else 0
 
     def has_heirs(self, environment: Environment) -> bool:
         """Whether another environment inherits from it."""

@@ -4,43 +4,45 @@ from collections.abc import Collection, Sequence
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.configs.composing import World
 from apps.core.actor import Actor
-from apps.engine.errors import Problem
 from apps.engine.guarding import Guard
-from apps.engine.paths import Path, format_path, pointer
-from apps.engine.resolving import Name, Target, Use
-from apps.engine.spots import Spot
+from apps.engine.paths import Path, format_path
+from apps.engine.resolving import May, Name, Target, Use, everything
 from apps.registry.models import Configuration, Dependency
 from apps.registry.selectors import find_environment, find_service
 
 
-def check_references(
-    actor: Actor, here: Name, uses: Sequence[Use], known: Collection[Use]
-) -> list[Problem]:
-    """What is wrong with the references of a document: each that is not ``known`` from the live
-    version needs ``read`` on its target and on everything in it.
+def references_of(actor: Actor, world: World) -> May:
+    """Which references the actor may make: each that is not in the live version needs ``read`` on
+    its target and on everything in it. One that stays where it was, or moves within its list, may
+    stay.
 
-    The right alone decides, by the target's name, so that the answer says nothing of what is
-    there. One that stays where it was, or moves within its list, is known.
+    The right alone decides, by the target's name, before anything is read, so that no answer says
+    anything of what is there.
     """
-    before = {_mark(use) for use in known}
+    if actor.is_superuser:
+        return everything
     guards: dict[Name, Guard | None] = {}
-    problems = []
-    for use in uses:
-        name = use.target.document
-        if use.hops != 1 or name == here or _mark(use) in before:
-            continue
-        if name not in guards:
-            guards[name] = _guard(actor, name)
-        reads = guards[name]
-        if reads is None or not reads.allows_whole(use.target.path):
-            message = f"There is no {use.target} that you may read."
-            problems.append(Problem(pointer(use.path), "reference", message))
-    return problems
+    known: dict[Name, set[tuple[Path, Target]]] = {}
+
+    def may(document: Name, path: Path, target: Target) -> bool:
+        if document not in known:
+            known[document] = {
+                _mark(use.path, use.target) for use in world.uses(document) if use.hops == 1
+            }
+        if _mark(path, target) in known[document]:
+            return True
+        if target.document not in guards:
+            guards[target.document] = _guard(actor, target.document)
+        reads = guards[target.document]
+        return reads is not None and reads.allows_whole(target.path)
+
+    return may
 
 
-def _mark(use: Use) -> tuple[Path, Target]:
-    return tuple("" if isinstance(step, int) else step for step in use.path), use.target
+def _mark(path: Path, target: Target) -> tuple[Path, Target]:
+    return tuple("" if isinstance(step, int) else step for step in path), target
 
 
 def _guard(actor: Actor, name: Name) -> Guard | None:
@@ -48,16 +50,6 @@ def _guard(actor: Actor, name: Name) -> Guard | None:
     if service is None or environment is None:
         return None
     return policy.guard(actor, "read", Place(service, environment))
-
-
-def taken(secrets: Sequence[Spot], uses: Sequence[Use]) -> list[Spot]:
-    """The secrets that references brought here: nobody wrote their names."""
-    brought = {use.path for use in uses}
-    return [
-        spot
-        for spot in secrets
-        if any(spot.path[:length] in brought for length in range(len(spot.path) + 1))
-    ]
 
 
 def note_references(configuration: Configuration, uses: Sequence[Use]) -> None:

@@ -6,9 +6,11 @@ with the spots of its secrets. Each key is resolved once, when something asks fo
 """
 
 import contextlib
+import itertools
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from apps.engine import references, spots
 from apps.engine.errors import InvalidError, LimitError, Problem, invalid
@@ -71,11 +73,14 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """An effective document, where secrets stand in it, and which keys it takes from where."""
+    """An effective document, where secrets stand in it, which keys it takes from where, and the
+    names of secrets that came with what was taken from other documents.
+    """
 
     tree: Tree
     secrets: tuple[Spot, ...] = ()
     uses: tuple[Use, ...] = ()
+    brought: frozenset[str] = frozenset()
 
 
 def dump(uses: Iterable[Use]) -> str:
@@ -106,6 +111,16 @@ def load(stored: Tree) -> tuple[Use, ...]:
     )
 
 
+May = Callable[[Name, Path, Target], bool]
+"""Whether a key of a document that is being composed may refer to a target. Where it may not, the
+target is as good as missing, whatever is there, and whatever default is given."""
+
+
+def everything(_document: Name, _path: Path, _target: Target) -> bool:
+    """No reference is refused."""
+    return True
+
+
 Lookup = Callable[[str, str], tuple[Name, Document | None]]
 """Finds a document by the slugs that a reference was written with. The name is given back as it
 is registered, also when there is no such document."""
@@ -121,6 +136,7 @@ class _Value:
     nodes: int = 1
     height: int = 1
     characters: int = 0
+    brought: frozenset[str] = frozenset()
 
 
 class _Unresolved(Exception):  # noqa: N818 - it never leaves this module
@@ -145,8 +161,10 @@ class Resolver:
     ``lookup`` answers for every document, those that are composed and those that are served.
     """
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, may: May = everything) -> None:
         self._lookup = lookup
+        self.may = may
+        self._parts: dict[Name, _Parts] = {}
         self._known: dict[Target, _Value | _Unresolved] = {}
         self._open: dict[Target, None] = {}
 
@@ -158,10 +176,11 @@ class Resolver:
         document; :class:`LimitError` when the result has more than ``MAX_NODES`` nodes or ``MAX_TEXT`` characters.
         """
         value = self._whole(name, tree)
-        if not isinstance(value.tree, dict) or any(not spot.path for spot in value.secrets):
+        paths = [*(spot.path for spot in value.secrets), *(use.path for use in value.uses)]
+        if not isinstance(value.tree, dict) or not all(paths):
             raise invalid("", "type", "A configuration is an object: its top level needs keys.")
         _refuse_circles(name, value.uses)
-        return Resolution(value.tree, value.secrets, value.uses)
+        return Resolution(value.tree, value.secrets, value.uses, value.brought)
 
     def part(self, name: Name, tree: Tree) -> Tree:
         """The value of any merged tree, as it would be in the document ``name``.
@@ -232,7 +251,12 @@ class Resolver:
         if document is None:
             raise _Unresolved("reference", _missing(target))
         if document.served:
-            return _served(document, target)
+            parts = (
+                self._parts.setdefault(name, _Parts(document))
+                if name not in self._parts
+                else self._parts[name]
+            )
+            return _served(document, parts, target)
         node: Tree = document.tree
         for index, step in enumerate(target.path):
             if _is_opaque(node):
@@ -365,6 +389,7 @@ class _Walk:
         secrets: list[Spot] = []
         uses: list[Use] = []
         nodes, height, characters = 1, 0, 0
+        brought: frozenset[str] = frozenset()
         self._count(1, 0, 0, path)
         for step, each in parts:
             if each.secrets:
@@ -374,7 +399,9 @@ class _Walk:
             nodes += each.nodes
             characters += each.characters
             height = max(height, each.height)
-        return _Value(tree, tuple(secrets), tuple(uses), nodes, height + 1, characters)
+            if each.brought:
+                brought |= each.brought
+        return _Value(tree, tuple(secrets), tuple(uses), nodes, height + 1, characters, brought)
 
     def _count(self, nodes: int, uses: int, characters: int, path: Path) -> None:
         """Refuse a document that grows beyond the limits, before it does."""
@@ -396,7 +423,7 @@ class _Walk:
     def _text(self, text: str, path: Path, depth: int, used: int) -> _Value:
         try:
             parts = _parse(text)
-            values = [self._part(part, depth, used) for part in parts]
+            values = [self._part(part, path, depth, used) for part in parts]
             value = values[0] if references.is_whole(parts) else _joined(values)
         except _Unresolved as error:
             self.problems.append(Problem(pointer(path), error.code, error.message))
@@ -404,7 +431,7 @@ class _Walk:
         self._count(value.nodes, len(value.uses), value.characters, path)
         return value
 
-    def _part(self, part: references.Part, depth: int, used: int) -> _Value:
+    def _part(self, part: references.Part, path: Path, depth: int, used: int) -> _Value:
         if isinstance(part, str):
             return _plain(part)
         if isinstance(part, SecretName):
@@ -412,6 +439,8 @@ class _Walk:
         if isinstance(part, Parameter):
             raise _Unresolved("reference", "Parameters are for templates, not for documents.")
         target = self.resolver.target(part, self.name)
+        if not self.resolver.may(self.name, path, target):
+            raise _Unresolved("reference", _missing(target))
         try:
             value = self.resolver.follow(target, used)
         except _Unresolved as error:
@@ -437,7 +466,10 @@ def _brought(value: _Value, target: Target, here: Name) -> _Value:
             "secret", f"{target} holds a secret, and secrets stay in their environment."
         )
     moved = tuple(_absolute(spot, there.service) for spot in value.secrets)
-    return replace(value, tree=spots.show(value.tree, moved), secrets=moved, uses=uses)
+    names = value.brought | set(spots.names_of(moved))
+    return replace(
+        value, tree=spots.show(value.tree, moved), secrets=moved, uses=uses, brought=names
+    )
 
 
 def _absolute(spot: Spot, service: str) -> Spot:
@@ -466,7 +498,8 @@ def _joined(values: list[_Value]) -> _Value:
     uses = tuple(dict.fromkeys(use for each in values for use in each.uses))
     spot = Spot((), tuple(names), tuple(texts))
     shown = spot.shown if names else texts[0]
-    return _Value(shown, (spot,) if names else (), uses, characters=len(shown))
+    brought = frozenset().union(*(each.brought for each in values))
+    return _Value(shown, (spot,) if names else (), uses, characters=len(shown), brought=brought)
 
 
 def _is_opaque(node: Tree) -> bool:
@@ -497,21 +530,52 @@ def _plain(tree: Tree) -> _Value:
     return _Value(tree, nodes=nodes, height=height + 1, characters=characters)
 
 
-def _served(document: Document, target: Target) -> _Value:
+class _Parts:
+    """The secrets and uses of a document that is served, found by where they stand."""
+
+    def __init__(self, document: Document) -> None:
+        self._secrets = _sorted(document.secrets)
+        self._uses = _sorted(document.uses)
+        self.secret_paths = {spot.path for spot in document.secrets}
+
+    def at(self, path: Path) -> tuple[tuple[Spot, ...], tuple[Use, ...]]:
+        """Those at ``path`` and inside of it, by their paths from there."""
+        length = len(path)
+        secrets = tuple(
+            Spot(spot.path[length:], spot.names, spot.texts)
+            for spot in _within(self._secrets, path)
+        )
+        uses = tuple(
+            Use(use.path[length:], use.target, use.hops) for use in _within(self._uses, path)
+        )
+        return secrets, uses
+
+
+Placed = TypeVar("Placed", Spot, Use)
+
+
+def _sorted(parts: Iterable[Placed]) -> list[tuple[tuple[str, ...], int, Placed]]:
+    named = [(tuple(map(str, part.path)), index, part) for index, part in enumerate(parts)]
+    return sorted(named, key=lambda each: each[:2])
+
+
+def _within(parts: Sequence[tuple[tuple[str, ...], int, Placed]], path: Path) -> list[Placed]:
+    steps = tuple(map(str, path))
+    start = bisect_left(parts, (steps, -1), key=lambda each: each[:2])
+    found = []
+    for named, _index, part in itertools.islice(parts, start, None):
+        if named[: len(steps)] != steps:
+            break
+        if part.path[: len(path)] == path:
+            found.append(part)
+    return found
+
+
+def _served(document: Document, parts: _Parts, target: Target) -> _Value:
     path = target.path
-    for spot in document.secrets:
-        if len(spot.path) < len(path) and path[: len(spot.path)] == spot.path:
-            raise _Unresolved("reference", f"{target} would be inside of a secret.")
-    secrets = tuple(
-        Spot(spot.path[len(path) :], spot.names, spot.texts)
-        for spot in document.secrets
-        if spot.path[: len(path)] == path
-    )
-    uses = tuple(
-        Use(use.path[len(path) :], use.target, use.hops)
-        for use in document.uses
-        if use.path[: len(path)] == path
-    )
+    if any(path[:length] in parts.secret_paths for length in range(len(path))):
+        raise _Unresolved("reference", f"{target} would be inside of a secret.")
+    secrets, uses = parts.at(path)
     return replace(_inside(document.tree, path, target), secrets=secrets, uses=uses)
 
 

@@ -171,7 +171,8 @@ def test_random_graphs__published_in_any_order__equal_composing_from_scratch(sys
     from apps.configs.services import publishing, templates
     from apps.configs.services.bases import Options
     from apps.configs.services.places import create_service, update_environment
-    from apps.engine.errors import InvalidError
+    from apps.configs.services.rollback import rollback
+    from apps.engine.errors import InvalidError, NotFoundError
     from apps.registry.selectors import get_environment
 
     count, acts = (70, 2_000) if pytest.long_form else (12, 130)
@@ -199,30 +200,42 @@ def test_random_graphs__published_in_any_order__equal_composing_from_scratch(sys
     done = refused = 0
     for _ in range(acts):
         document = {f"k{n}": value() for n in range(4) if chance.random() < 0.8}
-        if chance.random() < 0.1:
-            documents = {"k1": value(), "t": chance.randrange(9)}
-            act = (
-                templates.publish_template,
-                {"template": chance.choice(made), "content": documents},
-            )
+        rule = chance.choice(["refuse", "leave"])
+        place = Place(chance.choice(services), chance.choice(environments))
+        extends = [{"template": f"t{n}"} for n in range(3) if chance.random() < 0.2]
+        options = Options(on_stale="overwrite", dependents=rule)
+        kind = chance.random()
+        if kind < 0.1:
+            content = {"k1": value(), "t": chance.randrange(9)}
+            given = {"template": chance.choice(made), "content": content, "dependents": rule}
+            act = templates.publish_template, given
+        elif kind < 0.25:
+            keys = chance.choice([(), ("k1",)])
+            act = rollback, {"place": place, "options": Options(), "keys": keys}
+        elif kind < 0.35:
+            other = Place(chance.choice(services), chance.choice(environments))
+            items = [
+                publishing.Publication(each, sources.from_tree({"k2": value()}, extends), options)
+                for each in {place, other}
+            ]
+            act = publishing.publish_many, {"items": items}
         else:
-            place = Place(chance.choice(services), chance.choice(environments))
-            extends = [{"template": f"t{n}"} for n in range(3) if chance.random() < 0.2]
             source = sources.from_tree(document, extends)
-            options = Options(on_stale="overwrite")
             act = publishing.publish, {"place": place, "source": source, "options": options}
         try:
             act[0](actor=system, **act[1])
             done += 1
-        except InvalidError:
+        except (InvalidError, NotFoundError):
             refused += 1
 
     assert min(done, refused) > acts // 10, (done, refused)
-    differ = []
+    differ, left = [], 0
     for live in Live.objects.select_related(
         "version__source", "version__effective", "configuration__service"
     ):
-        assert not live.outdated
+        if live.outdated or live.pinned:
+            left += 1
+            continue
         place = live.configuration
         layers = composing.load_layers(
             place.service, place.environment, json.loads(live.version.extends), composing.World()
@@ -232,4 +245,49 @@ def test_random_graphs__published_in_any_order__equal_composing_from_scratch(sys
         if fresh.text != live.version.effective.content:
             differ.append((str(place), fresh.text, live.version.effective.content))
     assert differ == []
+    assert left < Live.objects.count() // 2
     assert Live.objects.filter(version__cause__in=["reference", "inherited", "template"]).exists()
+
+
+def test_act_on_many__that_refer_to_each_other__is_one_act_in_any_order(system, operator):
+    from apps.access.policy import Place
+    from apps.configs import sources
+    from apps.configs.services.publishing import Options, Publication, publish_many
+    from apps.engine.errors import InvalidError
+    from apps.registry.selectors import get_environment, get_service
+
+    service(operator, "a", "b", "c")
+    documents = {"a": {"x": "${b:y}", "z": 1}, "b": {"y": "${c:w}", "v": "${a:z}"}, "c": {"w": 5}}
+
+    def item(name, document):
+        place = Place(get_service(name), get_environment("production"))
+        return Publication(place, sources.from_tree(document), Options(on_stale="overwrite"))
+
+    with pytest.raises(InvalidError) as refused:
+        publish_many(actor=system, items=[item(name, documents[name]) for name in ("a", "b")])
+    made = publish_many(actor=system, items=[item(*each) for each in documents.items()])
+    again = {**documents, "c": {"w": 6}}
+    moved = publish_many(actor=system, items=[item(*each) for each in again.items()])
+
+    assert {each.pointer for each in refused.value.problems} >= {"/x"}
+    assert [each.version for each in made] == [1, 1, 1]
+    assert config(operator, "a") == {"x": 6, "z": 1}
+    assert config(operator, "b") == {"y": 6, "v": 1}
+    assert len({each.revision for each in moved} - {each.revision for each in made}) == 1
+    assert last(operator, "a")["version"] == 2
+
+
+def test_hidden_references__are_in_no_lock_and_no_list(operator, make_api):
+    service(operator, "a", "b")
+    publish(operator, "a", {"x": 1})
+    publish(operator, "b", {"y": "${a:x}", "w": 1})
+    operator.post("/key-rules", {"pattern": "y", "service": "b"})
+    viewer, root = make_api("viewer"), operator
+
+    lock = viewer.get(f"/config/b/versions/1?{HERE}").json()["lock"]
+
+    assert not any("reference" in each for each in lock)
+    assert viewer.get(f"/config/b/dependencies?{HERE}").json()["results"] == []
+    assert viewer.get(f"/config/a/dependents?{HERE}").json()["results"] == [{"hidden": 1}]
+    assert viewer.get(f"/config/b/explain?{HERE}").json()["results"][0]["key"] == "w"
+    assert root.get(f"/config/a/dependents?{HERE}").json()["results"] == [{"hidden": 1}]

@@ -14,7 +14,7 @@ from apps.access.rights import find_pair_as_of
 from apps.configs.models import Live, Version
 from apps.core import clock
 from apps.core.actor import Actor
-from apps.engine import formats, paths, spots, values
+from apps.engine import formats, paths, resolving, spots, values
 from apps.engine.errors import NOTHING_HERE, GoneError, NotFoundError, invalid
 from apps.engine.guarding import Guard, split, visible
 from apps.engine.merge import ABSENT
@@ -105,8 +105,15 @@ class Published:
 
     @property
     def lock(self) -> list[dict[str, Any]]:
-        """The version of every layer that went in, lowest first."""
-        return json.loads(self.row.lock)  # type: ignore[no-any-return]
+        """The version of every layer that went in, lowest first, and of every document that keys
+        which the reader may see refer to.
+        """
+        lock: list[dict[str, Any]] = json.loads(self.row.lock)
+        if not self.is_partial:
+            return lock
+        uses = resolving.load(parse_canonical(self.row.uses))
+        seen = {str(use.target.document) for use in uses if self.values.allows_whole(use.path)}
+        return [each for each in lock if each.get("reference") in (None, *seen)]
 
 
 def texts_around(rows: Sequence[Version]) -> dict[int, list[str]]:

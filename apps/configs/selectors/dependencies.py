@@ -87,9 +87,9 @@ def list_dependents(*, actor: Actor, place: Place) -> tuple[list[Dependent], int
             else []
         )
     places = sorted({*heirs, *links}, key=str)
-    seen = [each for each in places if policy.sees(actor, each)]
     found = [
-        Dependent(each, each in heirs, sorted(links.get(each, []), key=lambda x: x.key))
-        for each in seen
+        Dependent(each, each in heirs, sorted(links[each], key=lambda link: link.key))
+        for each in places
+        if policy.sees(actor, each) and (each in heirs or links[each])
     ]
-    return found, len(places) - len(seen)
+    return found, len(places) - len(found)

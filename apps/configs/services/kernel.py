@@ -93,7 +93,9 @@ class State:
 
 @dataclass(slots=True)
 class Plan:
-    """A version to be: everything is decided, nothing is written."""
+    """A version to be: everything is decided, nothing is written. ``exact``: it is what an earlier
+    one was, or nothing, whatever moves in the same act.
+    """
 
     state: State
     content: str
@@ -110,6 +112,7 @@ class Plan:
     restores: int | None = None
     pinned: bool = False
     retired: bool = False
+    exact: bool = False
     unchanged: bool = False
     warnings: list[Problem] = field(default_factory=list)
     id: uuid.UUID = field(init=False)
@@ -155,10 +158,13 @@ class Affected:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What an act does beyond what it was asked for: versions elsewhere, and what is left."""
+    """What an act does beyond what it was asked for: versions elsewhere, what is left, and what is
+    up to date again as it is.
+    """
 
     plans: list[Plan] = field(default_factory=list)
     left: dict[Place, str] = field(default_factory=dict)
+    settled: list[Place] = field(default_factory=list)
 
     def affected(self, actor: Actor) -> list[Affected]:
         """All of it, in the order of names: in full where the actor may list it, with what he may
@@ -282,6 +288,7 @@ def commit(
     for plan, version in zip(moving, versions, strict=True):
         _point(plan, version)
     mark_outdated(spread.left)
+    mark_outdated(spread.settled, outdated=False)
     affected = spread.affected(actor)
     made = {
         id(plan): _outcome(plan, version, actor, affected)
@@ -379,12 +386,12 @@ def _locked_templates(lock: str) -> list[str]:
     return [entry["template"] for entry in json.loads(lock) if "template" in entry]
 
 
-def mark_outdated(places: Iterable[Place]) -> None:
-    """Mark the live pointers at ``places``: what they are made of has moved."""
+def mark_outdated(places: Iterable[Place], *, outdated: bool = True) -> None:
+    """Mark the live pointers at ``places``: what they are made of has moved, or is back."""
     for place in places:
         Live.objects.filter(
             configuration__service=place.service, configuration__environment=place.environment
-        ).update(outdated=True)
+        ).update(outdated=outdated)
 
 
 def _outcome(plan: Plan, version: Version, actor: Actor, affected: list[Affected]) -> Outcome:

@@ -6,14 +6,14 @@ from apps.configs import composing, sources, validating
 from apps.configs.composing import World
 from apps.configs.models import Version
 from apps.configs.naming_secrets import check_names
-from apps.configs.referring import check_references, taken
+from apps.configs.referring import references_of
 from apps.configs.restricted import shown_problems
 from apps.configs.services.bases import source_tree
 from apps.configs.services.kernel import Plan, State
 from apps.configs.sources import Source
 from apps.core.actor import Actor
 from apps.engine import editing, formats, patching, values
-from apps.engine.errors import InvalidError, Problem
+from apps.engine.errors import DomainError, InvalidError, Problem
 from apps.engine.spots import names_of
 from apps.engine.values import Tree, same
 
@@ -35,9 +35,10 @@ def plan_composed(
     what cannot be composed.
     """
     extends: list[dict[str, Any]] = state.extends if source.extends is None else source.extends
+    world = World() if world is None else world
     try:
-        layers = composing.load_layers(state.service, state.environment, extends, world or World())
-        composed = composing.compose(layers, source.tree)
+        layers = composing.load_layers(state.service, state.environment, extends, world)
+        composed = composing.compose(layers, source.tree, references_of(actor, world))
     except InvalidError as error:
         located = validating.locate(
             error.problems, state.service, state.environment, source.parsed.positions
@@ -61,15 +62,14 @@ def plan_composed(
         layers.sections,
     )
     problems += errors
-    missing = check_references(actor, layers.name, composed.uses, state.uses)
     if composed.secrets:
-        known = {*names_of(state.secrets), *names_of(taken(composed.secrets, composed.uses))}
+        known = {*names_of(state.secrets), *composed.brought}
         if cause in FOLLOWING:  # its author wrote no name here
             known = set(names_of(composed.secrets))
-        missing += check_names(actor, state.place, composed.secrets, known)
-    problems += validating.locate(
-        missing, state.service, state.environment, source.parsed.positions
-    )
+        missing = check_names(actor, state.place, composed.secrets, known)
+        problems += validating.locate(
+            missing, state.service, state.environment, source.parsed.positions
+        )
     plan = Plan(
         state=state,
         content=source.content,
@@ -90,11 +90,16 @@ def plan_composed(
 
 
 def plan_written(
-    actor: Actor, state: State, source: Source, cause: str, message: str
+    actor: Actor,
+    state: State,
+    source: Source,
+    cause: str,
+    message: str,
+    world: World | None = None,
 ) -> tuple[Plan, list[Problem]]:
     """The same of what the actor wrote, with the problems that are his to know of."""
     try:
-        plan, problems = plan_composed(actor, state, source, cause, message)
+        plan, problems = plan_composed(actor, state, source, cause, message, world)
     except InvalidError as error:
         shown = shown_problems(actor, state.place, error.problems)
         raise InvalidError(error.detail, shown) from error
@@ -131,3 +136,14 @@ def _is_unchanged(plan: Plan, source: Source) -> bool:
     if source.given_as_tree:
         return same(source_tree(version), source.tree)
     return version.format == plan.format and version.source.content == plan.content
+
+
+def composes_the_same(plan: Plan, world: World) -> bool:
+    """Whether composing the plan's source afresh in ``world`` gives what the plan says."""
+    state = plan.state
+    try:
+        layers = composing.load_layers(state.service, state.environment, plan.extends, world)
+        source = sources.from_text(plan.content, plan.format)
+        return composing.compose(layers, source.tree).text == plan.text
+    except DomainError:  # a template is gone, say: today's composing gives no document at all
+        return False

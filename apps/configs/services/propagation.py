@@ -18,7 +18,7 @@ from apps.configs.referring import list_rows_to
 from apps.configs.restricted import require_changes, shown_problems
 from apps.configs.selectors.heirs import list_heirs
 from apps.configs.services.kernel import INVALID, Outcome, Plan, Spread, State, commit, preview
-from apps.configs.services.planning import live_source, plan_composed
+from apps.configs.services.planning import composes_the_same, live_source, plan_composed
 from apps.core.actor import Actor
 from apps.engine import diff
 from apps.engine.errors import InvalidError, Problem, invalid
@@ -26,19 +26,25 @@ from apps.engine.paths import Path, parse_path
 from apps.engine.resolving import MAX_CHAIN, Name, meet
 from apps.engine.values import same
 
-EXACT = ("rollback", "retire")
-"""Causes of versions that are what they are, whatever moves."""
-
 
 def conclude(
-    plans: Sequence[Plan], actor: Actor, *, dependents: str, dry_run: bool
+    plans: Sequence[Plan],
+    actor: Actor,
+    *,
+    dependents: str,
+    dry_run: bool,
+    world: World | None = None,
 ) -> list[Outcome]:
     """Write the plans and all that follows from them, or say what that would be.
 
     Raises :class:`InvalidError` when a configuration that follows would be invalid, unless
     ``dependents`` is ``leave``.
     """
-    spread = follow(plans, actor, dependents=dependents)
+    world = world or World()
+    spread = follow(plans, actor, dependents=dependents, world=world)
+    for plan in plans:
+        if plan.exact and not plan.retired:
+            plan.pinned = not composes_the_same(plan, world)
     if dry_run:
         return [preview(plan, actor, spread) for plan in plans]
     return commit(plans, actor, spread)[0]
@@ -51,17 +57,22 @@ def follow(
     dependents: str,
     users: Iterable[Live] = (),
     world: World | None = None,
+    trial: bool = False,
 ) -> Spread:
     """What follows from ``plans``, and for ``users`` from the template that has moved in
-    ``world``. A plan among ``plans`` may be made anew in place.
+    ``world``. A plan among ``plans`` may be made anew in place; on a ``trial`` without a question
+    whether the actor might publish it.
     """
-    walk = _Walk(actor, world or World(), leave=dependents == "leave")
+    walk = _Walk(actor, world or World(), leave=dependents == "leave", trial=trial)
     walk.begin(plans, users)
     while walk.moved or walk.waiting:
         walk.step()
     if walk.problems:
         raise InvalidError(_refusal(walk.broken), _told(actor, walk.problems, walk.broken))
-    return Spread([plan for plan in walk.current.values() if plan not in plans], walk.left)
+    mains = {id(plan) for plan in plans}
+    made = [plan for plan in walk.current.values() if id(plan) not in mains]
+    settled = [place for place in walk.settled if place not in walk.left]
+    return Spread(made, walk.left, settled)
 
 
 def _refusal(broken: set[Place]) -> str:
@@ -94,6 +105,7 @@ class _Walk:
     actor: Actor
     world: World
     leave: bool
+    trial: bool = False
     mains: dict[Name, Plan] = field(default_factory=dict)
     current: dict[Name, Plan] = field(default_factory=dict)
     left: dict[Place, str] = field(default_factory=dict)
@@ -101,12 +113,13 @@ class _Walk:
     waiting: dict[Place, str] = field(default_factory=dict)
     problems: list[tuple[Place, list[Problem]]] = field(default_factory=list)
     broken: set[Place] = field(default_factory=set)
+    settled: list[Place] = field(default_factory=list)
     tries: Counter[Name] = field(default_factory=Counter)
 
     def begin(self, plans: Sequence[Plan], users: Iterable[Live]) -> None:
         for plan in plans:
+            self.mains[plan.name] = plan
             if not plan.unchanged:
-                self.mains[plan.name] = plan
                 self._put(plan, plan.changes())
         for each in users:
             place = each.configuration
@@ -136,7 +149,8 @@ class _Walk:
             if _touches(parse_path(row.target), keys[Name(row.service, row.environment)]):
                 found[place] = "reference"
         for plan in self.current.values():
-            if any(_takes(plan, name, changed) for name, changed in keys.items()):
+            targets = [use.target for use in plan.uses if use.target.document != plan.name]
+            if any(_touches(each.path, keys.get(each.document, ())) for each in targets):
                 found[plan.state.place] = "reference"
         for plan, _changed in self.moved:
             if self.world.has_heirs(plan.state.environment):
@@ -152,23 +166,30 @@ class _Walk:
         main, before = self.mains.get(name), self.current.get(name)
         live = self.world.live(place.service, place.environment)
         state = main.state if main else State(place, live.configuration if live else None, live)
-        if main.cause in EXACT if main else not self._may_follow(state):
+        if main.exact if main else state.version is None or state.version.retired:
             return
         self.tries[name] += 1
         if self.tries[name] > MAX_CHAIN:
-            raise invalid("", "cycle", f"What {place} is made of does not come to rest.")
-        plan = self._compose(state, main, before, cause)
+            raise invalid("", "cycle", "What follows from this does not come to rest.")
+        stays = "" if main else _stays(state)
+        plan = self._compose(state, main, before, cause, stays)
         if plan is not None:
-            self._take(plan, main, before)
+            self._take(plan, main, before, stays)
 
-    def _take(self, plan: Plan, main: Plan | None, before: Plan | None) -> None:
+    def _take(self, plan: Plan, main: Plan | None, before: Plan | None, stays: str) -> None:
         """Go on with ``plan``, unless it is what was there ``before``."""
         state = plan.state
         changes = diff.changes(before.effective if before else state.effective, plan.effective)
         if not changes and not self._merges_anew(plan, before):
+            if main is None and before is None and not stays and state.live and state.live.outdated:
+                self.settled.append(state.place)
+            return
+        if stays:
+            self._leave(state.place, stays, before)
             return
         if main is not None:
-            require_changes(self.actor, "publish", state.place, state.effective, plan.effective)
+            if not self.trial:
+                require_changes(self.actor, "publish", state.place, state.effective, plan.effective)
             _renew(main, plan)
             self._put(main, changes)
             return
@@ -178,24 +199,15 @@ class _Walk:
         else:
             self._leave(state.place, "restricted", before)
 
-    def _may_follow(self, state: State) -> bool:
-        if state.live is None or state.version is None or state.version.retired:
-            return False
-        if state.live.pinned:
-            self.left[state.place] = "pinned"
-        elif state.environment.is_protected:
-            self.left[state.place] = "protected"
-        return state.place not in self.left
-
     def _compose(
-        self, state: State, main: Plan | None, before: Plan | None, cause: str
+        self, state: State, main: Plan | None, before: Plan | None, cause: str, stays: str
     ) -> Plan | None:
         if main is not None:
             source = sources.from_text(main.content, main.format, main.extends)
             cause, message = main.cause, main.message
         else:
             found = live_source(state)
-            assert found is not None  # noqa: S101 - _may_follow asked
+            assert found is not None  # noqa: S101 - it is not retired
             source, message = found, ""
         plan = None
         try:
@@ -204,8 +216,8 @@ class _Walk:
             problems = list(error.problems) or [Problem("", "invalid", error.detail)]
         if not problems:
             return plan
-        if main is None and self.leave:
-            self._leave(state.place, INVALID, before)
+        if stays or (main is None and self.leave):
+            self._leave(state.place, stays or INVALID, before)
         else:
             self.broken.add(state.place)
             self.problems.append((state.place, problems))
@@ -230,17 +242,19 @@ class _Walk:
         return member is None or not same(member.merged(keys), plan.merged(keys))
 
 
+def _stays(state: State) -> str:
+    """Why a configuration stays as it is whatever moves below it; empty: it follows."""
+    if state.live is not None and state.live.pinned:
+        return "pinned"
+    return "protected" if state.environment.is_protected else ""
+
+
 def _renew(main: Plan, plan: Plan) -> None:
     """Make a plan of the act what composing it again gave."""
+    main.unchanged = False
     for name in ("effective", "text", "lock", "secrets", "uses", "merged", "warnings"):
         setattr(main, name, getattr(plan, name))
     main.forget_changes()
-
-
-def _takes(plan: Plan, name: Name, changed: Sequence[Path]) -> bool:
-    """Whether a planned document takes one of the ``changed`` keys of another, called ``name``."""
-    targets = [use.target for use in plan.uses if use.target.document == name != plan.name]
-    return any(_touches(target.path, changed) for target in targets)
 
 
 def _touches(target: Path, changed: Sequence[Path]) -> bool:

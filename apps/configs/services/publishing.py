@@ -1,11 +1,14 @@
 """Publishing, patching, retiring and refreshing one configuration, or publishing many at once."""
 
+import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import composing, sources
+from apps.configs.composing import World
 from apps.configs.models import Version
 from apps.configs.referring import list_referring
 from apps.configs.restricted import (
@@ -87,9 +90,12 @@ def publish_many(*, actor: Actor, items: Sequence[Publication]) -> list[Outcome]
         item.options.check()
     with writing():
         lock_composition()
-        plans = [_plan_publish(item, actor) for item in items]
-        _refuse_invalid([problem for _plan, found in plans for problem in found])
-        return _conclude([plan for plan, _found in plans], actor, items[0].options)
+        world = World()
+        plans = _plan_together(items, actor, world)
+        options = items[0].options
+        return conclude(
+            plans, actor, dependents=options.dependents, dry_run=options.dry_run, world=world
+        )
 
 
 def patch(
@@ -148,6 +154,7 @@ def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
             cause="retire",
             message=options.message,
             merged=lambda _keys: {},
+            exact=True,
             retired=True,
         )
         return _conclude([plan], actor, options)[0]
@@ -181,14 +188,50 @@ def refresh(*, actor: Actor, place: Place, options: Options) -> Outcome:
         return _conclude([plan], actor, options)[0]
 
 
-def _plan_publish(item: Publication, actor: Actor) -> tuple[Plan, list[Problem]]:
-    state, place = load_state(item.place), item.place
-    reads = policy.guard(actor, "read", place)
+def _plan_together(items: Sequence[Publication], actor: Actor, world: World) -> list[Plan]:
+    """The plans of all items, in their order. They may refer to each other, in circles too.
+
+    Raises :class:`InvalidError` with the problems of all.
+    """
+    taken = [(load_state(item.place), item) for item in items]
+    written = [(state, _written(state, item, actor), item.options) for state, item in taken]
+    if len(written) == 1:
+        return [_planned(*written[0], actor, world)]
+    parents_first = sorted(written, key=lambda each: world.depth(each[0].environment))
+    for state, source, _options in parents_first:
+        with suppress(InvalidError):  # said when it is planned
+            extends = state.extends if source.extends is None else source.extends
+            world.expect(state.service, state.environment, state.number, source.tree, extends)
+    plans: dict[Place, Plan] = {}
+    problems: list[Problem] = []
+    for state, source, options in parents_first:
+        try:
+            plan = _planned(state, source, options, actor, world)
+        except InvalidError as error:
+            problems += error.problems or [Problem("", error.code, error.detail)]
+        else:
+            plans[state.place] = plan
+    _refuse_invalid(problems)
+    return [plans[item.place] for item in items]
+
+
+def _written(state: State, item: Publication, actor: Actor) -> Source:
+    reads = policy.guard(actor, "read", item.place)
     source = take_base(state, item.options, item.source, reads)
-    source = source_with_hidden(actor, place, source, live_source(state))
-    planned = plan_written(actor, state, source, "publish", item.options.message)
-    require_changes(actor, "publish", place, state.effective, planned[0].effective)
-    return planned
+    return source_with_hidden(actor, item.place, source, live_source(state))
+
+
+def _planned(state: State, source: Source, options: Options, actor: Actor, world: World) -> Plan:
+    """The plan, which is in the world from now on. Raises :class:`InvalidError`."""
+    plan, problems = plan_written(actor, state, source, "publish", options.message, world)
+    require_changes(actor, "publish", state.place, state.effective, plan.effective)
+    _refuse_invalid(problems)
+    expected = world.planned.pop(plan.name, None)
+    if not plan.unchanged:
+        if expected is not None:
+            plan.id = uuid.UUID(hex=expected.key)
+        world.planned[plan.name] = plan.as_member()
+    return plan
 
 
 def _require_content(state: State) -> Version:

@@ -7,7 +7,7 @@ from functools import partial
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs import composing, sources, validating
+from apps.configs import composing, validating
 from apps.configs.models import Version
 from apps.configs.restricted import require_changes, shown_problems
 from apps.configs.services.bases import Options, check_base
@@ -24,7 +24,7 @@ from apps.configs.services.redacting import refuse_redacted
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import paths, resolving, spots
-from apps.engine.errors import DomainError, InvalidError, NotFoundError, Problem, invalid
+from apps.engine.errors import InvalidError, NotFoundError, Problem, invalid
 from apps.engine.spots import Spot, names_of
 from apps.engine.values import Tree, parse_canonical
 from apps.vault.selectors import find_named, may_name, place_of
@@ -102,8 +102,8 @@ def _plan(state: State, target: Version, options: Options) -> Plan:
         message=options.message or f"Roll back to version {target.number}",
         merged=partial(composing.merged_tree, target),
         restores=target.number,
+        exact=True,
     )
-    plan.pinned = not _composes_the_same(state, plan)
     plan.warnings = validating.validate(
         state.service, state.environment, plan.effective, secrets=plan.secrets
     )
@@ -183,14 +183,3 @@ def _pick(now: Tree, old: Tree, key: str, path: paths.Path, globs: Sequence[path
         if chosen is not _ABSENT:
             inside[step] = chosen
     return inside if inside or isinstance(mine, dict) else _ABSENT
-
-
-def _composes_the_same(state: State, plan: Plan) -> bool:
-    try:
-        layers = composing.load_layers(
-            state.service, state.environment, plan.extends, composing.World()
-        )
-        source = sources.from_text(plan.content, plan.format)
-        return composing.compose(layers, source.tree).text == plan.text
-    except DomainError:  # a template is gone, say: today's composing gives no document at all
-        return False

@@ -1,12 +1,13 @@
 """Saying what publishing would say, storing nothing."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.restricted import source_with_hidden
-from apps.configs.services.kernel import Affected, load_state, preview
+from apps.configs.services.kernel import NOTHING_ELSE, Affected, load_state, preview
 from apps.configs.services.planning import live_source, plan_written
 from apps.configs.services.propagation import follow
 from apps.configs.sources import Source
@@ -46,11 +47,13 @@ def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Repor
     except InvalidError as error:
         return Report(errors=list(error.problems))
     broken: list[Problem] = []
+    spread = NOTHING_ELSE
     try:
-        spread = follow([plan], actor, dependents="refuse")
+        spread = follow([plan], actor, dependents="refuse", trial=True)
     except InvalidError as error:
         broken = list(error.problems)
-        spread = follow([plan], actor, dependents="leave")
+        with suppress(InvalidError):  # it is the document itself that turns invalid
+            spread = follow([plan], actor, dependents="leave", trial=True)
     outcome = preview(plan, actor, spread)
     return Report([*problems, *broken], outcome.warnings, outcome.changes, outcome.affected)
 
