@@ -21,6 +21,7 @@ from apps.portal.shared import reader_of, render, tabs
 from apps.registry.selectors import get_environment, get_service
 
 PAGE = 50
+MOST_RULES = 12
 ASKED = ("service", "environment", "key", "q", "view")
 SECRETS = "$secret"
 
@@ -53,7 +54,8 @@ def page(request: HttpRequest) -> HttpResponse:
         secret=key[1] if key and key[0] == SECRETS and len(key) > 1 else "",
         asked=asked,
         by_grant=by_grant,
-        rules=[{"rule": each, "url": rule_url(each)} for each in known],
+        rules=[{"rule": each, "url": rule_url(each)} for each in known[:MOST_RULES]],
+        more_rules=max(len(known) - MOST_RULES, 0),
         hidden_rules=len(rules) - len(known),
         may_give=policy.allowed(actor, "manage", place) or (one and _may_give_on(actor, one)),
         tabs=tabs(place, "rights") if place.service and place.environment else [],

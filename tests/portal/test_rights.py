@@ -519,3 +519,17 @@ def test_key_rules__for_who_manages_one_service__opens_as_manage_implies_secure(
 
     assert (refused.status_code, opened.status_code) == (403, 200)
     assert "/admin/key-rules/" in mia.get("/admin/").content.decode()
+
+
+def test_place__with_many_key_rules__names_some_and_leads_to_the_others(
+    two_services, log_in, system
+):
+    from apps.access import key_rules
+    from apps.access.policy import Place
+
+    for number in range(30):
+        key_rules.create_key_rule(actor=system, pattern=f"k{number}", place=Place(two_services[0]))
+    page = text_of(log_in("root", superuser=True).get(PLACE))
+
+    assert "k11" in page
+    assert "18 more" in page
