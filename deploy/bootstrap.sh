@@ -61,8 +61,14 @@ install_requirements() {
             -r "$top/.venv/.half-$half" >&2 &
         jobs+=($!)
     done
-    wait "${jobs[0]}" && wait "${jobs[1]}" && "$python" -m pip check >/dev/null ||
+    trap 'kill "${jobs[@]}" 2>/dev/null' INT TERM
+    half=0
+    wait "${jobs[0]}" || half=1
+    wait "${jobs[1]}" || half=1
+    trap - INT TERM
+    [ "$half" = 0 ] ||
         fail "The packages could not be installed. Run this again when the package index answers."
+    "$python" -m pip check >&2 || fail "These packages do not go together: remove .venv and run this again."
     printf '%s' "$wanted" >"$stamp"
 }
 

@@ -43,7 +43,8 @@ def pytest_collection_modifyitems(config, items):
     keep = [item for item in items if _touches_the_database(item)]
     if not pytest.long_form:
         keep = _sampled([item for item in keep if not item.nodeid.startswith(ON_SQLITE)])
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(keep)])
+    kept = set(keep)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = keep
 
 

@@ -5,6 +5,7 @@ some seconds of counts, never a disclosure of a secret, which is written before 
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -151,13 +152,21 @@ def list_unread(*, actor: Actor, place: Place, days: int) -> list[str]:
     if live is None or live.row.retired:
         return []
     since = clock.now() - timedelta(days=days)
-    asked = {(row.account, row.asked) for row in _rows(place) if row.last_at >= since}
-    guards = {account: _guard_of(account, place) for account, _asked in asked}
-    return [
-        paths.format_path(path)
-        for path, _leaf in paths.leaves(live.tree)
-        if path and not any(guards[who].allows(path) and _covers(what, path) for who, what in asked)
-    ]
+    asked: dict[str, set[str]] = defaultdict(set)
+    for row in _rows(place):
+        if row.last_at >= since:
+            asked[row.account].add(row.asked)
+    unread = {paths.format_path(path): path for path, _leaf in paths.leaves(live.tree) if path}
+    for account, patterns in asked.items():
+        globs = (
+            None
+            if "" in patterns
+            else [Glob(each) for text in patterns for each in text.split(" ")]
+        )
+        for key in _guard_of(account, place).allowed_keys(list(unread), live.tree):
+            if globs is None or any(glob.reaches(unread[key]) for glob in globs):
+                del unread[key]
+    return list(unread)
 
 
 def _rows(place: Place) -> list[ReadCount]:

@@ -31,8 +31,14 @@ _ANY_INDEX = re.compile(r"\[\*\]")
 
 
 def parse_path(text: str) -> Path:
-    """The steps of a dotted path. Raises :class:`MalformedError` with the column."""
-    return tuple(step for step, _quoted in _steps(text))
+    """The steps of a dotted path; after ``$secret`` comes a name in any case.
+
+    Raises :class:`MalformedError` with the column.
+    """
+    steps = [step for step, _quoted in _steps(text)]
+    if steps[0] == "$secret" and len(steps) > 1:
+        steps[1] = Name(steps[1])
+    return tuple(steps)
 
 
 def format_path(path: Path) -> str:

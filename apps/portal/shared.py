@@ -93,6 +93,8 @@ def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     status = next((code for kind, code in statuses.items() if isinstance(error, kind)), 400)
     answer = render(request, "portal/refused.html", title=error.title, error=error)
     answer.status_code = status
+    if "retry_after" in error.extra:
+        answer["Retry-After"] = str(error.extra["retry_after"])
     return answer
 
 

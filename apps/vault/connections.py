@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -11,7 +12,7 @@ from apps.audit.services import Event, append
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.addresses import find_address
-from apps.core.models import Connection
+from apps.core.models import Connection, Job
 from apps.core.names import check_slug, check_text
 from apps.core.outgoing import read_https, tls_context
 from apps.core.transactions import lock_row, locked, writing
@@ -26,6 +27,8 @@ from apps.vault.versions import lock
 LONGEST_ROLE = 63
 LONGEST_AUTHORITIES = 65_536
 MANAGE = "manage"
+DESTROY = "secret.destroy"
+"""The kind of the jobs that end a value which a rotation has replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +141,31 @@ def _refuse_narrower(row: Connection, services: Iterable[str]) -> None:
 
 def _refuse_unfit(row: Connection) -> None:
     """Refuse what a rotation that uses the connection could not run with any more."""
-    for each in row.rotations.select_related("secret__service", "secret__environment"):
-        rotator = rotator_of(each.rotator)
+    used = [
+        (str(each.secret), each.rotator, parse_canonical(each.options))
+        for each in row.rotations.select_related("secret__service", "secret__environment")
+    ]
+    used += [(job.subject, end["rotator"], end["options"]) for job, end in _ends_by(row)]
+    for subject, name, options in used:
+        rotator = rotator_of(name)
         try:
             if rotator.needs != row.kind:
                 raise invalid("/kind", "kind", f"It is no {rotator.needs} any more.")
-            rotator.check(parse_canonical(each.options), row)
+            rotator.check(options, row)
         except InvalidError as error:
             raise invalid(
                 "/kind" if rotator.needs != row.kind else "/roles",
                 "in_use",
-                f"The rotation of {each.secret} uses it: {error.detail}",
+                f"{subject} is rotated by it: {error.detail}",
             ) from error
+
+
+def _ends_by(row: Connection) -> list[tuple[Job, dict[str, Any]]]:
+    """The values before that are still to end by the connection, and how they came to be used."""
+    pending = Job.objects.filter(
+        kind=DESTROY, finished_at__isnull=True, argument__contains=str(row.pk)
+    )
+    return [(job, parse_canonical(job.argument)) for job in pending]
 
 
 def delete_connection(*, actor: Actor, connection: Connection) -> None:
@@ -162,6 +178,11 @@ def delete_connection(*, actor: Actor, connection: Connection) -> None:
         names = sorted(str(each.secret) for each in used)
         if names:
             raise invalid("", "in_use", f"Rotations use it: {', '.join(names[:20])}.")
+        ends = sorted(job.subject for job, _end in _ends_by(connection))
+        if ends:
+            raise invalid(
+                "", "in_use", f"Values before are still to end by it: {', '.join(ends[:20])}."
+            )
         connection.deleted_at = clock.now()
         mark_history(connection, actor)
         connection.save()

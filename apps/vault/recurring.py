@@ -8,8 +8,9 @@ from apps.core.jobs import Claim, Kind, LaterError, register
 from apps.core.transactions import writing
 from apps.engine.errors import ConflictError
 from apps.vault import destroying, rotating
+from apps.vault.connections import DESTROY
 from apps.vault.models import Rotation, RotationRun
-from apps.vault.schedules import DESTROY, DUE, ROTATE, begin_rotation, put_due
+from apps.vault.schedules import DUE, ROTATE, begin_rotation, put_due
 
 
 def register_kinds() -> None:

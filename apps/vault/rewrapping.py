@@ -119,10 +119,10 @@ def _key_file() -> Path:
 def _write(path: Path, texts: list[str]) -> None:
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    owner = path.stat()
     with os.fdopen(descriptor, "w") as file:
-        if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)  # root's command, another's server
+        if os.geteuid() == 0:  # root's command, another's server
+            owner = (path if path.exists() else path.parent).stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         file.write("\n".join(texts) + "\n")
         file.flush()
         os.fsync(file.fileno())

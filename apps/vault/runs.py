@@ -7,8 +7,9 @@ from django.db.models import QuerySet
 
 from apps.core.models import Job
 from apps.engine.values import Tree
+from apps.vault.connections import DESTROY
 from apps.vault.models import Rotation, RotationRun, Secret
-from apps.vault.schedules import DESTROY, DUE, ROTATE, present_settings
+from apps.vault.schedules import DUE, ROTATE, present_settings
 from apps.vault.selectors import find_stage_id
 
 IDLE = "idle"

@@ -14,14 +14,14 @@ from apps.core.models import Connection
 from apps.core.transactions import writing
 from apps.engine.errors import ConflictError, invalid
 from apps.engine.values import Tree, canonical, parse_canonical
-from apps.vault.connections import get_usable_connection
+from apps.vault.connections import DESTROY, get_usable_connection
 from apps.vault.models import Rotation, RotationRun, Secret, SecretVersion
 from apps.vault.rotators import rotator_of
 from apps.vault.rotators.base import Option, read_options
 from apps.vault.selectors import key_of, place_of
 from apps.vault.versions import event_of, find_stage, lock
 
-DUE, ROTATE, DESTROY = "secret.rotation_due", "secret.rotate", "secret.destroy"
+DUE, ROTATE = "secret.rotation_due", "secret.rotate"
 HOURS = 24
 EVERY = Option("every_days", "Every so many days", "number", 0, least=1, most=3650)
 KEEP = Option("keep_hours", "Keep the value before for hours", "number", HOURS, most=8784)

@@ -245,9 +245,11 @@ def test_grant__beside_a_change_of_its_role__waits_and_gives_what_the_role_then_
 
     role, _made = own_roles.put_role(actor=system, name="reader", verbs=["list"])
     ada = User.objects.create_user("ada")
-    ended = []
+    ended, asked = [], threading.Event()
 
     def give():
+        connection.ensure_connection()
+        asked.set()
         try:
             services.grant(actor=system, to="user:ada", role="reader", on=EVERYWHERE)
         except DomainError as error:
@@ -264,6 +266,7 @@ def test_grant__beside_a_change_of_its_role__waits_and_gives_what_the_role_then_
         else:
             own_roles.put_role(actor=system, name="reader", verbs=["list", "audit"])
         giving.start()
+        assert asked.wait(10)
         giving.join(0.5)
         waited = not ended
         assert transaction.get_connection().in_atomic_block

@@ -186,3 +186,9 @@ def test_select__worst_allowed_patterns__take_bounded_time():
     paths.select(tree, globs)
 
     assert time.process_time() - started < CPU_SECONDS
+
+
+def test_secret_step__is_a_name_in_any_case():
+    assert paths.Glob("$secret.Db*").covers(paths.parse_path("$secret.dbpassword"))
+    assert not paths.Glob("$secret.Db*").covers(("$secret", "dbpassword"))
+    assert not paths.Glob("settings.Db").covers(paths.parse_path("settings.db"))

@@ -213,3 +213,31 @@ def test_rotation__address_that_turned_private__is_not_called(
     assert "not a public one" in run.error
     assert value_of(secret) == "first value"
     assert schedules.is_running(secret) is False
+
+
+def test_connection__by_which_a_value_is_still_to_end__stays_as_it_must(data, system):
+    from apps.core import clock
+    from apps.core.models import Job
+    from apps.engine.values import canonical
+
+    made = save_connection(actor=system, data=data(**postgres()))
+    options = {"roles": ["app_a", "app_b"], "length": 32}
+    end = {"connection": str(made.pk), "rotator": "postgres", "options": options}
+    job = Job.objects.create(
+        kind=connections.DESTROY,
+        subject="shop@production/pin",
+        argument=canonical(end),
+        due_at=clock.now(),
+        created_at=clock.now(),
+    )
+
+    with pytest.raises(InvalidError, match="shop@production/pin"):
+        save_connection(
+            actor=system, data=data(**postgres(roles=["app_a", "app_c"])), connection=made
+        )
+    with pytest.raises(InvalidError, match="shop@production/pin"):
+        connections.delete_connection(actor=system, connection=made)
+    job.finished_at = clock.now()
+    job.save()
+    connections.delete_connection(actor=system, connection=made)
+    assert not connections.list_connections().exists()

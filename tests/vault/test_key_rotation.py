@@ -183,3 +183,12 @@ def test_key_file__that_may_not_be_read__seals_and_is_no_error_of_ours(
     assert operator.get("/readyz").json()["sealed"] is True
     refused = operator.post("/secrets/shop/s0/reveal?environment=production", {})
     assert (refused.status_code, refused.json()["code"]) == (503, "sealed")
+
+
+@pytest.mark.django_db
+def test_rotate_keys__key_file_lost__makes_a_new_one(settings, tmp_path):
+    settings.KEY_PROVIDER = {**settings.KEY_PROVIDER, "file": str(tmp_path / "lost.key")}
+
+    call_command("rotate_keys", "--new-key")
+
+    assert len((tmp_path / "lost.key").read_text().splitlines()) == 1
