@@ -215,13 +215,16 @@ def test_rotation__address_that_turned_private__is_not_called(
     assert schedules.is_running(secret) is False
 
 
-def test_connection__by_which_a_value_is_still_to_end__stays_as_it_must(data, system):
+def test_connection__by_which_a_value_is_still_to_end__stays_as_it_must(data, system, make_secret):
     from apps.core import clock
     from apps.core.models import Job
-    from apps.engine.values import canonical
+    from apps.engine.values import canonical, parse_canonical
 
     made = save_connection(actor=system, data=data(**postgres()))
-    options = {"roles": ["app_a", "app_b"], "length": 32}
+    rotation = {"rotator": "postgres", "connection": "hook", "roles": ["app_a", "app_b"]}
+    secret = make_secret(rotation=rotation)
+    options = parse_canonical(secret.rotation.options)
+    services.update_secret(actor=system, secret=secret, changes={"rotation": None})
     end = {"connection": str(made.pk), "rotator": "postgres", "options": options}
     job = Job.objects.create(
         kind=connections.DESTROY,
