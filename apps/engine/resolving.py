@@ -251,12 +251,9 @@ class Resolver:
         if document is None:
             raise _Unresolved("reference", _missing(target))
         if document.served:
-            parts = (
-                self._parts.setdefault(name, _Parts(document))
-                if name not in self._parts
-                else self._parts[name]
-            )
-            return _served(document, parts, target)
+            if name not in self._parts:
+                self._parts[name] = _Parts(document)
+            return _served(document, self._parts[name], target)
         node: Tree = document.tree
         for index, step in enumerate(target.path):
             if _is_opaque(node):

@@ -68,7 +68,7 @@ def follow(
     while walk.moved or walk.waiting:
         walk.step()
     if walk.problems:
-        raise InvalidError(_refusal(walk.broken), _told(actor, walk.problems, walk.broken))
+        raise InvalidError(_refusal(walk.broken), _told(actor, walk.problems))
     mains = {id(plan) for plan in plans}
     made = [plan for plan in walk.current.values() if id(plan) not in mains]
     settled = [place for place in walk.settled if place not in walk.left]
@@ -82,9 +82,7 @@ def _refusal(broken: set[Place]) -> str:
     )
 
 
-def _told(
-    actor: Actor, problems: Sequence[tuple[Place, list[Problem]]], broken: set[Place]
-) -> list[Problem]:
+def _told(actor: Actor, problems: Sequence[tuple[Place, list[Problem]]]) -> list[Problem]:
     """The problems that the actor may know of, and how many configurations are kept from him."""
     told = []
     hidden = 0
