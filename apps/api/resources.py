@@ -73,7 +73,9 @@ def present_template_version(row: Any) -> Tree:
         "published_at": clock.rfc3339(row.published_at),
         "author": row.author,
         "message": row.message,
+        "parameters": parse_canonical(row.parameters),
         "content": parse_canonical(row.content.content),
+        "extends": parse_canonical(row.extends),
     }
 
 
@@ -252,7 +254,7 @@ class TemplatesView(ApiView):
         made = templates.create_template(
             actor=self.actor,
             slug=members.get("slug", ""),
-            content=members.get("content"),
+            body=_body(members),
             name=typed(members, "name", str, ""),
             message=typed(members, "message", str, ""),
         )
@@ -314,12 +316,29 @@ class TemplateVersionsView(ApiView):
         made = templates.publish_template(
             actor=self.actor,
             template=row,
-            content=members.get("content"),
+            body=_body(members),
             message=typed(members, "message", str, ""),
             base=typed(members, "base_version", int),
             dependents=typed(members, "dependents", str, "refuse"),
         )
         return answer_json(present_template_version(made), 201)
+
+
+class TemplateRenderView(ApiView):
+    """What a template gives with parameters."""
+
+    @documented("Render a template with parameters; nothing is stored", TEMPLATE)
+    def post(self, request: Any, slug: str) -> HttpResponse:
+        """``{"with":{…},"version":N}``, both optional. References stay as they are written."""
+        row = selected.get_template(actor=self.actor, slug=slug)
+        members = read_members(request, ("with", "version"))
+        version, tree = templates.render_template(
+            actor=self.actor,
+            template=row,
+            given=typed(members, "with", dict, {}),
+            number=typed(members, "version", int),
+        )
+        return answer_json({"slug": row.slug, "version": version.number, "content": tree})
 
 
 def _template(row: Any, newest: int | None) -> dict[str, Tree]:
@@ -328,14 +347,15 @@ def _template(row: Any, newest: int | None) -> dict[str, Tree]:
 
 def _template_members(request: Any) -> dict[str, Tree]:
     members = read_members(request, TEMPLATE_MEMBERS)
-    for name in ("parameters", "extends"):
-        if members.get(name):
-            raise invalid(
-                f"/{name}", "not_available", f"'{name}' of templates is not available yet."
-            )
     if not isinstance(members.get("content"), dict):
         raise bad_member("content", "'content' must be an object.")
     return members
+
+
+def _body(members: dict[str, Tree]) -> templates.Body:
+    return templates.Body(
+        members.get("content"), members.get("parameters") or {}, members.get("extends") or []
+    )
 
 
 def _without_slug(members: dict[str, Tree], slug: str) -> dict[str, Tree]:

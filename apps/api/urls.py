@@ -46,6 +46,7 @@ urlpatterns = [
     path("services/<str:slug>/sections/<str:key>", resources.SectionView.as_view()),
     path("templates", resources.TemplatesView.as_view()),
     path("templates/<str:slug>", resources.TemplateView.as_view()),
+    path("templates/<str:slug>/render", resources.TemplateRenderView.as_view()),
     path("templates/<str:slug>/versions", resources.TemplateVersionsView.as_view()),
     path("service-accounts", accounts.AccountsView.as_view()),
     path("service-accounts/<str:slug>", accounts.AccountView.as_view()),

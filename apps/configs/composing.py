@@ -14,13 +14,14 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from apps.configs.laying import Laid, laid_again, lay
 from apps.configs.models import Live, Section, TemplateVersion, Version
 from apps.engine import formats, merge, resolving, sections, spots
-from apps.engine.errors import invalid
 from apps.engine.resolving import May, Name, Resolver, Use
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Environment, Service
+from apps.registry.selectors import has_children
 
 Lock = list[dict[str, Any]]
 
@@ -61,23 +62,6 @@ class Layers:
         return merge.merge_layers([*self.trees, merge.Layer("own", source)], self.merge_keys)
 
 
-def check_extends(extends: object) -> list[dict[str, Any]]:
-    """``extends`` as the contract writes it. Raises :class:`InvalidError` naming the entry."""
-    if not isinstance(extends, list):
-        raise invalid("/extends", "type", "'extends' is a list of {\"template\": name}.")
-    checked = []
-    for index, entry in enumerate(extends):
-        pointer = f"/extends/{index}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("template"), str):
-            raise invalid(pointer, "type", 'Each entry is {"template": name}.')
-        if set(entry) - {"template", "with"}:
-            raise invalid(pointer, "unknown_member", "An entry has 'template' and 'with' alone.")
-        if entry.get("with"):
-            raise invalid(f"{pointer}/with", "parameters", "Templates take no parameters yet.")
-        checked.append({"template": entry["template"]})
-    return checked
-
-
 def load_layers(
     service: Service,
     environment: Environment,
@@ -93,9 +77,9 @@ def load_layers(
     if inherited is not None:
         trees.append(inherited.layer(merge_keys))
         lock.append(inherited.entry)
-    for version in world.newest_templates(extends):
-        trees.append(template_layer(version))
-        lock.append({"template": version.template.slug, "version": version.number})
+    for laid in world.lay(extends):
+        trees.append(laid.layer)
+        lock.append(laid.entry)
     return Layers(name_of(service, environment), world, tuple(trees), lock, merge_keys, declared)
 
 
@@ -167,7 +151,9 @@ class World:
     def __init__(self) -> None:
         self.planned: dict[Name, Member] = {}
         self.templates: dict[str, TemplateVersion | None] = {}
+        self._laid: dict[str, list[Laid]] = {}
         self._live: dict[Name, Live | None] = {}
+        self._members: dict[Name, Member | None] = {}
         self._sections: dict[int, tuple[Section, ...]] = {}
         self._environments: dict[int, Environment] = {}
 
@@ -215,9 +201,10 @@ class World:
     def find(self, name: Name) -> Member | None:
         """The document of that name, unless it is retired."""
         member = self.planned.get(name)
-        if member is None:
+        if member is None and name not in self._members:
             live = self._row(name)
-            member = _member(live.version) if live else None
+            self._members[name] = _member(live.version) if live else None
+        member = member or self._members[name]
         return None if member is None or member.retired else member
 
     def _row(self, name: Name) -> Live | None:
@@ -243,22 +230,17 @@ class World:
                 return Inherited(each, member)
         return None
 
-    def newest_templates(self, extends: Sequence[Mapping[str, Any]]) -> list[TemplateVersion]:
-        """The newest version of each template. Raises :class:`InvalidError` naming a missing one."""
-        versions = []
-        for index, entry in enumerate(extends):
-            slug = entry["template"].lower()
-            if slug not in self.templates:
-                self.templates[slug] = _newest_template(slug)
-            newest = self.templates[slug]
-            if newest is None:
-                raise invalid(
-                    f"/extends/{index}/template",
-                    "template",
-                    f"There is no template '{entry['template']}'.",
-                )
-            versions.append(newest)
-        return versions
+    def lay(self, extends: Sequence[Mapping[str, Any]]) -> list[Laid]:
+        """The templates as layers; what many extend alike is made once."""
+        key = canonical([dict(entry) for entry in extends])
+        if key not in self._laid:
+            self._laid[key] = lay(extends, self._newest_template)
+        return self._laid[key]
+
+    def _newest_template(self, slug: str) -> TemplateVersion | None:
+        if slug not in self.templates:
+            self.templates[slug] = newest_template(slug)
+        return self.templates[slug]
 
     def expect(
         self,
@@ -283,7 +265,8 @@ class World:
 
     def has_heirs(self, environment: Environment) -> bool:
         """Whether another environment inherits from it."""
-        self._read_environments()
+        if not self._environments:
+            return has_children(environment)
         return any(
             each.parent_id == environment.pk and each.deleted_at is None
             for each in self._environments.values()
@@ -354,9 +337,22 @@ def _member(version: Version) -> Member:
             resolving.load(parse_canonical(version.uses)),
             served=True,
         ),
-        partial(merged_tree, version),
+        _merged_once(version),
         version.retired,
     )
+
+
+def _merged_once(version: Version) -> Callable[[Mapping[str, str]], Tree]:
+    """:func:`merged_tree` of the version, made at most once for the same merge keys."""
+    made: dict[tuple[tuple[str, str], ...], Tree] = {}
+
+    def merged(merge_keys: Mapping[str, str]) -> Tree:
+        key = tuple(sorted(merge_keys.items()))
+        if key not in made:
+            made[key] = merged_tree(version, merge_keys)
+        return made[key]
+
+    return merged
 
 
 def merged_tree(version: Version, merge_keys: Mapping[str, str]) -> Tree:
@@ -372,7 +368,7 @@ def layers_of(version: Version, merge_keys: Mapping[str, str]) -> list[merge.Lay
             found = TemplateVersion.objects.select_related("content", "template").get(
                 template__slug=entry["template"], number=entry["version"]
             )
-            layers.append(template_layer(found))
+            layers.append(laid_again(found, entry.get("with", {})).layer)
         elif "environment" in entry:
             below = Version.objects.select_related("source").get(pk=entry["id"])
             tree = merged_tree(below, merge_keys)
@@ -381,13 +377,8 @@ def layers_of(version: Version, merge_keys: Mapping[str, str]) -> list[merge.Lay
     return [*layers, merge.Layer("own", source)]
 
 
-def template_layer(version: TemplateVersion) -> merge.Layer:
-    """A template version as a layer."""
-    name = f"template:{version.template.slug}@{version.number}"
-    return merge.Layer(name, parse_canonical(version.content.content))
-
-
-def _newest_template(slug: str) -> TemplateVersion | None:
+def newest_template(slug: str) -> TemplateVersion | None:
+    """The newest version of the template of that name, in any case."""
     return (
         TemplateVersion.objects.select_related("content", "template")
         .filter(template__slug__lower=slug, template__deleted_at__isnull=True)

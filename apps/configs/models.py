@@ -78,11 +78,16 @@ class Template(models.Model):
 
 
 class TemplateVersion(AppendOnlyModel):
-    """One published state of a template: a canonical document, by whom, when and why."""
+    """One published state of a template: a canonical document, by whom, when and why.
+
+    ``parameters`` (the JSON Schema of what it takes) and ``extends`` are canonical JSON.
+    """
 
     template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     content = models.ForeignKey(Text, on_delete=models.PROTECT, related_name="+")
+    parameters = models.TextField(default="{}")
+    extends = models.TextField(default="[]")
     author = models.CharField(max_length=300)
     message = models.TextField(blank=True, default="")
     revision = models.BigIntegerField()

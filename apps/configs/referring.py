@@ -10,7 +10,7 @@ from apps.engine.guarding import Guard
 from apps.engine.paths import Path, format_path
 from apps.engine.resolving import May, Name, Target, Use, everything
 from apps.registry.models import Configuration, Dependency
-from apps.registry.selectors import find_environment, find_service
+from apps.registry.selectors import find_environment, find_service, refers_to
 
 
 def references_of(actor: Actor, world: World) -> May:
@@ -88,7 +88,7 @@ def note_references(configuration: Configuration, uses: Sequence[Use]) -> None:
 
 def list_rows_to(names: Collection[Name]) -> list[Dependency]:
     """What live configurations take from those called ``names``, each itself aside."""
-    if not names:
+    if not names or (len(names) == 1 and not refers_to(*(name.service for name in names))):
         return []
     rows = Dependency.objects.select_related(
         "configuration__service", "configuration__environment"

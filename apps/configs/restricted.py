@@ -1,6 +1,7 @@
 """Keys that need a right of their own, in what somebody writes and in what he is told of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from apps.access import policy
@@ -41,6 +42,29 @@ def _without(hidden: Any, written: Any) -> Any:
         return ABSENT
     left = {key: _without(part, written.get(key, ABSENT)) for key, part in hidden.items()}
     return {key: part for key, part in left.items() if part is not ABSENT} or ABSENT
+
+
+def shown_extends(entries: Sequence[dict[str, Any]], reads: Guard) -> list[dict[str, Any]]:
+    """Entries of ``extends``, or of a lock. Where keys are hidden the parameters are too, because a
+    hidden key may come from one.
+    """
+    if reads.is_open:
+        return list(entries)
+    return [{name: value for name, value in each.items() if name != "with"} for each in entries]
+
+
+def extends_with_hidden(
+    actor: Actor, place: Place, source: Source, live: Sequence[dict[str, Any]]
+) -> Source:
+    """``source`` with the parameters that its author was not shown kept as the ``live`` ones are."""
+    if source.extends is None or policy.guard(actor, "read", place).is_open:
+        return source
+    kept = {each["template"].lower(): each for each in live if "with" in each}
+    extends = [
+        each if "with" in each else kept.get(each["template"].lower(), each)
+        for each in source.extends
+    ]
+    return replace(source, extends=extends)
 
 
 def source_with_hidden(actor: Actor, place: Place, source: Source, live: Source | None) -> Source:

@@ -1,13 +1,12 @@
 """What an author hands in: a text in a format, or a document, with what it extends."""
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from apps.configs.composing import check_extends
+from apps.configs.laying import check_extends
 from apps.engine import editing, formats
 from apps.engine.errors import InvalidError, MalformedError, Problem
-from apps.engine.values import Tree, same
+from apps.engine.values import Tree, canonical, same
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def pretty(tree: Tree) -> str:
 
 def dump_extends(extends: list[dict[str, Any]]) -> str:
     """``extends`` as it is stored."""
-    return json.dumps(extends, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return canonical(extends)
 
 
 def _require_object(tree: Tree) -> None:

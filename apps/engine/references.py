@@ -7,6 +7,7 @@ the POSIX shell (IEEE 1003.1, section 2.6.2).
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,7 @@ from apps.engine.values import Tree, check, number
 _SLUG: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?"
 _TARGET: Final = re.compile(rf"({_SLUG})(?:@({_SLUG}))?:")
 _SECRET: Final = re.compile(rf"secret:((?:{_SLUG}/)?{_SLUG})\}}")
-_PARAMETER: Final = re.compile(r"param:([A-Za-z_][A-Za-z0-9_]{0,127})(\}|:-)")
+_PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _OPENING: Final = re.compile(r"\$?\$\{")
 _JSON: Final = json.JSONDecoder(parse_float=number, parse_int=number)
 
@@ -49,10 +50,13 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a template."""
+    """A parameter of a template, or something inside it: ``${param:database.host}``."""
 
-    name: str
+    path: Path
     default: Default | None = None
+
+    def __str__(self) -> str:
+        return format_path(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,23 @@ def parse(text: str) -> list[Part]:
     return parts
 
 
+def substitute(text: str, spelled: Callable[[Parameter], str]) -> str:
+    """``text`` with its parameters spelled out, and all else as it is written."""
+    pieces: list[str] = []
+    start = 0
+    while (opening := _OPENING.search(text, start)) is not None:
+        end = opening.end()
+        pieces.append(text[start : opening.start()])
+        if len(opening.group()) == len("$${"):
+            pieces.append(opening.group())
+        else:
+            part, end = _part(text, end)
+            written = text[opening.start() : end]
+            pieces.append(spelled(part) if isinstance(part, Parameter) else written)
+        start = end
+    return "".join([*pieces, text[start:]])
+
+
 def is_whole(parts: list[Part]) -> bool:
     """Whether the text is one reference and nothing else: the value then keeps its type."""
     return len(parts) == 1 and not isinstance(parts[0], (str, SecretName))
@@ -108,22 +129,19 @@ def _part(text: str, start: int) -> tuple[Part, int]:
     secret = _SECRET.match(text, start)
     if secret:
         return SecretName(secret.group(1)), secret.end()
-    parameter = _PARAMETER.match(text, start)
-    if parameter:
-        default, end = (
-            _default(text, parameter.end())
-            if parameter.group(2) == ":-"
-            else (None, parameter.end())
-        )
-        return Parameter(parameter.group(1), default), end
     target = _TARGET.match(text, start)
     service = target.group(1).lower() if target else ""
-    if target is None or service in ("param", "secret"):
+    if target is None or service == "secret":
         raise _unreadable()
     key, end, has_default = _key(text, target.end())
     default = None
     if has_default:
         default, end = _default(text, end)
+    if service == "param":
+        path = _path(key)
+        if target.group() != "param:" or not _PARAMETER.fullmatch(str(path[0])):
+            raise _unreadable()
+        return Parameter(path, default), end
     return Reference(*_place(target.group(1), target.group(2)), _path(key), default), end
 
 

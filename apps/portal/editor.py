@@ -1,6 +1,5 @@
 """The configuration page: one editor, one draft, publishing with the diff before it."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.access.reader_tokens import make_reader_token, may_make_reader, reader_name
 from apps.configs import sources
+from apps.configs.laying import check_extends
 from apps.configs.selectors.configurations import Published, find_live, list_live
 from apps.configs.selectors.templates import find_draft, list_sections, list_templates
 from apps.configs.services import drafts, publishing
@@ -30,6 +30,7 @@ from apps.engine.errors import (
     invalid,
 )
 from apps.engine.values import Number, Tree, canonical, parse_canonical
+from apps.portal import extending
 from apps.portal.shared import (
     actor_of,
     address,
@@ -58,6 +59,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     actor = actor_of(request)
     published = find_live(actor=actor, place=place)
     rights = may(request, place)
+    text = _text(actor, place, published)
     return render(
         request,
         "portal/config.html",
@@ -68,9 +70,9 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         live=published,
         retired=bool(published and published.row.retired),
         draft=find_draft(actor=actor, place=place),
-        text=_text(actor, place, published),
+        text=text,
         formats=EDITABLE,
-        templates=list_templates(actor=actor),
+        choices=extending.choices(list_templates(actor=actor), text["extends"]),
         schemas=_schemas(actor, place),
         known=_plain(published.tree) if published and not published.row.retired else {},
         tabs=tabs(place, "config"),
@@ -108,7 +110,7 @@ def _text(actor: Actor, place: Place, published: Published | None) -> dict[str, 
             "format": draft.format,
             "base": draft.base_version,
             "message": draft.message,
-            "extends": [each["template"] for each in json.loads(draft.extends)],
+            "extends": parse_canonical(draft.extends),
             "updated": draft.updated_at.timestamp(),
             "known": clock.rfc3339(draft.updated_at),
         }
@@ -128,7 +130,7 @@ def _text(actor: Actor, place: Place, published: Published | None) -> dict[str, 
         "format": published.format,
         "base": published.version,
         "message": "",
-        "extends": [each["template"] for each in published.extends],
+        "extends": published.extends,
         "updated": 0,
         "known": "",
     }
@@ -223,6 +225,7 @@ def _older(
         place=place,
         error=error,
         given=given,
+        extends=_spelled(given),
         draft=newer,
         difference=difference,
         tabs=tabs(place, "config"),
@@ -246,6 +249,7 @@ def _stale(
         error=error,
         live=live,
         given=given,
+        extends=_spelled(given),
         changes=[_shown(change) for change in diff.changes(mine, theirs)],
         conflicts=[_sides(clash) for clash in cast("list[Any]", error.extra.get("conflicts", []))],
         tabs=tabs(place, "config"),
@@ -308,6 +312,11 @@ def _merge(request: HttpRequest, place: Place) -> HttpResponse:
     return HttpResponseRedirect(address("config", place))
 
 
+def _spelled(given: drafts.Draft) -> list[str]:
+    """The templates of a draft, as a form sends them again."""
+    return [extending.spelled(each) for each in check_extends(given.extends or [])]
+
+
 def _read(request: HttpRequest) -> drafts.Draft:
     base = values.whole(request.POST.get("base_version", "0"))
     if base is None or base >= MAX_VERSION:
@@ -315,7 +324,7 @@ def _read(request: HttpRequest) -> drafts.Draft:
     return drafts.Draft(
         content=request.POST.get("content", "").replace("\r\n", "\n"),
         format=request.POST.get("format", "yaml"),
-        extends=[{"template": name} for name in request.POST.getlist("extends") if name],
+        extends=extending.read(request.POST.getlist("extends")),
         base_version=base,
         message=request.POST.get("message", ""),
         page=request.POST.get("page", ""),

@@ -1,11 +1,11 @@
-"""Templates in the admin: versions and users."""
+"""Templates in the admin: parameters, versions, users, and a preview."""
 
-import json
 from typing import Any
 
 from django import forms
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.widgets import (
@@ -14,20 +14,42 @@ from unfold.widgets import (
 )
 
 from apps.access import policy
-from apps.configs.models import Template
+from apps.configs.models import Template, TemplateVersion
 from apps.configs.selectors.templates import list_template_versions, list_templates, list_users
 from apps.configs.services import templates
-from apps.engine import formats
-from apps.engine.errors import DomainError
-from apps.engine.values import parse_canonical
+from apps.core.actor import Actor
+from apps.engine import formats, templating
+from apps.engine.errors import DomainError, Problem
+from apps.engine.values import canonical, parse_canonical
 from apps.portal.base_admin import PortalAdmin
 from apps.portal.shared import actor_of
 
 
-class TemplateForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
-    """A template; its newest content as YAML text."""
+def _area(rows: int) -> UnfoldAdminTextareaWidget:
+    return UnfoldAdminTextareaWidget(attrs={"rows": rows, "class": "code", "spellcheck": "false"})
 
-    content = forms.CharField(widget=UnfoldAdminTextareaWidget(attrs={"rows": 16, "class": "code"}))
+
+MOST_VERSIONS, MOST_USERS = 20, 200
+
+
+class TemplateForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
+    """A template; what its newest version says as YAML texts."""
+
+    parameters = forms.CharField(
+        required=False,
+        widget=_area(8),
+        help_text="The JSON Schema of what it takes, with defaults, as YAML.",
+    )
+    extends = forms.CharField(
+        required=False,
+        widget=_area(3),
+        help_text="The templates under it: <code>- {template: base, with: {pool: 20}}</code>",
+    )
+    content = forms.CharField(
+        widget=_area(16),
+        help_text="<code>${param:name}</code>, <code>{$if: params.pool &gt; 10, then: …, else: …}"
+        "</code>, <code>{$for: x, in: params.list, do: …}</code>",
+    )
     message = forms.CharField(required=False, widget=UnfoldAdminTextInputWidget())
 
     class Meta:
@@ -36,22 +58,47 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        newest = (
-            self.instance.versions.select_related("content").first() if self.instance.pk else None
-        )
+        newest = _newest(self.instance)
         if newest is not None:
-            tree = parse_canonical(newest.content.content)
-            self.initial["content"] = formats.render(tree, "yaml")
+            self.initial["content"] = _yaml(newest.content.content)
+            self.initial["parameters"] = _yaml(newest.parameters)
+            self.initial["extends"] = _yaml(newest.extends)
 
     def clean_content(self) -> Any:
         """The content as a tree."""
+        return self._tree("content", {})
+
+    def clean_parameters(self) -> Any:
+        """The schema as a tree."""
+        return self._tree("parameters", {})
+
+    def clean_extends(self) -> Any:
+        """The list of templates."""
+        text = self.cleaned_data["extends"].strip()
+        wrapped = "extends:\n" + "\n".join(f"  {line}" for line in text.splitlines())
+        self.cleaned_data["extends"] = wrapped
+        return self._tree("extends", {}, before=1)["extends"] if text else []
+
+    def _tree(self, name: str, empty: Any, before: int = 0) -> Any:
+        text = self.cleaned_data[name]
         try:
-            return formats.parse(self.cleaned_data["content"], "yaml").tree
+            return formats.parse(text, "yaml").tree if text.strip() else empty
         except DomainError as error:
             where = error.problems[0] if error.problems else None
-            raise forms.ValidationError(
-                f"{f'Line {where.line}: ' if where else ''}{error.detail}"
-            ) from error
+            line = f"Line {(where.line or 1) - before}: " if where else ""
+            raise forms.ValidationError(f"{line}{error.detail}") from error
+
+
+def _newest(template: Template) -> TemplateVersion | None:
+    return template.versions.select_related("content").first() if template.pk else None
+
+
+def _yaml(text: str) -> str:
+    """A canonical document as YAML; nothing for an empty one."""
+    tree = parse_canonical(text)
+    if isinstance(tree, list):
+        return "".join(f"- {canonical(item)}\n" for item in tree)
+    return formats.render(tree, "yaml") if tree else ""
 
 
 class TemplateAdmin(PortalAdmin):
@@ -61,6 +108,7 @@ class TemplateAdmin(PortalAdmin):
     list_display = ("slug", "name", "newest")
     search_fields = ("slug", "name")
     ordering = ("slug",)
+    change_form_outer_after_template = "portal/template_preview.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Template]:
         """Every template, for those who may list something."""
@@ -81,7 +129,7 @@ class TemplateAdmin(PortalAdmin):
 
     def get_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """The form's fields."""
-        fields = ("slug", "name", "content", "message")
+        fields = ("slug", "name", "parameters", "extends", "content", "message")
         return (*fields, "versions_and_users") if obj else fields
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -90,16 +138,33 @@ class TemplateAdmin(PortalAdmin):
 
     def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
         """Make, or publish a version."""
-        content, message = data["content"], data["message"]
+        body = templates.Body(data["content"], data["parameters"], data["extends"])
+        message = data["message"]
         if row is None:
             made = templates.create_template(
-                actor=actor, slug=data["slug"], name=data["name"], content=content, message=message
+                actor=actor, slug=data["slug"], name=data["name"], body=body, message=message
             )
             return made.template
         if data["name"] != row.name:
             templates.update_template(actor=actor, template=row, name=data["name"])
-        templates.publish_template(actor=actor, template=row, content=content, message=message)
+        templates.publish_template(actor=actor, template=row, body=body, message=message)
         return row
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The form, and under it what the newest version gives with parameters that one tries."""
+        row = self.get_object(request, unquote(object_id))
+        shown = {}
+        if row is not None and self.has_view_permission(request, row):
+            given = request.GET.get("with")
+            shown = {"preview": _preview(actor_of(request), row, given)}
+        extra = {**shown, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, extra)
 
     def remove(self, actor: Any, row: Any) -> None:
         """Hide."""
@@ -115,15 +180,21 @@ class TemplateAdmin(PortalAdmin):
         """The versions, and the configurations that extend it, at which version."""
         versions = format_html_join(
             "",
-            "<li>v{} — {} <small class='muted'>{} {:%Y-%m-%d %H:%M}</small></li>",
+            "<li>v{}{} <small class='muted'>{}, {}</small></li>",
             (
-                (each.number, each.message, each.author, each.published_at)
-                for each in list_template_versions(actor=row.viewer, template=row)[:20]
+                (
+                    each.number,
+                    f" — {each.message}" if each.message else "",
+                    each.author,
+                    each.published_at.strftime("%Y-%m-%d %H:%M"),
+                )
+                for each in list_template_versions(actor=row.viewer, template=row)[:MOST_VERSIONS]
             ),
         )
+        found = list_users(actor=row.viewer, template=row)
         users = format_html_join(
             "",
-            "<li><a class='link' href='{}'>{}</a> {}</li>",
+            "<li><a class='link' href='{}'>{}</a> <small class='muted'>{}</small></li>",
             (
                 (
                     reverse(
@@ -133,16 +204,41 @@ class TemplateAdmin(PortalAdmin):
                     each.configuration,
                     _used_version(each, row),
                 )
-                for each in list_users(actor=row.viewer, template=row)[:200]
+                for each in found[:MOST_USERS]
             ),
         )
-        return format_html("<p>Versions</p><ul>{}</ul><p>Used by</p><ul>{}</ul>", versions, users)
+        count = found.count()
+        more = f", {MOST_USERS} of them shown" if count > MOST_USERS else ""
+        return format_html(
+            "<p>Versions</p><ul>{}</ul><p>Live configurations that extend it: {}{}</p><ul>{}</ul>",
+            versions,
+            count,
+            more,
+            users,
+        )
 
 
 def _used_version(live: Any, template: Template) -> str:
     used = [
         each["version"]
-        for each in json.loads(live.version.lock)
+        for each in parse_canonical(live.version.lock)
         if each.get("template") == template.slug
     ]
     return f"at v{used[0]}" + (", outdated" if live.outdated else "") if used else ""
+
+
+def _preview(actor: Actor, row: Template, given: str | None) -> dict[str, Any] | None:
+    """What the newest version gives with the parameters of a YAML text, or with its examples."""
+    newest = _newest(row)
+    if newest is None:
+        return None
+    if given is None:
+        sample = templating.sample(parse_canonical(newest.parameters))
+        given = formats.render(sample, "yaml") if sample else ""
+    shown: dict[str, Any] = {"version": newest.number, "given": given}
+    try:
+        tree = formats.parse(given, "yaml").tree if given.strip() else {}
+        _version, made = templates.render_template(actor=actor, template=row, given=tree)
+        return {**shown, "text": formats.render(made, "yaml")}
+    except DomainError as error:
+        return {**shown, "problems": error.problems or [Problem("", error.code, error.detail)]}

@@ -88,6 +88,17 @@ def has_children(environment: Environment) -> bool:
         return cursor.fetchone() is not None
 
 
+def refers_to(service: str) -> bool:
+    """Whether a live configuration takes something from a service of that name, in lower case.
+    Every publish asks: a bare statement.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM registry_dependency WHERE service = %s AND live LIMIT 1", [service]
+        )
+        return cursor.fetchone() is not None
+
+
 def descendants(environment: Environment) -> list[Environment]:
     """Every environment that inherits from it, also over others."""
     found: list[Environment] = []

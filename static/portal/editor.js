@@ -100,8 +100,33 @@ function templates() {
   return [...boxes].filter((box) => box.checked).map((box) => box.value);
 }
 
+/**
+ * What a box stands for: the template's name, or the JSON of the entry with its parameters.
+ * @param {string} value
+ * @returns {{template: string, with?: unknown}}
+ */
+function extended(value) {
+  return value.startsWith("{") ? JSON.parse(value) : { template: value };
+}
+
+/** @param {HTMLInputElement} given the line of parameters */
+function takeParameters(given) {
+  const box = /** @type {HTMLInputElement} */ (form.querySelector(`#${CSS.escape(given.dataset.box ?? "")}`));
+  const template = box.dataset.template ?? "";
+  let parameters = given.value.trim(); // sent as it is written: its numbers keep their digits
+  given.setCustomValidity("");
+  try {
+    if (parameters) JSON.parse(parameters);
+  } catch {
+    parameters = JSON.stringify(parameters); // the server says what is wrong with it
+    given.setCustomValidity("Parameters are a JSON object.");
+  }
+  box.value = parameters ? `{"template":${JSON.stringify(template)},"with":${parameters}}` : template;
+  changed();
+}
+
 function read() {
-  return { content: text(), format, extends: templates().map((template) => ({ template })) };
+  return { content: text(), format, extends: templates().map(extended) };
 }
 
 /** @returns {import("./kept.js").Entry} */
@@ -138,7 +163,13 @@ function replaceAll(next, content) {
 function restore(kept) {
   message.value = kept.message ?? "";
   for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll('input[name="extends"]'))) {
-    box.checked = kept.extends?.includes(box.value) ?? box.checked;
+    const found = kept.extends?.find((value) => extended(value).template === box.dataset.template);
+    box.checked = kept.extends ? found !== undefined : box.checked;
+    const line = /** @type {HTMLInputElement | null} */ (form.querySelector(`[data-box="${box.id}"]`));
+    if (found === undefined || !line) continue;
+    const given = extended(found).with;
+    box.value = found;
+    line.value = given === undefined ? "" : JSON.stringify(given);
   }
   setFormat(kept.format);
   replaceText(kept.text);
@@ -261,6 +292,9 @@ function extensions() {
 
 message.addEventListener("input", () => draft.touch());
 form.querySelectorAll('input[name="extends"]').forEach((box) => box.addEventListener("change", changed));
+for (const line of /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll(".p-with"))) {
+  line.addEventListener("input", () => takeParameters(line));
+}
 document.addEventListener("keydown", (event) => {
   if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
   if (event.key.toLowerCase() === "s") {

@@ -11,6 +11,12 @@ pytestmark = pytest.mark.django_db
 PASSWORD = "a long phrase that holds"
 
 
+def templates_body(content):
+    from apps.configs.services.templates import Body
+
+    return Body(content)
+
+
 @pytest.fixture
 def world(shop, system, settings, tmp_path):
     """Names for what the acts are done to."""
@@ -28,7 +34,9 @@ def world(shop, system, settings, tmp_path):
     found.other = create_service(actor=system, slug="other")
     found.spare = create_environment(actor=system, slug="spare", rank=90)
     found.section = sections.create_section(actor=system, service=shop, key="settings")
-    found.template = templates.create_template(actor=system, slug="base", content={}).template
+    found.template = templates.create_template(
+        actor=system, slug="base", body=templates.Body({})
+    ).template
     found.crew = people.create_group(actor=system, name="crew")
     found.ada = people.create_person(actor=system, username="ada", password=PASSWORD)
     found.robot = services.create_account(actor=system, slug="robot")
@@ -285,11 +293,16 @@ ACTS = {
         [("section.deleted", "section:shop:settings")],
     ),
     "make a template": (
-        configs("templates", "create_template", slug="new", content={}),
+        configs("templates", "create_template", slug="new", body=lambda _w: templates_body({})),
         [("template.published", "template:new")],
     ),
     "publish a template": (
-        configs("templates", "publish_template", template=lambda w: w.template, content={"a": 1}),
+        configs(
+            "templates",
+            "publish_template",
+            template=lambda w: w.template,
+            body=lambda _w: templates_body({"a": 1}),
+        ),
         [("template.published", "template:base")],
     ),
     "change a template": (

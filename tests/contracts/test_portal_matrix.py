@@ -163,7 +163,9 @@ def world(system, shop, make_api, log_in):  # noqa: F811 - the fixture
         "service": shop,
         "environment": production,
         "section": sections.create_section(actor=system, service=shop, key="free"),
-        "template": templates.create_template(actor=system, slug="base", content={}).template,
+        "template": templates.create_template(
+            actor=system, slug="base", body=templates.Body({})
+        ).template,
         "account": services.create_account(actor=system, slug="app"),
         "group": people.create_group(actor=system, name="web"),
         "connection": Connection.objects.create(

@@ -128,6 +128,7 @@ ADDRESSES = {
     "services/<str:slug>/sections/<str:key>": "as the list of sections (test_common_rules)",
     "templates": "above",
     "templates/<str:slug>": "as the list of templates (test_common_rules)",
+    "templates/<str:slug>/render": "as the list of templates (tests/api/test_templates)",
     "templates/<str:slug>/versions": "as the list of templates (test_common_rules)",
     "service-accounts": "above",
     "service-accounts/<str:slug>": "as the list of accounts (test_common_rules)",

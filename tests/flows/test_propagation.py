@@ -182,10 +182,22 @@ def test_random_graphs__published_in_any_order__equal_composing_from_scratch(sys
     update_environment(actor=system, environment=environments[2], parent="staging")
     environments = [get_environment(each.slug) for each in environments]
     services = [create_service(actor=system, slug=f"s{n}") for n in range(count)]
+    schema = {"properties": {"n": {"type": "integer", "default": 1}}}
+
+    def body(n, content):
+        """Template ``n``, which lies on the one before it with a parameter of its own."""
+        base = {"template": f"t{n - 1}", "with": {"n": "${param:n}"}}
+        content |= {"n": "${param:n}", "big": {"$if": "params.n > 2", "then": f"${{self:n}}-{n}"}}
+        return templates.Body(content, schema, [base] if n else [])
+
     made = [
-        templates.create_template(actor=system, slug=f"t{n}", content={"t": n}).template
+        templates.create_template(actor=system, slug=f"t{n}", body=body(n, {"t": n})).template
         for n in range(3)
     ]
+
+    def extended(n):
+        given = chance.choice([{}, {"n": chance.randrange(6)}])
+        return {"template": f"t{n}", **({"with": given} if given else {})}
 
     def value():
         kind = chance.random()
@@ -202,12 +214,13 @@ def test_random_graphs__published_in_any_order__equal_composing_from_scratch(sys
         document = {f"k{n}": value() for n in range(4) if chance.random() < 0.8}
         rule = chance.choice(["refuse", "leave"])
         place = Place(chance.choice(services), chance.choice(environments))
-        extends = [{"template": f"t{n}"} for n in range(3) if chance.random() < 0.2]
+        extends = [extended(n) for n in range(3) if chance.random() < 0.2]
         options = Options(on_stale="overwrite", dependents=rule)
         kind = chance.random()
         if kind < 0.1:
-            content = {"k1": value(), "t": chance.randrange(9)}
-            given = {"template": chance.choice(made), "content": content, "dependents": rule}
+            n = chance.randrange(3)
+            content = body(n, {"k1": value(), "t": chance.randrange(9)})
+            given = {"template": made[n], "body": content, "dependents": rule}
             act = templates.publish_template, given
         elif kind < 0.25:
             keys = chance.choice([(), ("k1",)])

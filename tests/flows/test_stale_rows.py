@@ -16,7 +16,9 @@ def rows(system, shop):
     other = places.create_service(actor=system, slug="other")
     spare = places.create_environment(actor=system, slug="spare", rank=90)
     section = sections.create_section(actor=system, service=shop, key="settings")
-    template = templates.create_template(actor=system, slug="base", content={}).template
+    template = templates.create_template(
+        actor=system, slug="base", body=templates.Body({})
+    ).template
     robot = services.create_account(actor=system, slug="robot")
     return {
         "service": (other, places.update_service, places.delete_service, {"name": "x"}),

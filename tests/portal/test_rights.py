@@ -490,9 +490,9 @@ def test_person__read_by_an_auditor__shows_nothing_of_the_password(log_in, syste
 
 def test_template__by_who_manages_without_reading__is_refused_and_shows_nothing(log_in, system):
     from apps.access import services
-    from apps.configs.services.templates import create_template
+    from apps.configs.services.templates import Body, create_template
 
-    made = create_template(actor=system, slug="base", content={"shown": "n0-secret"}).template
+    made = create_template(actor=system, slug="base", body=Body({"shown": "n0-secret"})).template
     manager = log_in("max")
     for verb in ("list", "manage"):
         services.grant(actor=system, to="user:max", verb=verb)

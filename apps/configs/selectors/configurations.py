@@ -12,6 +12,7 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.access.rights import find_pair_as_of
 from apps.configs.models import Live, Version
+from apps.configs.restricted import shown_extends
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.engine import formats, paths, resolving, spots, values
@@ -100,15 +101,17 @@ class Published:
 
     @property
     def extends(self) -> list[dict[str, Any]]:
-        """The templates that the source extends."""
-        return json.loads(self.row.extends)  # type: ignore[no-any-return]
+        """The templates that the source extends. Where keys are hidden their parameters are too,
+        because a hidden key may come from one.
+        """
+        return shown_extends(parse_canonical(self.row.extends), self.values)
 
     @property
     def lock(self) -> list[dict[str, Any]]:
         """The version of every layer that went in, lowest first, and of every document that keys
         which the reader may see refer to.
         """
-        lock: list[dict[str, Any]] = json.loads(self.row.lock)
+        lock = shown_extends(parse_canonical(self.row.lock), self.values)
         if not self.is_partial:
             return lock
         uses = resolving.load(parse_canonical(self.row.uses))

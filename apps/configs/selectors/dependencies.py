@@ -7,6 +7,7 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.composing import name_of
 from apps.configs.referring import list_rows_to
+from apps.configs.restricted import shown_extends
 from apps.configs.selectors.configurations import find_live
 from apps.configs.selectors.heirs import list_heirs
 from apps.core.actor import Actor
@@ -48,11 +49,12 @@ def list_dependencies(*, actor: Actor, place: Place) -> Dependencies:
     live = find_live(actor=actor, place=place)
     if live is None or live.row.retired:
         return Dependencies([], [])
-    layers = [each for each in parse_canonical(live.row.lock) if "reference" not in each]
+    guard = policy.guard(actor, "read", place)
+    lock = [each for each in parse_canonical(live.row.lock) if "reference" not in each]
+    layers = shown_extends(lock, guard)
     rows = Dependency.objects.filter(
         configuration=live.row.configuration_id, live=True, hops=1
     ).order_by("key", "service", "environment", "target")
-    guard = policy.guard(actor, "read", place)
     seen = set(
         guard.allowed_keys([row.key for row in rows], parse_canonical(live.row.effective.content))
     )
@@ -73,7 +75,7 @@ def list_dependents(*, actor: Actor, place: Place) -> tuple[list[Dependent], int
     policy.require(actor, "read", place)
     if place.service is None or place.environment is None:
         return [], 0
-    heirs = list_heirs(place.service, place.environment)
+    heirs = list_heirs([place])
     links: dict[Place, list[Link]] = defaultdict(list)
     here = policy.guard(actor, "list", place)
     for row in list_rows_to({name_of(place.service, place.environment)}):

@@ -12,10 +12,15 @@ from apps.registry.models import Service
 
 
 def list_templates(*, actor: Actor) -> QuerySet[Template]:
-    """Every template, each with ``newest`` (its last version number). Needs ``list`` somewhere."""
+    """Every template, each with ``newest`` (its last version's number) and ``takes`` (that one's
+    schema of parameters, as text). Needs ``list`` somewhere.
+    """
     policy.require_anywhere(actor, "list")
     newest = TemplateVersion.objects.filter(template=OuterRef("pk")).order_by("-number")
-    return Template.objects.present().annotate(newest=Subquery(newest.values("number")[:1]))
+    return Template.objects.present().annotate(
+        newest=Subquery(newest.values("number")[:1]),
+        takes=Subquery(newest.values("parameters")[:1]),
+    )
 
 
 def get_template(*, actor: Actor, slug: str) -> Template:

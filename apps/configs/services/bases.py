@@ -1,6 +1,5 @@
 """What a write is based on, and the options that every write has."""
 
-import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -152,7 +151,7 @@ def _merge(
 def _merged_extends(
     before: Version | None, ours: list[dict[str, Any]] | None, state: State
 ) -> list[dict[str, Any]] | None:
-    was: list[dict[str, Any]] = json.loads(before.extends) if before else []
+    was: list[dict[str, Any]] = values.parse_canonical(before.extends) if before else []
     if ours is None or ours == was:
         return None
     if state.extends not in (was, ours):

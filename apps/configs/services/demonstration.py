@@ -16,7 +16,7 @@ from apps.configs.services.kernel import Outcome
 from apps.configs.services.places import create_service
 from apps.configs.services.publishing import publish
 from apps.configs.services.sections import create_section
-from apps.configs.services.templates import create_template, publish_template
+from apps.configs.services.templates import Body, create_template, publish_template
 from apps.core.actor import Actor, system
 from apps.core.models import User
 from apps.registry.selectors import get_environment, get_service
@@ -48,14 +48,14 @@ def _load_template(actor: Actor, template: dict[str, Any]) -> None:
         actor=actor,
         slug=template["slug"],
         name=template["name"],
-        content=first["content"],
+        body=Body(first["content"]),
         message=first["message"],
     )
     for version in later:
         publish_template(
             actor=actor,
             template=made.template,
-            content=version["content"],
+            body=Body(version["content"]),
             message=version["message"],
         )
 

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.composing import check_extends
+from apps.configs.laying import check_extends
 from apps.configs.models import Change
 from apps.configs.sources import dump_extends
 from apps.core import clock

@@ -5,7 +5,6 @@ under the composition lock and hand them to :func:`commit`. Acts on many configu
 commit of many plans, never a loop of commits.
 """
 
-import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,7 +75,7 @@ class State:
     @property
     def extends(self) -> list[dict[str, object]]:
         """What the live version extends."""
-        return json.loads(self.version.extends) if self.version else []
+        return parse_canonical(self.version.extends) if self.version else []
 
     @property
     def service(self) -> Service:
@@ -285,8 +284,7 @@ def commit(
         _version(plan, changed, act, actor) for plan, changed in zip(moving, keys, strict=True)
     ]
     Version.objects.bulk_create(versions)
-    for plan, version in zip(moving, versions, strict=True):
-        _point(plan, version)
+    _point(list(zip(moving, versions, strict=True)))
     mark_outdated(spread.left)
     mark_outdated(spread.settled, outdated=False)
     affected = spread.affected(actor)
@@ -364,13 +362,24 @@ def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
     )
 
 
-def _point(plan: Plan, version: Version) -> None:
-    """Make ``version`` live."""
-    first = plan.state.live is None
-    live = Live(
-        configuration=plan.state.configuration, version=version, pinned=plan.pinned, outdated=False
+def _point(made: Sequence[tuple[Plan, Version]]) -> None:
+    """Make the versions live."""
+    rows = [
+        Live(configuration=version.configuration, version=version, pinned=plan.pinned)
+        for plan, version in made
+    ]
+    Live.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["configuration"],
+        update_fields=["version", "pinned", "outdated"],
     )
-    live.save(force_insert=first, force_update=not first)
+    for (plan, version), live in zip(made, rows, strict=True):
+        _note(plan, version, live)
+
+
+def _note(plan: Plan, version: Version, live: Live) -> None:
+    """Note what a live version uses, as far as that has changed."""
     if plan.secrets or plan.state.secrets:
         note_uses(version.configuration, plan.secrets)
     if plan.uses or plan.state.uses:
@@ -383,7 +392,7 @@ def _point(plan: Plan, version: Version) -> None:
 
 def _locked_templates(lock: str) -> list[str]:
     """The names of the templates in a lock, as they are registered."""
-    return [entry["template"] for entry in json.loads(lock) if "template" in entry]
+    return [entry["template"] for entry in parse_canonical(lock) if "template" in entry]
 
 
 def mark_outdated(places: Iterable[Place], *, outdated: bool = True) -> None:

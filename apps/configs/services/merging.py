@@ -7,6 +7,7 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import sources
 from apps.configs.models import Change
+from apps.configs.restricted import extends_with_hidden, shown_extends
 from apps.configs.services.bases import Base, Options, take_base
 from apps.configs.services.drafts import Draft, save_draft
 from apps.configs.services.kernel import load_state
@@ -29,7 +30,8 @@ def merge_draft(*, actor: Actor, place: Place, draft: Draft, choices: Mapping[st
     state = load_state(place)
     options = Options(base=Base(draft.base_version), on_stale="merge")
     reads = policy.guard(actor, "read", place)
+    source = extends_with_hidden(actor, place, source, state.extends)
     merged = take_base(state, options, source, reads, choices)
-    extends = state.extends if merged.extends is None else merged.extends
+    extends = shown_extends(state.extends if merged.extends is None else merged.extends, reads)
     wanted = replace(draft, content=merged.content, extends=extends, base_version=state.number)
     return save_draft(actor=actor, place=place, draft=wanted, force=True)

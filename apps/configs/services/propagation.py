@@ -150,11 +150,12 @@ class _Walk:
             targets = [use.target for use in plan.uses if use.target.document != plan.name]
             if any(_touches(each.path, keys.get(each.document, ())) for each in targets):
                 found[plan.state.place] = "reference"
-        for plan, _changed in self.moved:
-            if self.world.has_heirs(plan.state.environment):
-                heirs = list_heirs(plan.state.service, plan.state.environment)
-                found |= dict.fromkeys(heirs, "inherited")
-        return found
+        above = [
+            plan.state.place
+            for plan, _changed in self.moved
+            if self.world.has_heirs(plan.state.environment)
+        ]
+        return found | dict.fromkeys(list_heirs(above) if above else (), "inherited")
 
     def _again(self, place: Place, cause: str) -> None:
         """Compose the configuration at ``place`` once more, and see whether it moves."""

@@ -12,6 +12,7 @@ from apps.configs.composing import World
 from apps.configs.models import Version
 from apps.configs.referring import list_referring
 from apps.configs.restricted import (
+    extends_with_hidden,
     keep_hidden,
     require_changes,
     source_with_hidden,
@@ -217,7 +218,8 @@ def _plan_together(items: Sequence[Publication], actor: Actor, world: World) -> 
 
 def _written(state: State, item: Publication, actor: Actor) -> Source:
     reads = policy.guard(actor, "read", item.place)
-    source = take_base(state, item.options, item.source, reads)
+    given = extends_with_hidden(actor, item.place, item.source, state.extends)
+    source = take_base(state, item.options, given, reads)
     return source_with_hidden(actor, item.place, source, live_source(state))
 
 

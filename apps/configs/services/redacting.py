@@ -104,8 +104,25 @@ def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = 
                 cursor.execute(
                     "UPDATE configs_text SET content = %s WHERE digest = %s", [content, digest]
                 )
-    names = sorted({each.template.slug for each in kept})
-    return Redacted(len(replaced), drafts, act.revision, tuple(names))
+    names = {each.template.slug for each in kept} | _parameters_with(search, versions)
+    return Redacted(len(replaced), drafts, act.revision, tuple(sorted(names)))
+
+
+def _parameters_with(search: "_Search", versions: Iterable[Version]) -> set[str]:
+    """What holds the value as a parameter of a template, which stays: it is part of what a version
+    was made from.
+    """
+    found = {
+        f"{each.configuration} v{each.number}"
+        for each in versions
+        if search.is_said(each.extends) or search.is_said(each.lock)
+    }
+    templates = TemplateVersion.objects.select_related("template")
+    return found | {
+        each.template.slug
+        for each in templates
+        if search.is_said(each.extends) or search.is_said(each.parameters)
+    }
 
 
 def _texts_of(versions: Iterable[Version]) -> list[Kept]:
@@ -194,9 +211,10 @@ def _redact_drafts(place: Place, search: "_Search") -> int:
     count = 0
     for draft in Change.objects.select_for_update().filter(configuration__service=place.service):
         content = search.cleaned(draft.content, draft.format)
-        if content != draft.content:
-            draft.content = content
-            draft.save(update_fields=["content"])
+        extends = canonical(search.replaced(parse_canonical(draft.extends)))
+        if (content, extends) != (draft.content, canonical(parse_canonical(draft.extends))):
+            draft.content, draft.extends = content, extends
+            draft.save(update_fields=["content", "extends"])
             count += 1
     return count
 
@@ -252,6 +270,11 @@ class _Search:
             return editing.edit(content, format_name, self.replaced(tree))
         except UnrepresentableError:
             return editing.edit(content, format_name, self.replaced(tree, SHOWN))
+
+    def is_said(self, text: str) -> bool:
+        """Whether the value stands in a canonical document."""
+        tree = parse_canonical(text)
+        return not same(self.replaced(tree), tree)
 
     def is_in(self, version: Version) -> bool:
         """Whether a version's texts hold the value."""

@@ -1,6 +1,5 @@
 """Rolling back: always a new version, with exactly the effective document of the old one."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -92,7 +91,7 @@ def _plan(state: State, target: Version, options: Options) -> Plan:
         state=state,
         content=target.source.content,
         format=target.format,
-        extends=json.loads(target.extends),
+        extends=parse_canonical(target.extends),
         effective=parse_canonical(target.effective.content),
         text=target.effective.content,
         lock=parse_canonical(target.lock),

@@ -1,28 +1,44 @@
-"""Templates: base documents with versions of their own."""
+"""Templates: base documents with versions and parameters of their own."""
+
+from dataclasses import dataclass, field
+
+from django.db.models import OuterRef, Subquery
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE
 from apps.audit.services import Act, Event, append
-from apps.configs.composing import World
+from apps.configs.composing import World, newest_template
+from apps.configs.laying import check_extends, check_template, render
 from apps.configs.models import Live, Template, TemplateVersion, Text
+from apps.configs.selectors.templates import list_template_versions
 from apps.configs.services.kernel import commit, digest, lock_composition
 from apps.configs.services.propagation import follow
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
 from apps.core.transactions import locked, writing
-from apps.engine import merge, values
-from apps.engine.errors import invalid
+from apps.engine import values
+from apps.engine.errors import NotFoundError, invalid
 from apps.engine.values import Tree, canonical
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a version of a template says: its content, the JSON Schema of the parameters that it
+    takes, and the templates that it extends (:func:`apps.configs.laying.check_extends`).
+    """
+
+    content: Tree
+    parameters: Tree = field(default_factory=dict)
+    extends: object = ()
+
+
 def create_template(
-    *, actor: Actor, slug: str, content: Tree, name: str = "", message: str = ""
+    *, actor: Actor, slug: str, body: Body, name: str = "", message: str = ""
 ) -> TemplateVersion:
     """Make a template and its first version. Needs ``manage`` everywhere."""
     policy.require(actor, "manage", EVERYWHERE)
     check_slug(slug)
-    _check_content(content)
     with writing():
         lock_composition()
         if Template.objects.filter(slug__lower=slug.lower()).exists():
@@ -31,7 +47,8 @@ def create_template(
         template = Template(slug=slug, name=title, created_at=clock.now())
         mark_history(template, actor)
         template.save()
-        version = _next_version(template, 1, content, message)
+        version = _next_version(template, 1, body, message)
+        check_template(version, newest_template)
         return _store(version, append([_published(version)], actor=actor), actor)
 
 
@@ -39,7 +56,7 @@ def publish_template(
     *,
     actor: Actor,
     template: Template,
-    content: Tree,
+    body: Body,
     message: str = "",
     base: int | None = None,
     dependents: str = "refuse",
@@ -51,15 +68,15 @@ def publish_template(
     gives the version there is.
     """
     policy.require(actor, "manage", EVERYWHERE)
-    _check_content(content)
     with writing():
         lock_composition()
         newest = template.versions.select_related("content", "template").first()
         if base is not None and newest is not None and newest.number != base:
             raise invalid("/base_version", "stale", f"The template is at version {newest.number}.")
-        if newest is not None and newest.content.content == canonical(content):
+        version = _next_version(template, newest.number + 1 if newest else 1, body, message)
+        if newest is not None and _says(newest) == _says(version):
             return newest
-        version = _next_version(template, newest.number + 1 if newest else 1, content, message)
+        check_template(version, newest_template)
         world = World()
         world.templates[template.slug.lower()] = version
         users = Live.objects.filter(templates=template, version__retired=False).select_related(
@@ -93,6 +110,7 @@ def delete_template(*, actor: Actor, template: Template) -> None:
             "configuration__service", "configuration__environment"
         )
         names = [str(each.configuration) for each in users[:20]]
+        names += [f"template {each}" for each in _heirs(template)]
         if names:
             raise invalid("", "in_use", f"Still extended by {', '.join(names)}.")
         template = locked(template)
@@ -102,18 +120,56 @@ def delete_template(*, actor: Actor, template: Template) -> None:
         append([_event("template.deleted", template, {})], actor=actor)
 
 
-def _check_content(content: Tree) -> None:
+def render_template(
+    *, actor: Actor, template: Template, given: Tree, number: int | None = None
+) -> tuple[TemplateVersion, Tree]:
+    """A version of the template (the newest), and the tree that it and its bases give with the
+    parameters ``given``, references unresolved. Needs ``read`` somewhere.
+    """
+    values.check(given)
+    rows = list_template_versions(actor=actor, template=template)
+    found = (rows if number is None else rows.filter(number=number)).first()
+    if found is None:
+        raise NotFoundError("There is no such version of the template.")
+    return found, render(found, given, newest_template)
+
+
+def _next_version(template: Template, number: int, body: Body, message: str) -> TemplateVersion:
+    content = body.content
     if not isinstance(content, dict):
         raise invalid("/content", "type", "A template is an object: its top level needs keys.")
+    values.check({"message": message, "parameters": body.parameters})
     values.check(content)
-    merge.merge_layers([merge.Layer("template", content)], {})
-
-
-def _next_version(template: Template, number: int, content: Tree, message: str) -> TemplateVersion:
-    values.check({"message": message})
     text = canonical(content)
-    stored = Text(digest=digest(text), content=text)
-    return TemplateVersion(template=template, number=number, content=stored, message=message)
+    extends = check_extends(list(body.extends) if body.extends == () else body.extends)
+    return TemplateVersion(
+        template=template,
+        number=number,
+        content=Text(digest=digest(text), content=text),
+        parameters=canonical(body.parameters),
+        extends=canonical(extends),
+        message=message,
+    )
+
+
+def _heirs(template: Template) -> list[str]:
+    """The templates whose newest versions extend it."""
+    newest = TemplateVersion.objects.filter(template=OuterRef("template")).order_by("-number")
+    rows = TemplateVersion.objects.filter(
+        template__deleted_at__isnull=True, number=Subquery(newest.values("number")[:1])
+    ).exclude(extends="[]")
+    return [
+        row.template.slug
+        for row in rows.select_related("template")
+        if any(
+            each["template"].lower() == template.slug.lower()
+            for each in values.parse_canonical(row.extends)
+        )
+    ]
+
+
+def _says(version: TemplateVersion) -> tuple[str, str, str]:
+    return version.content.content, version.parameters, version.extends
 
 
 def _published(version: TemplateVersion) -> Event:
@@ -122,6 +178,10 @@ def _published(version: TemplateVersion) -> Event:
         "checksum": values.checksum(version.content.content),
         "message": version.message,
     }
+    for name in ("parameters", "extends"):
+        text = getattr(version, name)
+        if values.parse_canonical(text):
+            data[name] = values.checksum(text)
     return _event("template.published", version.template, data)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.restricted import source_with_hidden
+from apps.configs.restricted import extends_with_hidden, source_with_hidden
 from apps.configs.services.kernel import NOTHING_ELSE, Affected, load_state, preview
 from apps.configs.services.planning import live_source, plan_written
 from apps.configs.services.propagation import follow
@@ -41,6 +41,7 @@ def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Repor
             raise
         return Report(errors=list(error.problems))
     state = load_state(place)
+    source = extends_with_hidden(actor, place, source, state.extends)
     source = source_with_hidden(actor, place, source, live_source(state))
     try:
         plan, problems = plan_written(actor, state, source, "publish", "")

@@ -1,0 +1,140 @@
+"""Expressions in CEL, the Common Expression Language (cel.dev): typed, without loops or effects.
+
+The one module that knows the library. An expression is checked when it is compiled and bounded in
+time by the library's budget of iterations; what it may build is bounded here, because every
+comprehension can multiply what the one before it gave.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from cel_expr_python import cel
+
+from apps.engine.errors import InvalidError, invalid
+from apps.engine.values import Number, Tree
+
+MAX_EXPRESSION: Final = 1_000
+MAX_COMPREHENSIONS: Final = 3
+MAX_SUMS: Final = 24
+MAX_VALUES: Final = 20_000
+_COMPREHENSION: Final = re.compile(r"\b(?:map|filter|all|exists|exists_one)\b")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_WORDS: Final = ("params", "true", "false", "null")
+_INTEGERS: Final = range(-(2**63), 2**63)
+_PLAIN: Final = (cel.Type.BOOL, cel.Type.INT, cel.Type.UINT, cel.Type.STRING, cel.Type.NULL)
+_REASON: Final = re.compile(r"(?:[A-Z_]+: )?(?:ERROR: <input>:)?(.*?)(?: \[[A-Z_]+\])?", re.DOTALL)
+
+
+class Scope:
+    """The variables of expressions, handed to the library once and only when one is evaluated."""
+
+    def __init__(self, variables: Mapping[str, Tree]) -> None:
+        self.variables = variables
+        self._activation: Any = None
+
+    def value(self, text: str) -> Tree:
+        """What the expression ``text`` gives.
+
+        Raises :class:`InvalidError` with an empty pointer and code ``expression``.
+        """
+        names = tuple(sorted(self.variables))
+        compiled = _compile(text, names)
+        if self._activation is None:
+            data = {name: _given(value) for name, value in self.variables.items()}
+            self._activation = _environment(names).Activation(data)
+        try:
+            result = compiled.eval(self._activation)
+        except RuntimeError as error:
+            raise _refused(str(error)) from error
+        return _Result().tree(result)
+
+    def with_variable(self, name: str, value: Tree) -> "Scope":
+        """The same with one variable more."""
+        return Scope({**self.variables, name: value})
+
+
+def check_expression(text: str, names: tuple[str, ...]) -> None:
+    """Raise :class:`InvalidError` unless ``text`` is an expression over variables ``names``."""
+    _compile(text, tuple(sorted(names)))
+
+
+def is_variable(name: object) -> bool:
+    """Whether a variable may be called this: a name of CEL that means nothing there yet."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _WORDS:
+        return False
+    try:
+        _compile(name, (name,))
+    except InvalidError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _compile(text: str, names: tuple[str, ...]) -> Any:
+    if len(text) > MAX_EXPRESSION:
+        raise _refused(f"An expression has at most {MAX_EXPRESSION} characters.")
+    if len(_COMPREHENSION.findall(text)) > MAX_COMPREHENSIONS or text.count("+") > MAX_SUMS:
+        raise _refused(
+            f"An expression has at most {MAX_COMPREHENSIONS} of map, filter, all and exists, and "
+            f"{MAX_SUMS} times '+'."
+        )
+    try:
+        return _environment(names).compile(text)
+    except RuntimeError as error:
+        raise _refused(str(error)) from error
+
+
+@lru_cache(maxsize=256)
+def _environment(names: tuple[str, ...]) -> Any:
+    try:
+        return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN))
+    except RuntimeError as error:
+        raise _refused(str(error)) from error
+
+
+def _refused(message: str) -> InvalidError:
+    """The library's message, without its own codes and its drawing of the place."""
+    lines = message.split("\n")
+    found = _REASON.fullmatch(lines[0])
+    return invalid("", "expression", f"CEL: {found.group(1) if found else lines[0]}"[:300])
+
+
+def _given(tree: Tree) -> Any:
+    """``tree`` as the library takes it: numbers are 64-bit integers or doubles."""
+    if isinstance(tree, dict):
+        return {key: _given(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_given(item) for item in tree]
+    if isinstance(tree, Number):
+        return float(tree)
+    if isinstance(tree, int) and tree not in _INTEGERS:
+        return float(tree)
+    return tree
+
+
+class _Result:
+    """A result as a tree; it counts, because parts may be shared many times over."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def tree(self, result: Any) -> Tree:
+        """The tree of a value of the library."""
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise _refused(f"The result has more than {MAX_VALUES} values.")
+        kind, value = result.type(), result.value()
+        if isinstance(value, list):
+            return [self.tree(item) for item in value]
+        if isinstance(value, dict):
+            if not all(isinstance(key, str) for key in value):
+                raise _refused("The keys of a result are texts.")
+            return {key: self.tree(item) for key, item in value.items()}
+        if kind == cel.Type.ERROR:
+            raise _refused(str(value))
+        if kind in _PLAIN or (kind == cel.Type.DOUBLE and math.isfinite(value)):
+            return value
+        raise _refused(f"A result is JSON, and this is {kind.name()}.")

@@ -1,0 +1,286 @@
+"""Templates: parameters go into a tree, before layers are merged.
+
+On the tree, never on text: ``"${param:name.path}"`` becomes the parameter with its type, or stands
+in longer text; ``{"$if": cel, "then": v, "else": v}`` chooses, and is gone where it chooses nothing;
+``{"$for": "x", "in": cel, "do": v}`` is the list of ``v`` for each ``x``. Expressions are CEL over
+``params`` and the names of the loops around them. What stands in ``{"$literal": …}`` is left alone,
+and references to other keys stay for the phase after this one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from apps.engine import references, schemas
+from apps.engine.errors import InvalidError, LimitError, Problem, invalid
+from apps.engine.expressions import Scope, check_expression, is_variable
+from apps.engine.merge import ABSENT
+from apps.engine.paths import Path, find, pointer
+from apps.engine.references import Parameter
+from apps.engine.values import MAX_NODES, Tree, canonical
+
+MAX_PARAMETERS: Final = 32_768
+MAX_EVALUATIONS: Final = 1_000
+_OPEN: Final = frozenset(
+    [
+        "additionalProperties",
+        "patternProperties",
+        "unevaluatedProperties",
+        "propertyNames",
+        "$ref",
+        "$dynamicRef",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "if",
+        "dependentSchemas",
+    ]
+)
+"""Keywords that may speak of properties which ``properties`` does not name."""
+
+
+def check_parameters(schema: Tree) -> None:
+    """Raise :class:`InvalidError` unless ``schema`` can say what parameters a template takes: a
+    JSON Schema of an object, whose defaults it accepts itself.
+    """
+    if not isinstance(schema, dict):
+        raise invalid("/parameters", "type", "'parameters' is the JSON Schema of an object.")
+    try:
+        schemas.check_schema(schema)
+    except InvalidError as error:
+        moved = [
+            Problem(f"/parameters{each.pointer.removeprefix('/schema')}", each.code, each.message)
+            for each in error.problems
+        ]
+        raise InvalidError(error.detail, moved) from error
+    properties = schema.get("properties", {})
+    for name, declared in properties.items():
+        if not isinstance(declared, dict) or "default" not in declared:
+            continue
+        wrong = schemas.validate({"properties": {name: declared}}, {name: declared["default"]})
+        if wrong:
+            place = f"/parameters{pointer(('properties', name, 'default'))}"
+            raise invalid(place, "default", f"The default is not valid: {wrong[0].message}")
+
+
+def filled(schema: Tree, given: Tree) -> Tree:
+    """``given`` with the schema's defaults for what is absent, in objects below too.
+
+    Raises :class:`InvalidError` with pointers into ``given``: for what the schema refuses, and
+    (``parameter``) for a name that it does not know, unless it says what others may be.
+    """
+    if not isinstance(given, dict):
+        raise invalid("", "type", "Parameters are an object.")
+    if len(canonical(given)) > MAX_PARAMETERS:
+        raise invalid("", "limit", f"Parameters have at most {MAX_PARAMETERS} characters.")
+    values = _with_defaults(schema, given)
+    problems = [
+        Problem(pointer((name,)), "parameter", f"The template has no parameter '{name}'.")
+        for name in given
+        if _OPEN.isdisjoint(schema) and name not in schema.get("properties", {})
+    ]
+    problems += schemas.validate(schema, values)
+    if problems:
+        raise InvalidError(problems[0].message, problems)
+    return values
+
+
+def _with_defaults(schema: Any, given: Any) -> Any:
+    if not isinstance(schema, dict) or not isinstance(given, dict):
+        return given
+    result = dict(given)
+    for name, declared in schema.get("properties", {}).items():
+        if name in result:
+            result[name] = _with_defaults(declared, result[name])
+        elif isinstance(declared, dict) and "default" in declared:
+            result[name] = declared["default"]
+    return result
+
+
+def check_content(content: Tree) -> None:
+    """Raise :class:`InvalidError` with the place of the first marker, expression or parameter in
+    ``content`` that cannot be read, whatever the parameters are.
+    """
+    _check(content, (), ("params",))
+
+
+def sample(schema: Tree) -> Tree:
+    """Parameters to show a template by: the first example of each that has no default."""
+    properties = schema.get("properties", {}) if isinstance(schema, dict) else {}
+    return {
+        name: declared["examples"][0]
+        for name, declared in properties.items()
+        if isinstance(declared, dict) and "default" not in declared and declared.get("examples")
+    }
+
+
+def instantiate(content: Tree, params: Tree) -> Tree:
+    """``content`` with the parameters ``params`` (:func:`filled`) in it.
+
+    Raises :class:`InvalidError` with the JSON Pointer in ``content``, and :class:`LimitError`.
+    """
+    tree = _Instance().tree(content, (), Scope({"params": params}))
+    return {} if tree is ABSENT else tree
+
+
+@dataclass(slots=True)
+class _Instance:
+    """One instantiation, which counts what it makes."""
+
+    nodes: int = 0
+    evaluations: int = 0
+
+    def tree(self, node: Tree, path: Path, scope: Scope) -> Any:
+        """The tree of ``node``, or ``ABSENT``."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise LimitError(f"A template gives at most {MAX_NODES} values.")
+        if isinstance(node, str):
+            return self._text(node, path, scope) if "${param:" in node else node
+        if isinstance(node, list):
+            items = (self.tree(item, (*path, i), scope) for i, item in enumerate(node))
+            return [item for item in items if item is not ABSENT]
+        if not isinstance(node, dict) or "$literal" in node:
+            return node
+        if "$if" in node:
+            return self._choice(node, path, scope)
+        if "$for" in node:
+            return list(self._repeated(node, path, scope))
+        return self._object(node, path, scope)
+
+    def _object(self, node: dict[str, Tree], path: Path, scope: Scope) -> Tree:
+        result: dict[str, Tree] = {}
+        for key, child in node.items():
+            value = self.tree(child, (*path, key), scope)
+            if value is ABSENT:
+                continue
+            name = str(self._text(key, path, scope, whole=False)) if "${param:" in key else key
+            if name in result:
+                raise invalid(pointer(path), "duplicate", f"Two members are called '{name}'.")
+            result[name] = value
+        return result
+
+    def _choice(self, node: dict[str, Tree], path: Path, scope: Scope) -> Any:
+        _check_form(node, path)
+        holds = self._value(node["$if"], (*path, "$if"), scope)
+        if not isinstance(holds, bool):
+            raise invalid(pointer((*path, "$if")), "expression", "'$if' needs true or false.")
+        chosen = "then" if holds else "else"
+        return self.tree(node[chosen], (*path, chosen), scope) if chosen in node else ABSENT
+
+    def _repeated(self, node: dict[str, Tree], path: Path, scope: Scope) -> Iterator[Tree]:
+        name = _loop(node, path, tuple(scope.variables))
+        over = self._value(node["in"], (*path, "in"), scope)
+        if not isinstance(over, (list, dict)):
+            raise invalid(pointer((*path, "in")), "expression", "'in' needs a list or an object.")
+        for item in sorted(over) if isinstance(over, dict) else over:
+            made = self.tree(node["do"], (*path, "do"), scope.with_variable(name, item))
+            if made is not ABSENT:
+                yield made
+
+    def _value(self, text: Any, path: Path, scope: Scope) -> Tree:
+        self.evaluations += 1
+        if self.evaluations > MAX_EVALUATIONS:
+            raise LimitError(f"A template evaluates at most {MAX_EVALUATIONS} expressions.")
+        try:
+            return scope.value(text)
+        except InvalidError as error:
+            raise _placed(error, path) from error
+
+    def _text(self, text: str, path: Path, scope: Scope, *, whole: bool = True) -> Tree:
+        def value_of(parameter: Parameter) -> Tree:
+            return _parameter(parameter, scope)
+
+        try:
+            parts = references.parse(text)
+            if whole and references.is_whole(parts) and isinstance(parts[0], Parameter):
+                return value_of(parts[0])
+            return references.substitute(text, lambda each: _spelled(each, value_of(each)))
+        except InvalidError as error:
+            raise _placed(error, path) from error
+
+
+def _parameter(parameter: Parameter, scope: Scope) -> Tree:
+    """Its value: a loop's variable before a parameter of the same name."""
+    name = parameter.path[0]
+    is_loop = name in scope.variables and name != "params"
+    found, value = find(scope.variables if is_loop else scope.variables["params"], parameter.path)
+    if found:
+        return value
+    if parameter.default is None:
+        raise invalid("", "parameter", f"The parameter '{parameter}' has no value, and no default.")
+    return parameter.default.value
+
+
+def _spelled(parameter: Parameter, value: Tree) -> str:
+    """A value inside longer text."""
+    if isinstance(value, (dict, list)):
+        raise invalid(
+            "", "parameter", f"'{parameter}' is no text or number: it cannot stand inside a text."
+        )
+    return value if isinstance(value, str) else canonical(value)
+
+
+def _check(node: Tree, path: Path, names: tuple[str, ...]) -> None:
+    if isinstance(node, str):
+        try:
+            references.parse(node)
+        except InvalidError as error:
+            raise _placed(error, path) from error
+    elif isinstance(node, list):
+        for index, item in enumerate(node):
+            _check(item, (*path, index), names)
+    elif isinstance(node, dict) and "$literal" not in node:
+        for key, inside in _children(node, path, names):
+            _check(node[key], (*path, key), inside)
+
+
+def _children(
+    node: dict[str, Tree], path: Path, names: tuple[str, ...]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """The members of an object that hold further content, each with the variables there."""
+    if "$if" in node:
+        _check_form(node, path)
+        _compiled(node["$if"], (*path, "$if"), names)
+        return [(key, names) for key in ("then", "else") if key in node]
+    if "$for" in node:
+        name = _loop(node, path, names)
+        _compiled(node["in"], (*path, "in"), names)
+        return [("do", (*names, name))]
+    return [(key, names) for key in node]
+
+
+def _compiled(text: Any, path: Path, names: tuple[str, ...]) -> None:
+    try:
+        check_expression(text, names)
+    except InvalidError as error:
+        raise _placed(error, path) from error
+
+
+def _check_form(node: dict[str, Tree], path: Path) -> None:
+    if not {"$if", "then"} <= node.keys() <= {"$if", "then", "else"} or not _is_text(node["$if"]):
+        message = 'A choice is {"$if": "expression", "then": …, "else": …}; "else" may be absent.'
+        raise invalid(pointer(path), "marker", message)
+
+
+def _loop(node: dict[str, Tree], path: Path, names: tuple[str, ...]) -> str:
+    """The variable of a repetition."""
+    name = node["$for"]
+    if node.keys() != {"$for", "in", "do"} or not _is_text(node["in"]):
+        message = 'A repetition is {"$for": "name", "in": "expression", "do": …}.'
+        raise invalid(pointer(path), "marker", message)
+    if not isinstance(name, str) or not is_variable(name) or name in names:
+        message = "'$for' names a variable that is not there yet: letters, digits and '_'."
+        raise invalid(pointer((*path, "$for")), "marker", message)
+    return name
+
+
+def _is_text(tree: Tree) -> bool:
+    return isinstance(tree, str)
+
+
+def _placed(error: InvalidError, path: Path) -> InvalidError:
+    problems = [
+        Problem(pointer(path) + each.pointer, each.code, each.message) for each in error.problems
+    ]
+    return InvalidError(error.detail, problems)

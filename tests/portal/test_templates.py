@@ -1,0 +1,130 @@
+"""Templates on their page and in the editor: parameters, bases, preview, and what is sent back."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.django_db
+
+ADD = "/admin/configs/template/add/"
+PLACE = "/admin/config/shop/production"
+PARAMETERS = """properties:
+  host: {type: string, examples: [db.example.org]}
+  pool: {type: integer, default: 5}
+required: [host]
+"""
+CONTENT = "url: tcp://${param:host}\npool: ${param:pool}\nbig: {$if: params.pool > 9, then: yes}\n"
+
+
+def form(**members):
+    sent = {"slug": "db", "name": "Databases", "content": CONTENT, "parameters": PARAMETERS}
+    return {**sent, "extends": "", "message": "", **members}
+
+
+@pytest.fixture
+def ada(shop, log_in):
+    client = log_in("ada", ("administrator", None, None))
+    assert client.post(ADD, form()).status_code == 302
+    return client
+
+
+def change():
+    from apps.configs.models import Template
+
+    return f"/admin/configs/template/{Template.objects.get(slug='db').pk}/change/"
+
+
+def newest(slug):
+    from apps.configs.models import TemplateVersion
+
+    return TemplateVersion.objects.filter(template__slug=slug).first()
+
+
+def test_form__parameters_and_bases__are_published_with_the_content(ada):
+    made = newest("db")
+    assert json.loads(made.parameters)["required"] == ["host"]
+    extends = "- template: db\n  with: {host: h}\n"
+    more = form(slug="web", parameters="", content="a: 1\n", extends=extends)
+
+    assert ada.post(ADD, more).status_code == 302
+
+    assert json.loads(newest("web").extends) == [{"template": "db", "with": {"host": "h"}}]
+    page = ada.get(change()).content.decode()
+    assert "properties:" in page
+    same = form()
+    del same["slug"]
+    assert ada.post(change(), same).status_code == 302
+    assert newest("db").number == 1
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"parameters": "a: [\n"}, "Line"),
+        ({"extends": "- template: db\n- [\n"}, "Line"),
+        ({"extends": "- template: none\n"}, "There is no template"),
+        ({"content": "a: {$if: params.x >, then: 1}\n"}, "Syntax error"),
+        ({"parameters": "type: no\n"}, "no"),
+    ],
+)
+def test_form__what_cannot_be_read__is_said_and_stays_in_the_form(ada, members, message):
+    answer = ada.post(ADD, form(slug="web", **members))
+
+    assert answer.status_code == 200
+    assert message in answer.content.decode()
+    assert next(iter(members.values())).split("\n")[0].strip() in answer.content.decode().replace(
+        "&gt;", ">"
+    )
+    assert newest("web") is None
+
+
+def test_preview__is_of_the_examples_and_of_what_one_tries(ada, log_in):
+    page = ada.get(change()).content.decode()
+    assert "url: tcp://db.example.org" in page
+    assert "pool: 5" in page
+
+    tried = ada.get(change(), {"with": "host: h\npool: 10\n"}).content.decode()
+    assert "url: tcp://h" in tried
+    assert "big:" in tried.split('id="preview"')[1]
+    assert "big:" not in page.split('id="preview"')[1]
+    wrong = ada.get(change(), {"with": "pool: x\n"}).content.decode()
+    assert "/with/pool" in wrong
+    unread = ada.get(change(), {"with": "a: [\n"})
+    assert unread.status_code == 200
+    lister = log_in("eve")
+    assert "tcp://" not in lister.get(change()).content.decode()
+
+
+def test_editor__parameters__stay_in_the_form_the_draft_and_what_is_published(ada):
+    entry = {"template": "db", "with": {"host": 'a"b'}}
+    sent = {"content": "own: 1\n", "format": "yaml", "base_version": "0", "page": "p"}
+    sent["extends"] = json.dumps(entry)
+
+    saved = ada.post(f"{PLACE}/draft/", sent)
+    assert saved.status_code in (200, 204, 302), saved.content
+    page = ada.get(f"{PLACE}/").content.decode()
+    assert "takes host, pool" in page
+    assert "{&quot;host&quot;:&quot;a\\&quot;b&quot;}" in page
+    sent["known"] = ""
+    done = ada.post(f"{PLACE}/publish/", {**sent, "page": "p"})
+    assert done.status_code == 302, done.content
+
+    from apps.configs.models import Live
+
+    version = Live.objects.get().version
+    assert json.loads(version.extends) == [entry]
+    users = ada.get(change()).content.decode()
+    assert f'href="{PLACE}/">shop@production</a>' in users.replace("'", '"')
+    assert "at v1" in users
+    assert "user:ada, 20" in users
+    stale = ada.post(f"{PLACE}/publish/", {**sent, "content": "own: 2\n"})
+    assert stale.status_code == 409
+    assert "&quot;with&quot;:{&quot;host&quot;" in stale.content.decode()
+
+
+def test_editor__parameters_that_are_no_json__are_refused(ada):
+    sent = {"content": "own: 1\n", "format": "yaml", "base_version": "0", "page": "p"}
+
+    answer = ada.post(f"{PLACE}/draft/", {**sent, "extends": '{"template": "db", "with": '})
+
+    assert answer.status_code == 422
