@@ -14,7 +14,7 @@ from apps.engine.errors import InvalidError, Problem, invalid
 from apps.engine.values import Tree, canonical, parse_canonical
 
 MAX_EXTENDS: Final = 64
-MAX_LAYERS: Final = 256
+MAX_LAYERS: Final = 128
 Newest = Callable[[str], TemplateVersion | None]
 """The newest version of the template of that name, in any case."""
 
@@ -114,6 +114,7 @@ def render(version: TemplateVersion, given: Tree, newest: Newest) -> Tree:
 class _Laying:
     def __init__(self, newest: Newest) -> None:
         self._newest = newest
+        self._making = templating.Making()
         self.laid: dict[tuple[str, str], Laid] = {}
 
     def lay(
@@ -136,7 +137,7 @@ class _Laying:
                 continue
             try:
                 self.lay(parse_canonical(version.extends), values, (*within, slug))
-                self.laid[key] = _made(version, given, values)
+                self.laid[key] = _made(version, given, values, self._making)
             except InvalidError as error:
                 raise InvalidError(
                     f"Template {version}: {error.detail}",
@@ -166,9 +167,11 @@ def _given(entry: Mapping[str, Any], params: Tree) -> dict[str, Any]:
     return {**entry, "with": templating.instantiate(entry["with"], params)}
 
 
-def _made(version: TemplateVersion, given: Tree, params: Tree) -> Laid:
+def _made(
+    version: TemplateVersion, given: Tree, params: Tree, making: templating.Making | None = None
+) -> Laid:
     content = parse_canonical(version.content.content)
-    return Laid(version, given, templating.instantiate(content, params))
+    return Laid(version, given, templating.instantiate(content, params, making))
 
 
 def _made_content(content: Tree, params: Tree) -> Tree:

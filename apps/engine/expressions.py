@@ -48,7 +48,7 @@ class Scope:
         try:
             result = compiled.eval(self._activation)
         except RuntimeError as error:
-            raise _refused(str(error)) from error
+            raise _failed(str(error)) from error
         return _Result().tree(result)
 
     def with_variable(self, name: str, value: Tree) -> "Scope":
@@ -102,6 +102,12 @@ def _refused(message: str) -> InvalidError:
     return invalid("", "expression", f"CEL: {found.group(1) if found else lines[0]}"[:300])
 
 
+def _failed(message: str) -> InvalidError:
+    """The same of an evaluation: what stands behind its colon may be a value."""
+    found = _REASON.fullmatch(message)
+    return _refused((found.group(1) if found else message).split(":")[0].strip())
+
+
 def _given(tree: Tree) -> Any:
     """``tree`` as the library takes it: numbers are 64-bit integers or doubles."""
     if isinstance(tree, dict):
@@ -134,7 +140,7 @@ class _Result:
                 raise _refused("The keys of a result are texts.")
             return {key: self.tree(item) for key, item in value.items()}
         if kind == cel.Type.ERROR:
-            raise _refused(str(value))
+            raise _failed(str(value))
         if kind in _PLAIN or (kind == cel.Type.DOUBLE and math.isfinite(value)):
             return value
         raise _refused(f"A result is JSON, and this is {kind.name()}.")

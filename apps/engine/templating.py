@@ -21,6 +21,8 @@ from apps.engine.values import MAX_NODES, Tree, canonical
 
 MAX_PARAMETERS: Final = 32_768
 MAX_EVALUATIONS: Final = 1_000
+MAX_MADE: Final = 4 * MAX_NODES
+MAX_CHARACTERS: Final = 2**22
 _OPEN: Final = frozenset(
     [
         "additionalProperties",
@@ -114,27 +116,28 @@ def sample(schema: Tree) -> Tree:
     }
 
 
-def instantiate(content: Tree, params: Tree) -> Tree:
-    """``content`` with the parameters ``params`` (:func:`filled`) in it.
+def instantiate(content: Tree, params: Tree, making: "Making | None" = None) -> Tree:
+    """``content`` with the parameters ``params`` (:func:`filled`) in it; ``making`` counts over
+    several.
 
     Raises :class:`InvalidError` with the JSON Pointer in ``content``, and :class:`LimitError`.
     """
-    tree = _Instance().tree(content, (), Scope({"params": params}))
+    making = Making() if making is None else making
+    tree = making.tree(content, (), Scope({"params": params}))
     return {} if tree is ABSENT else tree
 
 
 @dataclass(slots=True)
-class _Instance:
-    """One instantiation, which counts what it makes."""
+class Making:
+    """Counts what templates that are laid together make, and refuses before it is too much."""
 
     nodes: int = 0
+    characters: int = 0
     evaluations: int = 0
 
     def tree(self, node: Tree, path: Path, scope: Scope) -> Any:
         """The tree of ``node``, or ``ABSENT``."""
-        self.nodes += 1
-        if self.nodes > MAX_NODES:
-            raise LimitError(f"A template gives at most {MAX_NODES} values.")
+        self._count(1)
         if isinstance(node, str):
             return self._text(node, path, scope) if "${param:" in node else node
         if isinstance(node, list):
@@ -147,6 +150,24 @@ class _Instance:
         if "$for" in node:
             return list(self._repeated(node, path, scope))
         return self._object(node, path, scope)
+
+    def _count(self, nodes: int, characters: int = 0) -> None:
+        self.nodes += nodes
+        self.characters += characters
+        if self.nodes > MAX_MADE or self.characters > MAX_CHARACTERS:
+            raise LimitError(
+                f"Templates give at most {MAX_MADE} values and {MAX_CHARACTERS} characters."
+            )
+
+    def _taken(self, value: Tree) -> Tree:
+        """A parameter's value, counted each time that it is taken."""
+        ahead = [value]
+        while ahead:
+            node = ahead.pop()
+            self._count(1, len(node) if isinstance(node, str) else 0)
+            if isinstance(node, (dict, list)):
+                ahead.extend(node.values() if isinstance(node, dict) else node)
+        return value
 
     def _object(self, node: dict[str, Tree], path: Path, scope: Scope) -> Tree:
         result: dict[str, Tree] = {}
@@ -194,8 +215,10 @@ class _Instance:
         try:
             parts = references.parse(text)
             if whole and references.is_whole(parts) and isinstance(parts[0], Parameter):
-                return value_of(parts[0])
-            return references.substitute(text, lambda each: _spelled(each, value_of(each)))
+                return self._taken(value_of(parts[0]))
+            return references.substitute(
+                text, lambda each: _spelled(each, self._taken(value_of(each)))
+            )
         except InvalidError as error:
             raise _placed(error, path) from error
 

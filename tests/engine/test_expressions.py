@@ -65,6 +65,14 @@ def test_value__what_has_none__is_refused_with_its_reason(text, message):
     assert "[INVALID_ARGUMENT]" not in problem.message
 
 
+def test_value__a_failure__does_not_repeat_what_a_parameter_says():
+    with pytest.raises(InvalidError) as refused:
+        Scope({"params": {"key": "TOPSECRET", "map": {"a": 1}}}).value("params.map[params.key]")
+
+    assert "Key not found in map" in refused.value.detail
+    assert "TOPSECRET" not in refused.value.detail
+
+
 def test_value__loops_in_loops__end_by_their_budget():
     many = {"list": list(range(200))}
     text = "params.list.all(a, params.list.all(b, params.list.all(c, a + b + c >= 0)))"

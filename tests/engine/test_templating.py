@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.engine import templating
-from apps.engine.errors import DomainError, InvalidError
+from apps.engine.errors import DomainError, InvalidError, LimitError
 from apps.engine.merge import RESERVED
 from apps.engine.values import number
 
@@ -155,6 +155,24 @@ def test_instantiate__more_expressions_than_may_be__is_refused():
 
     with pytest.raises(DomainError, match="1000 expressions"):
         templating.instantiate(many, {"list": list(range(1001))})
+
+
+@pytest.mark.parametrize("do", ["${param:big}", "in ${param:text} text", "${param:text}"])
+def test_instantiate__what_is_taken_many_times__is_counted_as_often(do):
+    params = {"list": list(range(900)), "big": list(range(5000)), "text": "x" * 20_000}
+
+    with pytest.raises(LimitError, match="at most 80000 values"):
+        templating.instantiate({"a": {"$for": "x", "in": "params.list", "do": do}}, params)
+
+
+def test_instantiate__several_that_count_together__are_bounded_together():
+    making = templating.Making()
+    content = {"a": {"$for": "x", "in": "params.list", "do": "${param:x}"}}
+    params = {"list": list(range(5000))}
+
+    with pytest.raises(LimitError):
+        for _ in range(20):
+            templating.instantiate(content, params, making)
 
 
 def test_filled__defaults__stand_for_what_is_absent_in_objects_too():
