@@ -10,6 +10,7 @@ from unfold.sites import UnfoldAdminSite
 from apps.engine.errors import SecondFactorRequiredError
 from apps.portal import (
     editor,
+    graph,
     jobs,
     key_rules,
     ledger,
@@ -69,6 +70,7 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}diff/", timeline.compare, "config-diff"),
             (f"{place}rollback/<int:number>/", timeline.roll_back, "config-rollback"),
             (f"{place}redact/<int:number>/", redaction.page, "config-redact"),
+            (f"{place}graph/", graph.page, "config-graph"),
             (f"{place}readers/", readers.page, "config-readers"),
             (f"{place}refresh/", timeline.refresh, "config-refresh"),
             (f"{place}secrets/", secrets.page, "config-secrets"),
