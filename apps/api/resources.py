@@ -353,9 +353,7 @@ def _template_members(request: Any) -> dict[str, Tree]:
 
 
 def _body(members: dict[str, Tree]) -> templates.Body:
-    return templates.Body(
-        members.get("content"), members.get("parameters") or {}, members.get("extends") or []
-    )
+    return templates.Body(members.get("content"), members.get("parameters"), members.get("extends"))
 
 
 def _without_slug(members: dict[str, Tree], slug: str) -> dict[str, Tree]:

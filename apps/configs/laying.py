@@ -1,6 +1,6 @@
 """Templates as layers: which versions a list of ``extends`` lays, in order, with what parameters.
 
-A template's own bases lie under it. A lock names each layer by template, version and the parameters
+A template's own bases lie under it, each once. A lock names each layer by template, version and the parameters
 that it was given, so any of them can be made again alone.
 """
 
@@ -15,6 +15,8 @@ from apps.engine.values import Tree, canonical, parse_canonical
 
 MAX_EXTENDS: Final = 64
 MAX_LAYERS: Final = 128
+MAX_DEPTH: Final = 16
+ROOTS: Final = ("$literal", "$secret", "$remove", "$append", "$prepend")
 Newest = Callable[[str], TemplateVersion | None]
 """The newest version of the template of that name, in any case."""
 
@@ -53,22 +55,45 @@ def _checked(entry: object, pointer: str) -> dict[str, Any]:
         raise invalid(pointer, "type", 'Each entry is {"template": name, "with": {…}}.')
     if set(entry) - {"template", "with"}:
         raise invalid(pointer, "unknown_member", "An entry has 'template' and 'with' alone.")
-    given = entry.get("with") or {}
+    given = entry.get("with", {})
     if not isinstance(given, dict):
         raise invalid(f"{pointer}/with", "type", "'with' is an object of parameters.")
     values.check(given)
     return {"template": entry["template"], **({"with": given} if given else {})}
 
 
+def check_kept(extends: object) -> list[dict[str, Any]]:
+    """The same of a draft, whose parameters may be text that is no object yet."""
+    if not isinstance(extends, list):
+        return check_extends(extends)
+    typed = {
+        index: each["with"]
+        for index, each in enumerate(extends)
+        if isinstance(each, dict) and isinstance(each.get("with"), str)
+    }
+    values.check(list(typed.values()))
+    checked = check_extends(
+        [
+            {"template": each["template"]} if index in typed and "template" in each else each
+            for index, each in enumerate(extends)
+        ]
+    )
+    return [
+        {**each, "with": typed[index]} if index in typed else each
+        for index, each in enumerate(checked)
+    ]
+
+
 def lay(extends: Sequence[Mapping[str, Any]], newest: Newest) -> list[Laid]:
-    """The layers of ``extends``, lowest first; one that lies there already is not laid again.
+    """The layers of ``extends``, lowest first. What ``extends`` itself names is laid where it stands;
+    a base of these that lies there already is not laid again.
 
     Raises :class:`InvalidError` with pointers below ``/extends``: for templates that are missing or
     extend themselves, for parameters that a template does not take, and for what cannot be made.
     """
     laying = _Laying(newest)
     laying.lay(extends, None, ())
-    return list(laying.laid.values())
+    return laying.laid
 
 
 def laid_again(version: TemplateVersion, given: Tree) -> Laid:
@@ -115,7 +140,8 @@ class _Laying:
     def __init__(self, newest: Newest) -> None:
         self._newest = newest
         self._making = templating.Making()
-        self.laid: dict[tuple[str, str], Laid] = {}
+        self._known: set[tuple[str, str]] = set()
+        self.laid: list[Laid] = []
 
     def lay(
         self, extends: Sequence[Mapping[str, Any]], params: Tree, within: tuple[str, ...]
@@ -127,24 +153,26 @@ class _Laying:
             slug = version.template.slug
             if slug in within:
                 raise invalid(place, "cycle", f"{' → '.join((*within, slug))} extends itself.")
+            if len(within) >= MAX_DEPTH or len(self.laid) >= MAX_LAYERS:
+                message = f"At most {MAX_LAYERS} templates lie on each other, {MAX_DEPTH} deep."
+                raise invalid(place, "limit", message)
             try:
-                given = _given(entry, params).get("with", {})
-                values = templating.filled(parse_canonical(version.parameters), given)
+                given = _given(entry, params, self._making).get("with", {})
+                filled = templating.filled(parse_canonical(version.parameters), given)
             except InvalidError as error:
                 raise _moved(error, f"{place}/with") from error
-            key = (slug, canonical(given))
-            if key in self.laid:
+            key = (slug, canonical(filled))
+            if within and key in self._known:
                 continue
+            self._known.add(key)
             try:
-                self.lay(parse_canonical(version.extends), values, (*within, slug))
-                self.laid[key] = _made(version, given, values, self._making)
+                self.lay(parse_canonical(version.extends), filled, (*within, slug))
+                self.laid.append(_made(version, given, filled, self._making))
             except InvalidError as error:
                 raise InvalidError(
                     f"Template {version}: {error.detail}",
                     [Problem(place, each.code, _told(version, each)) for each in error.problems],
                 ) from error
-            if len(self.laid) > MAX_LAYERS:
-                raise invalid(place, "limit", f"More than {MAX_LAYERS} templates lie below this.")
 
 
 def _told(version: TemplateVersion, problem: Problem) -> str:
@@ -160,25 +188,36 @@ def _found(entry: Mapping[str, Any], place: str, newest: Newest) -> TemplateVers
     return found
 
 
-def _given(entry: Mapping[str, Any], params: Tree) -> dict[str, Any]:
+def _given(
+    entry: Mapping[str, Any], params: Tree, making: templating.Making | None = None
+) -> dict[str, Any]:
     """An entry of a template's ``extends``, with that template's parameters in its own."""
     if params is None or "with" not in entry:
         return dict(entry)
-    return {**entry, "with": templating.instantiate(entry["with"], params)}
+    return {**entry, "with": templating.instantiate(entry["with"], params, making)}
 
 
 def _made(
     version: TemplateVersion, given: Tree, params: Tree, making: templating.Making | None = None
 ) -> Laid:
     content = parse_canonical(version.content.content)
-    return Laid(version, given, templating.instantiate(content, params, making))
+    return Laid(version, given, _object(templating.instantiate(content, params, making)))
+
+
+def _object(tree: Tree) -> Tree:
+    """What a template gave, which must be something that layers can lie on."""
+    if not isinstance(tree, dict) or any(name in tree for name in ROOTS):
+        raise invalid("", "type", "A template gives an object with members of its own.")
+    return tree
 
 
 def _made_content(content: Tree, params: Tree) -> Tree:
     try:
-        return templating.instantiate(content, params)
+        made = _object(templating.instantiate(content, params))
     except InvalidError as error:
         raise _moved(error, "/content") from error
+    values.check(made)
+    return made
 
 
 def _check_bases(slug: str, extends: Sequence[Mapping[str, Any]], newest: Newest) -> None:

@@ -56,15 +56,38 @@ def shown_extends(entries: Sequence[dict[str, Any]], reads: Guard) -> list[dict[
 def extends_with_hidden(
     actor: Actor, place: Place, source: Source, live: Sequence[dict[str, Any]]
 ) -> Source:
-    """``source`` with the parameters that its author was not shown kept as the ``live`` ones are."""
+    """``source`` with the parameters that its author was not shown kept as the ``live`` ones are, in
+    their order.
+
+    Raises :class:`ForbiddenError` for parameters of a template that is live already, whatever they
+    are: whether they are the hidden ones must not be told; and where it cannot be said which of two
+    uses of a template is gone.
+    """
     if source.extends is None or policy.guard(actor, "read", place).is_open:
         return source
-    kept = {each["template"].lower(): each for each in live if "with" in each}
+    kept = _by_name(live)
+    sent = _by_name(source.extends)
+    for name, entries in sent.items():
+        hidden = kept.get(name, [])
+        fewer = len(entries) < len(hidden) and any(each != hidden[0] for each in hidden)
+        if fewer or (hidden and any("with" in each for each in entries)):
+            raise ForbiddenError(
+                f"The parameters of '{entries[0]['template']}' are not shown to you here: leave "
+                "'with' away to keep them, or ask somebody who may read every key.",
+                right="read",
+            )
     extends = [
-        each if "with" in each else kept.get(each["template"].lower(), each)
+        rest.pop(0) if (rest := kept.get(each["template"].lower())) else each
         for each in source.extends
     ]
     return replace(source, extends=extends)
+
+
+def _by_name(entries: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for each in entries:
+        found.setdefault(each["template"].lower(), []).append(each)
+    return found
 
 
 def source_with_hidden(actor: Actor, place: Place, source: Source, live: Source | None) -> Source:

@@ -1,8 +1,9 @@
 """Expressions in CEL, the Common Expression Language (cel.dev): typed, without loops or effects.
 
-The one module that knows the library. An expression is checked when it is compiled and bounded in
-time by the library's budget of iterations; what it may build is bounded here, because every
-comprehension can multiply what the one before it gave.
+The one module that knows the library. An expression is checked when it is compiled. The library
+counts iterations only, and one of them may read or build as much as the variables hold; so there is at
+most one comprehension, no regular expression, and :func:`Scope.work` says beforehand how much an
+evaluation may touch.
 """
 
 import math
@@ -17,10 +18,12 @@ from apps.engine.errors import InvalidError, invalid
 from apps.engine.values import Number, Tree
 
 MAX_EXPRESSION: Final = 1_000
-MAX_COMPREHENSIONS: Final = 3
+MAX_COMPREHENSIONS: Final = 1
 MAX_SUMS: Final = 24
 MAX_VALUES: Final = 20_000
+MAX_CHARACTERS: Final = 2**20
 _COMPREHENSION: Final = re.compile(r"\b(?:map|filter|all|exists|exists_one)\b")
+_REGULAR: Final = re.compile(r"\bmatches\b")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _WORDS: Final = ("params", "true", "false", "null")
 _INTEGERS: Final = range(-(2**63), 2**63)
@@ -34,6 +37,17 @@ class Scope:
     def __init__(self, variables: Mapping[str, Tree]) -> None:
         self.variables = variables
         self._activation: Any = None
+        self._size: tuple[int, int] | None = None
+
+    def work(self, text: str) -> int:
+        """A bound on the values and characters that evaluating ``text`` reads or builds: each of its
+        operations as much as all variables hold, again for each turn of its comprehension.
+        """
+        if self._size is None:
+            self._size = _measured(self.variables)
+        size, longest = self._size
+        turns = max(longest, len(text)) if _COMPREHENSION.search(text) else 1
+        return len(text) * (size + len(text)) * turns
 
     def value(self, text: str) -> Tree:
         """What the expression ``text`` gives.
@@ -78,9 +92,11 @@ def _compile(text: str, names: tuple[str, ...]) -> Any:
         raise _refused(f"An expression has at most {MAX_EXPRESSION} characters.")
     if len(_COMPREHENSION.findall(text)) > MAX_COMPREHENSIONS or text.count("+") > MAX_SUMS:
         raise _refused(
-            f"An expression has at most {MAX_COMPREHENSIONS} of map, filter, all and exists, and "
-            f"{MAX_SUMS} times '+'."
+            f"An expression has at most {MAX_COMPREHENSIONS} of map, filter, all and exists (the words "
+            f"count in texts too), and {MAX_SUMS} times '+'."
         )
+    if _REGULAR.search(text):
+        raise _refused("There is no 'matches' here: a parameter's schema may have a pattern.")
     try:
         return _environment(names).compile(text)
     except RuntimeError as error:
@@ -114,11 +130,30 @@ def _given(tree: Tree) -> Any:
         return {key: _given(value) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_given(item) for item in tree]
-    if isinstance(tree, Number):
-        return float(tree)
-    if isinstance(tree, int) and tree not in _INTEGERS:
-        return float(tree)
+    if isinstance(tree, Number) or (isinstance(tree, int) and tree not in _INTEGERS):
+        try:
+            return float(tree)
+        except OverflowError as error:
+            raise _refused("A number is too large to calculate with.") from error
     return tree
+
+
+def _measured(variables: Mapping[str, Tree]) -> tuple[int, int]:
+    """How many values and characters there are, and the length of the longest list or object."""
+    size = longest = 0
+    ahead: list[Tree] = list(variables.values())
+    while ahead:
+        node = ahead.pop()
+        size += 1
+        if isinstance(node, str):
+            size += len(node)
+        elif isinstance(node, dict):
+            size += sum(map(len, node))
+            ahead.extend(node.values())
+        elif isinstance(node, list):
+            ahead.extend(node)
+        longest = max(longest, len(node) if isinstance(node, (dict, list)) else 0)
+    return size, longest
 
 
 class _Result:
@@ -126,6 +161,7 @@ class _Result:
 
     def __init__(self) -> None:
         self._count = 0
+        self._characters = 0
 
     def tree(self, result: Any) -> Tree:
         """The tree of a value of the library."""
@@ -133,14 +169,20 @@ class _Result:
         if self._count > MAX_VALUES:
             raise _refused(f"The result has more than {MAX_VALUES} values.")
         kind, value = result.type(), result.value()
+        if kind == cel.Type.ERROR:
+            raise _failed(str(value))
         if isinstance(value, list):
             return [self.tree(item) for item in value]
         if isinstance(value, dict):
-            if not all(isinstance(key, str) for key in value):
-                raise _refused("The keys of a result are texts.")
-            return {key: self.tree(item) for key, item in value.items()}
-        if kind == cel.Type.ERROR:
-            raise _failed(str(value))
+            return self._object(value)
+        self._characters += len(value) if isinstance(value, str) else 0
+        if self._characters > MAX_CHARACTERS:
+            raise _refused(f"The result has more than {MAX_CHARACTERS} characters.")
         if kind in _PLAIN or (kind == cel.Type.DOUBLE and math.isfinite(value)):
             return value
         raise _refused(f"A result is JSON, and this is {kind.name()}.")
+
+    def _object(self, members: dict[Any, Any]) -> Tree:
+        if not all(isinstance(key, str) for key in members):
+            raise _refused("The keys of a result are texts.")
+        return {key: self.tree(item) for key, item in members.items()}

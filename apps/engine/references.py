@@ -106,6 +106,8 @@ def substitute(text: str, spelled: Callable[[Parameter], str]) -> str:
         else:
             part, end = _part(text, end)
             written = text[opening.start() : end]
+            if "${" in written[2:]:
+                raise invalid("", "reference", "A reference cannot stand inside another one.")
             pieces.append(spelled(part) if isinstance(part, Parameter) else written)
         start = end
     return "".join([*pieces, text[start:]])

@@ -21,8 +21,10 @@ from apps.engine.values import MAX_NODES, Tree, canonical
 
 MAX_PARAMETERS: Final = 32_768
 MAX_EVALUATIONS: Final = 1_000
+MAX_WORK: Final = 50_000_000
 MAX_MADE: Final = 4 * MAX_NODES
 MAX_CHARACTERS: Final = 2**22
+_SHARED: Final = ("$schema", "$id", "$defs", "definitions")
 _OPEN: Final = frozenset(
     [
         "additionalProperties",
@@ -55,11 +57,16 @@ def check_parameters(schema: Tree) -> None:
             for each in error.problems
         ]
         raise InvalidError(error.detail, moved) from error
+    kind = schema.get("type", "object")
+    if "object" not in (kind if isinstance(kind, list) else [kind]):
+        raise invalid("/parameters/type", "type", "Parameters are an object.")
     properties = schema.get("properties", {})
     for name, declared in properties.items():
         if not isinstance(declared, dict) or "default" not in declared:
             continue
-        wrong = schemas.validate({"properties": {name: declared}}, {name: declared["default"]})
+        alone = {key: schema[key] for key in _SHARED if key in schema}
+        alone["properties"] = {name: declared}
+        wrong = schemas.validate(alone, {name: declared["default"]})
         if wrong:
             place = f"/parameters{pointer(('properties', name, 'default'))}"
             raise invalid(place, "default", f"The default is not valid: {wrong[0].message}")
@@ -134,17 +141,21 @@ class Making:
     nodes: int = 0
     characters: int = 0
     evaluations: int = 0
+    work: int = 0
 
     def tree(self, node: Tree, path: Path, scope: Scope) -> Any:
         """The tree of ``node``, or ``ABSENT``."""
         self._count(1)
         if isinstance(node, str):
+            self._count(0, len(node))
             return self._text(node, path, scope) if "${param:" in node else node
         if isinstance(node, list):
             items = (self.tree(item, (*path, i), scope) for i, item in enumerate(node))
             return [item for item in items if item is not ABSENT]
-        if not isinstance(node, dict) or "$literal" in node:
+        if not isinstance(node, dict):
             return node
+        if "$literal" in node:
+            return self._taken(node)
         if "$if" in node:
             return self._choice(node, path, scope)
         if "$for" in node:
@@ -176,8 +187,12 @@ class Making:
             if value is ABSENT:
                 continue
             name = str(self._text(key, path, scope, whole=False)) if "${param:" in key else key
+            if name is not key and name.startswith("$"):
+                message = "A parameter may not make a member that begins with '$'."
+                raise invalid(pointer(path), "parameter", message)
             if name in result:
-                raise invalid(pointer(path), "duplicate", f"Two members are called '{name}'.")
+                message = "Two members get the same name from their parameters."
+                raise invalid(pointer(path), "duplicate", message)
             result[name] = value
         return result
 
@@ -202,7 +217,11 @@ class Making:
     def _value(self, text: Any, path: Path, scope: Scope) -> Tree:
         self.evaluations += 1
         if self.evaluations > MAX_EVALUATIONS:
-            raise LimitError(f"A template evaluates at most {MAX_EVALUATIONS} expressions.")
+            raise LimitError(f"Templates evaluate at most {MAX_EVALUATIONS} expressions.")
+        self.work += scope.work(text)
+        if self.work > MAX_WORK:
+            message = "The expressions have too much to do: give fewer, or smaller, parameters."
+            raise LimitError(message, [Problem(pointer(path), LimitError.code, message)])
         try:
             return scope.value(text)
         except InvalidError as error:
@@ -248,6 +267,8 @@ def _check(node: Tree, path: Path, names: tuple[str, ...]) -> None:
     if isinstance(node, str):
         try:
             references.parse(node)
+            if "${param:" in node:
+                references.substitute(node, str)
         except InvalidError as error:
             raise _placed(error, path) from error
     elif isinstance(node, list):

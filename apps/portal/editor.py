@@ -12,7 +12,7 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.access.reader_tokens import make_reader_token, may_make_reader, reader_name
 from apps.configs import sources
-from apps.configs.laying import check_extends
+from apps.configs.laying import check_kept
 from apps.configs.selectors.configurations import Published, find_live, list_live
 from apps.configs.selectors.templates import find_draft, list_sections, list_templates
 from apps.configs.services import drafts, publishing
@@ -314,7 +314,7 @@ def _merge(request: HttpRequest, place: Place) -> HttpResponse:
 
 def _spelled(given: drafts.Draft) -> list[str]:
     """The templates of a draft, as a form sends them again."""
-    return [extending.spelled(each) for each in check_extends(given.extends or [])]
+    return [extending.spelled(each) for each in check_kept(given.extends or [])]
 
 
 def _read(request: HttpRequest) -> drafts.Draft:

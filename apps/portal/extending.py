@@ -1,11 +1,17 @@
 """Which templates a document extends, in forms: a box for each, and its parameters in a line."""
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from apps.engine import formats
+from apps.engine.errors import DomainError
 from apps.engine.values import compact, parse_canonical
+
+_WRITTEN: Final = re.compile(r'\{"template":("[A-Za-z0-9._-]+"),"with":(.*)\}', re.DOTALL)
+"""What the editor sends for a template with parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +34,19 @@ def spelled(entry: dict[str, Any]) -> str:
 
 
 def read(sent: Iterable[str]) -> list[object]:
-    """The entries that a form sent. Raises :class:`MalformedError`."""
-    return [
-        formats.parse(each, "json").tree if each.startswith("{") else {"template": each}
-        for each in sent
-        if each
-    ]
+    """The entries that a form sent. Raises :class:`MalformedError` for what no editor sends."""
+    return [_entry(each) if each.startswith("{") else {"template": each} for each in sent if each]
+
+
+def _entry(text: str) -> object:
+    """An entry as it was sent; where its parameters cannot be read, with their text."""
+    try:
+        return formats.parse(text, "json").tree
+    except DomainError:
+        written = _WRITTEN.fullmatch(text)
+        if written is None:
+            raise
+        return {"template": json.loads(written.group(1)), "with": written.group(2)}
 
 
 def choices(templates: Iterable[Any], extends: Sequence[dict[str, Any]]) -> list[Choice]:
@@ -51,12 +64,13 @@ def choices(templates: Iterable[Any], extends: Sequence[dict[str, Any]]) -> list
 
 def _choice(entry: dict[str, Any], template: Any, *, used: bool = True) -> Choice:
     given = entry.get("with")
+    written = given if isinstance(given, str) else compact(given) if given else ""
     return Choice(
         slug=entry["template"],
         value=spelled(entry),
         newest=template.newest if template else None,
         takes=", ".join(_names(template.takes)) if template else "",
-        given=compact(given) if given else "",
+        given=written,
         used=used,
     )
 

@@ -109,17 +109,26 @@ function extended(value) {
   return value.startsWith("{") ? JSON.parse(value) : { template: value };
 }
 
+/**
+ * The parameters of an entry as they were written: their numbers keep their digits.
+ * @param {string} value
+ */
+function written(value) {
+  const given = extended(value).with;
+  return typeof given === "string" ? given : value.slice(value.indexOf('"with":') + 7, -1);
+}
+
 /** @param {HTMLInputElement} given the line of parameters */
 function takeParameters(given) {
   const box = /** @type {HTMLInputElement} */ (form.querySelector(`#${CSS.escape(given.dataset.box ?? "")}`));
   const template = box.dataset.template ?? "";
   let parameters = given.value.trim(); // sent as it is written: its numbers keep their digits
-  given.setCustomValidity("");
+  given.removeAttribute("aria-invalid");
   try {
     if (parameters) JSON.parse(parameters);
   } catch {
     parameters = JSON.stringify(parameters); // the server says what is wrong with it
-    given.setCustomValidity("Parameters are a JSON object.");
+    given.setAttribute("aria-invalid", "true");
   }
   box.value = parameters ? `{"template":${JSON.stringify(template)},"with":${parameters}}` : template;
   changed();
@@ -162,14 +171,15 @@ function replaceAll(next, content) {
 /** @param {import("./kept.js").Entry} kept */
 function restore(kept) {
   message.value = kept.message ?? "";
+  const left = [...(kept.extends ?? [])];
   for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll('input[name="extends"]'))) {
-    const found = kept.extends?.find((value) => extended(value).template === box.dataset.template);
+    const at = left.findIndex((value) => extended(value).template === box.dataset.template);
+    const found = at < 0 ? undefined : left.splice(at, 1)[0];
     box.checked = kept.extends ? found !== undefined : box.checked;
     const line = /** @type {HTMLInputElement | null} */ (form.querySelector(`[data-box="${box.id}"]`));
     if (found === undefined || !line) continue;
-    const given = extended(found).with;
     box.value = found;
-    line.value = given === undefined ? "" : JSON.stringify(given);
+    line.value = found.startsWith("{") ? written(found) : "";
   }
   setFormat(kept.format);
   replaceText(kept.text);

@@ -315,6 +315,113 @@ def test_parameters__where_a_key_is_hidden__are_not_shown_and_stay_as_they_were(
     assert json.dumps(told).count("TOPSECRET") == 0
 
 
+def test_parameters__guessed_where_they_are_hidden__are_refused_alike(shop, make_api):
+    robot = make_api("operator", "shop")
+    assert use(shop, {"host": "right"}).status_code == 201
+    shop.post("/key-rules", {"pattern": "db.url", "service": "shop"})
+
+    told = []
+    for guess in ("right", "wrong"):
+        extends = [{"template": "postgres", "with": {"host": guess}}]
+        answer = publish(robot, "shop", {"own": 1}, extends=extends, dry_run=True)
+        told.append((answer.status_code, answer.content))
+
+    assert told[0] == told[1]
+    assert told[0][0] == 403
+
+
+def test_parameters__hidden_of_a_template_that_stands_twice__are_kept_in_their_order(
+    shop, make_api, system
+):
+    from apps.configs.models import Live
+
+    robot = make_api("operator", "shop")
+    named = {
+        "properties": {"k": {"type": "string"}, "v": {"type": "integer"}},
+        "required": ["k", "v"],
+    }
+    content = {"${param:k}": "${param:v}"}
+    assert make(shop, "kv", parameters=named, content=content).status_code == 201
+    extends = [{"template": "kv", "with": {"k": k, "v": v}} for k, v in (("a", 1), ("b", 2))]
+    assert publish(shop, "shop", {"own": 1}, extends=extends).status_code == 201
+    shop.post("/key-rules", {"pattern": "hidden", "service": "shop"})
+
+    shown = robot.get(f"/config/shop?{HERE}&view=source").json()["extends"]
+    assert shown == [{"template": "kv"}, {"template": "kv"}]
+    assert publish(robot, "shop", {"own": 2}, extends=shown).status_code == 201
+    assert json.loads(Live.objects.get().version.extends) == extends
+    assert publish(robot, "shop", {"own": 3}, extends=shown[:1]).status_code == 403
+
+
+def test_template__whose_base_was_added_without_effect__goes_on_to_its_users(shop):
+    for slug, content in (("low", {"x": 9}), ("top", {"x": 1})):
+        assert make(shop, slug, parameters={}, content=content).status_code == 201
+    publish(shop, "shop", {}, extends=[{"template": "top"}])
+    added = {"content": {"x": 1}, "extends": [{"template": "low"}]}
+    assert shop.post("/templates/top/versions", added).status_code == 201
+    assert config(shop, "shop") == {"x": 1}
+
+    assert shop.post("/templates/low/versions", {"content": {"x": 9, "y": 2}}).status_code == 201
+
+    assert config(shop, "shop") == {"x": 1, "y": 2}
+
+
+def test_templates__named_one_after_the_other__lie_in_that_order(shop):
+    make(shop, "p", parameters={}, content={"x": "p"})
+    make(shop, "q", parameters={}, content={"x": "q"}, extends=[{"template": "p"}])
+
+    publish(shop, "shop", {}, extends=[{"template": "q"}, {"template": "p"}])
+    assert config(shop, "shop") == {"x": "p"}
+    publish(shop, "shop", {}, extends=[{"template": "p"}, {"template": "q"}], on_stale="overwrite")
+    assert config(shop, "shop") == {"x": "q"}
+
+
+def test_template__published_with_its_content_alone__keeps_parameters_and_bases(shop):
+    make(shop, "low", parameters={}, content={})
+    body = {"parameters": SCHEMA, "content": CONTENT, "extends": [{"template": "low"}]}
+    assert shop.post("/templates/postgres/versions", body).status_code == 201
+
+    made = shop.post("/templates/postgres/versions", {"content": {"a": "${param:host}"}}).json()
+
+    assert (made["version"], made["parameters"]) == (3, SCHEMA)
+    assert made["extends"] == [{"template": "low"}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"$if": "params.n == 1", "then": {"a": 1}, "else": "text"},
+        {"$for": "x", "in": "[1]", "do": {}},
+        {"$literal": {"a": 1}},
+        {"$remove": True},
+    ],
+)
+def test_template__that_gives_no_object__is_refused(shop, content):
+    schema = {"properties": {"n": {"default": 2}}}
+
+    found = errors(make(shop, "bad", parameters=schema, content=content))
+
+    assert found[0][:2] == ("/content", "type")
+
+
+def test_templates__in_a_long_chain__are_refused_at_its_depth(shop):
+    for number in range(20):
+        bases = [{"template": f"c{number - 1}"}] if number else []
+        answer = make(shop, f"c{number}", parameters={}, content={"a": number}, extends=bases)
+        if answer.status_code != 201:
+            break
+
+    assert number == 17
+    assert "16 deep" in answer.json()["detail"]
+    assert len(answer.content) < 5_000
+
+
+@pytest.mark.parametrize("members", [{"parameters": 0}, {"parameters": ""}, {"extends": {}}])
+def test_template__with_members_of_another_type__is_refused(shop, members):
+    assert make(shop, "bad", **members).status_code == 422
+    assert use(shop, members.get("parameters", False)).status_code == 422
+
+
 def test_redaction__of_a_value_that_is_a_parameter__says_where_it_stays(shop, system):
     from apps.access.policy import Place
     from apps.configs.services.redacting import redact

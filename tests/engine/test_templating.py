@@ -27,6 +27,7 @@ PARAMS = {
     "replicas": [{"name": "r1", "port": 1}, {"name": "r2", "port": 2}],
     "text": "${self:a}",
     "nothing": None,
+    "marker": "$remove",
 }
 
 
@@ -102,6 +103,7 @@ def test_instantiate__parameters_choices_repetitions__as_the_table_says(content,
         ({"a": {"$if": "params.other > 1", "then": 1}}, "/a/$if", "expression"),
         ({"a": {"$for": "x", "in": "3", "do": 1}}, "/a/in", "expression"),
         ({"${param:host}": 1, "db": 2}, "", "duplicate"),
+        ({"a": {"${param:marker}": True}}, "/a", "parameter"),
     ],
 )
 def test_instantiate__what_these_parameters_do_not_give__is_refused_with_its_place(
@@ -119,6 +121,8 @@ def test_instantiate__what_these_parameters_do_not_give__is_refused_with_its_pla
     [
         ({"a": ["${param:1}"]}, "/a/0", "reference"),
         ({"a": "${param@x:y}"}, "/a", "reference"),
+        ({"a": "${self:${param:k}}"}, "/a", "reference"),
+        ({"a": "${self:b:-${param:k}}"}, "/a", "reference"),
         ({"a": {"$if": "params.a >", "then": 1}}, "/a/$if", "expression"),
         ({"a": {"$if": "x", "then": 1}}, "/a/$if", "expression"),
         ({"a": {"$if": "true"}}, "/a", "marker"),
@@ -163,6 +167,30 @@ def test_instantiate__what_is_taken_many_times__is_counted_as_often(do):
 
     with pytest.raises(LimitError, match="at most 80000 values"):
         templating.instantiate({"a": {"$for": "x", "in": "params.list", "do": do}}, params)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "params.l.map(x, " + "+".join(["params.s"] * 25) + ")",
+        "params.l.all(x, params.l != params.m)",
+        "params.l.exists(x, params.s == params.t)",
+    ],
+)
+def test_instantiate__an_expression_that_could_touch_too_much__is_refused_before(text):
+    params = {"l": list(range(1500)), "m": list(range(1500)), "s": "x" * 9_000, "t": "x" * 9_000}
+
+    with pytest.raises(LimitError, match="too much to do") as refused:
+        templating.instantiate({"a": {"$for": "x", "in": text, "do": 1}}, params)
+
+    assert refused.value.problems[0].pointer == "/a/in"
+
+
+def test_instantiate__text_of_the_template_repeated__is_counted():
+    content = {"a": {"$for": "i", "in": "params.l", "do": "x" * 50_000}}
+
+    with pytest.raises(LimitError, match="4194304 characters"):
+        templating.instantiate(content, {"l": list(range(500))})
 
 
 def test_instantiate__several_that_count_together__are_bounded_together():
@@ -215,6 +243,7 @@ def test_filled__a_schema_that_says_what_others_may_be__takes_them():
     [
         (True, "/parameters"),
         ({"type": "nothing"}, "/parameters/type"),
+        ({"type": "array"}, "/parameters/type"),
         ({"properties": {"a": {"$ref": "https://example.org/x"}}}, "/parameters/properties/a/$ref"),
         (
             {"properties": {"a": {"type": "integer", "default": "x"}}},
@@ -227,6 +256,18 @@ def test_check_parameters__unusable__is_refused_with_its_place(schema, pointer):
         templating.check_parameters(schema)
 
     assert refused.value.problems[0].pointer == pointer
+
+
+@pytest.mark.parametrize("shared", ["$defs", "definitions"])
+def test_check_parameters__a_default_beside_a_reference__is_checked_by_it(shared):
+    declared = {"$ref": f"#/{shared}/n", "default": 2}
+    schema = {shared: {"n": {"type": "integer"}}, "required": ["x"], "properties": {"k": declared}}
+
+    templating.check_parameters(schema)
+
+    declared["default"] = "two"
+    with pytest.raises(InvalidError):
+        templating.check_parameters(schema)
 
 
 PLAIN = st.recursive(

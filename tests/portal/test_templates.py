@@ -122,9 +122,44 @@ def test_editor__parameters__stay_in_the_form_the_draft_and_what_is_published(ad
     assert "&quot;with&quot;:{&quot;host&quot;" in stale.content.decode()
 
 
-def test_editor__parameters_that_are_no_json__are_refused(ada):
-    sent = {"content": "own: 1\n", "format": "yaml", "base_version": "0", "page": "p"}
+@pytest.mark.parametrize("given", ['"{\\"host\\": "', '{"host":1,"host":2}', "NaN"])
+def test_editor__parameters_that_cannot_be_read__are_refused_and_stay_in_the_draft(ada, given):
+    from apps.configs.models import Change, Live
 
-    answer = ada.post(f"{PLACE}/draft/", {**sent, "extends": '{"template": "db", "with": '})
+    sent = {"content": "own: 1  # mine\n", "format": "yaml", "base_version": "0", "page": "p"}
+    sent["extends"] = f'{{"template":"db","with":{given}}}'
 
-    assert answer.status_code == 422
+    answer = ada.post(f"{PLACE}/publish/", sent, follow=True)
+
+    assert answer.status_code == 200
+    assert "is an object of parameters" in answer.content.decode()
+    assert Change.objects.get().content == "own: 1  # mine\n"
+    assert given.strip('"')[:4].replace("\\", "") in answer.content.decode().replace("&quot;", '"')
+    assert not Live.objects.exists()
+
+
+def test_merge__by_who_does_not_see_all__keeps_the_parameters_that_he_typed(ada, operator, log_in):
+    from apps.configs.models import Change
+
+    assert ada.post(ADD, form(slug="web", parameters=PARAMETERS)).status_code == 302
+    base = {"environment": "production", "on_stale": "overwrite"}
+    extends = [{"template": "db", "with": {"host": "HIDDEN"}}]
+    for number in (1, 2):
+        config = {"own": number, "k": number}
+        sent = {**base, "config": config, "extends": extends}
+        assert operator.post("/config/shop", sent).status_code == 201
+    operator.post("/key-rules", {"pattern": "url", "service": "shop"})
+    bob = log_in("bob", ("operator", "shop", "production"))
+    sent = {
+        "content": "own: 1\nk: 1\nmine: 1\n",
+        "format": "yaml",
+        "base_version": "1",
+        "page": "p",
+    }
+    typed = '{"template":"web","with":{"host":"typed"}}'
+
+    answer = bob.post(f"{PLACE}/draft/", {**sent, "merge": "1", "extends": ["db", typed]})
+
+    assert answer.status_code == 302, answer.content
+    kept = json.loads(Change.objects.get().extends)
+    assert kept == [{"template": "db"}, {"template": "web", "with": {"host": "typed"}}]

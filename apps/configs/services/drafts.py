@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.laying import check_extends
+from apps.configs.laying import check_kept
 from apps.configs.models import Change
 from apps.configs.sources import dump_extends
 from apps.core import clock
@@ -53,7 +53,7 @@ def save_draft(*, actor: Actor, place: Place, draft: Draft, force: bool = False)
     values.check({"content": draft.content, "message": draft.message, "page": draft.page})
     if draft.format not in formats.FORMATS:
         raise invalid("/format", "format", f"There is no format '{draft.format}'.")
-    checked = check_extends([] if draft.extends is None else draft.extends)
+    kept_extends = check_kept([] if draft.extends is None else draft.extends)
     with writing():
         kept = _held(actor, place)
         if not force:
@@ -67,7 +67,7 @@ def save_draft(*, actor: Actor, place: Place, draft: Draft, force: bool = False)
             defaults={
                 "content": draft.content,
                 "format": draft.format,
-                "extends": dump_extends(checked),
+                "extends": dump_extends(kept_extends),
                 "base_version": draft.base_version,
                 "message": draft.message,
                 "page": draft.page[:MAX_PAGE_NAME],

@@ -32,6 +32,10 @@ def merge_draft(*, actor: Actor, place: Place, draft: Draft, choices: Mapping[st
     reads = policy.guard(actor, "read", place)
     source = extends_with_hidden(actor, place, source, state.extends)
     merged = take_base(state, options, source, reads, choices)
-    extends = shown_extends(state.extends if merged.extends is None else merged.extends, reads)
+    there = {str(each["template"]).lower() for each in state.extends}
+    extends = [
+        shown_extends([each], reads)[0] if str(each["template"]).lower() in there else each
+        for each in (state.extends if merged.extends is None else merged.extends)
+    ]
     wanted = replace(draft, content=merged.content, extends=extends, base_version=state.number)
     return save_draft(actor=actor, place=place, draft=wanted, force=True)

@@ -1,6 +1,6 @@
 """Templates: base documents with versions and parameters of their own."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.db.models import OuterRef, Subquery
 
@@ -25,12 +25,13 @@ from apps.engine.values import Tree, canonical
 @dataclass(frozen=True, slots=True)
 class Body:
     """What a version of a template says: its content, the JSON Schema of the parameters that it
-    takes, and the templates that it extends (:func:`apps.configs.laying.check_extends`).
+    takes, and the templates that it extends (:func:`apps.configs.laying.check_extends`). ``None`` is
+    as it was.
     """
 
     content: Tree
-    parameters: Tree = field(default_factory=dict)
-    extends: object = ()
+    parameters: Tree = None
+    extends: object = None
 
 
 def create_template(
@@ -73,15 +74,17 @@ def publish_template(
         newest = template.versions.select_related("content", "template").first()
         if base is not None and newest is not None and newest.number != base:
             raise invalid("/base_version", "stale", f"The template is at version {newest.number}.")
+        if newest is not None:
+            body = _completed(body, newest)
         version = _next_version(template, newest.number + 1 if newest else 1, body, message)
         if newest is not None and _says(newest) == _says(version):
             return newest
         check_template(version, newest_template)
         world = World()
         world.templates[template.slug.lower()] = version
-        users = Live.objects.filter(templates=template, version__retired=False).select_related(
-            "configuration__service", "configuration__environment"
-        )
+        users = Live.objects.filter(
+            pk__in=Live.objects.filter(templates__in=_family(template), version__retired=False)
+        ).select_related("configuration__service", "configuration__environment")
         spread = follow([], actor, dependents=dependents, users=users, world=world)
         _outcomes, act = commit([], actor, spread, also=[_published(version)])
         assert act is not None  # noqa: S101 - the template's own event was written
@@ -138,28 +141,50 @@ def _next_version(template: Template, number: int, body: Body, message: str) -> 
     content = body.content
     if not isinstance(content, dict):
         raise invalid("/content", "type", "A template is an object: its top level needs keys.")
-    values.check({"message": message, "parameters": body.parameters})
+    parameters = {} if body.parameters is None else body.parameters
+    values.check({"message": message, "parameters": parameters})
     values.check(content)
     text = canonical(content)
-    extends = check_extends(list(body.extends) if body.extends == () else body.extends)
+    extends = check_extends([] if body.extends is None else body.extends)
     return TemplateVersion(
         template=template,
         number=number,
         content=Text(digest=digest(text), content=text),
-        parameters=canonical(body.parameters),
+        parameters=canonical(parameters),
         extends=canonical(extends),
         message=message,
     )
 
 
-def _heirs(template: Template) -> list[str]:
+def _completed(body: Body, newest: TemplateVersion) -> Body:
+    parse = values.parse_canonical
+    return Body(
+        body.content,
+        parse(newest.parameters) if body.parameters is None else body.parameters,
+        parse(newest.extends) if body.extends is None else body.extends,
+    )
+
+
+def _family(template: Template) -> list[Template]:
+    """The template, and those whose newest versions extend it, also over others. What uses one of them
+    may not have it in its lock yet: it changed nothing there when it was added.
+    """
+    found, ahead = [template], [template]
+    while ahead:
+        more = [each for each in _heirs(ahead.pop()) if each not in found]
+        found += more
+        ahead += more
+    return found
+
+
+def _heirs(template: Template) -> list[Template]:
     """The templates whose newest versions extend it."""
     newest = TemplateVersion.objects.filter(template=OuterRef("template")).order_by("-number")
     rows = TemplateVersion.objects.filter(
         template__deleted_at__isnull=True, number=Subquery(newest.values("number")[:1])
     ).exclude(extends="[]")
     return [
-        row.template.slug
+        row.template
         for row in rows.select_related("template")
         if any(
             each["template"].lower() == template.slug.lower()
