@@ -163,6 +163,52 @@ def test_dry_run__tells_what_would_follow_and_stores_nothing(operator):
     assert operator.get("/audit").json()["results"][0]["number"] == head
 
 
+def unknown_in_locks():
+    """What locks name that is no version."""
+    from apps.configs.models import Version
+
+    known = {each.pk.hex for each in Version.objects.all()}
+    entries = [(row, each) for row in Version.objects.all() for each in json.loads(row.lock)]
+    return [(str(row), each) for row, each in entries if each.get("id", min(known)) not in known]
+
+
+def test_locks__of_what_is_composed_twice_in_an_act__name_versions_that_there_are(operator):
+    service(operator, "a", "b", "c")
+    operator("PATCH", "/environments/development", {"parent": "production"})
+    operator.post("/templates", {"slug": "base", "content": {"n": 1}})
+    base = [{"template": "base"}]
+    publish(operator, "b", {"v": "${self:n}"}, extends=base)
+    publish(operator, "a", {"x": "${b:v}", "s": 1}, extends=base)
+    publish(operator, "a", {"x": 7}, environment="development")
+    publish(operator, "c", {"n": "${a:n}"})
+
+    operator.post("/templates/base/versions", {"content": {"n": 2}})
+
+    assert [config(operator, name) for name in "abc"] == [
+        {"n": 2, "s": 1, "x": 2},
+        {"n": 2, "v": 2},
+        {"n": 2},
+    ]
+    assert unknown_in_locks() == []
+    publish(operator, "a", {"x": 8}, environment="development")
+
+
+def test_lock__of_a_document_that_is_left_after_all__names_what_is_live(operator):
+    service(operator, "a", "b", "c")
+    operator.post("/services/a/sections", {"key": "x", "schema": {"maximum": 1}})
+    operator.post("/templates", {"slug": "base", "content": {"n": 1}})
+    base = [{"template": "base"}]
+    publish(operator, "b", {"v": "${self:n}"}, extends=base)
+    publish(operator, "a", {"x": "${b:v}", "y": 5}, extends=base)
+    publish(operator, "c", {"m": "${a:y}"}, extends=base)
+
+    body = {"content": {"n": 2}, "dependents": "leave"}
+    assert operator.post("/templates/base/versions", body).status_code == 201
+
+    assert config(operator, "a")["n"] == 1
+    assert unknown_in_locks() == []
+
+
 def test_random_graphs__published_in_any_order__equal_composing_from_scratch(system):
     """References, parents and templates at random; afterwards everything is composed anew."""
     from apps.access.policy import Place
@@ -258,6 +304,7 @@ def test_random_graphs__published_in_any_order__equal_composing_from_scratch(sys
         if fresh.text != live.version.effective.content:
             differ.append((str(place), fresh.text, live.version.effective.content))
     assert differ == []
+    assert unknown_in_locks() == []
     assert left < Live.objects.count() // 2
     assert Live.objects.filter(version__cause__in=["reference", "inherited", "template"]).exists()
 

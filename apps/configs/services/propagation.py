@@ -69,6 +69,7 @@ def follow(
         walk.step()
     if walk.problems:
         raise InvalidError(_refusal(walk.broken), _told(actor, walk.problems))
+    walk.settle_locks()
     mains = {id(plan) for plan in plans}
     made = [plan for plan in walk.current.values() if id(plan) not in mains]
     settled = [place for place in walk.settled if place not in walk.left]
@@ -112,6 +113,7 @@ class _Walk:
     problems: list[tuple[Place, list[Problem]]] = field(default_factory=list)
     broken: set[Place] = field(default_factory=set)
     settled: list[Place] = field(default_factory=list)
+    dropped: dict[str, Plan] = field(default_factory=dict)
     tries: Counter[Name] = field(default_factory=Counter)
 
     def begin(self, plans: Sequence[Plan], users: Iterable[Live]) -> None:
@@ -132,7 +134,25 @@ class _Walk:
             if place not in self.left and place not in self.broken:
                 self._again(place, wave[place])
 
+    def settle_locks(self) -> None:
+        """Where a lock names a version that was planned and then left, name the one that is live:
+        what was taken from it is the same in both.
+        """
+        if not self.dropped:
+            return
+        for plan in (*self.mains.values(), *self.current.values()):
+            plan.lock = [self._settled_entry(entry) for entry in plan.lock]
+
+    def _settled_entry(self, entry: dict[str, object]) -> dict[str, object]:
+        plan = self.dropped.get(str(entry.get("id")))
+        if plan is None or plan.state.version is None:
+            return entry
+        return {**entry, "version": plan.state.number, "id": plan.state.version.pk.hex}
+
     def _put(self, plan: Plan, changes: Sequence[diff.Change]) -> None:
+        before = self.current.get(plan.name)
+        if before is not None:
+            plan.id = before.id  # locks name it by now
         self.current[plan.name] = plan
         self.world.planned[plan.name] = plan.as_member()
         self.moved.append((plan, [change.steps for change in changes]))
@@ -226,6 +246,7 @@ class _Walk:
         """Leave it as it is live; whoever was composed of what it would have become comes again."""
         self.left[place] = why
         if before is not None:
+            self.dropped[before.id.hex] = before
             del self.current[before.name]
             del self.world.planned[before.name]
             self.moved.append((before, [change.steps for change in before.changes()]))
