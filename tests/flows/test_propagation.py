@@ -209,6 +209,31 @@ def test_lock__of_a_document_that_is_left_after_all__names_what_is_live(operator
     assert unknown_in_locks() == []
 
 
+def test_lock__of_a_document_published_with_another_that_stays__names_what_is_live(system, operator):
+    from apps.access.policy import Place
+    from apps.configs import sources
+    from apps.configs.services.publishing import Options, Publication, publish_many
+    from apps.registry.selectors import get_environment, get_service
+
+    service(operator, "a", "b")
+    publish(operator, "b", {"x": 1})
+
+    publish_many(
+        actor=system,
+        items=[
+            Publication(
+                Place(get_service(name), get_environment("production")),
+                sources.from_tree(document),
+                Options(on_stale="overwrite"),
+            )
+            for name, document in (("a", {"y": "${b:x}"}), ("b", {"x": 1}))
+        ],
+    )
+
+    assert config(operator, "a") == {"y": 1}
+    assert unknown_in_locks() == []
+
+
 def test_random_graphs__published_in_any_order__equal_composing_from_scratch(system):
     """References, parents and templates at random; afterwards everything is composed anew."""
     from apps.access.policy import Place

@@ -135,9 +135,10 @@ class _Walk:
                 self._again(place, wave[place])
 
     def settle_locks(self) -> None:
-        """Where a lock names a version that was planned and then left, name the one that is live:
-        what was taken from it is the same in both.
+        """Where a lock names a version that was planned and is not made after all, name the one that
+        is live: what was taken from it is the same in both.
         """
+        self.dropped |= {each.id.hex: each for each in self.mains.values() if each.unchanged}
         if not self.dropped:
             return
         for plan in (*self.mains.values(), *self.current.values()):

@@ -229,9 +229,9 @@ def _planned(state: State, source: Source, options: Options, actor: Actor, world
     require_changes(actor, "publish", state.place, state.effective, plan.effective)
     _refuse_invalid(problems)
     expected = world.planned.pop(plan.name, None)
+    if expected is not None:
+        plan.id = uuid.UUID(hex=expected.key)
     if not plan.unchanged:
-        if expected is not None:
-            plan.id = uuid.UUID(hex=expected.key)
         world.planned[plan.name] = plan.as_member()
     return plan
 
