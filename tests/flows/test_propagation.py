@@ -209,7 +209,24 @@ def test_lock__of_a_document_that_is_left_after_all__names_what_is_live(operator
     assert unknown_in_locks() == []
 
 
-def test_lock__of_a_document_published_with_another_that_stays__names_what_is_live(system, operator):
+def test_lock__of_what_comes_back_to_what_is_live__names_what_is_live(operator):
+    service(operator, "a", "b", "c", "d")
+    operator.post("/templates", {"slug": "base", "content": {"n": "1", "w": "11"}})
+    publish(operator, "c", {"own": 1}, extends=[{"template": "base"}])
+    publish(operator, "b", {"v": "${c:w}"})
+    publish(operator, "a", {"s": "${c:n}${b:v}", "k": 1})
+    publish(operator, "d", {"p": "${a:k}", "q": "${b:v}"})
+
+    operator.post("/templates/base/versions", {"content": {"n": "11", "w": "1"}})
+
+    assert config(operator, "d") == {"p": 1, "q": "1"}
+    assert last(operator, "a")["version"] == 1
+    assert unknown_in_locks() == []
+
+
+def test_lock__of_a_document_published_with_another_that_stays__names_what_is_live(
+    system, operator
+):
     from apps.access.policy import Place
     from apps.configs import sources
     from apps.configs.services.publishing import Options, Publication, publish_many

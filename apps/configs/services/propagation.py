@@ -138,10 +138,9 @@ class _Walk:
         """Where a lock names a version that was planned and is not made after all, name the one that
         is live: what was taken from it is the same in both.
         """
-        self.dropped |= {each.id.hex: each for each in self.mains.values() if each.unchanged}
-        if not self.dropped:
-            return
-        for plan in (*self.mains.values(), *self.current.values()):
+        plans = [*self.mains.values(), *self.current.values()]
+        self.dropped |= {plan.id.hex: plan for plan in plans if plan.unchanged}
+        for plan in plans if self.dropped else ():
             plan.lock = [self._settled_entry(entry) for entry in plan.lock]
 
     def _settled_entry(self, entry: dict[str, object]) -> dict[str, object]:
