@@ -141,9 +141,9 @@ READERS = Shape(
 EXPLAIN = Shape(parameters=(ENVIRONMENT_PARAMETER, text("key", "a glob; repeat for more")))
 DEPENDENCIES = Shape(parameters=(ENVIRONMENT_PARAMETER,))
 LIST = Shape(parameters=PAGE)
-ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = SECRET = (
-    Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)
-)
+ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = RULE = (
+    SECRET
+) = Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)
 ROTATE = Shape({202: OBJECT}, WRITING, (ENVIRONMENT_PARAMETER,), body=True)
 EVENTS = (
     text("actor"),

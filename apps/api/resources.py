@@ -17,7 +17,7 @@ from apps.engine.values import Tree, parse_canonical
 
 SERVICE_MEMBERS = ("slug", *places.SERVICE_MEMBERS)
 ENVIRONMENT_MEMBERS = ("slug", *places.ENVIRONMENT_MEMBERS)
-SECTION_MEMBERS = ("key", "type", "schema", "description")
+SECTION_MEMBERS = ("key", *sections.MEMBERS, "acknowledge")
 TEMPLATE_MEMBERS = (
     "slug",
     "name",
@@ -186,7 +186,7 @@ class SectionsView(ApiView):
 
     @documented("Declare a section", SECTION)
     def post(self, request: Any, slug: str) -> HttpResponse:
-        """Declare one: its type and JSON Schema hold from the next publish on."""
+        """Declare one. Refused while live configurations would fail, unless ``"acknowledge":true``."""
         return self.once(
             lambda: self._create(request, slug),
             lambda: policy.require(
@@ -200,6 +200,7 @@ class SectionsView(ApiView):
         service = listed.get_listed_service(actor=self.actor, slug=slug)
         members = read_members(request, SECTION_MEMBERS)
         key = members.pop("key", None)
+        members["acknowledge"] = typed(members, "acknowledge", bool, False)
         made = sections.create_section(actor=self.actor, service=service, key=key, **members)
         return answer_json(present_section(made), 201, _at(request, made.key))
 
@@ -219,6 +220,7 @@ class SectionView(ApiView):
         members = read_members(request, SECTION_MEMBERS)
         if members.pop("key", row.key) != row.key:
             raise invalid("/key", "immutable", "A section's key does not change.")
+        members["acknowledge"] = typed(members, "acknowledge", bool, False)
         made = sections.update_section(actor=self.actor, section=row, **members)
         return answer_json(present_section(made))
 

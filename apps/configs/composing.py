@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.configs.laying import Laid, laid_again, lay
-from apps.configs.models import Live, Section, TemplateVersion, Version
+from apps.configs.models import Live, Rule, Section, TemplateVersion, Version
 from apps.engine import formats, merge, resolving, sections, spots
 from apps.engine.resolving import May, Name, Resolver, Use
 from apps.engine.spots import Spot
@@ -155,6 +155,7 @@ class World:
         self._live: dict[Name, Live | None] = {}
         self._members: dict[Name, Member | None] = {}
         self._sections: dict[int, tuple[Section, ...]] = {}
+        self._rules: dict[int | None, list[Rule]] = {}
         self._environments: dict[int, Environment] = {}
 
     def load(self, places: Collection[tuple[Service, Environment]]) -> None:
@@ -165,6 +166,7 @@ class World:
         for section in Section.objects.filter(service__in=missing):
             declared[section.service_id].append(section)
         self._sections |= {pk: tuple(found) for pk, found in declared.items()}
+        self._read_rules(services)
         names = {name_of(*place) for place in places} - self._live.keys()
         if names:
             rows = _lives().filter(
@@ -188,6 +190,12 @@ class World:
         if service.pk not in self._sections:
             self._sections[service.pk] = tuple(Section.objects.filter(service=service))
         return self._sections[service.pk]
+
+    def rules(self, service: Service, environment: Environment) -> list[Rule]:
+        """The rules that hold for documents of ``service`` in ``environment``."""
+        self._read_rules((service.pk,))
+        found = [*self._rules[None], *self._rules[service.pk]]
+        return [each for each in found if each.environment_id in (None, environment.pk)]
 
     def merge_keys(self, service: Service) -> dict[str, str]:
         """By the path of a list, the member by which its items merge."""
@@ -280,6 +288,16 @@ class World:
             chain.append(self._environments[above])
             above = self._environments[above].parent_id
         return chain
+
+    def _read_rules(self, services: Iterable[int]) -> None:
+        missing: set[int | None] = {None, *services} - self._rules.keys()
+        if missing:
+            self._rules |= {pk: [] for pk in missing}
+            chosen = Q(service__in=[pk for pk in missing if pk is not None])
+            for rule in Rule.objects.filter(
+                chosen | Q(service=None) if None in missing else chosen
+            ):
+                self._rules[rule.service_id].append(rule)
 
     def _read_environments(self) -> None:
         if not self._environments:

@@ -8,7 +8,7 @@ from django.db.models.functions import Lower
 from simple_history.models import HistoricalRecords
 
 from apps.core.appendonly import AppendOnlyModel, AppendOnlyQuerySet
-from apps.registry.models import Configuration, NamedQuerySet, Service
+from apps.registry.models import Configuration, Environment, NamedQuerySet, Service
 
 
 class Text(AppendOnlyModel):
@@ -131,6 +131,42 @@ class Section(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service}:{self.key}"
+
+
+class Rule(models.Model):
+    """What documents must keep: a condition in CEL, or a key that must have a value.
+
+    It holds for the service, the environment, or both, where they are given, else everywhere.
+    Either ``expression`` is given or ``key`` with ``equals`` (canonical JSON); ``tests`` is canonical
+    JSON as the contract writes it.
+    """
+
+    SEVERITIES = (("error", "Error"), ("warning", "Warning"))
+
+    name = models.CharField(max_length=128)
+    service = models.ForeignKey(
+        Service, null=True, blank=True, on_delete=models.PROTECT, related_name="rules"
+    )
+    environment = models.ForeignKey(
+        Environment, null=True, blank=True, on_delete=models.PROTECT, related_name="rules"
+    )
+    severity = models.CharField(max_length=8, choices=SEVERITIES, default="error")
+    expression = models.TextField(blank=True, default="")
+    key = models.TextField(blank=True, default="")
+    equals = models.TextField(blank=True, default="")
+    message = models.TextField(blank=True, default="")
+    description = models.TextField(blank=True, default="")
+    tests = models.TextField(default="[]")
+    created_at = models.DateTimeField()
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["name"]
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(Lower("name"), name="rule_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Version(AppendOnlyModel):

@@ -21,18 +21,13 @@ def validate(
 ) -> list[Problem]:
     """Every problem of ``effective``; lines and columns where the author's text has the place.
 
-    ``declared`` are the service's sections, when the caller has read them already. Where a secret
-    stands, nothing is said: its value is not known here.
+    ``declared`` are the service's sections, when the caller has read them already.
     """
     found: list[Problem] = []
     rows = Section.objects.filter(service=service) if declared is None else declared
     for section in rows:
-        if section.key in effective:
-            found += _check_section(section, effective[section.key])
-    hidden = {spot.pointer for spot in secrets}
-    return locate(
-        [each for each in found if each.pointer not in hidden], service, environment, positions
-    )
+        found += check_section(section, effective, secrets)
+    return locate(found, service, environment, positions)
 
 
 def find_credentials(
@@ -66,12 +61,23 @@ def locate(
     return [_located(problem, service, environment, positions) for problem in problems]
 
 
-def _check_section(section: Section, tree: Tree) -> list[Problem]:
+def check_section(section: Section, effective: Tree, secrets: Sequence[Spot]) -> list[Problem]:
+    """What the document breaks of one section: of its type's schema, and of its own. Where a secret
+    stands, nothing is said: its value is not known here.
+    """
+    if section.key not in effective:
+        return []
+    tree = effective[section.key]
     built_in = sections.SECTION_TYPES[section.type].schema
     problems = [*schemas.validate(built_in, tree)]
     problems += schemas.validate(parse_canonical(section.schema), tree)
     prefix = f"/{escape(section.key)}"
-    return [Problem(prefix + each.pointer, each.code, each.message) for each in _distinct(problems)]
+    hidden = {spot.pointer for spot in secrets}
+    return [
+        Problem(prefix + each.pointer, each.code, each.message)
+        for each in _distinct(problems)
+        if prefix + each.pointer not in hidden
+    ]
 
 
 def _distinct(problems: Sequence[Problem]) -> list[Problem]:

@@ -1,7 +1,7 @@
 """Names in addresses, and the other short texts that people give things."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from apps.engine import values
 from apps.engine.errors import InvalidError, Problem, invalid
@@ -34,6 +34,13 @@ def check_text(name: str, given: object, longest: int) -> str:
         raise invalid(f"/{name}", "type", f"This is text of at most {longest} characters.")
     values.check({name: given})
     return given
+
+
+def refuse_unknown(members: Iterable[str], known: Collection[str]) -> None:
+    """Raise :class:`InvalidError` naming the first member that is not ``known``."""
+    for name in members:
+        if name not in known:
+            raise invalid(f"/{values.escape(name)}", "unknown_member", "There is no such member.")
 
 
 def _invalid(message: str) -> InvalidError:

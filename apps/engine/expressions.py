@@ -115,7 +115,8 @@ def _refused(message: str) -> InvalidError:
     """The library's message, without its own codes and its drawing of the place."""
     lines = message.split("\n")
     found = _REASON.fullmatch(lines[0])
-    return invalid("", "expression", f"CEL: {found.group(1) if found else lines[0]}"[:300])
+    told = (found.group(1) if found else lines[0]).split(" expecting {")[0]  # a list of tokens
+    return invalid("", "expression", f"CEL: {told}"[:300])
 
 
 def _failed(message: str) -> InvalidError:

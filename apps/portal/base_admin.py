@@ -13,7 +13,8 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.configs.selectors.places import list_environments, list_services
-from apps.engine.errors import DomainError
+from apps.configs.services.live_failures import FAILING
+from apps.engine.errors import DomainError, Problem
 from apps.portal.addresses import may_ask, place_url
 from apps.portal.shared import actor_of, tell
 from apps.registry.models import Environment, Service
@@ -233,8 +234,18 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
             def clean(self) -> dict[str, Any]:
                 data: dict[str, Any] = super().clean()
                 if refusal is not None:
-                    texts = [problem.message for problem in refusal.problems]
+                    texts = [_said(problem) for problem in refusal.problems]
+                    if refusal.code == FAILING:
+                        texts.insert(0, refusal.detail)
                     raise ValidationError(texts or [refusal.detail])
                 return data
 
         return RefusableForm
+
+
+def _said(problem: Problem) -> str:
+    """A problem as a line: of a live configuration with its place."""
+    where = (
+        f"{problem.service}@{problem.environment} {problem.pointer}: " if problem.service else ""
+    )
+    return f"{where}{problem.message}"

@@ -17,6 +17,7 @@ LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("Services", "apps", "admin:registry_service_changelist", "list", SOMEWHERE),
     ("Environments", "public", "admin:registry_environment_changelist", "list", SOMEWHERE),
     ("Templates", "content_copy", "admin:configs_template_changelist", "list", SOMEWHERE),
+    ("Rules", "rule", "admin:configs_rule_changelist", "list", SOMEWHERE),
     ("Secrets", "lock", "admin:secrets", "", SOMEWHERE),
     (
         "Service accounts",

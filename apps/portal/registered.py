@@ -3,11 +3,12 @@
 from django.contrib.auth.models import Group
 
 from apps.access.models import ServiceAccount
-from apps.configs.models import Section, Template
+from apps.configs.models import Rule, Section, Template
 from apps.core.models import Connection, User
 from apps.portal.access_admin import AccountAdmin, GroupAdmin, PersonAdmin
 from apps.portal.connection_admin import ConnectionAdmin
 from apps.portal.registry_admin import EnvironmentAdmin, SectionAdmin, ServiceAdmin
+from apps.portal.rule_admin import RuleAdmin
 from apps.portal.site import site
 from apps.portal.template_admin import TemplateAdmin
 from apps.registry.models import Environment, Service
@@ -15,6 +16,7 @@ from apps.registry.models import Environment, Service
 site.register(Service, ServiceAdmin)
 site.register(Environment, EnvironmentAdmin)
 site.register(Section, SectionAdmin)
+site.register(Rule, RuleAdmin)
 site.register(Template, TemplateAdmin)
 site.register(ServiceAccount, AccountAdmin)
 site.register(User, PersonAdmin)

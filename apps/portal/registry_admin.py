@@ -22,6 +22,7 @@ from apps.engine.sections import SECTION_TYPES
 from apps.engine.values import parse_canonical
 from apps.portal.addresses import may_ask, place_url
 from apps.portal.base_admin import PortalAdmin, SeenFilter
+from apps.portal.rule_admin import acknowledgement
 from apps.portal.shared import actor_of
 from apps.registry.models import Environment, Service
 
@@ -180,6 +181,7 @@ class SectionForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at r
     schema = forms.CharField(
         required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 12, "class": "code"})
     )
+    acknowledge = acknowledgement()
 
     class Meta:
         model = Section
@@ -231,7 +233,7 @@ class SectionAdmin(PortalAdmin):
 
     def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
         """Declare or change."""
-        members = {name: data[name] for name in ("type", "schema", "description")}
+        members = {name: data[name] for name in (*sections.MEMBERS, "acknowledge")}
         if row is None:
             return sections.create_section(
                 actor=actor, service=data["service"], key=data["key"], **members

@@ -265,6 +265,7 @@ def test_validate__hidden_problem__is_not_told(rule, operator, system):
         key="settings",
         type="application_settings",
         schema=schema,
+        acknowledge=True,
     )
     seen = config(operator)["config"]
     body = {"service": "shop", "environment": "production", "config": seen}

@@ -24,7 +24,7 @@ def world(shop, system, settings, tmp_path):
 
     from apps.access import key_rules, people, services
     from apps.access.policy import EVERYWHERE, Place
-    from apps.configs.services import sections, templates
+    from apps.configs.services import rules, sections, templates
     from apps.configs.services.places import create_environment, create_service
     from apps.registry.selectors import get_environment
     from apps.vault.services import create_secret
@@ -34,6 +34,9 @@ def world(shop, system, settings, tmp_path):
     found.other = create_service(actor=system, slug="other")
     found.spare = create_environment(actor=system, slug="spare", rank=90)
     found.section = sections.create_section(actor=system, service=shop, key="settings")
+    found.document_rule = rules.create_rule(
+        actor=system, name="small", place=EVERYWHERE, expression="config.m < 9"
+    )
     found.template = templates.create_template(
         actor=system, slug="base", body=templates.Body({})
     ).template
@@ -291,6 +294,18 @@ ACTS = {
     "end a section": (
         configs("sections", "delete_section", section=lambda w: w.section),
         [("section.deleted", "section:shop:settings")],
+    ),
+    "make a rule": (
+        configs("rules", "create_rule", name="new", place=lambda w: w.here, key="n", equals=2),
+        [("rule.created", "rule:new")],
+    ),
+    "change a rule": (
+        configs("rules", "update_rule", rule=lambda w: w.document_rule, message="x"),
+        [("rule.updated", "rule:small")],
+    ),
+    "end a rule": (
+        configs("rules", "delete_rule", rule=lambda w: w.document_rule),
+        [("rule.deleted", "rule:small")],
     ),
     "make a template": (
         configs("templates", "create_template", slug="new", body=lambda _w: templates_body({})),

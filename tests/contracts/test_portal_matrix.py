@@ -61,6 +61,8 @@ PAGES = {
     "registry_service_changelist": ((), None, {"list"}, SOME, 403),
     "registry_environment_changelist": ((), None, {"list"}, SOME, 403),
     "configs_section_changelist": ((), None, {"list"}, SOME, 403),
+    "configs_rule_changelist": ((), None, {"list"}, SOME, 403),
+    "configs_rule_add": ((), None, {"manage"}, SOME, 403),
     "configs_template_changelist": ((), None, {"list"}, SOME, 403),
     "access_serviceaccount_changelist": ((), None, {"manage", "audit"}, SOME, 403),
     "core_user_changelist": ((), None, {"manage", "audit"}, ALL, 403),
@@ -81,6 +83,9 @@ ROWS = {
     "configs_section_change": ("section", {"list"}, HERE),
     "configs_section_history": ("section", {"audit", "manage"}, ON_SERVICE),
     "configs_section_delete": ("section", {"manage"}, ON_SERVICE),
+    "configs_rule_change": ("document rule", {"read"}, HERE),
+    "configs_rule_history": ("document rule", {"audit", "manage"}, ON_SERVICE),
+    "configs_rule_delete": ("document rule", {"manage"}, ON_SERVICE),
     "registry_environment_change": ("environment", {"list"}, SOME),
     "registry_environment_history": ("environment", {"audit", "manage"}, ALL),
     "registry_environment_delete": ("environment", {"manage"}, ALL),
@@ -121,6 +126,7 @@ OTHERS = {
         for each in (
             "registry_service",
             "registry_environment",
+            "configs_rule",
             "configs_section",
             "configs_template",
             "access_serviceaccount",
@@ -145,7 +151,7 @@ def world(system, shop, make_api, log_in):  # noqa: F811 - the fixture
     from apps.access import key_rules, people, services
     from apps.access.policy import EVERYWHERE as ALL_PLACES
     from apps.access.policy import Place
-    from apps.configs.services import sections, templates
+    from apps.configs.services import rules, sections, templates
     from apps.configs.services.places import create_service
     from apps.core import clock
     from apps.core.models import Connection
@@ -167,6 +173,9 @@ def world(system, shop, make_api, log_in):  # noqa: F811 - the fixture
         "template": templates.create_template(
             actor=system, slug="base", body=templates.Body({})
         ).template,
+        "document rule": rules.create_rule(
+            actor=system, name="free", place=Place(shop), expression="config.free > 0"
+        ),
         "account": services.create_account(actor=system, slug="app"),
         "group": people.create_group(actor=system, name="web"),
         "connection": Connection.objects.create(

@@ -12,7 +12,7 @@ from apps.configs.models import Live
 from apps.configs.services.kernel import lock_composition
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
-from apps.core.names import check_slug, check_text
+from apps.core.names import check_slug, check_text, refuse_unknown
 from apps.core.transactions import locked, writing
 from apps.engine import values
 from apps.engine.errors import invalid
@@ -118,7 +118,7 @@ def delete_environment(*, actor: Actor, environment: Environment) -> None:
 
 
 def _fill_service(service: Service, members: dict[str, Any]) -> None:
-    _refuse_unknown(members, SERVICE_MEMBERS)
+    refuse_unknown(members, SERVICE_MEMBERS)
     if "name" in members:
         service.name = check_text("name", members["name"], 200)
     if "description" in members:
@@ -149,7 +149,7 @@ def _labels(labels: object) -> dict[str, str]:
 
 
 def _fill_environment(environment: Environment, members: dict[str, Any], actor: Actor) -> None:
-    _refuse_unknown(members, ENVIRONMENT_MEMBERS)
+    refuse_unknown(members, ENVIRONMENT_MEMBERS)
     if "name" in members:
         environment.name = check_text("name", members["name"], 200)
     if "rank" in members:
@@ -225,12 +225,6 @@ def _what_matters(row: Service | Environment) -> dict[str, Tree]:
         "protected": row.is_protected,
         "required_approvals": row.required_approvals,
     }
-
-
-def _refuse_unknown(members: dict[str, Any], known: tuple[str, ...]) -> None:
-    for name in members:
-        if name not in known:
-            raise invalid(f"/{values.escape(name)}", "unknown_member", "There is no such member.")
 
 
 def _flag(name: str, given: object) -> bool:

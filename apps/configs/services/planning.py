@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from apps.configs import composing, sources, validating
 from apps.configs.composing import World
+from apps.configs.judging import judge
 from apps.configs.models import Version
 from apps.configs.naming_secrets import check_names
 from apps.configs.referring import references_of
@@ -46,22 +47,7 @@ def plan_composed(
         raise InvalidError(error.detail, located) from error
     if layers.trees:  # a document alone was checked when it was read
         values.check(composed.effective)
-    problems = validating.validate(
-        state.service,
-        state.environment,
-        composed.effective,
-        source.parsed.positions,
-        layers.sections,
-        composed.secrets,
-    )
-    errors, warnings = validating.find_credentials(
-        state.service,
-        state.environment,
-        composed.effective,
-        source.parsed.positions,
-        layers.sections,
-    )
-    problems += errors
+    problems, warnings = _judged(actor, state, source, layers, composed, cause)
     if composed.secrets:
         known = {*names_of(state.secrets), *composed.brought}
         if cause in FOLLOWING:  # its author wrote no name here
@@ -87,6 +73,35 @@ def plan_composed(
     )
     plan.unchanged = _is_unchanged(plan, source)
     return plan, problems
+
+
+def _judged(
+    actor: Actor,
+    state: State,
+    source: Source,
+    layers: composing.Layers,
+    composed: composing.Composed,
+    cause: str,
+) -> tuple[list[Problem], list[Problem]]:
+    """What sections, rules and the look for credentials say: errors and warnings."""
+    positions, where = source.parsed.positions, (state.service, state.environment)
+    problems = validating.validate(
+        *where, composed.effective, positions, layers.sections, composed.secrets
+    )
+    errors, warnings = validating.find_credentials(
+        *where, composed.effective, positions, layers.sections
+    )
+    judged = judge(
+        layers.world.rules(*where),
+        state.place,
+        composed.effective,
+        state.effective,
+        None if cause in FOLLOWING else actor,  # what follows is not of his writing
+    )
+    return (
+        [*problems, *errors, *validating.locate(judged.errors, *where, positions)],
+        [*warnings, *validating.locate(judged.warnings, *where, positions)],
+    )
 
 
 def plan_written(

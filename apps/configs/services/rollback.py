@@ -7,6 +7,7 @@ from functools import partial
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import composing, validating
+from apps.configs.judging import HIDDEN, judge
 from apps.configs.models import Version
 from apps.configs.restricted import require_changes, shown_problems
 from apps.configs.services.bases import Options, check_base
@@ -56,7 +57,7 @@ def rollback(
         if keys:
             plan = _plan_keys(actor, state, target, keys, options)
         else:
-            plan = _plan(state, target, options)
+            plan = _plan(actor, state, target, options)
         require_changes(actor, "rollback", place, state.effective, plan.effective)
         _require_secrets(actor, state, plan.secrets)
         return conclude([plan], actor, dependents="leave", dry_run=options.dry_run)[0]
@@ -86,7 +87,7 @@ def _find_target(state: State, to_version: int | None, at: datetime | None) -> V
     return target
 
 
-def _plan(state: State, target: Version, options: Options) -> Plan:
+def _plan(actor: Actor, state: State, target: Version, options: Options) -> Plan:
     plan = Plan(
         state=state,
         content=target.source.content,
@@ -106,6 +107,10 @@ def _plan(state: State, target: Version, options: Options) -> Plan:
     plan.warnings = validating.validate(
         state.service, state.environment, plan.effective, secrets=plan.secrets
     )
+    rules = composing.World().rules(state.service, state.environment)
+    judged = judge(rules, state.place, plan.effective, state.effective, actor)
+    told = [each for each in (*judged.errors, *judged.warnings) if each.code != HIDDEN]
+    plan.warnings += validating.locate(told, state.service, state.environment, None)
     return plan
 
 

@@ -1,46 +1,60 @@
 """Sections: what a service's top-level keys must look like."""
 
-from typing import Any
+from typing import Any, Final
 
 from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.services import Event, append
 from apps.configs.models import Section
+from apps.configs.services.kernel import lock_composition
+from apps.configs.services.live_failures import refuse_failing
+from apps.configs.validating import check_section
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
-from apps.core.names import check_text
+from apps.core.names import check_text, refuse_unknown
 from apps.core.transactions import locked, writing
 from apps.engine import schemas, sections, values
 from apps.engine.errors import invalid
-from apps.engine.values import canonical
+from apps.engine.values import Tree, canonical
 from apps.registry.models import Service
 
+MEMBERS: Final = ("type", "schema", "description")
 
-def create_section(*, actor: Actor, service: Service, key: str, **members: Any) -> Section:
+
+def create_section(
+    *, actor: Actor, service: Service, key: str, acknowledge: bool = False, **members: Any
+) -> Section:
     """Declare a section. Members: ``type, schema, description``. Needs ``manage`` on the service.
 
-    What is live is not checked again: the schema holds from the next publish on.
+    Raises :class:`InvalidError` naming the live configurations that would fail, unless
+    ``acknowledge``: they stay as they are, and the schema holds from their next publish on.
     """
     policy.require(actor, "manage", Place(service))
     if not isinstance(key, str) or not key:
         raise invalid("/key", "type", "A section's key is text of at least one character.")
     values.check({key: None})
     with writing():
+        lock_composition()
         if Section.objects.filter(service=service, key=key).exists():
             raise invalid("/key", "taken", "The service has this section already.")
         section = Section(service=service, key=key, type="", created_at=clock.now())
         _fill(section, {"type": "application_settings", **members})
-        _save(section, actor, "section.created")
+        _save(section, actor, "section.created", acknowledge)
     return section
 
 
-def update_section(*, actor: Actor, section: Section, **members: Any) -> Section:
-    """Change a section's type, schema or description."""
+def update_section(
+    *, actor: Actor, section: Section, acknowledge: bool = False, **members: Any
+) -> Section:
+    """Change a section's type, schema or description. Raises what :func:`create_section` raises."""
     policy.require(actor, "manage", Place(section.service))
     with writing():
+        lock_composition()
         section = locked(section)
+        before = section.type, section.schema
         _fill(section, members)
-        _save(section, actor, "section.updated")
+        same = before == (section.type, section.schema)
+        _save(section, actor, "section.updated", acknowledge or same)
     return section
 
 
@@ -56,9 +70,7 @@ def delete_section(*, actor: Actor, section: Section) -> None:
 
 
 def _fill(section: Section, members: dict[str, Any]) -> None:
-    for name in members:
-        if name not in ("type", "schema", "description"):
-            raise invalid(f"/{values.escape(name)}", "unknown_member", "There is no such member.")
+    refuse_unknown(members, MEMBERS)
     if "type" in members:
         if not isinstance(members["type"], str) or members["type"] not in sections.SECTION_TYPES:
             known = ", ".join(sections.SECTION_TYPES)
@@ -72,10 +84,19 @@ def _fill(section: Section, members: dict[str, Any]) -> None:
         section.description = check_text("description", members["description"], 10_000)
 
 
-def _save(section: Section, actor: Actor, action: str) -> None:
+def _save(section: Section, actor: Actor, action: str, acknowledge: bool) -> None:
+    known = refuse_failing(
+        actor,
+        Place(section.service),
+        [(section.key,)],
+        lambda _place, tree, secrets: check_section(section, tree, secrets),
+        acknowledge=acknowledge,
+    )
     mark_history(section, actor)
     section.save()
-    data = {"type": section.type, "schema": values.checksum(section.schema)}
+    data: dict[str, Tree] = {"type": section.type, "schema": values.checksum(section.schema)}
+    if known:
+        data["failing"] = known
     append([Event(action, _target(section), data)], actor=actor)
 
 

@@ -1,0 +1,128 @@
+"""Holding a document against the rules that hold where it is published."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs.models import Rule
+from apps.core.actor import Actor
+from apps.engine.errors import Problem
+from apps.engine.guarding import Guard, visible
+from apps.engine.paths import Path, find, parse_path, pointer
+from apps.engine.rules import Condition, Equals, Expression, Facts, Read, Verdict, place_of
+from apps.engine.values import Tree, parse_canonical, same
+from apps.registry.models import Environment, Service
+
+ERROR: Final = "error"
+HIDDEN: Final = "rule_hidden"
+
+
+class Judged(NamedTuple):
+    """What the rules say: problems that refuse a publish, and those that only tell."""
+
+    errors: list[Problem]
+    warnings: list[Problem]
+
+
+def condition_of(rule: Rule) -> Condition:
+    """The condition of a stored rule."""
+    if rule.key:
+        return Equals(parse_path(rule.key), parse_canonical(rule.equals))
+    return Expression(rule.expression)
+
+
+def facts_of(place: Place, config: Tree, previous: Tree) -> Facts:
+    """What conditions are judged on at ``place``."""
+    service, environment = place.service, place.environment
+    assert service is not None  # noqa: S101 - documents are of one configuration
+    assert environment is not None  # noqa: S101 - as above
+    return Facts(config, previous, _environment(environment), _service(service))
+
+
+def _environment(row: Environment) -> dict[str, Tree]:
+    return {
+        "slug": row.slug,
+        "name": row.name,
+        "rank": row.rank,
+        "protected": row.is_protected,
+    }
+
+
+def _service(row: Service) -> dict[str, Tree]:
+    return {"slug": row.slug, "name": row.name, "labels": row.labels}
+
+
+def judge(
+    rules: Iterable[Rule],
+    place: Place,
+    config: Tree,
+    previous: Tree,
+    author: Actor | None,
+) -> Judged:
+    """Judge ``config``, which is to follow ``previous`` at ``place``.
+
+    What an ``author`` is told must not depend on keys that he may not read. A rule that looks at
+    such keys is not judged for him: where what he sees of them stays the same it is passed over,
+    else his change is refused, whatever the rule would say (code ``rule_hidden``).
+    """
+    judged = Judged([], [])
+    chosen = list(rules)
+    if not chosen:
+        return judged
+    facts = facts_of(place, config, previous)
+    view = _View(author, place, config, previous) if author is not None else None
+    for rule in chosen:
+        condition = condition_of(rule)
+        if view is not None and not view.shows(condition.reads):
+            if rule.severity == ERROR and view.changes(condition.reads):
+                judged.errors.append(_hidden(rule, place_of(condition)))
+            continue
+        verdict = condition.judge(facts)
+        if verdict.holds is False:
+            kept = judged.errors if rule.severity == ERROR else judged.warnings
+            kept.append(_broken(rule, place_of(condition), verdict))
+    return judged
+
+
+def _broken(rule: Rule, path: Path, verdict: Verdict) -> Problem:
+    said = rule.message or "It does not hold."
+    why = f" ({verdict.fault})" if verdict.fault else ""
+    return Problem(pointer(path), "rule", f"Rule '{rule.name}': {said}{why}")
+
+
+def _hidden(rule: Rule, path: Path) -> Problem:
+    message = (
+        f"The rule '{rule.name}' looks at keys that you may not read, so it cannot be judged for "
+        "you: somebody who may read them has to publish this."
+    )
+    return Problem(pointer(path), HIDDEN, message)
+
+
+class _View:
+    """What an author sees of two documents."""
+
+    def __init__(self, author: Actor, place: Place, config: Tree, previous: Tree) -> None:
+        self._reads = policy.guard(author, "read", place)
+        self._writes = policy.guard(author, "publish", place)
+        self._documents = config, previous
+
+    def shows(self, reads: Sequence[Read]) -> bool:
+        """Whether everything that is read is his: to read it or, in what he writes, to write it."""
+        return all(
+            _allows(self._reads, path) or (name == "config" and _allows(self._writes, path))
+            for name, path in reads
+        )
+
+    def changes(self, reads: Sequence[Read]) -> bool:
+        """Whether what he sees of it is another than before."""
+        new, old = (visible(each, self._reads) for each in self._documents)
+        return any(not _alike(find(new, path), find(old, path)) for _name, path in reads)
+
+
+def _allows(guard: Guard, path: Path) -> bool:
+    return guard.allows_whole(path) if path else guard.is_open
+
+
+def _alike(one: tuple[bool, Tree], other: tuple[bool, Tree]) -> bool:
+    return one[0] == other[0] and same(one[1], other[1])

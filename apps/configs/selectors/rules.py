@@ -1,0 +1,48 @@
+"""Reading the rules that documents must keep."""
+
+from django.db.models import QuerySet
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs.judging import condition_of
+from apps.configs.models import Rule
+from apps.core.actor import Actor
+from apps.engine.errors import NOTHING_HERE, NotFoundError
+
+
+def scope_of(rule: Rule) -> Place:
+    """Where the rule holds: what the right to change it hangs on."""
+    return Place(rule.service, rule.environment)
+
+
+def list_rules(*, actor: Actor, service: str = "") -> QuerySet[Rule]:
+    """The rules that the actor may know of, by name; those of one ``service`` (slug) alone."""
+    policy.require_anywhere(actor, "list")
+    rows = Rule.objects.select_related("service", "environment")
+    if service:
+        rows = rows.filter(service__slug__lower=service.lower())
+    return rows.filter(pk__in=[each.pk for each in rows if _knows(actor, each)])
+
+
+def get_rule(*, actor: Actor, name: str) -> Rule:
+    """One rule by name. Raises :class:`NotFoundError`."""
+    found = list_rules(actor=actor).filter(name__iexact=name).first()
+    if found is None:
+        raise NotFoundError(NOTHING_HERE)
+    return found
+
+
+def _knows(actor: Actor, rule: Rule) -> bool:
+    """A rule may say what values are: it is for those who may read the keys that it looks at, at
+    every place that it is about.
+    """
+    rights = policy.find_rights(actor)
+    if rights is None:
+        return True
+    if rule.service_id and not rights.touches_service("read", rule.service_id):
+        return False
+    if rule.environment_id and not rights.touches_environment("read", rule.environment_id):
+        return False
+    hiding = [each for each in rights.book.entries if ("read", each.pk) not in rights.held]
+    paths = [path for _name, path in condition_of(rule).reads]
+    return not any(each.glob.reaches(path) for each in hiding for path in paths)

@@ -1,0 +1,175 @@
+"""Making, changing and ending the rules that documents must keep."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.audit.services import Event, append
+from apps.configs.judging import condition_of, judge
+from apps.configs.models import Rule
+from apps.configs.selectors.rules import scope_of
+from apps.configs.services.kernel import lock_composition
+from apps.configs.services.live_failures import refuse_failing
+from apps.core import clock
+from apps.core.actor import Actor, mark_history
+from apps.core.names import check_slug, check_text, refuse_unknown
+from apps.core.transactions import locked, writing
+from apps.engine import values
+from apps.engine.errors import DomainError, InvalidError, Problem, invalid
+from apps.engine.expressions import MAX_EXPRESSION
+from apps.engine.paths import parse_path
+from apps.engine.rule_tests import check_tests, failed_tests
+from apps.engine.rules import Condition
+from apps.engine.spots import Spot
+from apps.engine.values import Tree, canonical, parse_canonical
+
+MAX_RULES: Final = 1_000
+MEMBERS: Final = (
+    "severity",
+    "expression",
+    "key",
+    "equals",
+    "message",
+    "description",
+    "tests",
+)
+
+
+def create_rule(
+    *, actor: Actor, name: str, place: Place, acknowledge: bool = False, **members: Any
+) -> Rule:
+    """Make a rule for a service, an environment, both or everything. Members: ``severity,
+    expression`` or ``key`` with ``equals, message, description, tests``. Needs ``manage`` there.
+
+    Raises :class:`InvalidError` for what cannot be judged, for a test of its own that it fails, and
+    naming the live configurations that would break it, unless ``acknowledge``.
+    """
+    policy.require_free(actor, "manage", place)
+    check_slug(name)
+    with writing():
+        lock_composition()
+        if Rule.objects.filter(name__iexact=name).exists():
+            raise invalid("/name", "taken", "There is a rule of this name already.")
+        if Rule.objects.count() >= MAX_RULES:
+            raise invalid("/name", "limit", f"There are at most {MAX_RULES} rules.")
+        rule = Rule(
+            name=name,
+            service=place.service,
+            environment=place.environment,
+            created_at=clock.now(),
+        )
+        _fill(rule, members)
+        _save(rule, actor, "rule.created", acknowledge)
+    return rule
+
+
+def update_rule(*, actor: Actor, rule: Rule, acknowledge: bool = False, **members: Any) -> Rule:
+    """Change a rule's members; its name and scope stay. Raises what :func:`create_rule` raises."""
+    policy.require_free(actor, "manage", scope_of(rule))
+    with writing():
+        lock_composition()
+        rule = locked(rule)
+        _fill(rule, members)
+        _save(rule, actor, "rule.updated", acknowledge)
+    return rule
+
+
+def delete_rule(*, actor: Actor, rule: Rule) -> None:
+    """End a rule: nothing is held against it from the next publish on."""
+    policy.require_free(actor, "manage", scope_of(rule))
+    with writing():
+        lock_composition()
+        rule = locked(rule)
+        event = _event("rule.deleted", rule, 0)
+        mark_history(rule, actor)
+        rule.delete()
+        append([event], actor=actor)
+
+
+def _fill(rule: Rule, members: dict[str, Any]) -> None:
+    refuse_unknown(members, MEMBERS)
+    if "severity" in members:
+        if members["severity"] not in dict(Rule.SEVERITIES):
+            raise invalid("/severity", "severity", "The severity is error or warning.")
+        rule.severity = members["severity"]
+    for name, longest in (("message", 1_000), ("description", 10_000)):
+        if name in members:
+            setattr(rule, name, check_text(name, members[name], longest))
+    if {"expression", "key", "equals"} & set(members):
+        _fill_condition(rule, members)
+    if "tests" in members:
+        rule.tests = canonical(check_tests(members["tests"]))
+    condition = _checked(rule)
+    failed = failed_tests(condition, parse_canonical(rule.tests))
+    if failed:
+        raise InvalidError(f"{len(failed)} of the rule's own tests fail.", failed)
+
+
+def _fill_condition(rule: Rule, members: dict[str, Any]) -> None:
+    """One of the two kinds; the other goes."""
+    expression, key = members.get("expression") or "", members.get("key") or ""
+    if expression and key:
+        raise invalid("/key", "ambiguous", "A rule has an expression, or a key and a value.")
+    if expression:
+        check_text("expression", expression, MAX_EXPRESSION)
+        rule.expression, rule.key, rule.equals = expression, "", ""
+        return
+    if not key and not rule.key:
+        return
+    rule.key = check_text("key", key or rule.key, 1_000)
+    if "equals" in members:
+        values.check({"equals": members["equals"]})
+        rule.equals = canonical(members["equals"])
+    if not rule.equals:
+        raise invalid("/equals", "required", "A key needs the value that it must have.")
+    try:
+        parse_path(rule.key)
+    except DomainError as error:
+        raise _moved(error, "/key") from error
+    rule.expression = ""
+
+
+def _checked(rule: Rule) -> Condition:
+    if not rule.key and not rule.expression:
+        raise invalid("/expression", "required", "A rule has an expression, or a key and a value.")
+    condition = condition_of(rule)
+    try:
+        condition.check()
+    except InvalidError as error:
+        raise _moved(error, "/key" if rule.key else "/expression") from error
+    return condition
+
+
+def _save(rule: Rule, actor: Actor, action: str, acknowledge: bool) -> None:
+    condition = condition_of(rule)
+
+    def failing(place: Place, tree: Tree, _secrets: Sequence[Spot]) -> list[Problem]:
+        return judge([rule], place, tree, tree, None).errors
+
+    known = refuse_failing(
+        actor,
+        scope_of(rule),
+        [path for _name, path in condition.reads],
+        failing,
+        acknowledge=acknowledge,
+    )
+    mark_history(rule, actor)
+    rule.save()
+    append([_event(action, rule, known)], actor=actor)
+
+
+def _event(action: str, rule: Rule, failing: int) -> Event:
+    data: dict[str, Tree] = {
+        "on": str(scope_of(rule)),
+        "severity": rule.severity,
+        "condition": values.checksum(canonical([rule.expression, rule.key, rule.equals])),
+    }
+    if failing:
+        data["failing"] = failing
+    return Event(action, f"rule:{rule.name}", data)
+
+
+def _moved(error: DomainError, member: str) -> InvalidError:
+    problems = [Problem(member, each.code, each.message) for each in error.problems]
+    return InvalidError(error.detail, problems)

@@ -1,0 +1,273 @@
+"""Rules over REST: what they refuse, whom they tell, and what is live when they change."""
+
+import json
+
+import pytest
+
+from tests.api.test_references import HERE, config, errors, publish
+from tests.flows.test_propagation import service
+
+pytestmark = pytest.mark.django_db
+
+POOL = {
+    "name": "pool-in-production",
+    "environment": "production",
+    "expression": "config.database.pool >= 10",
+    "message": "Production needs at least ten connections.",
+}
+
+
+@pytest.fixture
+def shop(operator):
+    service(operator, "shop")
+    return operator
+
+
+def make(api, **members):
+    return api.post("/rules", {**POOL, **members})
+
+
+def pool(api, size, **more):
+    return publish(api, "shop", {"database": {"pool": size}}, **more)
+
+
+def test_rule__broken_by_a_publish__refuses_it_with_key_and_name_and_line(shop):
+    assert make(shop).status_code == 201
+
+    refused = shop.post(
+        "/config/shop",
+        {"environment": "production", "content": "a: 1\ndatabase:\n  pool: 5\n", "format": "yaml"},
+    )
+
+    assert refused.status_code == 422
+    [problem] = refused.json()["errors"]
+    assert (problem["pointer"], problem["code"], problem["line"]) == ("/database/pool", "rule", 3)
+    assert problem["message"] == (
+        "Rule 'pool-in-production': Production needs at least ten connections."
+    )
+    assert pool(shop, 10).status_code == 201
+    assert pool(shop, 5, environment="staging").status_code == 201
+    assert publish(shop, "shop", {"other": 1}).status_code == 201
+
+
+def test_rule__that_warns__tells_and_lets_through(shop):
+    make(shop, severity="warning")
+
+    answer = pool(shop, 5)
+
+    assert answer.status_code == 201
+    assert [each["code"] for each in answer.json()["warnings"]] == ["rule"]
+
+
+def test_rule__about_what_was_live__is_judged_from_the_second_version_on(shop):
+    make(shop, name="halve", environment=None, expression="config.t * 2 >= previous.t")
+
+    assert publish(shop, "shop", {"t": 10}).status_code == 201
+    assert errors(publish(shop, "shop", {"t": 4}))[0][:2] == ("/t", "rule")
+    assert publish(shop, "shop", {"t": 5}).status_code == 201
+    patch = shop("PATCH", f"/config/shop?{HERE}", {"t": 1}, "application/merge-patch+json")
+    assert patch.status_code == 422
+
+
+def test_configuration_test__kept_with_a_service__runs_at_publish_and_validate(shop):
+    body = {"service": "shop", "key": "settings.timeout", "equals": 2500}
+    made = shop.post("/rules", {"name": "timeout", "environment": "production", **body})
+    assert made.status_code == 201
+    assert made.json() | {"key": "settings.timeout", "equals": 2500} == made.json()
+
+    for document, code in (({"settings": {"timeout": 2500}}, 201), ({"settings": {}}, 422)):
+        assert publish(shop, "shop", document).status_code == code
+    report = shop.post(
+        "/validate",
+        {"service": "shop", "environment": "production", "config": {"settings": {"timeout": 1}}},
+    ).json()
+
+    assert report["valid"] is False
+    assert report["errors"][0]["pointer"] == "/settings/timeout"
+
+
+def test_rule__of_another_service_or_environment__says_nothing(shop):
+    service(shop, "cart")
+    make(shop, service="cart", environment=None)
+
+    assert pool(shop, 1).status_code == 201
+    assert publish(shop, "cart", {"database": {"pool": 1}}).status_code == 422
+
+
+def test_rule__that_live_configurations_break__is_refused_until_acknowledged(shop):
+    pool(shop, 5)
+    pool(shop, 5, environment="staging")
+
+    refused = make(shop, environment=None)
+    known = make(shop, environment=None, acknowledge=True)
+
+    assert refused.status_code == 422
+    assert refused.json()["code"] == "live_failures"
+    assert [(e["service"], e["environment"], e["pointer"]) for e in refused.json()["errors"]] == [
+        ("shop", "production", "/database/pool"),
+        ("shop", "staging", "/database/pool"),
+    ]
+    assert known.status_code == 201
+    event = shop.get("/audit?action=rule.created").json()["results"][0]
+    assert event["data"]["failing"] == 2
+    assert publish(shop, "shop", {"database": {"pool": 5}, "x": 1}).status_code == 422
+
+
+def test_schema__that_live_configurations_break__is_refused_until_acknowledged(shop):
+    pool(shop, 5)
+    body = {"key": "database", "schema": {"properties": {"pool": {"minimum": 10}}}}
+
+    refused = shop.post("/services/shop/sections", body)
+    made = shop.post("/services/shop/sections", {**body, "schema": {}})
+    changed = shop("PATCH", "/services/shop/sections/database", {"schema": body["schema"]})
+    known = {"schema": body["schema"], "acknowledge": True}
+
+    assert refused.json()["code"] == "live_failures"
+    assert made.status_code == 201
+    assert changed.status_code == 422
+    assert [each["pointer"] for each in changed.json()["errors"]] == ["/database/pool"]
+    assert shop("PATCH", "/services/shop/sections/database", known).status_code == 200
+    text = {"description": "What the database gets"}
+    assert shop("PATCH", "/services/shop/sections/database", text).status_code == 200
+
+
+def test_rule__with_tests__is_saved_when_all_agree(shop):
+    tests = [{"config": {"database": {"pool": 9}}, "holds": False}]
+
+    assert errors(make(shop, tests=[{"config": {"database": {"pool": 9}}}])) == [
+        ("/tests/0", "rule_test", "The rule does not hold, and the test says it holds.")
+    ]
+    assert make(shop, tests=tests).status_code == 201
+    less = {"expression": "config.database.pool >= 8"}
+    assert errors(shop("PATCH", "/rules/pool-in-production", less))[0][1] == "rule_test"
+
+
+@pytest.mark.parametrize(
+    ("members", "pointer"),
+    [
+        ({"expression": "config.a >"}, "/expression"),
+        ({"expression": ""}, "/expression"),
+        ({"key": "a", "equals": 1}, "/key"),
+        ({"expression": "", "key": "a"}, "/equals"),
+        ({"expression": "", "key": "a..b", "equals": 1}, "/key"),
+        ({"severity": "fatal"}, "/severity"),
+        ({"name": "../x"}, "/slug"),
+        ({"tests": [{"cfg": {}}]}, "/tests/0"),
+        ({"service": "nowhere"}, "/service"),
+        ({"expression": "x" * 2_000}, "/expression"),
+    ],
+)
+def test_rule__that_is_none__is_refused_with_its_member(shop, members, pointer):
+    answer = make(shop, **members)
+
+    assert answer.status_code == 422, answer.content
+    assert answer.json()["errors"][0]["pointer"] == pointer
+    assert shop.get("/rules").json()["results"] == []
+
+
+def test_rule__changed_and_ended__holds_no_more(shop):
+    make(shop)
+    assert shop.post("/rules", {**POOL, "name": "POOL-in-production"}).status_code == 422
+    assert shop("PATCH", "/rules/pool-in-production", {"environment": None}).status_code == 422
+    assert shop("PATCH", "/rules/pool-in-production", {"key": "a", "equals": 2}).status_code == 200
+    assert "expression" not in shop.get("/rules/POOL-IN-PRODUCTION").json()
+    assert shop("DELETE", "/rules/pool-in-production").status_code == 204
+    assert shop.get("/rules/pool-in-production").status_code == 404
+    assert pool(shop, 1).status_code == 201
+
+
+def test_template__whose_users_would_break_a_rule__is_refused_whole(shop):
+    shop.post("/templates", {"slug": "db", "content": {"database": {"pool": 20}}})
+    publish(shop, "shop", {"a": 1}, extends=[{"template": "db"}])
+    make(shop)
+
+    refused = shop.post("/templates/db/versions", {"content": {"database": {"pool": 2}}})
+    left = {"content": {"database": {"pool": 2}}, "dependents": "leave"}
+
+    assert errors(refused)[0][:2] == ("/database/pool", "rule")
+    assert shop.post("/templates/db/versions", left).status_code == 201
+    assert config(shop, "shop")["database"] == {"pool": 20}
+
+
+def test_rollback__to_what_a_rule_refuses_now__warns(shop):
+    pool(shop, 5)
+    pool(shop, 20)
+    make(shop)
+
+    answer = shop.post("/config/shop/rollback", {"environment": "production", "to_version": 1})
+
+    assert answer.status_code == 201
+    assert [each["code"] for each in answer.json()["warnings"]] == ["rule"]
+
+
+def test_rules__in_two_worlds_that_differ_in_a_hidden_key__say_the_same(shop, make_api, system):
+    """Whoever may not read what a rule looks at learns nothing of it, and cannot get round it."""
+    from apps.access.policy import Place
+    from apps.configs import sources
+    from apps.configs.services import publishing
+    from apps.configs.services.bases import Options
+    from apps.registry.selectors import get_environment, get_service
+
+    shop.post("/key-rules", {"pattern": "security.**", "service": "shop"})
+    make(shop, name="pin", environment=None, expression="config.size <= config.security.most")
+    make(
+        shop,
+        name="warns",
+        environment=None,
+        expression="config.security.most > 50",
+        severity="warning",
+    )
+    told = []
+    for most in (10, 100):
+        source = sources.from_tree({"size": 1, "free": 1, "security": {"most": most}})
+        place = Place(get_service("shop"), get_environment("production"))
+        options = Options(on_stale="overwrite")
+        publishing.publish(actor=system, place=place, source=source, options=options)
+        clerk = make_api("operator", service="shop")
+        answers = []
+        for written in ({"size": 1, "free": 2}, {"size": 50, "free": 1}, {"size": 2, "free": 1}):
+            body = {"environment": "production", "config": written, "on_stale": "overwrite"}
+            answer = clerk.post("/config/shop", {**body, "dry_run": True})
+            told_of = json.loads(answer.content)
+            answers.append((answer.status_code, told_of.get("errors"), told_of.get("warnings")))
+        told.append(answers)
+
+    assert told[0] == told[1]
+    assert [status for status, _errors, _warnings in told[0]] == [200, 422, 422]
+    assert told[0][1][1][0]["code"] == "rule_hidden"
+
+
+def test_rules__that_look_at_hidden_keys__are_not_shown(shop, make_api):
+    shop.post("/key-rules", {"pattern": "security.**", "service": "shop"})
+    make(shop, name="pin", expression="config.security.pin == '1234'")
+    make(shop, name="whole", expression="size(config) > 0")
+    make(shop, name="free")
+    service(shop, "cart")
+    make(shop, name="of-cart", service="cart")
+    reader, stranger = make_api("viewer", service="shop"), make_api()
+
+    assert [each["name"] for each in reader.get("/rules").json()["results"]] == ["free"]
+    assert reader.get("/rules/pin").status_code == 404
+    assert stranger.get("/rules").status_code == 403
+    assert reader("PATCH", "/rules/free", {"message": "x"}).status_code == 403
+    assert reader("DELETE", "/rules/free").status_code == 403
+    assert reader("DELETE", "/rules/of-cart").status_code == 404
+
+
+def test_live_failures__at_keys_that_the_manager_may_not_read__are_a_number(shop, make_api):
+    """A rule is no way to ask what stands in a hidden key."""
+    assert publish(shop, "shop", {"security": {"pin": "1234"}, "free": 1}).status_code == 201
+    shop.post("/key-rules", {"pattern": "security.**", "service": "shop"})
+    manager = make_api("administrator", service="shop")
+
+    def ask(value):
+        return manager.post(
+            "/rules",
+            {
+                "name": f"guess-{value}",
+                "service": "shop",
+                "expression": f"config.security.pin == '{value}'",
+            },
+        ).status_code
+
+    assert ask("0000") == ask("1234") == 201
