@@ -6,6 +6,8 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RelatedDropdownFilter
@@ -234,18 +236,20 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
             def clean(self) -> dict[str, Any]:
                 data: dict[str, Any] = super().clean()
                 if refusal is not None:
-                    texts = [_said(problem) for problem in refusal.problems]
-                    if refusal.code == FAILING:
-                        texts.insert(0, refusal.detail)
-                    raise ValidationError(texts or [refusal.detail])
+                    raise ValidationError(_said(refusal))
                 return data
 
         return RefusableForm
 
 
-def _said(problem: Problem) -> str:
-    """A problem as a line: of a live configuration with its place."""
-    where = (
-        f"{problem.service}@{problem.environment} {problem.pointer}: " if problem.service else ""
-    )
-    return f"{where}{problem.message}"
+def _said(refusal: DomainError) -> str:
+    """A refusal, its problems on a line each; those of live configurations with their place."""
+    lines = [_line(problem) for problem in refusal.problems]
+    if refusal.code == FAILING or not lines:
+        lines.insert(0, refusal.detail)
+    return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
+
+
+def _line(problem: Problem) -> str:
+    place = f"{problem.service}@{problem.environment} {problem.pointer}: "
+    return f"{place if problem.service else ''}{problem.message}"

@@ -54,7 +54,8 @@ def refuse_failing(
         also = f" {unread} more could not be looked at for you." if unread else ""
         raise InvalidError(
             f"{places} live configuration(s) would not be valid any more.{also} Mend them first, or "
-            'send "acknowledge":true: they stay as they are, and their next publish must mend them.',
+            'acknowledge it ("acknowledge":true): they stay as they are, and their next publish must '
+            "mend them.",
             problems,
             code=FAILING,
         )
