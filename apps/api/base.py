@@ -134,6 +134,14 @@ def typed(members: Mapping[str, Tree], name: str, kind: type, default: Any = Non
     return value
 
 
+def read_texts(members: Mapping[str, Tree], name: str) -> list[str]:
+    """A member that is a list of texts; empty when it is absent."""
+    found = typed(members, name, list, [])
+    if not all(isinstance(each, str) for each in found):
+        raise bad_member(name, f"'{name}' is a list of texts.")
+    return list(found)
+
+
 _KINDS = {
     str: "text",
     int: "a whole number",

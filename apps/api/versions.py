@@ -14,6 +14,7 @@ from apps.api.base import (
     read_members,
     read_number,
     read_position,
+    read_texts,
     read_time,
     typed,
 )
@@ -36,7 +37,7 @@ from apps.delivery.answers import envelope_members
 from apps.delivery.reads import list_readers, list_unread
 from apps.engine import diff, formats, paths
 from apps.engine.errors import NotFoundError
-from apps.engine.values import Tree
+from apps.engine.values import Tree, parse_canonical
 
 ROLLBACK_MEMBERS = ("environment", "to_version", "at", "keys", "message", "base_version", "dry_run")
 UNREAD_DAYS = 90
@@ -130,6 +131,7 @@ class VersionView(PlaceView):
             "keys": found.keys,
             "retired": found.row.retired,
             "restores": found.restores,
+            "promotes": parse_canonical(found.row.promotes or "null"),
             "source": source,
             "lock": found.lock,
         }
@@ -181,10 +183,7 @@ class RollbackView(PlaceView):
     def _roll_back(self, request: Any, service: str) -> HttpResponse:
         members = read_members(request, ROLLBACK_MEMBERS)
         place = self.place(service, "rollback", environment_of(request, members))
-        keys = typed(members, "keys", list, [])
-        for key in keys:
-            if not isinstance(key, str):
-                raise bad_member("keys", "'keys' is a list of globs.")
+        keys = read_texts(members, "keys")
         paths.parse_globs(keys)
         outcome = rollback(
             actor=self.actor,

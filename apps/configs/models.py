@@ -175,7 +175,8 @@ class Version(AppendOnlyModel):
     ``source`` is the author's text, ``effective`` the composed canonical document, ``lock``
     (canonical JSON) the versions of every layer that went in, ``extends``, ``keys`` and
     ``secrets`` (where secrets stand in the effective document) and ``uses`` (which of its keys come
-    from which keys elsewhere) canonical JSON. ``retired`` marks a version without content. ``id``
+    from which keys elsewhere) canonical JSON. ``promotes`` (canonical JSON) names the environment and
+    the version that was brought here. ``retired`` marks a version without content. ``id``
     is random: it names the version in ETags and caches and says nothing about the document.
     """
 
@@ -198,6 +199,7 @@ class Version(AppendOnlyModel):
     revision = models.BigIntegerField()
     published_at = models.DateTimeField()
     restores = models.PositiveIntegerField(null=True)
+    promotes = models.TextField(blank=True, default="")
     retired = models.BooleanField(default=False)
 
     objects = AppendOnlyQuerySet.as_manager()

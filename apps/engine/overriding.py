@@ -47,14 +47,28 @@ def override(
     ``resolve`` gives the value of a merged tree as references stand now: one that gives the
     wanted value stays, and follows what it names.
     """
-    editor = _Editor(merge_keys, resolve)
+    return _smallest(_Editor(merge_keys, resolve, written), source, below, wanted)
+
+
+def override_merged(
+    source: Tree, below: Tree, wanted: Tree, merge_keys: Mapping[str, str] = NO_KEYS
+) -> Tree:
+    """The same where ``wanted`` is a merged, unresolved tree: its references stay references."""
+    return _smallest(_Editor(merge_keys, _as_it_is, _as_it_is), source, below, wanted)
+
+
+def _as_it_is(tree: Tree) -> Tree:
+    return tree
+
+
+def _smallest(editor: "_Editor", source: Tree, below: Tree, wanted: Tree) -> Tree:
     if editor.gives(source, below, wanted, ()):
         return source
     edited = editor.edit(source, below, wanted, ())
     edited = {} if edited is ABSENT else edited
     if editor.gives(edited, below, wanted, ()):
         return edited
-    return {"$replace": written(wanted)}
+    return {"$replace": editor.write(wanted)}
 
 
 def written(tree: Tree) -> Tree:
@@ -85,9 +99,15 @@ def _written_text(text: str) -> str:
 class _Editor:
     """The walk. In its methods any argument but ``path`` may be ``ABSENT``, nothing."""
 
-    def __init__(self, merge_keys: Mapping[str, str], resolve: Callable[[Tree], Tree]) -> None:
+    def __init__(
+        self,
+        merge_keys: Mapping[str, str],
+        resolve: Callable[[Tree], Tree],
+        write: Callable[[Tree], Tree],
+    ) -> None:
         self.merge_keys = merge_keys
         self.resolve = resolve
+        self.write = write
 
     def gives(self, source: Any, below: Any, wanted: Any, path: Path) -> bool:
         """Whether composing this one place gives what is wanted."""
@@ -120,7 +140,7 @@ class _Editor:
         marker = _marker(source)
         if marker == "$remove":
             return self.edit(ABSENT, below, wanted, path)
-        if marker == "$literal":
+        if marker == "$literal" and self.write is written:
             return {"$literal": wanted}
         if marker in LIST_MARKERS:
             extended = self._edit_extension(marker, source[marker], below, wanted, path)
@@ -130,7 +150,7 @@ class _Editor:
             return self._edit_members({}, below, wanted, path) or ABSENT
         if isinstance(wanted, list):
             return self._edit_list([], below, wanted, path)
-        return written(wanted)
+        return self.write(wanted)
 
     def _edit_members(
         self, source: dict[str, Tree], below: Any, wanted: dict[str, Tree], path: Path
@@ -151,7 +171,7 @@ class _Editor:
         if self.gives(source, below, wanted, path):
             return source
         merging = self._edit_merging(source, below, wanted, member, path)
-        return {"$replace": written(wanted)} if merging is None else merging
+        return {"$replace": self.write(wanted)} if merging is None else merging
 
     def _edit_items(self, source: list[Tree], wanted: list[Tree], path: Path) -> list[Tree]:
         """A list that replaces: item by item, or what differs between a common start and end."""
@@ -166,7 +186,7 @@ class _Editor:
         start, end = common_ends(
             source, wanted, lambda mine, goal: self.gives(mine, ABSENT, goal, inside)
         )
-        between = [written(item) for item in wanted[start : len(wanted) - end]]
+        between = [self.write(item) for item in wanted[start : len(wanted) - end]]
         return [*source[:start], *between, *source[len(source) - end :]]
 
     def _edit_extension(

@@ -118,6 +118,7 @@ ADDRESSES = {
     "config/<str:service>/explain": "above",
     "config/<str:service>/dependents": "above",
     "config/<str:service>/rollback": "above",
+    "config/<str:service>/promote": "publish here and read there (test_promoting)",
     "config/<str:service>/redact": "above",
     "config/<str:service>/refresh": "above",
     "validate": "above",

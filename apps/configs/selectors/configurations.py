@@ -209,15 +209,24 @@ def get_side(*, actor: Actor, place: Place, text: str) -> Published:
     moment = _find_moment(text)
     if moment is not None:
         return get_at(actor=actor, place=place, moment=moment)
-    environment, _at, digits = text.partition("@")
+    other, number = read_origin(actor=actor, place=place, text=text)
+    if number is None:
+        return get_live(actor=actor, place=other)
+    return get_version(actor=actor, place=other, number=number)
+
+
+def read_origin(*, actor: Actor, place: Place, text: str) -> tuple[Place, int | None]:
+    """``ENV`` or ``ENV@N``: the same service there, and the number, ``None`` for what is live.
+
+    Raises :class:`NotFoundError` for one that the actor may not know of.
+    """
+    environment, at, digits = text.partition("@")
+    number = values.whole(digits)
+    if at and number is None:
+        raise invalid("", "side", "Write the environment and a version as ENV or ENV@N.")
     other = Place(place.service, get_environment(environment))
     policy.require(actor, "list", other)
-    if not digits:
-        return get_live(actor=actor, place=other)
-    number = values.whole(digits)
-    if number is None:
-        raise invalid("", "side", "A side is N, live, ENV, ENV@N or a time.")
-    return get_version(actor=actor, place=other, number=number)
+    return other, number
 
 
 def refuse_retired(published: Published) -> Published:

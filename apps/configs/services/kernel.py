@@ -109,6 +109,7 @@ class Plan:
     message: str
     merged: Callable[[Mapping[str, str]], Tree]
     restores: int | None = None
+    promotes: Mapping[str, Tree] | None = None
     pinned: bool = False
     retired: bool = False
     exact: bool = False
@@ -318,6 +319,8 @@ def _event(plan: Plan, keys: list[str], spread: Spread) -> Event:
     }
     if plan.restores is not None:
         data["restores"] = plan.restores
+    if plan.promotes is not None:
+        data["promotes"] = dict(plan.promotes)
     invalid = sorted(str(place) for place, why in spread.left.items() if why == INVALID)
     if invalid and plan not in spread.plans:
         data["left_invalid"] = list(invalid)
@@ -358,6 +361,7 @@ def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
         revision=act.revision,
         published_at=act.at,
         restores=plan.restores,
+        promotes=canonical(dict(plan.promotes)) if plan.promotes else "",
         retired=plan.retired,
     )
 

@@ -24,9 +24,10 @@ from apps.configs.services.redacting import refuse_redacted
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import paths, resolving, spots
+from apps.engine.choosing import with_chosen
 from apps.engine.errors import InvalidError, NotFoundError, Problem, invalid
 from apps.engine.spots import Spot, names_of
-from apps.engine.values import Tree, parse_canonical
+from apps.engine.values import parse_canonical
 from apps.vault.selectors import find_named, may_name, place_of
 
 
@@ -150,40 +151,10 @@ def _plan_keys(
     if version is None or version.retired:
         raise invalid("/keys", "retired", "It is retired: roll back to a whole version first.")
     old = parse_canonical(target.effective.content)
-    wanted = _with_keys(state.effective, old, paths.parse_globs(keys))
+    wanted = with_chosen(state.effective, old, paths.parse_globs(keys))
     source = rewritten_source(state, version, wanted)
     message = options.message or f"Roll back {', '.join(keys)} to version {target.number}"
     plan, problems = plan_written(actor, state, source, "rollback", message)
     plan.restores, plan.unchanged = target.number, False
     plan.warnings = [*problems, *plan.warnings]
     return plan
-
-
-def _with_keys(now: Tree, old: Tree, globs: Sequence[paths.Glob]) -> Tree:
-    """``now`` with every key that a glob covers as it was in ``old``."""
-    result = {}
-    for key in dict.fromkeys([*now, *old]):
-        chosen = _pick(now, old, key, (key,), globs)
-        if chosen is not _ABSENT:
-            result[key] = chosen
-    return result
-
-
-_ABSENT = object()
-
-
-def _pick(now: Tree, old: Tree, key: str, path: paths.Path, globs: Sequence[paths.Glob]) -> object:
-    if any(glob.covers(path) for glob in globs):
-        return old.get(key, _ABSENT)
-    mine, theirs = now.get(key, _ABSENT), old.get(key, _ABSENT)
-    if not isinstance(mine, dict) and mine is not _ABSENT:
-        return mine
-    if not isinstance(theirs, dict):
-        return mine
-    inside = {}
-    below = mine if isinstance(mine, dict) else {}
-    for step in dict.fromkeys([*below, *theirs]):
-        chosen = _pick(below, theirs, step, (*path, step), globs)
-        if chosen is not _ABSENT:
-            inside[step] = chosen
-    return inside if inside or isinstance(mine, dict) else _ABSENT

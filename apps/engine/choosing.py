@@ -1,0 +1,45 @@
+"""Taking chosen keys of one document into another."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from apps.engine.merge import ABSENT, is_object
+from apps.engine.paths import Glob, Path
+from apps.engine.values import Tree
+
+EVERYTHING: Final = (Glob("**"),)
+
+
+def with_chosen(now: Tree, other: Tree, chosen: Sequence[Glob], kept: Sequence[Glob] = ()) -> Tree:
+    """The object ``now`` with every key that a glob of ``chosen`` covers as it is in ``other``, also
+    where it is in one of them alone; what a glob of ``kept`` covers stays as it is. A list is taken
+    as a whole, and no glob chooses within it.
+    """
+    choosing = _Choosing(chosen, kept)
+    taken = choosing.at(now, other, ())
+    return {} if taken is ABSENT else taken
+
+
+class _Choosing:
+    def __init__(self, chosen: Sequence[Glob], kept: Sequence[Glob]) -> None:
+        self._chosen = chosen
+        self._kept = kept
+
+    def at(self, mine: Any, theirs: Any, path: Path) -> Any:
+        """What stands at ``path``; each side may be ``ABSENT``."""
+        if any(glob.covers(path) for glob in self._kept):
+            return mine
+        taken = any(glob.covers(path) for glob in self._chosen)
+        inside = self._kept if taken else self._chosen
+        winner, loser = (theirs, mine) if taken else (mine, theirs)
+        if not any(glob.reaches(path) for glob in inside):
+            return winner
+        if not is_object(winner) and (winner is not ABSENT or not is_object(loser)):
+            return winner
+        left, right = (side if is_object(side) else {} for side in (mine, theirs))
+        members = {}
+        for key in dict.fromkeys([*left, *right]):
+            value = self.at(left.get(key, ABSENT), right.get(key, ABSENT), (*path, key))
+            if value is not ABSENT:
+                members[key] = value
+        return members if members or winner is not ABSENT else ABSENT
