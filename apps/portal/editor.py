@@ -191,14 +191,14 @@ def publish(request: HttpRequest, service: str, environment: str) -> HttpRespons
         messages.info(request, "Nothing has changed: no new version was made.")
     else:
         count = len(outcome.changes)
-        followed = _followed(outcome.affected)
+        more = followed(outcome.affected)
         messages.success(
-            request, f"Published version {outcome.version} with {count} change(s).{followed}"
+            request, f"Published version {outcome.version} with {count} change(s).{more}"
         )
     return HttpResponseRedirect(address("config", place))
 
 
-def _followed(affected: Sequence[Affected]) -> str:
+def followed(affected: Sequence[Affected]) -> str:
     """What the act did to others, in a sentence."""
     left = sum(bool(each.left) for each in affected)
     followed = len(affected) - left
@@ -251,7 +251,9 @@ def _stale(
         given=given,
         extends=_spelled(given),
         changes=[_shown(change) for change in diff.changes(mine, theirs)],
-        conflicts=[_sides(clash) for clash in cast("list[Any]", error.extra.get("conflicts", []))],
+        conflicts=[
+            sides_of(clash) for clash in cast("list[Any]", error.extra.get("conflicts", []))
+        ],
         tabs=tabs(place, "config"),
     )
     answer.status_code = 409
@@ -268,7 +270,7 @@ def _shown(change: diff.Change) -> dict[str, str]:
     }
 
 
-def _sides(clash: dict[str, Any]) -> dict[str, Any]:
+def sides_of(clash: dict[str, Any]) -> dict[str, Any]:
     """A conflict with its three values as they are shown, one's own first."""
     sides = [
         {"name": name, "absent": name not in clash, "value": canonical(clash.get(name))}

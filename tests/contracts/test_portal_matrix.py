@@ -31,6 +31,7 @@ PAGES = {
     "config-convert": (PLACE, DOCUMENT, {"list"}, HERE, JSON_HIDDEN),
     "config-use": (PLACE, None, {"read"}, HERE, 404),
     "config-history": (PLACE, None, {"read", "audit"}, HERE, 404),
+    "config-promote": (PLACE, None, {"publish"}, HERE, 404),
     "config-graph": (PLACE, None, {"read"}, HERE, 404),
     "config-readers": (PLACE, None, {"audit"}, HERE, 404),
     "config-diff": (PLACE, None, {"read"}, HERE, 404),
