@@ -112,9 +112,13 @@ class EnvironmentView(ApiView):
 
     @documented("Change an environment", ENVIRONMENT)
     def patch(self, request: Any, slug: str) -> HttpResponse:
-        """Change the given members."""
+        """Change the given members. Another parent composes all that is below it again;
+        ``"dependents":"leave"`` leaves what would be invalid as it is, outdated.
+        """
         row = listed.get_listed_environment(actor=self.actor, slug=slug)
-        members = _without_slug(read_members(request, ENVIRONMENT_MEMBERS), row.slug)
+        members = read_members(request, (*ENVIRONMENT_MEMBERS, "dependents"))
+        members["dependents"] = typed(members, "dependents", str, "refuse")
+        members = _without_slug(members, row.slug)
         places.update_environment(actor=self.actor, environment=row, **members)
         row = listed.get_counted_environment(actor=self.actor, slug=slug)
         return answer_json(present_environment(row))

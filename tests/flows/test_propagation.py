@@ -397,3 +397,44 @@ def test_hidden_references__are_in_no_lock_and_no_list(operator, make_api):
     assert viewer.get(f"/config/a/dependents?{HERE}").json()["results"] == [{"hidden": 1}]
     assert viewer.get(f"/config/b/explain?{HERE}").json()["results"][0]["key"] == "w"
     assert root.get(f"/config/a/dependents?{HERE}").json()["results"] == [{"hidden": 1}]
+
+
+def test_environment__with_another_parent__composes_all_below_it_in_the_same_act(operator):
+    service(operator, "a", "b")
+    publish(operator, "a", {"x": 1, "y": {"z": 1}})
+    publish(operator, "a", {"own": 1}, environment="staging")
+    publish(operator, "a", {"own": 2}, environment="development")
+    publish(operator, "b", {"of": "${a@development:x:-none}"}, environment="development")
+    operator("PATCH", "/environments/development", {"parent": "staging"})
+
+    moved = operator("PATCH", "/environments/staging", {"parent": "production"})
+
+    assert moved.status_code == 200
+    assert config(operator, "a", "staging") == {"x": 1, "y": {"z": 1}, "own": 1}
+    assert config(operator, "a", "development") == {"x": 1, "y": {"z": 1}, "own": 2}
+    assert config(operator, "b", "development") == {"of": 1}
+    rows = [last(operator, *each) for each in (("a", "staging"), ("a", "development"))]
+    event = operator.get("/audit?action=environment.updated").json()["results"][0]
+    assert {row["revision"] for row in rows} == {event["revision"]}
+    assert [row["cause"] for row in rows] == ["inherited", "inherited"]
+    assert unknown_in_locks() == []
+    back = operator("PATCH", "/environments/staging", {"parent": None})
+    assert back.status_code == 200
+    assert config(operator, "a", "development") == {"own": 2}
+
+
+def test_environment__whose_new_parent_would_break_something__is_refused_or_leaves_it(operator):
+    service(operator, "a")
+    publish(operator, "a", {"x": 1})
+    publish(operator, "a", {"own": 1}, environment="staging")
+    rule = {"name": "no-x", "environment": "staging", "expression": "!has(config.x)"}
+    assert operator.post("/rules", rule).status_code == 201
+
+    refused = operator("PATCH", "/environments/staging", {"parent": "production"})
+    assert errors(refused)[0][1] == "rule"
+    assert operator.get("/environments/staging").json()["parent"] is None
+    body = {"parent": "production", "dependents": "leave"}
+    assert operator("PATCH", "/environments/staging", body).status_code == 200
+    assert config(operator, "a", "staging") == {"own": 1}
+    assert operator.get("/config/a?environment=staging").json()["outdated"] is True
+    assert operator("PATCH", "/environments/staging", {"dependents": "x"}).status_code == 422

@@ -9,7 +9,9 @@ from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.audit.services import Event, append
 from apps.configs.models import Live
-from apps.configs.services.kernel import lock_composition
+from apps.configs.services.bases import Options
+from apps.configs.services.kernel import commit, lock_composition
+from apps.configs.services.propagation import follow
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text, refuse_unknown
@@ -40,7 +42,7 @@ def create_service(*, actor: Actor, slug: str, **members: Any) -> Service:
             raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
         service = Service(slug=slug, name=slug, created_at=clock.now())
         _fill_service(service, members)
-        _save(service, actor, "service.created", f"service:{slug}")
+        _save(service, actor, "service.created")
     return service
 
 
@@ -50,7 +52,7 @@ def update_service(*, actor: Actor, service: Service, **members: Any) -> Service
     with writing():
         service = locked(service)
         _fill_service(service, members)
-        _save(service, actor, "service.updated", f"service:{service.slug}")
+        _save(service, actor, "service.updated")
     return service
 
 
@@ -63,7 +65,7 @@ def delete_service(*, actor: Actor, service: Service) -> None:
         _refuse_live(Live.objects.filter(configuration__service=service, version__retired=False))
         _refuse_secrets(Secret.objects.present().filter(service=service))
         service.deleted_at = clock.now()
-        _save(service, actor, "service.deleted", f"service:{service.slug}")
+        _save(service, actor, "service.deleted")
 
 
 def create_environment(*, actor: Actor, slug: str, **members: Any) -> Environment:
@@ -80,23 +82,45 @@ def create_environment(*, actor: Actor, slug: str, **members: Any) -> Environmen
             raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
         environment = Environment(slug=slug, name=slug, created_at=clock.now())
         _fill_environment(environment, members, actor)
-        _save(environment, actor, "environment.created", f"environment:{slug}")
+        _save(environment, actor, "environment.created")
     return environment
 
 
-def update_environment(*, actor: Actor, environment: Environment, **members: Any) -> Environment:
-    """Change an environment. A moved parent marks what is composed in it as outdated."""
+def update_environment(
+    *, actor: Actor, environment: Environment, dependents: str = "refuse", **members: Any
+) -> Environment:
+    """Change an environment. Where its parent is another, all that is composed in it, and in those
+    that inherit from it, is composed again in the same act.
+
+    Raises :class:`InvalidError` naming what would be invalid then, unless ``dependents`` is ``leave``.
+    """
     policy.require(actor, "manage", Place(environment=environment))
+    Options(dependents=dependents).check()
     with writing():
         lock_composition()
         environment = locked(environment)
         parent_before = environment.parent_id
         _fill_environment(environment, members, actor)
-        _save(environment, actor, "environment.updated", f"environment:{environment.slug}")
-        if environment.parent_id != parent_before:
-            below = [environment, *descendants(environment)]
-            Live.objects.filter(configuration__environment__in=below).update(outdated=True)
+        mark_history(environment, actor)
+        environment.save()
+        moved = environment.parent_id != parent_before
+        spread = follow(
+            [], actor, dependents=dependents, touched=_composed_in(environment) if moved else {}
+        )
+        commit([], actor, spread, also=[_event("environment.updated", environment)])
     return environment
+
+
+def _composed_in(environment: Environment) -> dict[Place, str]:
+    """The live configurations in it and in the environments that inherit from it."""
+    rows = Live.objects.filter(
+        configuration__environment__in=[environment, *descendants(environment)],
+        version__retired=False,
+    ).select_related("configuration__service", "configuration__environment")
+    return {
+        Place(each.configuration.service, each.configuration.environment): "inherited"
+        for each in rows
+    }
 
 
 def delete_environment(*, actor: Actor, environment: Environment) -> None:
@@ -114,7 +138,7 @@ def delete_environment(*, actor: Actor, environment: Environment) -> None:
         if environment.children.filter(deleted_at__isnull=True).exists():
             raise invalid("", "in_use", "Other environments inherit from it: move them first.")
         environment.deleted_at = clock.now()
-        _save(environment, actor, "environment.deleted", f"environment:{environment.slug}")
+        _save(environment, actor, "environment.deleted")
 
 
 def _fill_service(service: Service, members: dict[str, Any]) -> None:
@@ -209,10 +233,15 @@ def _refuse_secrets(secrets: QuerySet[Secret]) -> None:
         raise invalid("", "in_use", f"Secrets are kept there: {names}. Delete them first.")
 
 
-def _save(row: Service | Environment, actor: Actor, action: str, target: str) -> None:
+def _save(row: Service | Environment, actor: Actor, action: str) -> None:
     mark_history(row, actor)
     row.save()
-    append([Event(action, target, {"name": row.name, **_what_matters(row)})], actor=actor)
+    append([_event(action, row)], actor=actor)
+
+
+def _event(action: str, row: Service | Environment) -> Event:
+    kind = "service" if isinstance(row, Service) else "environment"
+    return Event(action, f"{kind}:{row.slug}", {"name": row.name, **_what_matters(row)})
 
 
 def _what_matters(row: Service | Environment) -> dict[str, Tree]:

@@ -6,14 +6,14 @@ each other in circles, so one may be composed more than once; keys may not, so i
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import sources
 from apps.configs.composing import World, name_of
-from apps.configs.models import Live
 from apps.configs.referring import list_rows_to
 from apps.configs.restricted import require_changes, shown_problems
 from apps.configs.selectors.heirs import list_heirs
@@ -55,16 +55,16 @@ def follow(
     actor: Actor,
     *,
     dependents: str,
-    users: Iterable[Live] = (),
+    touched: Mapping[Place, str] = MappingProxyType({}),
     world: World | None = None,
     trial: bool = False,
 ) -> Spread:
-    """What follows from ``plans``, and for ``users`` from the template that has moved in
-    ``world``. A plan among ``plans`` may be made anew in place; on a ``trial`` without a question
+    """What follows from ``plans``, and for the places in ``touched``, each with its cause, from what
+    has moved below them in ``world``. A plan among ``plans`` may be made anew in place; on a ``trial`` without a question
     whether the actor might publish it.
     """
     walk = _Walk(actor, world or World(), leave=dependents == "leave", trial=trial)
-    walk.begin(plans, users)
+    walk.begin(plans, touched)
     while walk.moved or walk.waiting:
         walk.step()
     if walk.problems:
@@ -116,14 +116,12 @@ class _Walk:
     dropped: dict[str, Plan] = field(default_factory=dict)
     tries: Counter[Name] = field(default_factory=Counter)
 
-    def begin(self, plans: Sequence[Plan], users: Iterable[Live]) -> None:
+    def begin(self, plans: Sequence[Plan], touched: Mapping[Place, str]) -> None:
         for plan in plans:
             self.mains[plan.name] = plan
             if not plan.unchanged:
                 self._put(plan, plan.changes())
-        for each in users:
-            place = each.configuration
-            self.waiting[Place(place.service, place.environment)] = "template"
+        self.waiting = dict(touched)
 
     def step(self) -> None:
         """Compose once more whatever is made of what has just moved."""

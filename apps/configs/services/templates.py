@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db.models import OuterRef, Subquery
 
 from apps.access import policy
-from apps.access.policy import EVERYWHERE
+from apps.access.policy import EVERYWHERE, Place
 from apps.audit.services import Act, Event, append
 from apps.configs.composing import World, newest_template
 from apps.configs.laying import check_extends, check_template, render
@@ -85,7 +85,11 @@ def publish_template(
         users = Live.objects.filter(
             pk__in=Live.objects.filter(templates__in=_family(template), version__retired=False)
         ).select_related("configuration__service", "configuration__environment")
-        spread = follow([], actor, dependents=dependents, users=users, world=world)
+        touched = {
+            Place(each.configuration.service, each.configuration.environment): "template"
+            for each in users
+        }
+        spread = follow([], actor, dependents=dependents, touched=touched, world=world)
         _outcomes, act = commit([], actor, spread, also=[_published(version)])
         assert act is not None  # noqa: S101 - the template's own event was written
         return _store(version, act, actor)
