@@ -1,11 +1,13 @@
 """Checking an effective document against the sections that its service declares."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from apps.configs.models import Section
-from apps.engine import credentials, formats, schemas, sections
+from apps.engine import credentials, formats, schemas, sections, spots
 from apps.engine.errors import Problem
 from apps.engine.paths import pointer
+from apps.engine.section_types.section_type import UNKNOWN, Findings
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, escape, parse_canonical
 from apps.registry.models import Environment, Service
@@ -30,9 +32,31 @@ def validate(
         if section.key in effective:
             found += _check_section(section, effective[section.key])
     hidden = {spot.pointer for spot in secrets}
-    return locate(
-        [each for each in found if each.pointer not in hidden], service, environment, positions
-    )
+    inside = tuple(f"{each}/" for each in hidden)
+    told = [
+        each for each in found if each.pointer not in hidden and not each.pointer.startswith(inside)
+    ]
+    return locate(told, service, environment, positions)
+
+
+def check_types(
+    service: Service,
+    environment: Environment,
+    effective: Tree,
+    positions: formats.Positions | None,
+    declared: Sequence[Section],
+    secrets: Sequence[Spot],
+) -> Findings:
+    """What does not make sense in sections by their types, beyond the shapes that schemas hold."""
+    found = Findings()
+    known = spots.blank(effective, secrets, UNKNOWN)
+    for section in declared:
+        told = sections.SECTION_TYPES[section.type].check(known.get(section.key))
+        prefix = f"/{escape(section.key)}"
+        for kept, part in ((found.errors, told.errors), (found.warnings, told.warnings)):
+            problems = [_prefixed(each, prefix) for each in part]
+            kept.extend(locate(problems, service, environment, positions))
+    return found
 
 
 def find_credentials(
@@ -71,7 +95,12 @@ def _check_section(section: Section, tree: Tree) -> list[Problem]:
     problems = [*schemas.validate(built_in, tree)]
     problems += schemas.validate(parse_canonical(section.schema), tree)
     prefix = f"/{escape(section.key)}"
-    return [Problem(prefix + each.pointer, each.code, each.message) for each in _distinct(problems)]
+    return [_prefixed(each, prefix) for each in _distinct(problems)]
+
+
+def _prefixed(problem: Problem, prefix: str) -> Problem:
+    beside = tuple(prefix + each for each in problem.beside)
+    return replace(problem, pointer=prefix + problem.pointer, beside=beside)
 
 
 def _distinct(problems: Sequence[Problem]) -> list[Problem]:
@@ -86,12 +115,10 @@ def _located(
 ) -> Problem:
     place = positions.find(problem.pointer) if positions else None
     line, column = place or (None, None)
-    return Problem(
-        problem.pointer,
-        problem.code,
-        problem.message,
-        line,
-        column,
-        service.slug,
-        environment.slug,
+    return replace(
+        problem,
+        line=line,
+        column=column,
+        service=service.slug,
+        environment=environment.slug,
     )

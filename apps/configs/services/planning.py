@@ -61,7 +61,16 @@ def plan_composed(
         source.parsed.positions,
         layers.sections,
     )
-    problems += errors
+    typed = validating.check_types(
+        state.service,
+        state.environment,
+        composed.effective,
+        source.parsed.positions,
+        layers.sections,
+        composed.secrets,
+    )
+    problems += [*errors, *typed.errors]
+    warnings += typed.warnings
     if composed.secrets:
         known = {*names_of(state.secrets), *composed.brought}
         if cause in FOLLOWING:  # its author wrote no name here

@@ -103,10 +103,17 @@ def _plan(state: State, target: Version, options: Options) -> Plan:
         restores=target.number,
         exact=True,
     )
-    plan.warnings = validating.validate(
-        state.service, state.environment, plan.effective, secrets=plan.secrets
-    )
+    plan.warnings = _failures(plan)
     return plan
+
+
+def _failures(plan: Plan) -> list[Problem]:
+    """What of today's types and schemas the plan does not keep: it is restored all the same."""
+    place = (plan.state.service, plan.state.environment)
+    declared = composing.World().sections(plan.state.service)
+    broken = validating.validate(*place, plan.effective, declared=declared, secrets=plan.secrets)
+    typed = validating.check_types(*place, plan.effective, None, declared, plan.secrets)
+    return [*broken, *typed.errors, *typed.warnings]
 
 
 def _require_secrets(actor: Actor, state: State, named: Sequence[Spot]) -> None:
