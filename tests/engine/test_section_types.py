@@ -14,6 +14,7 @@ from apps.engine.section_types import (
     security_settings,
     service_discovery,
 )
+from apps.engine.section_types.examples import example_of
 from apps.engine.section_types.section_type import UNKNOWN
 from apps.engine.sections import SECTION_TYPES
 from tests.engine import strategies
@@ -449,6 +450,53 @@ def test_check__large_or_hostile__takes_linear_time(name):
     kind.check(tree)
 
     assert time.process_time() - started < CPU_SECONDS
+
+
+# ---- examples -------------------------------------------------------------------------------
+
+ONLY_NAMES = {"additionalProperties": {"required": ["endpoints"], "properties": {"endpoints": {}}}}
+EXAMPLES = [
+    (LIMITS, {}, LIMITS.example),
+    (LIMITS, {"examples": [{"cpu": 1}]}, {"cpu": 1}),
+    (
+        LIMITS,
+        {"additionalProperties": False, "properties": {"timeout": {}, "cpu": {"type": "string"}}},
+        {"timeout": "30s"},
+    ),
+    (
+        DISCOVERY,
+        {
+            "additionalProperties": {
+                **ONLY_NAMES["additionalProperties"],
+                "additionalProperties": False,
+            }
+        },
+        {"payments": {"endpoints": DISCOVERY.example["payments"]["endpoints"]}},
+    ),
+    (
+        SECURITY,
+        {"maxProperties": 1, "required": ["issuer"], "properties": {"issuer": {"const": "i"}}},
+        {"issuer": "i"},
+    ),
+    (
+        SECTION_TYPES["application_settings"],
+        {
+            "properties": {
+                "a": {"minimum": 5, "type": "integer"},
+                "b": {"enum": ["x", "y"]},
+                "c": {"type": ["string", "null"]},
+                "d": True,
+                "e": {"default": [1]},
+            }
+        },
+        {"a": 5, "b": "x", "c": "", "d": "", "e": [1]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "schema", "wanted"), EXAMPLES)
+def test_example_of__a_schema_of_ones_own__is_what_that_allows(kind, schema, wanted):
+    assert example_of(kind, schema) == wanted
 
 
 # ---- what pages show -------------------------------------------------------------------------
