@@ -23,6 +23,7 @@ from apps.engine.sections import SECTION_TYPES
 from apps.engine.values import Number, Tree, parse_canonical
 from apps.portal.shared import actor_of, answers_json, place_of
 
+MAX_ROWS: Final = 200
 LISTS: Final[dict[str, Callable[[Tree], Sequence[Any]]]] = {
     "environment_variables": list_variables,
     "service_discovery": list_entries,
@@ -34,12 +35,13 @@ LISTS: Final[dict[str, Callable[[Tree], Sequence[Any]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What a live section says, in rows that suit its type."""
+    """What a live section says, in rows that suit its type; ``more`` rows are left out."""
 
     key: str
     kind: str
     label: str
     rows: list[Any]
+    more: int
 
 
 def plain(tree: Tree) -> Tree:
@@ -77,7 +79,9 @@ def glances(actor: Actor, place: Place, tree: Tree) -> list[Glance]:
 def _glance(section: Section, tree: Tree) -> Glance:
     kind = SECTION_TYPES[section.type]
     listed = LISTS.get(section.type)
-    return Glance(section.key, kind.name, kind.label, list(listed(tree)) if listed else [])
+    rows = list(listed(tree)) if listed else []
+    more = max(len(rows) - MAX_ROWS, 0)
+    return Glance(section.key, kind.name, kind.label, rows[:MAX_ROWS], more)
 
 
 @require_POST

@@ -85,6 +85,14 @@ def test_page__hidden_keys__are_in_no_row(typed, log_in, system):
     assert "unknown" in page
 
 
+def test_page__very_many_rows__are_cut_and_counted(typed, log_in, operator):
+    variables = {f"V{i}": "x" for i in range(300)}
+    body = {"environment": "production", "config": {"env": variables}, "on_stale": "overwrite"}
+    assert operator.post("/config/shop", body).status_code == 201
+
+    assert "and 100 more" in words(log_in("vera", ("viewer", "shop", None)).get(PLACE))
+
+
 def test_page__help__has_each_sections_type_and_shape(typed, log_in):
     told = helped(log_in("vera", ("viewer", "shop", None)).get(PLACE))
 
