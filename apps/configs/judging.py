@@ -1,7 +1,7 @@
 """Holding a document against the rules that hold where it is published."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -11,18 +11,12 @@ from apps.engine.errors import Problem
 from apps.engine.guarding import Guard, visible
 from apps.engine.paths import Path, find, parse_path, pointer
 from apps.engine.rules import Condition, Equals, Expression, Facts, Read, Verdict, place_of
+from apps.engine.section_types.section_type import Findings
 from apps.engine.values import Tree, parse_canonical, same
 from apps.registry.models import Environment, Service
 
 ERROR: Final = "error"
 HIDDEN: Final = "rule_hidden"
-
-
-class Judged(NamedTuple):
-    """What the rules say: problems that refuse a publish, and those that only tell."""
-
-    errors: list[Problem]
-    warnings: list[Problem]
 
 
 def condition_of(rule: Rule) -> Condition:
@@ -59,14 +53,14 @@ def judge(
     config: Tree,
     previous: Tree,
     author: Actor | None,
-) -> Judged:
+) -> Findings:
     """Judge ``config``, which is to follow ``previous`` at ``place``.
 
     What an ``author`` is told must not depend on keys that he may not read. A rule that looks at
     such keys is not judged for him: where what he sees of them stays the same it is passed over,
     else his change is refused, whatever the rule would say (code ``rule_hidden``).
     """
-    judged = Judged([], [])
+    judged = Findings()
     chosen = list(rules)
     if not chosen:
         return judged

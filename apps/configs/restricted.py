@@ -140,9 +140,12 @@ def shown_problems(actor: Actor, place: Place, problems: Sequence[Problem]) -> l
     guards = [policy.guard(actor, verb, place) for verb in ("read", "publish")]
     if any(guard.is_open for guard in guards):
         return list(problems)
-    return [each for each in problems if _shown(each.pointer, guards)]
+    return [each for each in problems if _shown(each, guards)]
 
 
-def _shown(pointer: str, guards: Sequence[Guard]) -> bool:
-    path = from_pointer(pointer)
-    return not path or any(guard.allows(path) for guard in guards)
+def _shown(problem: Problem, guards: Sequence[Guard]) -> bool:
+    """What depends on several places is told to those who see all of them, whole."""
+    path = from_pointer(problem.pointer)
+    return (not path or any(guard.allows(path) for guard in guards)) and all(
+        any(guard.allows_whole(from_pointer(each)) for guard in guards) for each in problem.beside
+    )

@@ -1,58 +1,57 @@
 """Checking an effective document against the sections that its service declares."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from apps.configs.models import Section
-from apps.engine import credentials, formats, schemas, sections
+from apps.engine import credentials, formats, schemas, sections, spots
 from apps.engine.errors import Problem
 from apps.engine.paths import pointer
+from apps.engine.section_types.section_type import UNKNOWN, Findings
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, escape, parse_canonical
 from apps.registry.models import Environment, Service
 
 
-def validate(
-    service: Service,
-    environment: Environment,
-    effective: Tree,
-    positions: formats.Positions | None = None,
-    declared: Sequence[Section] | None = None,
-    secrets: Sequence[Spot] = (),
-) -> list[Problem]:
-    """Every problem of ``effective``; lines and columns where the author's text has the place.
-
-    ``declared`` are the service's sections, when the caller has read them already.
+def check_sections(
+    declared: Iterable[Section], effective: Tree, secrets: Sequence[Spot]
+) -> Findings:
+    """What of the document breaks the schemas of its sections and of their types, and what does not
+    make sense in a section of its type. Where a secret stands, nothing is said: its value is not
+    known here.
     """
-    found: list[Problem] = []
-    rows = Section.objects.filter(service=service) if declared is None else declared
-    for section in rows:
-        found += check_section(section, effective, secrets)
-    return locate(found, service, environment, positions)
+    found = Findings()
+    known = spots.blank(effective, secrets, UNKNOWN)
+    unsaid = {spot.pointer for spot in secrets}
+    inside = tuple(f"{each}/" for each in unsaid)
+    for section in declared:
+        if section.key not in effective:
+            continue
+        broken = _break_schema(section, effective[section.key])
+        found.errors += [
+            each
+            for each in broken
+            if each.pointer not in unsaid and not each.pointer.startswith(inside)
+        ]
+        told = sections.SECTION_TYPES[section.type].check(known[section.key])
+        found.errors += [_prefixed(each, section) for each in told.errors]
+        found.warnings += [_prefixed(each, section) for each in told.warnings]
+    return found
 
 
-def find_credentials(
-    service: Service,
-    environment: Environment,
-    effective: Tree,
-    positions: formats.Positions | None,
-    declared: Sequence[Section],
-) -> tuple[list[Problem], list[Problem]]:
+def find_credentials(declared: Iterable[Section], effective: Tree) -> Findings:
     """What looks like a credential in plain text: errors in security sections, else warnings."""
     security = {section.key for section in declared if section.type == "security_settings"}
-    errors: list[Problem] = []
-    warnings: list[Problem] = []
-    for found in credentials.find(effective):
-        message = f"This looks like a credential ({found.kind}): make it a secret and name it here."
-        wrong = found.path[0] in security
-        kept = errors if wrong else warnings
-        kept.append(Problem(pointer(found.path), "credential", message))
-    return tuple(  # type: ignore[return-value] # two of them
-        locate(each, service, environment, positions) for each in (errors, warnings)
-    )
+    found = Findings()
+    for each in credentials.find(effective):
+        message = f"This looks like a credential ({each.kind}): make it a secret and name it here."
+        kept = found.errors if each.path[0] in security else found.warnings
+        kept.append(Problem(pointer(each.path), "credential", message))
+    return found
 
 
 def locate(
-    problems: Sequence[Problem],
+    problems: Iterable[Problem],
     service: Service,
     environment: Environment,
     positions: formats.Positions | None,
@@ -61,27 +60,17 @@ def locate(
     return [_located(problem, service, environment, positions) for problem in problems]
 
 
-def check_section(section: Section, effective: Tree, secrets: Sequence[Spot]) -> list[Problem]:
-    """What the document breaks of one section: of its type's schema, and of its own. Where a secret
-    stands, nothing is said: its value is not known here.
-    """
-    if section.key not in effective:
-        return []
-    tree = effective[section.key]
+def _break_schema(section: Section, tree: Tree) -> list[Problem]:
     built_in = sections.SECTION_TYPES[section.type].schema
     problems = [*schemas.validate(built_in, tree)]
     problems += schemas.validate(parse_canonical(section.schema), tree)
+    return [_prefixed(each, section) for each in dict.fromkeys(problems)]
+
+
+def _prefixed(problem: Problem, section: Section) -> Problem:
     prefix = f"/{escape(section.key)}"
-    hidden = {spot.pointer for spot in secrets}
-    return [
-        Problem(prefix + each.pointer, each.code, each.message)
-        for each in _distinct(problems)
-        if prefix + each.pointer not in hidden
-    ]
-
-
-def _distinct(problems: Sequence[Problem]) -> list[Problem]:
-    return list(dict.fromkeys(problems))
+    beside = tuple(prefix + each for each in problem.beside)
+    return replace(problem, pointer=prefix + problem.pointer, beside=beside)
 
 
 def _located(
@@ -90,14 +79,11 @@ def _located(
     environment: Environment,
     positions: formats.Positions | None,
 ) -> Problem:
-    place = positions.find(problem.pointer) if positions else None
-    line, column = place or (None, None)
-    return Problem(
-        problem.pointer,
-        problem.code,
-        problem.message,
-        line,
-        column,
-        service.slug,
-        environment.slug,
+    line, column = (positions.find(problem.pointer) if positions else None) or (None, None)
+    return replace(
+        problem,
+        line=line,
+        column=column,
+        service=service.slug,
+        environment=environment.slug,
     )

@@ -14,7 +14,8 @@ class Problem:
 
     ``pointer`` is a JSON Pointer (RFC 6901) into the document, empty for the whole of it.
     ``line`` and ``column`` count from 1 and are given when the input was text. ``message``
-    never repeats a value that may be a secret.
+    never repeats a value that may be a secret. ``beside`` are pointers of all that it depends on:
+    who may not see one of them, and whatever is inside of it, is not told of the problem.
     """
 
     pointer: str
@@ -24,6 +25,7 @@ class Problem:
     column: int | None = None
     service: str | None = None
     environment: str | None = None
+    beside: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """The members that are set, as the contract's ``errors[]`` item."""

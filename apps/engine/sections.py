@@ -1,68 +1,28 @@
-"""The six section types: a title, what belongs in them, and the shape that all of them share."""
+"""The six section types by name, and what a section's own schema says of merging."""
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from apps.engine.paths import Glob, format_path
+from apps.engine.section_types import (
+    application_settings,
+    environment_variables,
+    feature_flags,
+    resource_limits,
+    security_settings,
+    service_discovery,
+)
+from apps.engine.section_types.section_type import SectionType
 from apps.engine.values import Tree
 
-
-@dataclass(frozen=True, slots=True)
-class SectionType:
-    """A declared type of a top-level key. ``schema`` holds beside the service's own."""
-
-    name: str
-    label: str
-    description: str
-    schema: dict[str, Any]
-
-
-_SCALAR: Final = {"type": ["string", "number", "boolean"]}
-_NAME: Final = "^[A-Za-z_][A-Za-z0-9_]*$"
-
 SECTION_TYPES: Final[dict[str, SectionType]] = {
-    each.name: each
+    each.TYPE.name: each.TYPE
     for each in (
-        SectionType(
-            "application_settings",
-            "Application settings",
-            "Whatever the application reads: free in shape, as its own schema says.",
-            {},
-        ),
-        SectionType(
-            "environment_variables",
-            "Environment variables",
-            "Names and scalar values, as a process gets them; the .env format shows these.",
-            {
-                "type": "object",
-                "propertyNames": {"pattern": _NAME},
-                "additionalProperties": _SCALAR,
-            },
-        ),
-        SectionType(
-            "service_discovery",
-            "Service discovery",
-            "Where other services are reached: endpoints, weights, balancing policy.",
-            {"type": "object"},
-        ),
-        SectionType(
-            "security_settings",
-            "Security settings",
-            "Authentication, authorization, TLS, CORS and keys.",
-            {"type": "object"},
-        ),
-        SectionType(
-            "feature_flags",
-            "Feature flags",
-            "Flags by name: whether they are on, their variants, rules and shares.",
-            {"type": "object", "additionalProperties": {"type": ["object", "boolean"]}},
-        ),
-        SectionType(
-            "resource_limits",
-            "Resource limits",
-            "CPU, memory and time: what is requested and what is at most allowed.",
-            {"type": "object"},
-        ),
+        application_settings,
+        environment_variables,
+        service_discovery,
+        security_settings,
+        feature_flags,
+        resource_limits,
     )
 }
 

@@ -95,6 +95,13 @@ def show(tree: Tree, spots: Iterable[Spot]) -> Tree:
     return tree
 
 
+def blank(tree: Tree, spots: Iterable[Spot], mark: object) -> Tree:
+    """``tree`` with ``mark`` in the spots. ``tree`` itself is not changed."""
+    for spot in spots:
+        tree = _put(tree, spot.path, mark)
+    return tree
+
+
 def _as_text(value: Tree) -> str:
     return value if isinstance(value, str) else canonical(value)
 

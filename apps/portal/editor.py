@@ -14,14 +14,14 @@ from apps.access.reader_tokens import make_reader_token, may_make_reader, reader
 from apps.configs import sources
 from apps.configs.laying import check_kept
 from apps.configs.selectors.configurations import Published, find_live, list_live
-from apps.configs.selectors.templates import find_draft, list_sections, list_templates
+from apps.configs.selectors.templates import find_draft, list_templates
 from apps.configs.services import drafts, publishing
 from apps.configs.services.bases import Base, Options
 from apps.configs.services.kernel import Affected
 from apps.configs.services.merging import merge_draft
 from apps.core import clock
 from apps.core.actor import Actor
-from apps.engine import diff, formats, sections, values
+from apps.engine import diff, formats, values
 from apps.engine.errors import (
     ConflictError,
     DomainError,
@@ -29,8 +29,9 @@ from apps.engine.errors import (
     UnrepresentableError,
     invalid,
 )
-from apps.engine.values import Number, Tree, canonical, parse_canonical
+from apps.engine.values import canonical, parse_canonical
 from apps.portal import extending
+from apps.portal.section_help import glances, help_of, plain
 from apps.portal.shared import (
     actor_of,
     address,
@@ -60,6 +61,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     published = find_live(actor=actor, place=place)
     rights = may(request, place)
     text = _text(actor, place, published)
+    tree = published.tree if published and not published.row.retired else {}
     return render(
         request,
         "portal/config.html",
@@ -73,8 +75,9 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         text=text,
         formats=EDITABLE,
         choices=extending.choices(list_templates(actor=actor), text["extends"]),
-        schemas=_schemas(actor, place),
-        known=_plain(published.tree) if published and not published.row.retired else {},
+        sections=help_of(actor, place),
+        glances=glances(actor, place, tree),
+        known=plain(tree),
         tabs=tabs(place, "config"),
         elsewhere=list_live(actor=actor, service=place.service),
         ws_url=f"{get_script_prefix()}ws/config",
@@ -133,28 +136,6 @@ def _text(actor: Actor, place: Place, published: Published | None) -> dict[str, 
         "extends": published.extends,
         "updated": 0,
         "known": "",
-    }
-
-
-def _plain(tree: Tree) -> Tree:
-    """``tree`` for the page's script, which only offers it for completion: plain numbers."""
-    if isinstance(tree, dict):
-        return {key: _plain(child) for key, child in tree.items()}
-    if isinstance(tree, list):
-        return [_plain(child) for child in tree]
-    return tree.literal if isinstance(tree, Number) else tree
-
-
-def _schemas(actor: Actor, place: Place) -> dict[str, Any]:
-    if place.service is None:
-        return {}
-    return {
-        section.key: {
-            "type": sections.SECTION_TYPES[section.type].label,
-            "description": section.description,
-            "schema": _plain(parse_canonical(section.schema)),
-        }
-        for section in list_sections(actor=actor, service=place.service)
     }
 
 

@@ -23,6 +23,7 @@ from apps.portal import (
     roles,
     rotation,
     secrets,
+    section_help,
     timeline,
 )
 from apps.portal.login import views as own_login
@@ -66,6 +67,7 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}publish/", editor.publish, "config-publish"),
             (f"{place}draft/", editor.draft, "config-draft"),
             (f"{place}convert/", editor.convert, "config-convert"),
+            (f"{place}example/", section_help.insert_example, "config-example"),
             (f"{place}use/", editor.use, "config-use"),
             (f"{place}history/", timeline.page, "config-history"),
             (f"{place}diff/", timeline.compare, "config-diff"),

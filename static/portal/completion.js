@@ -2,8 +2,13 @@
 import { cm } from "./code.js";
 import { spotAt } from "./spots.js";
 
-/** @typedef {{type: string, description: string, schema: any}} Section */
-/** @typedef {{schema: any, root: any}} Rooted a schema, and the document that its references are in */
+/** What holds for a top-level key: the service's own `schema`, and the `shape` of its type.
+ * @typedef {{type: string, about: string, description: string, schema: any, shape: any}} Section
+ */
+/** @typedef {{name: string, detail: string, info: string, values: string}} Member */
+/** A schema, the document that its references are in, and whether that is the shape of a type.
+ * @typedef {{schema: any, root: any, isShape?: boolean}} Rooted
+ */
 /** @typedef {import("../vendor/codemirror/codemirror.js").Completion} Completion */
 /** @typedef {import("../vendor/codemirror/codemirror.js").CompletionContext} CompletionContext */
 /** @typedef {import("../vendor/codemirror/codemirror.js").EditorView} EditorView */
@@ -49,12 +54,8 @@ function keys({ sections, known, spot, format }) {
   if (!spot.path.length) {
     for (const [name, section] of Object.entries(sections)) add(name, { detail: section.type, info: section.description || undefined, boost: 2 });
   }
-  for (const { schema, root } of schemasAt(sections, spot.path)) {
-    for (const [name, child] of Object.entries(schema.properties ?? {})) {
-      const told = expand({ schema: child, root }).find((each) => each.schema.type || each.schema.enum)?.schema ?? {};
-      const isRequired = schema.required?.includes(name);
-      add(name, { detail: [kindOf(told), isRequired ? "required" : ""].filter(Boolean).join(", "), info: child.description, boost: isRequired ? 2 : 1 });
-    }
+  for (const { name, detail, info } of membersAt(sections, spot.path)) {
+    add(name, { detail, info: info || undefined, boost: detail.endsWith("required") ? 2 : 1 });
   }
   for (const tree of treesAt(known, spot.path)) {
     if (isObject(tree)) Object.keys(tree).forEach((name) => add(name, { detail: "live" }));
@@ -65,6 +66,40 @@ function keys({ sections, known, spot, format }) {
     displayLabel: each.label,
     apply: applyKey(each.label, format, holdsKeys(sections, known, [...spot.path, each.label])),
   }));
+}
+
+/**
+ * What the schemas name at `path`, each once: the service's own first, without what it refuses. What
+ * the type says of a member stands in where the service's own schema is silent.
+ * @param {Record<string, Section>} sections
+ * @param {(string | null)[]} path
+ * @returns {Member[]}
+ */
+export function membersAt(sections, path) {
+  /** @type {Map<string, Member>} */
+  const found = new Map();
+  const isClosed = isClosedAt(sections, path);
+  for (const { schema, root, isShape } of schemasAt(sections, path)) {
+    for (const [name, child] of Object.entries(schema.properties ?? {})) {
+      const known = found.get(name);
+      if (!known && isShape && isClosed) continue;
+      const told = expand({ schema: child, root }).find((each) => each.schema.type || each.schema.enum)?.schema ?? {};
+      const info = child.description ?? told.description ?? "";
+      const values = (told.enum ?? told.examples ?? []).map((/** @type {unknown} */ each) => (typeof each === "string" ? each : JSON.stringify(each))).join(", ");
+      const detail = [kindOf(told), schema.required?.includes(name) ? "required" : ""].filter(Boolean).join(", ");
+      found.set(name, known ? { ...known, info: known.info || info, values: known.values || values } : { name, detail, info, values });
+    }
+  }
+  return [...found.values()];
+}
+
+/**
+ * Whether the service's own schema takes no members at `path` but those that it names.
+ * @param {Record<string, Section>} sections
+ * @param {(string | null)[]} path
+ */
+function isClosedAt(sections, path) {
+  return schemasAt(sections, path).some(({ schema, isShape }) => !isShape && schema.additionalProperties === false);
 }
 
 /** @param {any} schema */
@@ -214,7 +249,10 @@ function schemasAt(sections, path) {
   const [key, ...rest] = path;
   const section = typeof key === "string" ? sections[key] : undefined;
   if (!section) return [];
-  const start = expand({ schema: section.schema, root: section.schema });
+  const start = [
+    ...expand({ schema: section.schema, root: section.schema }),
+    ...expand({ schema: section.shape, root: section.shape, isShape: true }),
+  ];
   return rest.reduce((found, step) => found.flatMap((each) => below(each, step)), start);
 }
 
@@ -223,9 +261,9 @@ function schemasAt(sections, path) {
  * @param {string | null} step
  * @returns {Rooted[]}
  */
-function below({ schema, root }, step) {
+function below({ schema, root, isShape }, step) {
   const children = step === null ? [schema.items, ...(schema.prefixItems ?? [])] : [schema.properties?.[step] ?? schema.additionalProperties];
-  return children.filter(isObject).flatMap((child) => expand({ schema: child, root }));
+  return children.filter(isObject).flatMap((child) => expand({ schema: child, root, isShape }));
 }
 
 /**
@@ -234,11 +272,11 @@ function below({ schema, root }, step) {
  * @param {number} [depth]
  * @returns {Rooted[]}
  */
-function expand({ schema, root }, depth = 0) {
+function expand({ schema, root, isShape }, depth = 0) {
   if (!isObject(schema) || depth > DEEPEST_REFERENCE) return [];
   const combined = [...(schema.allOf ?? []), ...(schema.anyOf ?? []), ...(schema.oneOf ?? []), schema.then, schema.else];
   const referred = typeof schema.$ref === "string" && schema.$ref.startsWith("#") ? [resolve(root, schema.$ref)] : [];
-  return [{ schema, root }, ...[...combined, ...referred].flatMap((each) => expand({ schema: each, root }, depth + 1))];
+  return [{ schema, root, isShape }, ...[...combined, ...referred].flatMap((each) => expand({ schema: each, root, isShape }, depth + 1))];
 }
 
 /**

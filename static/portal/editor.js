@@ -25,6 +25,7 @@
  *            data-secret-url      POST name, value: 201 {name, place}, else {detail, errors}
  *            data-make-url        POST content, format, pointer, name: 201 {name, place, content,
  *                                 still}, else {detail, errors}
+ *            data-example-url     POST content, format, section: 200 {content, added}, else {detail, errors}
  *            data-login-url
  *         ><textarea name="content">…</textarea></div>
  *       <span id="saved" role="status">, <span id="summary" role="status">, <ol id="problems">
@@ -33,9 +34,10 @@
  *     </form>
  *     <div id="news" hidden>, <div id="restore" hidden>, <span id="live-dot"><i></i><span></span></span>
  *     <textarea id="live-text" hidden>the live source</textarea>
- *     <script type="application/json" id="editor-schema">{KEY: {type, description, schema}}</script>
+ *     <script type="application/json" id="editor-schema">{KEY: {type, about, description, schema, shape}}</script>
  *     <script type="application/json" id="editor-known">the live effective document</script>
  *
+ * Where the service has sections, also #help with a button of data-section for each (see helping.js).
  * For those who may write, also #insert-secret, the dialog #secret-dialog outside of the form, and
  * `editor-secrets`, a JSON list of {name, place, inherited} (see inserting.js).
  *
@@ -48,6 +50,7 @@ import { cm, language, theme } from "./code.js";
 import { completions } from "./completion.js";
 import { openConverting } from "./converting.js";
 import { openDraft, say } from "./draft.js";
+import { openHelping } from "./helping.js";
 import { openInserting } from "./inserting.js";
 import { openMaking } from "./making.js";
 import { openKept } from "./kept.js";
@@ -87,6 +90,7 @@ let isLeaving = false;
 
 const languagePart = new cm.Compartment();
 const historyPart = new cm.Compartment();
+const sections = embedded("editor-schema");
 const view = new cm.EditorView({ parent: root, state: cm.EditorState.create({ doc: area.value, extensions: extensions() }) });
 area.hidden = true;
 area.value = text();
@@ -240,6 +244,8 @@ if (document.getElementById("secret-dialog")) {
   openInserting({ view, format: () => format, known: secrets, url: facts.secretUrl });
 }
 
+const helping = document.getElementById("help") ? openHelping({ form, view, format: () => format, sections, url: facts.exampleUrl }) : null;
+
 function changed() {
   area.value = text();
   converting.touch();
@@ -273,7 +279,7 @@ function extensions() {
     cm.highlightSelectionMatches(),
     cm.search({ top: true }),
     cm.lintGutter(),
-    cm.autocompletion({ override: [completions(embedded("editor-schema"), embedded("editor-known"), () => format)], icons: false }),
+    cm.autocompletion({ override: [completions(sections, embedded("editor-known"), () => format)], icons: false }),
     cm.indentUnit.of("  "),
     cm.EditorView.lineWrapping,
     cm.EditorState.readOnly.of(isReadOnly),
@@ -296,6 +302,7 @@ function extensions() {
     ]),
     cm.EditorView.updateListener.of((update) => {
       if (update.docChanged) changed();
+      if (update.docChanged || update.selectionSet) helping?.touch();
     }),
   ];
 }

@@ -27,6 +27,21 @@ export function proposeName(pointer, taken) {
 }
 
 /**
+ * Put `after` in place of the text, but only what differs, so that the cursor stays.
+ * @param {EditorView} view
+ * @param {string} after
+ */
+export function replaceWith(view, after) {
+  const before = view.state.doc.toString();
+  const shorter = Math.min(before.length, after.length);
+  let from = 0;
+  while (from < shorter && before[from] === after[from]) from += 1;
+  let end = 0;
+  while (end < shorter - from && before[before.length - 1 - end] === after[after.length - 1 - end]) end += 1;
+  view.dispatch({ changes: { from, to: before.length - end, insert: after.slice(from, after.length - end) }, scrollIntoView: true });
+}
+
+/**
  * @param {object} options
  * @param {EditorView} options.view
  * @param {() => string} options.format
@@ -80,25 +95,12 @@ export function openMaking({ view, format, known, url, made, check }) {
       status.textContent = "The secret is made, and the text has changed meanwhile: put its name in by Insert secret.";
       return;
     }
-    replace(before, answer.data.content);
+    replaceWith(view, answer.data.content);
     made();
     dialog.close();
     check();
     if (answer.data.still) announceRest();
     afterwards?.();
-  }
-
-  /** Only what differs, so that the cursor stays.
-   * @param {string} before
-   * @param {string} after
-   */
-  function replace(before, after) {
-    let from = 0;
-    while (from < Math.min(before.length, after.length) && before[from] === after[from]) from += 1;
-    let end = 0;
-    const most = Math.min(before.length, after.length) - from;
-    while (end < most && before[before.length - 1 - end] === after[after.length - 1 - end]) end += 1;
-    view.dispatch({ changes: { from, to: before.length - end, insert: after.slice(from, after.length - end) }, scrollIntoView: true });
   }
 
   function announceRest() {

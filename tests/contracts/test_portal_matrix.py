@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db
 PLACE = ("shop", "production")
 SERVICE = EVERYWHERE | {"viewer of the service"}
 DOCUMENT = {"content": "free: 1\n", "format": "yaml", "base_version": "2", "page": "p"}
+EXAMPLE = {"content": "own: 1\n", "format": "yaml", "section": "free"}
 SECRET = {"name": "made", "value": "v4lue-of-a-secret"}
 MAKE = {"content": "db: v4lue-in-plain-text\n", "format": "yaml", "pointer": "/db", "name": "other"}
 SOME, ALL, HERE, ON_SERVICE = "some", "all", "here", "service"
@@ -29,6 +30,7 @@ PAGES = {
     "config": (PLACE, None, {"read"}, HERE, 404),
     "config-draft": (PLACE, DOCUMENT, {"edit", "publish"}, HERE, JSON_HIDDEN),
     "config-convert": (PLACE, DOCUMENT, {"list"}, HERE, JSON_HIDDEN),
+    "config-example": (PLACE, EXAMPLE, {"list"}, HERE, JSON_HIDDEN),
     "config-use": (PLACE, None, {"read"}, HERE, 404),
     "config-history": (PLACE, None, {"read", "audit"}, HERE, 404),
     "config-promote": (PLACE, None, {"publish"}, HERE, 404),

@@ -15,6 +15,7 @@ from apps.configs.sources import Source
 from apps.core.actor import Actor
 from apps.engine import editing, formats, patching, values
 from apps.engine.errors import DomainError, InvalidError, Problem
+from apps.engine.section_types.section_type import Findings
 from apps.engine.spots import names_of
 from apps.engine.values import Tree, same
 
@@ -47,7 +48,8 @@ def plan_composed(
         raise InvalidError(error.detail, located) from error
     if layers.trees:  # a document alone was checked when it was read
         values.check(composed.effective)
-    problems, warnings = _judged(actor, state, source, layers, composed, cause)
+    found = _judged(actor, state, source, layers, composed, cause)
+    problems = found.errors
     if composed.secrets:
         known = {*names_of(state.secrets), *composed.brought}
         if cause in FOLLOWING:  # its author wrote no name here
@@ -69,7 +71,7 @@ def plan_composed(
         cause=cause,
         message=message,
         merged=lambda _keys: composed.merged,
-        warnings=warnings,
+        warnings=found.warnings,
     )
     plan.unchanged = _is_unchanged(plan, source)
     return plan, problems
@@ -82,26 +84,19 @@ def _judged(
     layers: composing.Layers,
     composed: composing.Composed,
     cause: str,
-) -> tuple[list[Problem], list[Problem]]:
-    """What sections, rules and the look for credentials say: errors and warnings."""
-    positions, where = source.parsed.positions, (state.service, state.environment)
-    problems = validating.validate(
-        *where, composed.effective, positions, layers.sections, composed.secrets
+) -> Findings:
+    """What sections, their types, rules and the look for credentials say, with its place."""
+    rules = layers.world.rules(state.service, state.environment)
+    author = None if cause in FOLLOWING else actor  # what follows is not of his writing
+    found = (
+        validating.check_sections(layers.sections, composed.effective, composed.secrets),
+        validating.find_credentials(layers.sections, composed.effective),
+        judge(rules, state.place, composed.effective, state.effective, author),
     )
-    errors, warnings = validating.find_credentials(
-        *where, composed.effective, positions, layers.sections
-    )
-    judged = judge(
-        layers.world.rules(*where),
-        state.place,
-        composed.effective,
-        state.effective,
-        None if cause in FOLLOWING else actor,  # what follows is not of his writing
-    )
-    return (
-        [*problems, *errors, *validating.locate(judged.errors, *where, positions)],
-        [*warnings, *validating.locate(judged.warnings, *where, positions)],
-    )
+    place = (state.service, state.environment, source.parsed.positions)
+    errors = [problem for each in found for problem in each.errors]
+    warnings = [problem for each in found for problem in each.warnings]
+    return Findings(validating.locate(errors, *place), validating.locate(warnings, *place))
 
 
 def plan_written(

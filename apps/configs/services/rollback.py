@@ -105,14 +105,20 @@ def _plan(actor: Actor, state: State, target: Version, options: Options) -> Plan
         restores=target.number,
         exact=True,
     )
-    plan.warnings = validating.validate(
-        state.service, state.environment, plan.effective, secrets=plan.secrets
-    )
-    rules = composing.World().rules(state.service, state.environment)
-    judged = judge(rules, state.place, plan.effective, state.effective, actor)
-    told = [each for each in (*judged.errors, *judged.warnings) if each.code != HIDDEN]
-    plan.warnings += validating.locate(told, state.service, state.environment, None)
+    plan.warnings = _failures(actor, plan)
     return plan
+
+
+def _failures(actor: Actor, plan: Plan) -> list[Problem]:
+    """What of today's sections and rules the plan does not keep: it is restored all the same."""
+    state, world = plan.state, composing.World()
+    declared = world.sections(state.service)
+    broken = validating.check_sections(declared, plan.effective, plan.secrets)
+    rules = world.rules(state.service, state.environment)
+    judged = judge(rules, state.place, plan.effective, state.effective, actor)
+    told = [*broken.errors, *judged.errors, *broken.warnings, *judged.warnings]
+    told = [each for each in told if each.code != HIDDEN]
+    return validating.locate(told, state.service, state.environment, None)
 
 
 def _require_secrets(actor: Actor, state: State, named: Sequence[Spot]) -> None:

@@ -8,7 +8,7 @@ from apps.audit.services import Event, append
 from apps.configs.models import Section
 from apps.configs.services.kernel import lock_composition
 from apps.configs.services.live_failures import refuse_failing
-from apps.configs.validating import check_section
+from apps.configs.validating import check_sections
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_text, refuse_unknown
@@ -89,7 +89,7 @@ def _save(section: Section, actor: Actor, action: str, acknowledge: bool) -> Non
         actor,
         Place(section.service),
         [(section.key,)],
-        lambda _place, tree, secrets: check_section(section, tree, secrets),
+        lambda _place, tree, secrets: check_sections([section], tree, secrets).errors,
         acknowledge=acknowledge,
     )
     mark_history(section, actor)
