@@ -141,7 +141,8 @@ def test_validate__what_depends_on_a_hidden_key__is_not_told(operator, make_api,
     kind, pattern, seen, hidden, breaks = world
     robot = make_api("operator", "shop")
     operator.post("/config/shop", body({"part": hidden}))
-    operator.post("/services/shop/sections", {"key": "part", "type": kind})
+    section = {"key": "part", "type": kind, "acknowledge": True}
+    assert operator.post("/services/shop/sections", section).status_code == 201
     question = {"service": "shop", "environment": "production"}
     whole = {"part": merge(seen, hidden)}
     known = operator.post("/validate", {**question, "config": whole}).json()
