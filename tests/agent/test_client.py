@@ -102,6 +102,28 @@ def test_start__wrong_token__says_so(served):
     assert caught.value.status == 401
 
 
+def test_validate__asks_everything_that_publishing_would(served, tmp_path):
+    with served.servers[-1].client(served.raw) as client:
+        rule = {"name": "most", "service": "checkout", "expression": "config.settings.timeout < 9"}
+        client.post("/rules", json={**rule, "acknowledge": True})
+    document = tmp_path / "checkout.yaml"
+    document.write_text("settings:\n  timeout: 10\n")
+    command = [sys.executable, "-m", "configsvc_client", "validate", str(document)]
+    asked = subprocess.run(
+        [*command, "--environment", "production", "--url", served.servers[-1].url],
+        cwd=TOP / "deploy" / "agent",
+        env={"CONFIGSVC_TOKEN": served.raw},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    with served.servers[-1].client(served.raw) as client:
+        client.delete("/rules/most")
+
+    assert asked.returncode == 1, asked.stderr
+    assert f"{document}:2:3: error: Rule 'most': It does not hold. (rule)" in asked.stdout
+
+
 def test_example_service__publish__changes_its_answer_without_a_restart(served):
     publish(served, {"settings": {"timeout": 100}})
     port = free_port()

@@ -11,6 +11,7 @@ from configsvc_client.copies import Copy, Kept
 from configsvc_client.errors import AwayError, ConfigError
 from configsvc_client.keys import Pattern, find, own, parse
 from configsvc_client.remote import Answer, Remote
+from configsvc_client.settings import check_sendable, read_token, variable
 from configsvc_client.signatures import Keys, Signatures
 from configsvc_client.state import Snapshot, State
 from configsvc_client.timing import Timing
@@ -20,7 +21,6 @@ from configsvc_client.wire import Verify, Wire
 logger = logging.getLogger(__name__)
 
 AWAY = 503
-UNAUTHENTICATED = 401
 NOTHING = 204
 
 
@@ -58,16 +58,16 @@ class Config:
         signed_by: Keys | None = None,
     ) -> None:
         self.service = service
-        self._environment = environment or _variable("ENVIRONMENT")
-        self._url = url or _variable("URL") or "http://127.0.0.1:8000"
+        self._environment = environment or variable("ENVIRONMENT")
+        self._url = url or variable("URL") or "http://127.0.0.1:8000"
         self._given_token = token
-        self._instance = instance or _variable("INSTANCE")
-        self._verify = _variable("CA_FILE") or True if verify is None else verify
+        self._instance = instance or variable("INSTANCE")
+        self._verify = variable("CA_FILE") or True if verify is None else verify
         self._timing = timing or Timing()
-        trusted = signed_by or _variable("KEYS_FILE")
+        trusted = signed_by or variable("KEYS_FILE")
         self._signatures = Signatures(trusted) if trusted else None
-        _check_sendable("instance", self._instance or "")
-        folder = cache_dir or _variable("CACHE_DIR")
+        check_sendable("instance", self._instance or "")
+        folder = cache_dir or variable("CACHE_DIR")
         copy = Copy(Path(folder), service, self._environment) if folder else None
         if self._verify is False and self._url.startswith("https:"):
             logger.warning("The server's certificate is not verified.")
@@ -149,18 +149,7 @@ class Config:
         )
 
     def _token(self) -> str:
-        """The token of this moment: the one in a file may be replaced while the program runs."""
-        token, path = self._given_token, _variable("TOKEN_FILE")
-        if token is None and path:
-            try:
-                token = Path(path).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(
-                    UNAUTHENTICATED, f"The token file {path} cannot be read."
-                ) from error
-        token = token or _variable("TOKEN") or ""
-        _check_sendable("token", token)
-        return token
+        return read_token(self._given_token)
 
     def _first(self, copy: Copy | None) -> Snapshot:
         kept = copy.read() if copy else None
@@ -197,13 +186,3 @@ def _settle(answer: Answer, kept: Kept | None, copy: Copy | None) -> Snapshot:
     if copy is not None and first.kept != kept:
         copy.write(first.kept)
     return first
-
-
-def _variable(name: str) -> str | None:
-    return os.environ.get(f"CONFIGSVC_{name}") or None
-
-
-def _check_sendable(name: str, value: str) -> None:
-    """Refuse what would break out of its header, without repeating it."""
-    if not (value.isascii() and value.isprintable()):
-        raise ValueError(f"The {name} has characters that cannot be sent.")

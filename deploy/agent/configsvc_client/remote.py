@@ -96,7 +96,7 @@ class Remote:
                 return Answer(None, etag, position, stale)
             body = reply.read_all(deadline)
             if reply.status != OK:
-                raise _refusal(reply, body)
+                raise refusal(reply, body)
             envelope = _envelope(body)
             if self._signatures is not None:
                 self._signatures.check(reply, body, envelope)
@@ -117,7 +117,7 @@ class Remote:
             if reply.status in NO_STREAM:
                 raise NoStreamError(f"The server answers {reply.status} for a stream.")
             if reply.status != OK:
-                raise _refusal(reply, reply.read_all(time.monotonic() + limit))
+                raise refusal(reply, reply.read_all(time.monotonic() + limit))
             if reply.media_type != "text/event-stream":
                 raise NoStreamError("There is something else at the stream's address.")
             yield from self._events(reply)
@@ -168,7 +168,8 @@ def is_envelope(value: Any) -> bool:
     return all(isinstance(each, str) for each in names) and all(type(n) is int for n in numbers)
 
 
-def _refusal(reply: Reply, body: bytes) -> Exception:
+def refusal(reply: Reply, body: bytes) -> Exception:
+    """What a status that is none of the wanted ones means."""
     status = reply.status
     detail, code = _problem(body)
     if status >= SERVER_ERRORS or status in PASSING:

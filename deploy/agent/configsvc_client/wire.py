@@ -1,4 +1,4 @@
-"""One GET over HTTP or HTTPS with deadlines, which another thread may cut short."""
+"""One request over HTTP or HTTPS with deadlines, which another thread may cut short."""
 
 import contextlib
 import http.client
@@ -89,10 +89,31 @@ class Wire:
         headers: Mapping[str, str],
         timeout: float,
     ) -> Iterator[Reply]:
-        """The answer to one request. Raises :class:`AwayError` when there is none in ``timeout`` s."""
+        """The answer to one GET. Raises :class:`AwayError` when there is none in ``timeout`` s."""
+        with self._ask("GET", self._target(path, query), headers, timeout) as reply:
+            yield reply
+
+    @contextlib.contextmanager
+    def post(
+        self, path: str, body: bytes, headers: Mapping[str, str], timeout: float
+    ) -> Iterator[Reply]:
+        """The answer to one POST, likewise."""
+        with self._ask("POST", self._target(path, {}), headers, timeout, body) as reply:
+            yield reply
+
+    def _target(self, path: str, query: Mapping[str, str]) -> str:
         target = f"{self._prefix}{path}"
-        if query:
-            target += f"?{urllib.parse.urlencode(query)}"
+        return f"{target}?{urllib.parse.urlencode(query)}" if query else target
+
+    @contextlib.contextmanager
+    def _ask(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        timeout: float,
+        body: bytes | None = None,
+    ) -> Iterator[Reply]:
         connection = self._connection(min(timeout, CONNECT_TIMEOUT))
         try:
             with _away():
@@ -100,7 +121,7 @@ class Wire:
             with self._kept(connection.sock) as sock:
                 with _away():
                     sock.settimeout(timeout)
-                    connection.request("GET", target, headers=dict(headers))
+                    connection.request(method, target, body=body, headers=dict(headers))
                     response = connection.getresponse()
                 with response:
                     yield Reply(response, sock)
