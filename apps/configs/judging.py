@@ -99,23 +99,36 @@ class _View:
     def __init__(self, author: Actor, place: Place, config: Tree, previous: Tree) -> None:
         self._reads = policy.guard(author, "read", place)
         self._writes = policy.guard(author, "publish", place)
-        self._documents = config, previous
+        self._seen = {
+            "config": visible(config, self._reads),
+            "previous": visible(previous, self._reads),
+        }
+        self._written = visible(config, self._writes)
 
     def shows(self, reads: Sequence[Read]) -> bool:
         """Whether everything that is read is his: to read it or, in what he writes, to write it."""
         return all(
-            _allows(self._reads, path) or (name == "config" and _allows(self._writes, path))
+            _shows(self._reads, self._seen[name], path)
+            or (name == "config" and _shows(self._writes, self._written, path))
             for name, path in reads
         )
 
     def changes(self, reads: Sequence[Read]) -> bool:
         """Whether what he sees of it is another than before."""
-        new, old = (visible(each, self._reads) for each in self._documents)
+        new, old = self._seen["config"], self._seen["previous"]
         return any(not _alike(find(new, path), find(old, path)) for _name, path in reads)
 
 
-def _allows(guard: Guard, path: Path) -> bool:
-    return guard.allows_whole(path) if path else guard.is_open
+def _shows(guard: Guard, seen: Tree, path: Path) -> bool:
+    """Whether nothing at ``path`` is hidden: no key there could be, or what is seen of it is no
+    object, and so all of it (a list is seen whole or not at all).
+    """
+    if not path:
+        return guard.is_open
+    found, value = find(seen, path)
+    return guard.allows_whole(path) or (
+        guard.allows(path) and found and not isinstance(value, dict)
+    )
 
 
 def _alike(one: tuple[bool, Tree], other: tuple[bool, Tree]) -> bool:

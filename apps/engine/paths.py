@@ -115,6 +115,11 @@ class Glob:
         """How many steps the pattern is made of."""
         return len(self._steps)
 
+    @property
+    def words(self) -> set[str]:
+        """The pieces of names that it asks for."""
+        return {part for step in self._steps if step is not None for part in step if part}
+
     def matches(self, path: Path) -> bool:
         """Whether the pattern is about ``path`` itself."""
         states = self.begin()

@@ -104,8 +104,8 @@ def test_rule__that_live_configurations_break__is_refused_until_acknowledged(sho
     assert refused.status_code == 422
     assert refused.json()["code"] == "live_failures"
     assert [(e["service"], e["environment"], e["pointer"]) for e in refused.json()["errors"]] == [
-        ("shop", "production", "/database/pool"),
         ("shop", "staging", "/database/pool"),
+        ("shop", "production", "/database/pool"),
     ]
     assert known.status_code == 201
     event = shop.get("/audit?action=rule.created").json()["results"][0]
@@ -244,14 +244,33 @@ def test_rules__that_look_at_hidden_keys__are_not_shown(shop, make_api):
     make(shop, name="free")
     service(shop, "cart")
     make(shop, name="of-cart", service="cart")
+    make(shop, name="inside", expression="config.users.all(u, u.token != 'abc')")
+    make(shop, name="beside", expression="config.users.size() < 100")
+    shop.post("/key-rules", {"pattern": "**.token", "service": "shop"})
     reader, stranger = make_api("viewer", service="shop"), make_api()
 
-    assert [each["name"] for each in reader.get("/rules").json()["results"]] == ["free"]
+    shown = [each["name"] for each in reader.get("/rules").json()["results"]]
+    assert shown == ["beside", "free", "whole"]
     assert reader.get("/rules/pin").status_code == 404
     assert stranger.get("/rules").status_code == 403
     assert reader("PATCH", "/rules/free", {"message": "x"}).status_code == 403
     assert reader("DELETE", "/rules/free").status_code == 403
     assert reader("DELETE", "/rules/of-cart").status_code == 404
+
+
+def test_rule__on_a_visible_value__is_judged_beside_hidden_keys_of_any_depth(shop, make_api):
+    shop.post("/key-rules", {"pattern": "**.password"})
+    make(shop, environment=None)
+    make(shop, name="whole", environment=None, expression="size(config.database) < 9")
+    clerk = make_api("operator", service="shop")
+
+    told = errors(pool(clerk, 5))
+
+    assert sorted(code for _pointer, code, _message in told) == ["rule", "rule_hidden"]
+    shop("DELETE", "/rules/whole")
+    assert pool(clerk, 20).status_code == 201
+    refused = make(make_api("administrator"), name="more", expression="config.database.pool > 30")
+    assert refused.json()["code"] == "live_failures"
 
 
 def test_live_failures__at_keys_that_the_manager_may_not_read__are_a_number(shop, make_api):

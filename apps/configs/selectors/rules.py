@@ -8,6 +8,9 @@ from apps.configs.judging import condition_of
 from apps.configs.models import Rule
 from apps.core.actor import Actor
 from apps.engine.errors import NOTHING_HERE, NotFoundError
+from apps.engine.paths import Glob
+from apps.engine.rules import Condition, Expression
+from apps.engine.values import canonical
 
 
 def scope_of(rule: Rule) -> Place:
@@ -43,6 +46,18 @@ def _knows(actor: Actor, rule: Rule) -> bool:
         return False
     if rule.environment_id and not rights.touches_environment("read", rule.environment_id):
         return False
-    hiding = [each for each in rights.book.entries if ("read", each.pk) not in rights.held]
-    paths = [path for _name, path in condition_of(rule).reads]
-    return not any(each.glob.reaches(path) for each in hiding for path in paths)
+    condition = condition_of(rule)
+    return not any(
+        _tells_of(condition, each.glob)
+        for each in rights.book.entries
+        if ("read", each.pk) not in rights.held
+    )
+
+
+def _tells_of(condition: Condition, hidden: Glob) -> bool:
+    """Whether the text of a condition may say what stands in keys that a pattern hides."""
+    said = condition.text if isinstance(condition, Expression) else canonical(condition.value)
+    return any(
+        hidden.covers(path) or (hidden.reaches(path) and any(map(said.__contains__, hidden.words)))
+        for _name, path in condition.reads
+    )

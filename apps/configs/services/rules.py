@@ -142,18 +142,10 @@ def _checked(rule: Rule) -> Condition:
 
 
 def _save(rule: Rule, actor: Actor, action: str, acknowledge: bool) -> None:
-    condition = condition_of(rule)
-
     def failing(place: Place, tree: Tree, _secrets: Sequence[Spot]) -> list[Problem]:
         return judge([rule], place, tree, tree, None).errors
 
-    known = refuse_failing(
-        actor,
-        scope_of(rule),
-        [path for _name, path in condition.reads],
-        failing,
-        acknowledge=acknowledge,
-    )
+    known = refuse_failing(actor, scope_of(rule), failing, acknowledge=acknowledge)
     mark_history(rule, actor)
     rule.save()
     append([_event(action, rule, known)], actor=actor)

@@ -88,7 +88,6 @@ def _save(section: Section, actor: Actor, action: str, acknowledge: bool) -> Non
     known = refuse_failing(
         actor,
         Place(section.service),
-        [(section.key,)],
         lambda _place, tree, secrets: check_sections([section], tree, secrets).errors,
         acknowledge=acknowledge,
     )

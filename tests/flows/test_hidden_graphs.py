@@ -1,0 +1,258 @@
+"""Configurations that are made of each other: whoever may not read some keys learns nothing of them,
+by whatever he reads, tries, publishes, merges, promotes or rolls back.
+
+Two installations that differ in the values of hidden keys alone take the same random acts, and give
+the same answers.
+"""
+
+import json
+import random
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+pytestmark = pytest.mark.django_db
+
+SERVICES = ("a", "b", "c")
+PLACES = [(name, where) for name in SERVICES for where in ("production", "staging")]
+PATTERNS = ("**.pin", "locked.**", "list[0].key")
+RULES = [
+    ("small", "config.n < 900", "error"),
+    ("pinned", "config.n <= size(config.locked.x) * 1000", "error"),
+    ("told", "config.locked.x == 'x'", "warning"),
+    ("turn", "config.n >= previous.n - 50", "warning"),
+]
+SCHEMA = {
+    "properties": {
+        "size": {"maximum": 60},
+        "url": {"x-environment-specific": True},
+        "items": {"x-merge-key": "name"},
+    }
+}
+TEMPLATE = {"t": {"pool": "${param:pool}", "twice": "${self:t.pool}${self:t.pool}"}}
+TARGETS = (
+    "n",
+    "s.size",
+    "s.pin",
+    "locked.x",
+    "locked",
+    "s",
+    "t.pool",
+    "list",
+    "missing",
+    "deep.ref",
+)
+
+
+class World:
+    """One installation. ``hidden`` gives the value of a hidden key at its next turn."""
+
+    def __init__(self, system, side):
+        from apps.access import key_rules, services
+        from apps.access.policy import EVERYWHERE, Place
+        from apps.configs.services import rules, templates
+        from apps.configs.services.places import create_service, update_environment
+        from apps.configs.services.sections import create_section
+        from apps.registry.selectors import get_environment, get_service
+        from tests.conftest import Api
+
+        self.system, self.side, self.turn = system, side, 0
+        staging = get_environment("staging")
+        update_environment(actor=system, environment=staging, parent="production", protected=True)
+        for name in SERVICES:
+            made = create_service(actor=system, slug=name)
+            create_section(actor=system, service=made, key="s", schema=SCHEMA)
+        parameters = {"properties": {"pool": {"type": "integer", "default": 3}}}
+        templates.create_template(
+            actor=system, slug="base", body=templates.Body(TEMPLATE, parameters)
+        )
+        for number, (name, where) in enumerate(PLACES):
+            self.publish(name, where, number)
+        for pattern in PATTERNS:
+            key_rules.create_key_rule(actor=system, pattern=pattern, place=EVERYWHERE)
+        for name, expression, severity in RULES:
+            place = Place(get_service("c")) if name == "pinned" else EVERYWHERE
+            rules.create_rule(
+                actor=system,
+                name=name,
+                place=place,
+                expression=expression,
+                severity=severity,
+                acknowledge=True,
+            )
+        account = services.create_account(actor=system, slug="restricted")
+        services.grant(actor=system, to="service-account:restricted", role="operator")
+        _token, raw = services.create_token(actor=system, account=account)
+        self.api = Api(raw)
+
+    def hidden(self):
+        """Another one each time, and of another length in the other world."""
+        self.turn += 1
+        return f"{self.turn}" + "-hidden" * (1 + 3 * self.side)
+
+    def publish(self, name, where, number):
+        """By somebody who may everything: hidden keys change, and some others."""
+        from apps.access.policy import Place
+        from apps.configs import sources
+        from apps.configs.services import publishing
+        from apps.configs.services.bases import Options
+        from apps.registry.selectors import get_environment, get_service
+
+        other = SERVICES[(SERVICES.index(name) + 1) % len(SERVICES)]
+        document = {
+            "n": number,
+            "s": {"size": number % 50, "pin": self.hidden(), "url": f"at-{where}"},
+            "locked": {"x": self.hidden(), "of": f"${{{other}:s.size:-0}}"},
+            "list": [{"key": self.hidden()}, {"free": 1}],
+            "deep": {"ref": f"${{{other}:n:-1}}", "taken": f"${{{other}:s.pin:-none}}"},
+        }
+        place = Place(get_service(name), get_environment(where))
+        publishing.publish(
+            actor=self.system,
+            place=place,
+            source=sources.from_tree(
+                document, [{"template": "base", "with": {"pool": number % 7}}]
+            ),
+            options=Options(on_stale="overwrite", dependents="leave"),
+        )
+
+
+def reads(chance, name, where):
+    at = f"environment={where}"
+    version = chance.randrange(1, 6)
+    key = chance.choice(["s", "**.pin", "locked.*", "n", "deep.**", "list"])
+    path = chance.choice(
+        [
+            f"/config/{name}?{at}",
+            f"/config/{name}?{at}&view=source",
+            f"/config/{name}?{at}&version={version}",
+            f"/config/{name}.yaml?{at}&key={key}",
+            f"/config/{name}/value?{at}&key={key.replace('*', 'x')}",
+            f"/config/{name}/history?{at}&key={key}",
+            f"/config/{name}/versions/{version}?{at}",
+            f"/config/{name}/diff?{at}&from={version}&to=live&format={chance.choice(['changes', 'patch', 'unified'])}",
+            f"/config/{name}/diff?{at}&from=staging&to=production",
+            f"/config/{name}/explain?{at}",
+            f"/config/{name}/dependencies?{at}",
+            f"/config/{name}/dependents?{at}",
+            "/rules",
+        ]
+    )
+    return "GET", path, None
+
+
+def value(chance):
+    kind = chance.random()
+    if kind < 0.5:
+        return chance.randrange(1_000 if kind < 0.05 else 70)
+    at = chance.choice(["", "@production", "@staging"])
+    return (
+        f"${{{chance.choice(SERVICES)}{at}:{chance.choice(TARGETS)}{chance.choice(['', ':-5'])}}}"
+    )
+
+
+def document(chance):
+    written = {"n": value(chance), "s": {"size": value(chance), "new": chance.randrange(9)}}
+    if chance.random() < 0.3:
+        written["s"]["items"] = [{"name": each, "v": value(chance)} for each in "xy"]
+    if chance.random() < 0.15:
+        written[chance.choice(["locked", "list", "pin"])] = chance.choice([{}, [], "x", {"x": 1}])
+    return written
+
+
+def writes(chance, name, where):
+    common = {"environment": where, "dry_run": chance.random() < 0.4}
+    stale = chance.choice(
+        [
+            {"on_stale": "overwrite"},
+            {"base_version": chance.randrange(1, 6), "on_stale": "merge"},
+            {"base_version": chance.randrange(1, 6)},
+        ]
+    )
+    follow = {"dependents": chance.choice(["leave", "refuse"])}
+    kind = chance.random()
+    if kind < 0.35:
+        return "POST", f"/config/{name}", {**common, **stale, **follow, "config": document(chance)}
+    if kind < 0.5:
+        flag = "&dry_run=true" if common["dry_run"] else ""
+        query = f"environment={where}{flag}&dependents={follow['dependents']}"
+        return "PATCH", f"/config/{name}?{query}", {"n": value(chance), "s": {"extra": 1}}
+    if kind < 0.6:
+        extra = chance.choice([{}, {"keys": [chance.choice(["n", "s", "locked", "**"])]}])
+        body = {**common, **extra, "to_version": chance.randrange(1, 6)}
+        return "POST", f"/config/{name}/rollback", body
+    if kind < 0.75:
+        extra = chance.choice([{}, {"keys": [chance.choice(["s.**", "n", "**.pin", "t"])]}])
+        merging = chance.choice([{}, {"on_stale": "merge"}])
+        origin = "staging" if where == "production" else "production"
+        body = {**common, **extra, **merging, **follow, "from": origin}
+        return "POST", f"/config/{name}/promote", body
+    if kind < 0.85:
+        return "POST", f"/config/{name}/refresh", common
+    body = {"service": name, "environment": where, "config": document(chance)}
+    return "POST", "/validate", body
+
+
+def answers(system, monkeypatch, side, count):
+    """What the restricted actor is told, with random names and times as in the other world."""
+    from django.db import transaction
+
+    from apps.access import selectors
+    from apps.audit import refusals
+    from apps.core import clock
+
+    ids, chance = random.Random(7), random.Random(20261127)
+    started = datetime(2026, 1, 1, tzinfo=UTC)
+    ticks = iter(range(10**9))
+    told = []
+    with monkeypatch.context() as patch, transaction.atomic():
+        patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=ids.getrandbits(128), version=4))
+        patch.setattr(clock, "now", lambda: started + timedelta(milliseconds=next(ticks)))
+        selectors.forget()
+        refusals.forget()
+        world = World(system, side)
+        for number in range(count):
+            name, where = chance.choice(PLACES)
+            kind = chance.random()
+            if kind < 0.08:
+                world.publish(name, where, number % 90)
+                continue
+            make = reads if kind < 0.45 else writes
+            method, path, body = make(chance, name, where)
+            media = "application/merge-patch+json" if method == "PATCH" else "application/json"
+            answer = world.api(method, path, body, media)
+            headers = sorted((each.lower(), text) for each, text in answer.items())
+            told.append((method, path, body, answer.status_code, headers, answer.content))
+        transaction.set_rollback(True)
+    selectors.forget()
+    return told
+
+
+def test_hidden_graphs__differ__and_every_answer_is_the_same(system, monkeypatch):
+    count = 2_000 if pytest.long_form else 220
+
+    one, other = (answers(system, monkeypatch, side, count) for side in (0, 1))
+
+    for mine, theirs in zip(one, other, strict=True):
+        assert mine == theirs
+    statuses = [row[3] for row in one]
+    assert {200, 201, 403, 404, 409, 422} <= set(statuses)
+    assert not any(status >= 500 for status in statuses)
+    for kind in ("promote", "rollback"):
+        assert any(row[1].endswith(kind) and row[3] == 201 for row in one), kind
+    assert b"hidden-hidden" not in b"".join(row[5] for row in (*one, *other))
+    assert any(b"rule_hidden" in row[5] for row in one)
+
+
+def test_hidden_graphs__of_somebody_who_may_see_them__are_told_apart(system, monkeypatch):
+    """The comparison can fail: without key rules the two installations differ."""
+    from apps.access import policy
+    from apps.engine.guarding import OPEN
+
+    monkeypatch.setattr(policy, "guard", lambda *_arguments: OPEN)
+
+    one, other = (answers(system, monkeypatch, side, 40) for side in (0, 1))
+
+    assert json.dumps([row[3] for row in one])
+    assert one != other
