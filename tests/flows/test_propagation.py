@@ -6,6 +6,7 @@ import random
 import pytest
 
 from tests.api.test_references import HERE, config, errors, publish
+from tests.flows.random_graph import RandomGraph
 
 pytestmark = pytest.mark.django_db
 
@@ -255,84 +256,17 @@ def test_random_graphs__published_in_any_order__equal_composing_from_scratch(sys
     """References, parents and templates at random; afterwards everything is composed anew."""
     from django.db import connection
 
-    from apps.access.policy import Place
     from apps.configs import composing, sources
     from apps.configs.models import Live
-    from apps.configs.services import publishing, templates
-    from apps.configs.services.bases import Options
-    from apps.configs.services.places import create_service, update_environment
-    from apps.configs.services.rollback import rollback
-    from apps.engine.errors import InvalidError, NotFoundError
-    from apps.registry.selectors import get_environment
 
     count, acts = (70, 2_000) if pytest.long_form else (12, 130)
     if connection.vendor == "postgresql":  # all in one transaction: nothing is vacuumed meanwhile
         acts = min(acts, 400)
-    chance = random.Random(20261126)
-    environments = [get_environment(each) for each in ("production", "staging", "development")]
-    update_environment(actor=system, environment=environments[1], parent="production")
-    update_environment(actor=system, environment=environments[2], parent="staging")
-    environments = [get_environment(each.slug) for each in environments]
-    services = [create_service(actor=system, slug=f"s{n}") for n in range(count)]
-    schema = {"properties": {"n": {"type": "integer", "default": 1}}}
-
-    def body(n, content):
-        """Template ``n``, which lies on the one before it with a parameter of its own."""
-        base = {"template": f"t{n - 1}", "with": {"n": "${param:n}"}}
-        content |= {"n": "${param:n}", "big": {"$if": "params.n > 2", "then": f"${{self:n}}-{n}"}}
-        return templates.Body(content, schema, [base] if n else [])
-
-    made = [
-        templates.create_template(actor=system, slug=f"t{n}", body=body(n, {"t": n})).template
-        for n in range(3)
-    ]
-
-    def extended(n):
-        given = chance.choice([{}, {"n": chance.randrange(6)}])
-        return {"template": f"t{n}", **({"with": given} if given else {})}
-
-    def value():
-        kind = chance.random()
-        if kind < 0.45:
-            return chance.randrange(100)
-        at = "" if kind < 0.85 else f"@{chance.choice(environments)}"
-        target = "self" if kind > 0.95 else f"s{chance.randrange(count)}{at}"
-        target = "self" if kind > 0.95 else target
-        default = chance.choice(["", ":-7"])
-        return f"${{{target}:k{chance.randrange(4)}{default}}}"
-
-    done = refused = 0
+    graph = RandomGraph(system, random.Random(20261126), count)
     for _ in range(acts):
-        document = {f"k{n}": value() for n in range(4) if chance.random() < 0.8}
-        rule = chance.choice(["refuse", "leave"])
-        place = Place(chance.choice(services), chance.choice(environments))
-        extends = [extended(n) for n in range(3) if chance.random() < 0.2]
-        options = Options(on_stale="overwrite", dependents=rule)
-        kind = chance.random()
-        if kind < 0.1:
-            n = chance.randrange(3)
-            content = body(n, {"k1": value(), "t": chance.randrange(9)})
-            given = {"template": made[n], "body": content, "dependents": rule}
-            act = templates.publish_template, given
-        elif kind < 0.25:
-            keys = chance.choice([(), ("k1",)])
-            act = rollback, {"place": place, "options": Options(), "keys": keys}
-        elif kind < 0.35:
-            other = Place(chance.choice(services), chance.choice(environments))
-            items = [
-                publishing.Publication(each, sources.from_tree({"k2": value()}, extends), options)
-                for each in {place, other}
-            ]
-            act = publishing.publish_many, {"items": items}
-        else:
-            source = sources.from_tree(document, extends)
-            act = publishing.publish, {"place": place, "source": source, "options": options}
-        try:
-            act[0](actor=system, **act[1])
-            done += 1
-        except (InvalidError, NotFoundError):
-            refused += 1
+        graph.act()
 
+    done, refused = graph.done, graph.refused
     assert min(done, refused) > acts // 10, (done, refused)
     differ, left = [], 0
     for live in Live.objects.select_related(
@@ -397,6 +331,46 @@ def test_hidden_references__are_in_no_lock_and_no_list(operator, make_api):
     assert viewer.get(f"/config/a/dependents?{HERE}").json()["results"] == [{"hidden": 1}]
     assert viewer.get(f"/config/b/explain?{HERE}").json()["results"][0]["key"] == "w"
     assert root.get(f"/config/a/dependents?{HERE}").json()["results"] == [{"hidden": 1}]
+
+
+def test_rollback__to_any_version__gives_its_document_byte_for_byte(system):
+    """Whatever has moved since: templates, parents, and what it refers to."""
+    from django.db import connection
+
+    from apps.access.policy import Place
+    from apps.configs.models import Version
+    from apps.configs.services.bases import Options
+    from apps.configs.services.rollback import rollback
+
+    acts = 5_000 if pytest.long_form else 120
+    if connection.vendor == "postgresql":  # as above
+        acts = min(acts, 400)
+    chance = random.Random(20261127)
+    graph = RandomGraph(system, chance, 6)
+    done = pinned = 0
+    for _ in range(acts):
+        graph.act()
+        if chance.random() > 0.3:
+            continue
+        rows = Version.objects.select_related(
+            "configuration__service", "configuration__environment"
+        )
+        there = rows.filter(retired=False).order_by("revision", "configuration")
+        if not there.exists():
+            continue
+        target = there[chance.randrange(there.count())]
+        place = Place(target.configuration.service, target.configuration.environment)
+
+        made = rollback(actor=system, place=place, options=Options(), to_version=target.number)
+
+        new = rows.get(configuration=target.configuration, number=made.version)
+        same = ("effective_id", "source_id", "extends", "lock", "secrets", "uses", "format")
+        assert [getattr(new, name) for name in same] == [getattr(target, name) for name in same]
+        assert (new.restores, new.cause) == (target.number, "rollback")
+        done += 1
+        pinned += made.pinned
+    assert min(done - pinned, pinned) > acts // 40, (done, pinned)
+    assert unknown_in_locks() == []
 
 
 def test_environment__with_another_parent__composes_all_below_it_in_the_same_act(operator):
