@@ -117,10 +117,11 @@ def fill(raw, count):
     raw.execute(
         """
         INSERT INTO configs_version (id, configuration_id, number, source_id, format, extends,
-            effective_id, lock, secrets, uses, keys, cause, author, message, revision, published_at, retired)
+            effective_id, lock, secrets, uses, keys, cause, author, message, revision, published_at, retired,
+            promotes)
         SELECT gen_random_uuid(), v.configuration_id, g, v.source_id, v.format, v.extends,
             v.effective_id, v.lock, v.secrets, v.uses, '["n"]', 'publish', v.author, 'version ' || g, v.revision,
-            v.published_at, false
+            v.published_at, false, ''
         FROM configs_version v JOIN registry_configuration c ON c.id = v.configuration_id
         JOIN registry_service s ON s.id = c.service_id, generate_series(2, %s) g
         WHERE s.slug = 'long'
