@@ -116,7 +116,7 @@ def test_service__every_version__changes_what_it_names(slug):
 
 @pytest.mark.django_db
 def test_demonstration__loaded__every_version_is_its_authors():
-    from apps.configs.models import Live, Version
+    from apps.configs.models import Live, Rule, Version
     from apps.configs.services.demonstration import load_demonstration
 
     load_demonstration(MANIFEST, lambda _line: None)
@@ -129,3 +129,6 @@ def test_demonstration__loaded__every_version_is_its_authors():
     assert len(found) == expected
     assert set(found) == {f"user:{author}" for author in authors}
     assert Live.objects.count() == len(SERVICES) * len(ENVIRONMENTS)
+    assert set(Rule.objects.values_list("name", flat=True)) == {
+        rule["name"] for rule in DATA["rules"]
+    }

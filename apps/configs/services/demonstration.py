@@ -15,6 +15,7 @@ from apps.configs.services.bases import Base, Options
 from apps.configs.services.kernel import Outcome
 from apps.configs.services.places import create_service
 from apps.configs.services.publishing import publish
+from apps.configs.services.rules import create_rule
 from apps.configs.services.sections import create_section
 from apps.configs.services.templates import Body, create_template, publish_template
 from apps.core.actor import Actor, system
@@ -40,6 +41,8 @@ def load_demonstration(manifest: Path, progress: Callable[[str], None]) -> None:
     for service in data["services"]:
         progress(f"  {service['name']}")
         _publish(actor, authors, service)
+    for rule in data["rules"]:
+        _load_rule(actor, rule)
 
 
 def _load_template(actor: Actor, template: dict[str, Any]) -> None:
@@ -121,6 +124,16 @@ def _publish(actor: Actor, people: dict[str, Actor], service: dict[str, Any]) ->
                     base=Base(before.version if before else None),
                 ),
             )
+
+
+def _load_rule(actor: Actor, rule: dict[str, Any]) -> None:
+    members = dict(rule)
+    service, environment = members.pop("service", None), members.pop("environment", None)
+    place = Place(
+        get_service(service) if service else None,
+        get_environment(environment) if environment else None,
+    )
+    create_rule(actor=actor, place=place, **members)
 
 
 def _may_publish(actor: Actor, place: Place) -> bool:
