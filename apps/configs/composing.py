@@ -10,12 +10,13 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 
 from apps.configs.laying import Laid, laid_again, lay
 from apps.configs.models import Live, Rule, Section, TemplateVersion, Version
+from apps.core.statements import Statement
 from apps.engine import formats, merge, resolving, sections, spots
 from apps.engine.resolving import May, Name, Resolver, Use
 from apps.engine.spots import Spot
@@ -155,7 +156,7 @@ class World:
         self._live: dict[Name, Live | None] = {}
         self._members: dict[Name, Member | None] = {}
         self._sections: dict[int, tuple[Section, ...]] = {}
-        self._rules: dict[int | None, list[Rule]] = {}
+        self._rules: dict[int, list[Rule]] = {}
         self._environments: dict[int, Environment] = {}
 
     def load(self, places: Collection[tuple[Service, Environment]]) -> None:
@@ -166,7 +167,7 @@ class World:
         for section in Section.objects.filter(service__in=missing):
             declared[section.service_id].append(section)
         self._sections |= {pk: tuple(found) for pk, found in declared.items()}
-        self._read_rules(services)
+        self._read_rules([pk for pk in services if pk not in self._rules])
         names = {name_of(*place) for place in places} - self._live.keys()
         if names:
             rows = _lives().filter(
@@ -188,13 +189,14 @@ class World:
     def sections(self, service: Service) -> tuple[Section, ...]:
         """The sections that the service declares."""
         if service.pk not in self._sections:
-            self._sections[service.pk] = tuple(Section.objects.filter(service=service))
+            self._sections[service.pk] = _sections_of(service)
         return self._sections[service.pk]
 
     def rules(self, service: Service, environment: Environment) -> list[Rule]:
         """The rules that hold for documents of ``service`` in ``environment``."""
-        self._read_rules((service.pk,))
-        found = [*self._rules[None], *self._rules[service.pk]]
+        if service.pk not in self._rules:
+            self._rules[service.pk] = _rules_of(service)
+        found = self._rules[service.pk]
         return [each for each in found if each.environment_id in (None, environment.pk)]
 
     def merge_keys(self, service: Service) -> dict[str, str]:
@@ -289,15 +291,10 @@ class World:
             above = self._environments[above].parent_id
         return chain
 
-    def _read_rules(self, services: Iterable[int]) -> None:
-        missing: set[int | None] = {None, *services} - self._rules.keys()
-        if missing:
-            self._rules |= {pk: [] for pk in missing}
-            chosen = Q(service__in=[pk for pk in missing if pk is not None])
-            for rule in Rule.objects.filter(
-                chosen | Q(service=None) if None in missing else chosen
-            ):
-                self._rules[rule.service_id].append(rule)
+    def _read_rules(self, services: Sequence[int]) -> None:
+        rows = list(Rule.objects.filter(Q(service__in=services) | Q(service=None)))
+        for pk in services:
+            self._rules[pk] = [each for each in rows if each.service_id in (None, pk)]
 
     def _read_environments(self) -> None:
         if not self._environments:
@@ -333,6 +330,31 @@ class Reading:
             {"reference": str(name), "version": member.number, "id": member.key}
             for name, member in sorted(self._read.items(), key=lambda each: each[0])
         ]
+
+
+SECTION_COLUMNS: Final = ("id", "service_id", "key", "type", "schema")
+RULE_COLUMNS: Final = (
+    *("id", "name", "service_id", "environment_id", "severity"),
+    *("expression", "key", "equals", "message"),
+)
+_SECTIONS: Final = Statement(
+    lambda key: Section.objects.filter(service=key).values_list(*SECTION_COLUMNS)
+)
+_RULES: Final = Statement(
+    lambda key: Rule.objects.filter(Q(service=key) | Q(service=None)).values_list(*RULE_COLUMNS)
+)
+
+
+def _sections_of(service: Service) -> tuple[Section, ...]:
+    """The sections that a service declares, as far as documents are held against them."""
+    rows = _SECTIONS.rows(service.pk)
+    return tuple(Section(**dict(zip(SECTION_COLUMNS, row, strict=True))) for row in rows)
+
+
+def _rules_of(service: Service) -> list[Rule]:
+    """The rules for a service, those for all among them, as far as they are judged."""
+    rows = _RULES.rows(service.pk)
+    return [Rule(**dict(zip(RULE_COLUMNS, row, strict=True))) for row in rows]
 
 
 def _lives() -> QuerySet[Live]:
