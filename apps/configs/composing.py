@@ -7,22 +7,18 @@ version was made from can always be composed again from rows that never change.
 """
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
-from django.db.models import Q, QuerySet
-
-from apps.configs.laying import Laid, laid_again, lay
-from apps.configs.models import Live, Rule, Section, TemplateVersion, Version
-from apps.core.statements import Statement
-from apps.engine import formats, merge, resolving, sections, spots
+from apps.configs.models import Section
+from apps.configs.world import Member, World, name_of
+from apps.engine import merge, resolving
 from apps.engine.resolving import May, Name, Resolver, Use
 from apps.engine.spots import Spot
-from apps.engine.values import Tree, canonical, parse_canonical
+from apps.engine.values import Tree, canonical
 from apps.registry.models import Environment, Service
-from apps.registry.selectors import has_children
 
 Lock = list[dict[str, Any]]
 
@@ -47,7 +43,7 @@ class Layers:
     """The lower layers of one configuration in a world, with the service's merge keys."""
 
     name: Name
-    world: "World"
+    world: World
     trees: tuple[merge.Layer, ...]
     lock: Lock
     merge_keys: Mapping[str, str]
@@ -67,7 +63,7 @@ def load_layers(
     service: Service,
     environment: Environment,
     extends: Sequence[Mapping[str, Any]],
-    world: "World",
+    world: World,
 ) -> Layers:
     """The layers below a document of ``service`` in ``environment``, at their newest versions."""
     declared = world.sections(service)
@@ -82,13 +78,6 @@ def load_layers(
         trees.append(laid.layer)
         lock.append(laid.entry)
     return Layers(name_of(service, environment), world, tuple(trees), lock, merge_keys, declared)
-
-
-def name_of(service: Service, environment: Environment) -> Name:
-    """How references call a configuration: by names in lower case, so that an answer about one
-    that is hidden, and about one that does not exist, are the same.
-    """
-    return Name(service.slug.lower(), environment.slug.lower())
 
 
 def compose(layers: Layers, source: Tree, may: May = resolving.everything) -> Composed:
@@ -110,202 +99,6 @@ def resolver(layers: Layers, source: Tree) -> Callable[[Tree], Tree]:
     """Gives the value that a merged part of the document ``source`` has as references stand now."""
     lookup = resolving.around(layers.name, layers.with_own(source), Reading(layers.world).find)
     return partial(Resolver(lookup).part, layers.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A document of a world: the version that it is or will be, as others see it."""
-
-    number: int
-    key: str
-    document: resolving.Document
-    merged: Callable[[Mapping[str, str]], Tree]
-    retired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Inherited:
-    """The nearest ancestor's document."""
-
-    environment: Environment
-    member: Member
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        """What the lock says of it."""
-        return {
-            "environment": self.environment.slug,
-            "version": self.member.number,
-            "id": self.member.key,
-        }
-
-    def layer(self, merge_keys: Mapping[str, str]) -> merge.Layer:
-        """It as a layer."""
-        return merge.Layer(f"environment:{self.environment.slug}", self.member.merged(merge_keys))
-
-
-class World:
-    """The documents that there are, as an act leaves them: what it plans stands before what is
-    live. Read under the composition lock, each row once.
-    """
-
-    def __init__(self) -> None:
-        self.planned: dict[Name, Member] = {}
-        self.templates: dict[str, TemplateVersion | None] = {}
-        self._laid: dict[str, list[Laid]] = {}
-        self._live: dict[Name, Live | None] = {}
-        self._members: dict[Name, Member | None] = {}
-        self._sections: dict[int, tuple[Section, ...]] = {}
-        self._rules: dict[int, list[Rule]] = {}
-        self._environments: dict[int, Environment] = {}
-
-    def load(self, places: Collection[tuple[Service, Environment]]) -> None:
-        """Read what is live at ``places`` and their services' sections, in few statements."""
-        services = {service.pk: service for service, _environment in places}
-        missing = [pk for pk in services if pk not in self._sections]
-        declared: dict[int, list[Section]] = {pk: [] for pk in missing}
-        for section in Section.objects.filter(service__in=missing):
-            declared[section.service_id].append(section)
-        self._sections |= {pk: tuple(found) for pk, found in declared.items()}
-        self._read_rules([pk for pk in services if pk not in self._rules])
-        names = {name_of(*place) for place in places} - self._live.keys()
-        if names:
-            rows = _lives().filter(
-                configuration__service__in=services,
-                configuration__environment__in={each.pk for _service, each in places},
-            )
-            self._note(rows, names)
-
-    def live(self, service: Service, environment: Environment) -> Live | None:
-        """The live pointer there."""
-        name = name_of(service, environment)
-        if name not in self._live:
-            rows = _lives().filter(
-                configuration__service=service, configuration__environment=environment
-            )
-            self._note(rows, {name})
-        return self._live[name]
-
-    def sections(self, service: Service) -> tuple[Section, ...]:
-        """The sections that the service declares."""
-        if service.pk not in self._sections:
-            self._sections[service.pk] = _sections_of(service)
-        return self._sections[service.pk]
-
-    def rules(self, service: Service, environment: Environment) -> list[Rule]:
-        """The rules that hold for documents of ``service`` in ``environment``."""
-        if service.pk not in self._rules:
-            self._rules[service.pk] = _rules_of(service)
-        found = self._rules[service.pk]
-        return [each for each in found if each.environment_id in (None, environment.pk)]
-
-    def merge_keys(self, service: Service) -> dict[str, str]:
-        """By the path of a list, the member by which its items merge."""
-        return _merge_keys(self.sections(service))
-
-    def uses(self, name: Name) -> tuple[Use, ...]:
-        """What the live version of that name takes from elsewhere."""
-        live = self._row(name)
-        return resolving.load(parse_canonical(live.version.uses)) if live else ()
-
-    def find(self, name: Name) -> Member | None:
-        """The document of that name, unless it is retired."""
-        member = self.planned.get(name)
-        if member is None and name not in self._members:
-            live = self._row(name)
-            self._members[name] = _member(live.version) if live else None
-        member = member or self._members[name]
-        return None if member is None or member.retired else member
-
-    def _row(self, name: Name) -> Live | None:
-        if name not in self._live:
-            rows = _lives().filter(
-                configuration__service__slug__lower=name.service,
-                configuration__environment__slug__lower=name.environment,
-            )
-            self._note(rows, {name})
-        return self._live[name]
-
-    def inherited(self, service: Service, environment: Environment) -> Inherited | None:
-        """The document of the nearest ancestor environment that has one."""
-        if environment.parent_id is None:
-            return None
-        chain = self._ancestors(environment)
-        unread = {name_of(service, each) for each in chain} - self._live.keys()
-        if unread:
-            self.load([(service, each) for each in chain])
-        for each in chain:
-            member = self.find(name_of(service, each))
-            if member is not None:
-                return Inherited(each, member)
-        return None
-
-    def lay(self, extends: Sequence[Mapping[str, Any]]) -> list[Laid]:
-        """The templates as layers; what many extend alike is made once."""
-        key = canonical([dict(entry) for entry in extends])
-        if key not in self._laid:
-            self._laid[key] = lay(extends, self._newest_template)
-        return self._laid[key]
-
-    def _newest_template(self, slug: str) -> TemplateVersion | None:
-        if slug not in self.templates:
-            self.templates[slug] = newest_template(slug)
-        return self.templates[slug]
-
-    def expect(
-        self,
-        service: Service,
-        environment: Environment,
-        number: int,
-        source: Tree,
-        extends: Sequence[Mapping[str, Any]],
-    ) -> None:
-        """Put a document here that is about to be planned, unresolved, after version ``number``:
-        others that are composed in the same act see through it. Its parents come before it.
-        """
-        merged = load_layers(service, environment, extends, self).with_own(source)
-        document = resolving.Document(merged)
-        key = uuid.uuid4().hex
-        member = Member(number + 1, key, document, lambda _keys: merged)
-        self.planned[name_of(service, environment)] = member
-
-    def depth(self, environment: Environment) -> int:
-        """How many environments are above it."""
-        return len(self._ancestors(environment)) if environment.parent_id else 0
-
-    def has_heirs(self, environment: Environment) -> bool:
-        """Whether another environment inherits from it."""
-        if not self._environments:
-            return has_children(environment)
-        return any(
-            each.parent_id == environment.pk and each.deleted_at is None
-            for each in self._environments.values()
-        )
-
-    def _ancestors(self, environment: Environment) -> list[Environment]:
-        self._read_environments()
-        chain: list[Environment] = []
-        above = environment.parent_id
-        while above is not None and len(chain) <= len(self._environments):
-            chain.append(self._environments[above])
-            above = self._environments[above].parent_id
-        return chain
-
-    def _read_rules(self, services: Sequence[int]) -> None:
-        rows = list(Rule.objects.filter(Q(service__in=services) | Q(service=None)))
-        for pk in services:
-            self._rules[pk] = [each for each in rows if each.service_id in (None, pk)]
-
-    def _read_environments(self) -> None:
-        if not self._environments:
-            self._environments = {each.pk: each for each in Environment.objects.all()}
-
-    def _note(self, rows: Iterable[Live], names: Collection[Name]) -> None:
-        self._live |= dict.fromkeys(names)
-        for row in rows:
-            place = row.configuration
-            if place.service.deleted_at is None and place.environment.deleted_at is None:
-                self._live[name_of(place.service, place.environment)] = row
 
 
 class Reading:
@@ -332,103 +125,18 @@ class Reading:
         ]
 
 
-SECTION_COLUMNS: Final = ("id", "service_id", "key", "type", "schema")
-RULE_COLUMNS: Final = (
-    *("id", "name", "service_id", "environment_id", "severity"),
-    *("expression", "key", "equals", "message"),
-)
-_SECTIONS: Final = Statement(
-    lambda key: Section.objects.filter(service=key).values_list(*SECTION_COLUMNS)
-)
-_RULES: Final = Statement(
-    lambda key: Rule.objects.filter(Q(service=key) | Q(service=None)).values_list(*RULE_COLUMNS)
-)
-
-
-def _sections_of(service: Service) -> tuple[Section, ...]:
-    """The sections that a service declares, as far as documents are held against them."""
-    rows = _SECTIONS.rows(service.pk)
-    return tuple(Section(**dict(zip(SECTION_COLUMNS, row, strict=True))) for row in rows)
-
-
-def _rules_of(service: Service) -> list[Rule]:
-    """The rules for a service, those for all among them, as far as they are judged."""
-    rows = _RULES.rows(service.pk)
-    return [Rule(**dict(zip(RULE_COLUMNS, row, strict=True))) for row in rows]
-
-
-def _lives() -> QuerySet[Live]:
-    return Live.objects.select_related(
-        "configuration__service",
-        "configuration__environment",
-        "version__source",
-        "version__effective",
-    )
-
-
-def _member(version: Version) -> Member:
-    """A version as others see it."""
-    return Member(
-        version.number,
-        version.pk.hex,
-        resolving.Document(
-            parse_canonical(version.effective.content),
-            tuple(spots.load(parse_canonical(version.secrets))),
-            resolving.load(parse_canonical(version.uses)),
-            served=True,
-        ),
-        _merged_once(version),
-        version.retired,
-    )
-
-
-def _merged_once(version: Version) -> Callable[[Mapping[str, str]], Tree]:
-    """:func:`merged_tree` of the version, made at most once for the same merge keys."""
-    made: dict[tuple[tuple[str, str], ...], Tree] = {}
-
-    def merged(merge_keys: Mapping[str, str]) -> Tree:
-        key = tuple(sorted(merge_keys.items()))
-        if key not in made:
-            made[key] = merged_tree(version, merge_keys)
-        return made[key]
-
-    return merged
-
-
-def merged_tree(version: Version, merge_keys: Mapping[str, str]) -> Tree:
-    """The merged, unresolved tree of a version, from the layers that its lock names."""
-    return merge.merge_layers(layers_of(version, merge_keys), merge_keys)
-
-
-def layers_of(version: Version, merge_keys: Mapping[str, str]) -> list[merge.Layer]:
-    """The layers that a version's lock names, lowest first, and its own document."""
-    layers: list[merge.Layer] = []
-    for entry in parse_canonical(version.lock):
-        if "template" in entry:
-            found = TemplateVersion.objects.select_related("content", "template").get(
-                template__slug=entry["template"], number=entry["version"]
-            )
-            layers.append(laid_again(found, entry.get("with", {})).layer)
-        elif "environment" in entry:
-            below = Version.objects.select_related("source").get(pk=entry["id"])
-            tree = merged_tree(below, merge_keys)
-            layers.append(merge.Layer(f"environment:{entry['environment']}", tree))
-    source = formats.parse(version.source.content, version.format).tree
-    return [*layers, merge.Layer("own", source)]
-
-
-def newest_template(slug: str) -> TemplateVersion | None:
-    """The newest version of the template of that name, in any case."""
-    return (
-        TemplateVersion.objects.select_related("content", "template")
-        .filter(template__slug__lower=slug, template__deleted_at__isnull=True)
-        .order_by("-number")
-        .first()
-    )
-
-
-def _merge_keys(declared: Sequence[Section]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for section in declared:
-        found.update(sections.merge_keys(parse_canonical(section.schema), section.key))
-    return found
+def expect(
+    world: World,
+    service: Service,
+    environment: Environment,
+    number: int,
+    source: Tree,
+    extends: Sequence[Mapping[str, Any]],
+) -> None:
+    """Put a document into ``world`` that is about to be planned, unresolved, after version ``number``:
+    others that are composed in the same act see through it. Its parents come before it.
+    """
+    merged = load_layers(service, environment, extends, world).with_own(source)
+    document = resolving.Document(merged)
+    member = Member(number + 1, uuid.uuid4().hex, document, lambda _keys: merged)
+    world.planned[name_of(service, environment)] = member

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.composing import World
+from apps.configs.world import World
 from apps.core.actor import Actor
 from apps.engine.guarding import Guard
 from apps.engine.paths import Path, format_path

@@ -38,12 +38,13 @@ def composing(system):
     import yaml
 
     from apps.access.policy import Place
-    from apps.configs import composing, sources
+    from apps.configs import sources
     from apps.configs.services import publishing, sections, templates
     from apps.configs.services.bases import Options
     from apps.configs.services.kernel import load_state
     from apps.configs.services.places import create_service, update_environment
     from apps.configs.services.planning import plan_composed
+    from apps.configs.world import World
     from apps.registry.selectors import get_environment
 
     for child, parent in (("staging", "development"), ("production", "staging")):
@@ -80,7 +81,7 @@ def composing(system):
         )
     publish(shop, production, own, extends)
     state, source = load_state(Place(shop, production)), sources.from_tree(own, extends)
-    world = composing.World()
+    world = World()
     text = yaml.safe_dump(state.effective)
 
     def compose():

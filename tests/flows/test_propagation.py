@@ -258,6 +258,7 @@ def test_random_graphs__published_in_any_order__equal_composing_from_scratch(sys
 
     from apps.configs import composing, sources
     from apps.configs.models import Live
+    from apps.configs.world import World
 
     count, acts = (70, 2_000) if pytest.long_form else (12, 130)
     if connection.vendor == "postgresql":  # all in one transaction: nothing is vacuumed meanwhile
@@ -277,7 +278,7 @@ def test_random_graphs__published_in_any_order__equal_composing_from_scratch(sys
             continue
         place = live.configuration
         layers = composing.load_layers(
-            place.service, place.environment, json.loads(live.version.extends), composing.World()
+            place.service, place.environment, json.loads(live.version.extends), World()
         )
         source = sources.from_text(live.version.source.content, live.version.format)
         fresh = composing.compose(layers, source.tree)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.composing import name_of
 from apps.configs.referring import list_rows_to
 from apps.configs.restricted import shown_extends
 from apps.configs.selectors.configurations import find_live
 from apps.configs.selectors.heirs import list_heirs
+from apps.configs.world import name_of
 from apps.core.actor import Actor
 from apps.engine.paths import parse_path
 from apps.engine.values import Tree, parse_canonical

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.composing import World, layers_of
 from apps.configs.selectors.configurations import get_live
+from apps.configs.world import World, layers_of
 from apps.core.actor import Actor
 from apps.engine import merge, paths, resolving, spots
 from apps.engine.paths import Glob, Path

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.configs import sources
-from apps.configs.composing import World
 from apps.configs.models import Version
 from apps.configs.services.kernel import State
 from apps.configs.sources import Source
+from apps.configs.world import World
 from apps.engine import formats, values
 from apps.engine.errors import (
     ConflictError,

@@ -16,12 +16,12 @@ from django.db import connection
 from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.services import Act, Event, append
-from apps.configs.composing import Member, name_of
 from apps.configs.models import Live, Template, Version
 from apps.configs.naming_secrets import note_uses
 from apps.configs.referring import note_references
 from apps.configs.restricted import shown_problems
 from apps.configs.sources import dump_extends
+from apps.configs.world import Member, name_of
 from apps.core.actor import Actor
 from apps.core.transactions import lock_row
 from apps.engine import diff, resolving, spots

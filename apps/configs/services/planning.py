@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from apps.configs import composing, sources, validating
-from apps.configs.composing import World
 from apps.configs.judging import judge
 from apps.configs.models import Version
 from apps.configs.naming_secrets import check_names
@@ -12,6 +11,7 @@ from apps.configs.restricted import shown_problems
 from apps.configs.services.bases import source_tree
 from apps.configs.services.kernel import Plan, State
 from apps.configs.sources import Source
+from apps.configs.world import World
 from apps.core.actor import Actor
 from apps.engine import editing, formats, patching, values
 from apps.engine.errors import DomainError, InvalidError, Problem

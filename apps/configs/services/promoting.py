@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import sources
-from apps.configs.composing import World, load_layers, merged_tree
+from apps.configs.composing import load_layers
 from apps.configs.models import Version
 from apps.configs.restricted import keep_hidden, require_changes
 from apps.configs.services.bases import Options, check_base
@@ -22,6 +22,7 @@ from apps.configs.services.planning import plan_written
 from apps.configs.services.propagation import conclude
 from apps.configs.services.redacting import refuse_redacted
 from apps.configs.sources import Source
+from apps.configs.world import World, merged_tree
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import editing, sections

@@ -13,12 +13,12 @@ from types import MappingProxyType
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import sources
-from apps.configs.composing import World, name_of
 from apps.configs.referring import list_rows_to
 from apps.configs.restricted import require_changes, shown_problems
 from apps.configs.selectors.heirs import list_heirs
 from apps.configs.services.kernel import INVALID, Outcome, Plan, Spread, State, commit, preview
 from apps.configs.services.planning import composes_the_same, live_source, plan_composed
+from apps.configs.world import World, name_of
 from apps.core.actor import Actor
 from apps.engine import diff
 from apps.engine.errors import InvalidError, Problem, invalid

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs import composing, sources
-from apps.configs.composing import World
+from apps.configs import sources
+from apps.configs.composing import expect
 from apps.configs.models import Version
 from apps.configs.referring import list_referring
 from apps.configs.restricted import (
@@ -29,6 +29,7 @@ from apps.configs.services.kernel import (
 from apps.configs.services.planning import live_source, plan_written, rewritten_source
 from apps.configs.services.propagation import conclude
 from apps.configs.sources import Source
+from apps.configs.world import World, name_of
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import values
@@ -163,7 +164,7 @@ def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
 
 def _refuse_referred(actor: Actor, state: State) -> None:
     """Refuse to retire what live configurations refer to, naming those that the actor may list."""
-    found = list_referring(composing.name_of(state.service, state.environment))
+    found = list_referring(name_of(state.service, state.environment))
     if found:
         shown = [
             str(each) for each in found if policy.sees(actor, Place(each.service, each.environment))
@@ -202,7 +203,7 @@ def _plan_together(items: Sequence[Publication], actor: Actor, world: World) -> 
     for state, source, _options in parents_first:
         with suppress(InvalidError):  # said when it is planned
             extends = state.extends if source.extends is None else source.extends
-            world.expect(state.service, state.environment, state.number, source.tree, extends)
+            expect(world, state.service, state.environment, state.number, source.tree, extends)
     plans: dict[Place, Plan] = {}
     problems: list[Problem] = []
     for state, source, options in parents_first:

@@ -6,7 +6,7 @@ from functools import partial
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs import composing, validating
+from apps.configs import validating
 from apps.configs.judging import HIDDEN, judge
 from apps.configs.models import Version
 from apps.configs.restricted import require_changes, shown_problems
@@ -21,6 +21,7 @@ from apps.configs.services.kernel import (
 from apps.configs.services.planning import plan_written, rewritten_source
 from apps.configs.services.propagation import conclude
 from apps.configs.services.redacting import refuse_redacted
+from apps.configs.world import World, merged_tree
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import paths, resolving, spots
@@ -101,7 +102,7 @@ def _plan(actor: Actor, state: State, target: Version, options: Options) -> Plan
         uses=resolving.load(parse_canonical(target.uses)),
         cause="rollback",
         message=options.message or f"Roll back to version {target.number}",
-        merged=partial(composing.merged_tree, target),
+        merged=partial(merged_tree, target),
         restores=target.number,
         exact=True,
     )
@@ -111,7 +112,7 @@ def _plan(actor: Actor, state: State, target: Version, options: Options) -> Plan
 
 def _failures(actor: Actor, plan: Plan) -> list[Problem]:
     """What of today's sections and rules the plan does not keep: it is restored all the same."""
-    state, world = plan.state, composing.World()
+    state, world = plan.state, World()
     declared = world.sections(state.service)
     broken = validating.check_sections(declared, plan.effective, plan.secrets)
     rules = world.rules(state.service, state.environment)

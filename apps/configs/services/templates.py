@@ -7,12 +7,12 @@ from django.db.models import OuterRef, Subquery
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.audit.services import Act, Event, append
-from apps.configs.composing import World, newest_template
 from apps.configs.laying import check_extends, check_template, render
 from apps.configs.models import Live, Template, TemplateVersion, Text
 from apps.configs.selectors.templates import list_template_versions
 from apps.configs.services.kernel import commit, digest, lock_composition
 from apps.configs.services.propagation import follow
+from apps.configs.world import World, newest_template
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
