@@ -155,6 +155,19 @@ EVENTS = (
 )
 AUDIT = Shape(parameters=(*EVENTS, text("order", "asc: oldest first"), *PAGE))
 AUDIT_EXPORT = Shape(parameters=(*EVENTS, text("format", "jsonl or csv")))
+EXPORT = Shape({200: {}}, parameters=(text("service", "repeat"), text("environment", "repeat")))
+IMPORT = Shape(
+    {200: OBJECT},
+    WRITING,
+    (
+        text("from", "tree, spring, consul, nacos, apollo, kubernetes or env"),
+        text("environment", "of what names none"),
+        text("map", "THERE:HERE; repeat"),
+        text("file", "the name of a single file"),
+        text("dry_run"),
+    ),
+    body=True,
+)
 AUDIT_CHECKPOINTS = Shape(parameters=PAGE)
 AUDIT_FILE = Shape({200: {}})
 VERIFY = Shape({202: OBJECT}, COMMON)

@@ -8,6 +8,7 @@ from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.api.base import ApiView, answer_json, bad_member, paged, read_members, typed
 from apps.api.documentation import ENVIRONMENT, LIST, SECTION, SERVICE, TEMPLATE, documented
+from apps.configs import describing
 from apps.configs.selectors import places as listed
 from apps.configs.selectors import templates as selected
 from apps.configs.services import places, sections, templates
@@ -33,12 +34,7 @@ TEMPLATE_MEMBERS = (
 def present_environment(row: Any) -> Tree:
     """An environment as the contract writes it."""
     return {
-        "slug": row.slug,
-        "name": row.name,
-        "rank": row.rank,
-        "parent": row.parent.slug if row.parent else None,
-        "default": row.is_default,
-        "protected": row.is_protected,
+        **describing.environment(row),
         "required_approvals": row.required_approvals,
         "services": getattr(row, "services", 0),
     }
@@ -46,23 +42,12 @@ def present_environment(row: Any) -> Tree:
 
 def present_service(row: Any) -> Tree:
     """A service as the contract writes it."""
-    return {
-        "slug": row.slug,
-        "name": row.name,
-        "description": row.description,
-        "owner": row.owner.name if row.owner else None,
-        "labels": row.labels,
-    }
+    return {"slug": row.slug, **describing.service(row)}
 
 
 def present_section(row: Any) -> Tree:
     """A section as the contract writes it."""
-    return {
-        "key": row.key,
-        "type": row.type,
-        "schema": parse_canonical(row.schema),
-        "description": row.description,
-    }
+    return {"key": row.key, **describing.section(row)}
 
 
 def present_template_version(row: Any) -> Tree:

@@ -9,29 +9,13 @@ from apps.access.policy import Place
 from apps.api.accounts import find_environment_of, find_service_of
 from apps.api.base import ApiView, answer_json, paged, read_members, typed
 from apps.api.documentation import LIST, RULE, documented
+from apps.configs import describing
 from apps.configs.selectors import rules as selected
 from apps.configs.services import rules
 from apps.engine.errors import invalid
-from apps.engine.values import Tree, parse_canonical
+from apps.engine.values import Tree
 
 RULE_MEMBERS = ("name", "service", "environment", *rules.MEMBERS, "acknowledge")
-
-
-def present_rule(row: Any) -> dict[str, Tree]:
-    """A rule as the contract writes it: with an expression, or with a key and its value."""
-    condition: dict[str, Tree] = {"expression": row.expression}
-    if row.key:
-        condition = {"key": row.key, "equals": parse_canonical(row.equals)}
-    return {
-        "name": row.name,
-        "service": row.service.slug if row.service else None,
-        "environment": row.environment.slug if row.environment else None,
-        "severity": row.severity,
-        **condition,
-        "message": row.message,
-        "description": row.description,
-        "tests": parse_canonical(row.tests),
-    }
 
 
 class RulesView(ApiView):
@@ -41,7 +25,7 @@ class RulesView(ApiView):
     def get(self, request: Any) -> HttpResponse:
         """A page of those that the caller may know of; ``?service=`` for one service's own."""
         rows = selected.list_rules(actor=self.actor, service=request.GET.get("service", ""))
-        return paged(request, rows, present_rule)
+        return paged(request, rows, describing.rule)
 
     @documented("Make a rule", RULE)
     def post(self, request: Any) -> HttpResponse:
@@ -64,7 +48,7 @@ class RulesView(ApiView):
             acknowledge=acknowledge,
             **_own(members),
         )
-        return answer_json(present_rule(made), 201, {"Location": f"{request.path}/{made.name}"})
+        return answer_json(describing.rule(made), 201, {"Location": f"{request.path}/{made.name}"})
 
     def _place(self, members: dict[str, Tree]) -> Place:
         service = find_service_of(self.actor, members)
@@ -77,14 +61,14 @@ class RuleView(ApiView):
     @documented("Fetch a rule", RULE)
     def get(self, _request: Any, name: str) -> HttpResponse:
         """Its members."""
-        return answer_json(present_rule(selected.get_rule(actor=self.actor, name=name)))
+        return answer_json(describing.rule(selected.get_rule(actor=self.actor, name=name)))
 
     @documented("Change a rule", RULE)
     def patch(self, request: Any, name: str) -> HttpResponse:
         """Change the given members; its name and scope stay."""
         row = selected.get_rule(actor=self.actor, name=name)
         members = read_members(request, RULE_MEMBERS)
-        shown = present_rule(row)
+        shown = describing.rule(row)
         for member in ("name", "service", "environment"):
             if members.get(member, shown[member]) != shown[member]:
                 raise invalid(f"/{member}", "immutable", "A rule's name and scope do not change.")
@@ -94,7 +78,7 @@ class RuleView(ApiView):
             acknowledge=typed(members, "acknowledge", bool, False),
             **_own(members),
         )
-        return answer_json(present_rule(made))
+        return answer_json(describing.rule(made))
 
     @documented("End a rule", RULE)
     def delete(self, _request: Any, name: str) -> HttpResponse:

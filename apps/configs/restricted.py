@@ -100,7 +100,9 @@ def source_with_hidden(actor: Actor, place: Place, source: Source, live: Source 
     tree = keep_hidden(actor, place, source.tree, old, source=True)
     if tree is source.tree or same(tree, source.tree):
         return source
-    if source.given_as_tree:
+    if live is not None and live.format == source.format and same(tree, live.tree):
+        content = live.content
+    elif source.given_as_tree:
         content = pretty(tree)
     else:
         base = live if live is not None and live.format == source.format else source

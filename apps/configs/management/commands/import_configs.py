@@ -6,21 +6,36 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.configs.services.bringing import READERS, REFUSED, TREE, Row, bring
 from apps.configs.services.importing import Imported, find_files, import_files
 from apps.core.actor import system
-from apps.engine.errors import NotFoundError
-from apps.registry.selectors import get_environment
+from apps.engine.errors import DomainError, NotFoundError
+from apps.engine.importers.reading import unpacked
+from apps.registry.selectors import get_default_environment, get_environment
 
 
 class Command(BaseCommand):
-    """``manage.py import_configs PATH --environment E [--dry-run]``."""
+    """``manage.py import_configs PATH --environment E [--from KIND] [--map THERE=HERE]… [--dry-run]``."""
 
     help = "Import JSON, YAML, TOML, XML, .env and .properties files, one service each."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the options of the contract."""
         parser.add_argument("path", type=Path)
-        parser.add_argument("--environment", required=True)
+        parser.add_argument("--environment", help="of what names none; needed but for --from tree")
+        parser.add_argument(
+            "--from",
+            dest="kind",
+            choices=(TREE, *READERS),
+            help="what PATH is: a folder or ZIP archive of that system's; tree: our own export",
+        )
+        parser.add_argument(
+            "--map",
+            action="append",
+            default=[],
+            metavar="THERE=HERE",
+            help="a foreign name of an environment (profile, namespace) and the one here",
+        )
         parser.add_argument(
             "--dry-run", action="store_true", help="say what would happen, store nothing"
         )
@@ -30,6 +45,11 @@ class Command(BaseCommand):
         path: Path = options["path"]
         if not path.exists():
             raise CommandError(f"There is no {path}.")
+        if options["kind"]:
+            self._bring(path, options)
+            return
+        if not options["environment"]:
+            raise CommandError("Say which --environment the files are for.")
         try:
             environment = get_environment(options["environment"])
         except NotFoundError as error:
@@ -52,9 +72,57 @@ class Command(BaseCommand):
         done = "would be imported" if options["dry_run"] else "imported"
         self.stdout.write(self.style.SUCCESS(f"{len(found)} files {done} into {environment}."))
 
+    def _bring(self, path: Path, options: dict[str, Any]) -> None:
+        try:
+            rows = bring(
+                actor=system("import_configs"),
+                kind=options["kind"],
+                files=self._read(path),
+                default=options["environment"] or get_default_environment().slug,
+                mapped=_mapped(options["map"]),
+                dry_run=options["dry_run"],
+            )
+        except DomainError as error:
+            raise CommandError(error.detail) from error
+        for row in rows:
+            self.stdout.write(_told(row))
+        refused = sum(1 for row in rows if row.status == REFUSED)
+        if refused:
+            raise CommandError(f"{refused} of {len(rows)} were refused; nothing was stored.")
+        done = "would be" if options["dry_run"] else "are"
+        changed = sum(1 for row in rows if row.status in ("created", "updated"))
+        self.stdout.write(self.style.SUCCESS(f"{changed} of {len(rows)} {done} new or changed."))
+
+    def _read(self, path: Path) -> dict[str, bytes]:
+        """The files of a folder or of an archive, or the one file."""
+        if path.is_file():
+            content = path.read_bytes()
+            return unpacked(content) if path.suffix.lower() == ".zip" else {path.name: content}
+        found = [each for each in sorted(path.rglob("*")) if each.is_file()]
+        files = {}
+        for number, each in enumerate(found, start=1):
+            files[each.relative_to(path).as_posix()] = each.read_bytes()
+            self._progress(number, len(found))
+        return files
+
     def _progress(self, done: int, total: int) -> None:
         if self.stderr.isatty():
             self.stderr.write(f"\rread {done} of {total}", ending="\n" if done == total else "")
+
+
+def _mapped(texts: list[str]) -> dict[str, str]:
+    if any("=" not in each for each in texts):
+        raise CommandError("--map is written THERE=HERE, as in prod=production.")
+    return {there: here for there, _equals, here in (each.partition("=") for each in texts)}
+
+
+def _told(row: Row) -> str:
+    version = f" version {row.version}" if row.version and row.status != "unchanged" else ""
+    problems = "; ".join(
+        f"{f'line {each.line}: ' if each.line else ''}{each.pointer} {each.message}".strip()
+        for each in (*row.errors, *row.warnings)
+    )
+    return f"{row.status:<12} {row.kind} {row.name}{version}{f': {problems}' if problems else ''}"
 
 
 def _line(each: Imported) -> str:
