@@ -1,7 +1,5 @@
 """Export and import of the installation, or of what other systems keep."""
 
-import io
-import zipfile
 from typing import Any
 
 from django.http import HttpResponse
@@ -12,7 +10,7 @@ from apps.api.base import ApiView, answer_json, bad_member, read_body, read_flag
 from apps.api.documentation import EXPORT, IMPORT, documented
 from apps.configs.services.bringing import REFUSED, Row, bring
 from apps.configs.services.exporting import export_tree
-from apps.engine.importers.reading import unpacked
+from apps.engine.importers.reading import packed, unpacked
 from apps.engine.values import Tree
 from apps.registry.selectors import get_default_environment
 
@@ -34,15 +32,6 @@ class ExportView(ApiView):
         answer["Content-Disposition"] = 'attachment; filename="configsvc.zip"'
         answer["Cache-Control"] = "private, no-store"
         return answer
-
-
-def packed(files: dict[str, bytes]) -> bytes:
-    """A ZIP archive of ``files``; the same files give the same bytes."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, content in files.items():
-            archive.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
-    return made.getvalue()
 
 
 class ImportView(ApiView):

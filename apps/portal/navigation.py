@@ -19,6 +19,7 @@ LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("Templates", "content_copy", "admin:configs_template_changelist", "list", SOMEWHERE),
     ("Rules", "rule", "admin:configs_rule_changelist", "list", SOMEWHERE),
     ("Secrets", "lock", "admin:secrets", "", SOMEWHERE),
+    ("Import and export", "swap_vert", "admin:exchange", "read", SOMEWHERE),
     (
         "Service accounts",
         "smart_toy",

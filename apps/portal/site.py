@@ -10,6 +10,7 @@ from unfold.sites import UnfoldAdminSite
 from apps.engine.errors import SecondFactorRequiredError
 from apps.portal import (
     editor,
+    exchange,
     graph,
     jobs,
     key_rules,
@@ -84,6 +85,8 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}secrets/<str:name>/reveal/", secrets.reveal, "config-secret-reveal"),
             (f"{place}secrets/<str:name>/rotation/", rotation.page, "config-secret-rotation"),
             ("secrets/", secrets.overall, "secrets"),
+            ("exchange/", exchange.page, "exchange"),
+            ("exchange/export/", exchange.export, "exchange-export"),
             ("jobs/", jobs.page, "jobs"),
             ("rights/", rights.page, "rights"),
             ("rights/of/", rights.of_actor, "rights-of"),

@@ -46,6 +46,8 @@ PAGES = {
     "config-secret-reveal": ((*PLACE, "pin"), {"version": "1"}, {"reveal"}, HERE, JSON_HIDDEN),
     "config-secret-rotation": ((*PLACE, "pin"), None, {"list"}, HERE, 404),
     "secrets": ((), None, ANYBODY, ALL, 403),
+    "exchange": ((), None, {"read"}, SOME, 403),
+    "exchange-export": ((), None, {"read"}, SOME, 403),
     "jobs": ((), None, {"audit", "manage"}, ALL, 403),
     "rights-past": ((), None, {"audit"}, ALL, 403),
     "rights": ((), None, {"audit", "manage"}, ALL, 403),

@@ -223,3 +223,12 @@ def _content(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     if len(content) > MAX_FILE_BYTES:
         raise LimitError(f"{entry.filename[:200]} has more than {MAX_FILE_BYTES} bytes.")
     return content
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    """A ZIP archive of ``files``; the same files give the same bytes."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, content in files.items():
+            archive.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
+    return made.getvalue()
