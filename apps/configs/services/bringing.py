@@ -59,6 +59,11 @@ class Row:
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
+    @property
+    def said(self) -> str:
+        """The status in words."""
+        return self.status.replace("_", " ")
+
 
 def bring(
     *,
@@ -103,7 +108,7 @@ def bring_reading(*, actor: Actor, reading: Reading, dry_run: bool = False) -> l
         run.rows.append(Row("file", file, REFUSED, (file,), errors=list(problems)))
     with writing():
         for slug, content in reading.templates.items():
-            run.template(slug, {"content": content})
+            run.template(slug, {"content": content}, ())
         for document in reading.documents:
             run.service(document.service, None, document.files[0])
         for secret in reading.secrets:
@@ -123,7 +128,7 @@ def bring_tree(*, actor: Actor, installation: Installation, dry_run: bool = Fals
         for environment in _parents_first(installation.environments):
             run.environment(environment)
         for slug, template in _bases_first(installation.templates):
-            run.template(slug, template)
+            run.template(slug, template, (f"templates/{slug}.yaml",))
         for slug, part in installation.services.items():
             service = run.service(slug, part.members, part.file)
             for key, section in part.sections.items() if service else ():
@@ -201,7 +206,7 @@ class _Run:
 
         self._step("environment", slug, ("environments.yaml",), make)
 
-    def template(self, slug: str, members: dict[str, Any]) -> None:
+    def template(self, slug: str, members: dict[str, Any], files: tuple[str, ...]) -> None:
         body = templates.Body(
             members.get("content"), members.get("parameters") or {}, members.get("extends") or []
         )
@@ -223,7 +228,7 @@ class _Run:
             made = templates.publish_template(actor=self._actor, template=found, body=body)
             return "updated" if newest is None or made.number != newest.number else "unchanged"
 
-        self._step("template", slug, (f"templates/{slug}.yaml",), make)
+        self._step("template", slug, files, make)
 
     def service(self, slug: str, members: Mapping[str, Any] | None, file: str) -> Service | None:
         """The service, made where it is missing. ``members`` are what it is to be, if anything."""
