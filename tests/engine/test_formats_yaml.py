@@ -224,3 +224,24 @@ def test_positions__members_and_items__stand_where_they_begin():
         "/servers/1/host": (6, 5),
         "/more/host": (7, 1),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("{?foo: 1}", 3),
+        ("[?foo]", 3),
+        ("\U0001f600: {?foo: 1}", 6),
+        ("a: &x:y z", 4),
+        ("a: !!str &x:y z", 4),
+        ("[&x?y: z]", 2),
+    ],
+)
+def test_parse__what_yaml_1_1_reads_as_something_else__is_refused(text, column):
+    assert refused(text) == (MalformedError, 1, column)
+
+
+def test_parse__a_question_mark_as_yaml_1_1_and_1_2_read_it__is_taken():
+    assert read("? foo\n: 1") == read("{? foo: 1}") == read("{&x foo: 1}") == '{"foo":1}'
+    assert read("?foo: 1") == '{"?foo":1}'
+    assert read("[a?b, &x, *x]") == '["a?b",null,null]'

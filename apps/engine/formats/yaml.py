@@ -34,13 +34,14 @@ _MERGE: Final = "<<"
 _DIRECTIVE: Final = re.compile(r"^%TAG", re.MULTILINE)
 _OLD_BREAK: Final = re.compile("[\x85\u2028\u2029]")
 _FORBIDDEN: Final = re.compile("[^\t\n\r -~\xa0-\ufffd\U00010000-\U0010ffff]")
+_IN_ANCHORS: Final = (":", "?")
 _NO_KEY: Final = object()
 
 
 def parse(text: str) -> Parsed:
     """Read one YAML document; nothing but comments is an empty object."""
     _check_characters(text)
-    builder = _Builder()
+    builder = _Builder(text)
     try:
         for event in yaml.parse(text, Loader=_Loader):
             builder.take(event)
@@ -135,9 +136,10 @@ class _Container:
 class _Builder:
     """Takes events, gives the tree; ``places`` are the positions by pointer."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
         self.root: Tree = {}
         self.places: dict[str, Place] = {"": (1, 1)}
+        self._text = text
         self._stack: list[_Container] = []
         self._anchors: dict[str, _Anchored] = {}
         self._count = 0
@@ -161,6 +163,7 @@ class _Builder:
     def _scalar(self, event: Any) -> None:
         value = resolve(event)
         if event.anchor:
+            self._check_anchor(event)
             self._anchors[event.anchor] = _Anchored(value, 1)
         if self._expects_key():
             self._take_key(event, value)
@@ -194,6 +197,7 @@ class _Builder:
         container = _Container({} if is_mapping else [], pointer, place(event), self._count)
         self._grow(1, event)
         if event.anchor:
+            self._check_anchor(event)
             container.anchored = self._anchors[event.anchor] = _Anchored()
         self._stack.append(container)
 
@@ -213,11 +217,21 @@ class _Builder:
         top = self._stack[-1]
         if not isinstance(key, str):
             refuse(f"Keys are text: write '{shown(event.value)}' in quotes.", place(event))
+        start = event.start_mark.index
+        if self._text[start - 1 : start] == "?":  # for libyaml a mark of its own, in YAML 1.2 text
+            refuse("A key that begins with '?' stands in quotes.", place(event))
         if key in top.node:
             refuse_duplicate(key, top.pointer, place(event))
         top.key = key
         top.merges = key == _MERGE and not event.style and event.tag is None
         self.places.setdefault(top.next_pointer(), place(event))
+
+    def _check_anchor(self, event: Any) -> None:
+        """Refuse what ends the anchor's name for libyaml, and is a part of it in YAML 1.2."""
+        name = f"&{event.anchor}"
+        end = self._text.index(name, event.start_mark.index) + len(name)
+        if self._text[end : end + 1] in _IN_ANCHORS:
+            refuse("An anchor's name is made of letters, digits, '_' and '-' here.", place(event))
 
     def _put(self, value: Tree, where: Place, height: int) -> None:
         if not self._stack:
