@@ -8,8 +8,9 @@ from rest_framework.exceptions import UnsupportedMediaType
 from apps.access import policy
 from apps.api.base import ApiView, answer_json, bad_member, read_body, read_flag
 from apps.api.documentation import EXPORT, IMPORT, documented
-from apps.configs.services.bringing import REFUSED, Row, bring
+from apps.configs.services.bringing import bring
 from apps.configs.services.exporting import export_tree
+from apps.configs.services.making import REFUSED, Row
 from apps.engine.importers.reading import packed, unpacked
 from apps.engine.values import Tree
 from apps.registry.selectors import get_default_environment

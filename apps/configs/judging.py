@@ -8,7 +8,7 @@ from apps.access.policy import Place
 from apps.configs.models import Rule
 from apps.core.actor import Actor
 from apps.engine.errors import Problem
-from apps.engine.guarding import Guard, visible
+from apps.engine.guarding import visible
 from apps.engine.paths import Path, find, parse_path, pointer
 from apps.engine.rules import Condition, Equals, Expression, Facts, Read, Verdict, place_of
 from apps.engine.section_types.section_type import Findings
@@ -70,7 +70,7 @@ def judge(
         condition = condition_of(rule)
         if view is not None and not view.shows(condition.reads):
             if rule.severity == ERROR and view.changes(condition.reads):
-                judged.errors.append(_hidden(rule, place_of(condition)))
+                judged.errors.append(_hidden(rule, view.place_of(condition)))
             continue
         verdict = condition.judge(facts)
         if verdict.holds is False:
@@ -94,41 +94,47 @@ def _hidden(rule: Rule, path: Path) -> Problem:
 
 
 class _View:
-    """What an author sees of two documents."""
+    """What an author sees of two documents, by name."""
 
     def __init__(self, author: Actor, place: Place, config: Tree, previous: Tree) -> None:
         self._reads = policy.guard(author, "read", place)
         self._writes = policy.guard(author, "publish", place)
-        self._seen = {
-            "config": visible(config, self._reads),
-            "previous": visible(previous, self._reads),
-        }
-        self._written = visible(config, self._writes)
+        self._whole = {"config": config, "previous": previous}
+        self._seen = {name: visible(tree, self._reads) for name, tree in self._whole.items()}
 
     def shows(self, reads: Sequence[Read]) -> bool:
-        """Whether everything that is read is his: to read it or, in what he writes, to write it."""
-        return all(
-            _shows(self._reads, self._seen[name], path)
-            or (name == "config" and _shows(self._writes, self._written, path))
-            for name, path in reads
-        )
+        """Whether everything that is read is his: to read it or, what he changes, to write it."""
+        return all(self._shows(name, path) or self._wrote(name, path) for name, path in reads)
+
+    def place_of(self, condition: Condition) -> Path:
+        """The first key that he sees of those that are read; the whole document without one."""
+        paths = (path for name, path in condition.reads if name == "config" and path)
+        return next((path for path in paths if self._reads.allows(path)), ())
 
     def changes(self, reads: Sequence[Read]) -> bool:
         """Whether what he sees of it is another than before."""
         new, old = self._seen["config"], self._seen["previous"]
         return any(not _alike(find(new, path), find(old, path)) for _name, path in reads)
 
+    def _shows(self, name: str, path: Path) -> bool:
+        """Whether nothing at ``path`` is hidden: no key there could be, there is nothing, or what is
+        seen of it is no object, and so all of it (a list is seen whole or not at all).
+        """
+        if not path:
+            return self._reads.is_open
+        if not self._reads.allows(path):
+            return False
+        found, value = find(self._seen[name], path)
+        there = found or find(self._whole[name], path)[0]
+        return (
+            self._reads.allows_whole(path) or not there or (found and not isinstance(value, dict))
+        )
 
-def _shows(guard: Guard, seen: Tree, path: Path) -> bool:
-    """Whether nothing at ``path`` is hidden: no key there could be, or what is seen of it is no
-    object, and so all of it (a list is seen whole or not at all).
-    """
-    if not path:
-        return guard.is_open
-    found, value = find(seen, path)
-    return guard.allows_whole(path) or (
-        guard.allows(path) and found and not isinstance(value, dict)
-    )
+    def _wrote(self, name: str, path: Path) -> bool:
+        """Whether it is a key of his to write, and has become another by this."""
+        if name != "config" or not path or not self._writes.allows_whole(path):
+            return False
+        return not _alike(find(self._whole["config"], path), find(self._whole["previous"], path))
 
 
 def _alike(one: tuple[bool, Tree], other: tuple[bool, Tree]) -> bool:

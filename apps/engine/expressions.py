@@ -39,14 +39,15 @@ class Scope:
         self._activation: Any = None
         self._size: tuple[int, int] | None = None
 
-    def work(self, text: str) -> int:
+    def work(self, text: str, *, again: bool = True) -> int:
         """A bound on the values and characters that evaluating ``text`` reads or builds: each of its
-        operations as much as all variables hold, again for each turn of its comprehension.
+        operations as much as all variables hold; ``again`` for each turn of its comprehension, which
+        is when it comes back to a variable there.
         """
         if self._size is None:
             self._size = _measured(self.variables)
         size, longest = self._size
-        turns = max(longest, len(text)) if _COMPREHENSION.search(text) else 1
+        turns = max(longest, len(text)) if again and _COMPREHENSION.search(text) else 1
         return len(text) * (size + len(text)) * turns
 
     def value(self, text: str) -> Tree:

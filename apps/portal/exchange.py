@@ -6,8 +6,9 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.access import policy
 from apps.configs.selectors.places import list_environments, list_services
-from apps.configs.services.bringing import READERS, REFUSED, TREE, Row, bring
+from apps.configs.services.bringing import READERS, TREE, bring
 from apps.configs.services.exporting import export_tree
+from apps.configs.services.making import REFUSED, Row
 from apps.engine.errors import DomainError, MalformedError
 from apps.engine.importers.reading import packed, unpacked
 from apps.portal.shared import note, reader_of, render

@@ -25,6 +25,7 @@ from apps.engine.values import Tree, canonical, parse_canonical
 from apps.portal.base_admin import PortalAdmin, SeenFilter
 from apps.portal.shared import actor_of
 
+NOTHING = object()
 EXAMPLE = "- {config: {database: {pool: 5}}, environment: {slug: production}, holds: false}"
 
 
@@ -105,9 +106,9 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run 
         self.initial["tests"] = "".join(f"- {canonical(each)}\n" for each in tests)
 
     def clean_equals(self) -> Any:
-        """The value as a tree; ``None`` where none is given."""
+        """The value as a tree; ``NOTHING`` where none is given."""
         text = self.cleaned_data["equals"].strip()
-        return self._tree("equals", text) if text else None
+        return self._tree("equals", text) if text else NOTHING
 
     def clean_tests(self) -> Any:
         """The list of tests."""
@@ -158,7 +159,9 @@ class RuleAdmin(PortalAdmin):
         """Make or change."""
         members = {name: data[name] for name in rules.MEMBERS if name not in ("key", "equals")}
         if data["key"]:
-            members |= {"key": data["key"], "equals": data["equals"]}
+            members["key"] = data["key"]
+        if data["key"] and data["equals"] is not NOTHING:
+            members["equals"] = data["equals"]
         acknowledge = data["acknowledge"]
         if row is None:
             place = Place(data["service"], data["environment"])

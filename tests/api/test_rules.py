@@ -151,7 +151,10 @@ def test_rule__with_tests__is_saved_when_all_agree(shop):
         ({"expression": "", "key": "a"}, "/equals"),
         ({"expression": "", "key": "a..b", "equals": 1}, "/key"),
         ({"severity": "fatal"}, "/severity"),
-        ({"name": "../x"}, "/slug"),
+        ({"name": "../x"}, "/name"),
+        ({"severity": []}, "/severity"),
+        ({"expression": "", "key": 0, "equals": 1}, "/key"),
+        ({"equals": 1}, "/equals"),
         ({"tests": [{"cfg": {}}]}, "/tests/0"),
         ({"service": "nowhere"}, "/service"),
         ({"expression": "x" * 2_000}, "/expression"),
@@ -200,7 +203,22 @@ def test_rollback__to_what_a_rule_refuses_now__warns(shop):
     assert [each["code"] for each in answer.json()["warnings"]] == ["rule"]
 
 
-def test_rules__in_two_worlds_that_differ_in_a_hidden_key__say_the_same(shop, make_api, system):
+def hidden(system, name, expression, **members):
+    """A rule on keys that no role may read, made by somebody who may."""
+    from apps.access.policy import EVERYWHERE
+    from apps.configs.services.rules import create_rule
+
+    where = {"place": EVERYWHERE, "name": name, "expression": expression}
+    create_rule(actor=system, **where | members)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["config.size <= config.security.most", "config.security.most >= config.size"],
+)
+def test_rules__in_two_worlds_that_differ_in_a_hidden_key__say_the_same(
+    shop, make_api, system, expression
+):
     """Whoever may not read what a rule looks at learns nothing of it, and cannot get round it."""
     from apps.access.policy import Place
     from apps.configs import sources
@@ -209,14 +227,8 @@ def test_rules__in_two_worlds_that_differ_in_a_hidden_key__say_the_same(shop, ma
     from apps.registry.selectors import get_environment, get_service
 
     shop.post("/key-rules", {"pattern": "security.**", "service": "shop"})
-    make(shop, name="pin", environment=None, expression="config.size <= config.security.most")
-    make(
-        shop,
-        name="warns",
-        environment=None,
-        expression="config.security.most > 50",
-        severity="warning",
-    )
+    hidden(system, "pin", expression)
+    hidden(system, "warns", "config.security.most > 50", severity="warning")
     told = []
     for most in (10, 100):
         source = sources.from_tree({"size": 1, "free": 1, "security": {"most": most}})
@@ -289,4 +301,103 @@ def test_live_failures__at_keys_that_the_manager_may_not_read__are_a_number(shop
             },
         ).status_code
 
-    assert ask("0000") == ask("1234") == 201
+    assert ask("0000") == ask("1234") == 403
+
+
+def test_rule__that_a_key_must_be_there__binds_who_may_not_read_others(shop, make_api):
+    shop.post("/key-rules", {"pattern": "**.password"})
+    make(shop, name="owned", environment=None, expression="has(config.owner)")
+    shop.post("/rules", {"name": "region", "service": "shop", "key": "region", "equals": "eu"})
+    clerk = make_api("operator", service="shop")
+
+    refused = publish(clerk, "shop", {"x": 1})
+    taken = publish(clerk, "shop", {"owner": "web", "region": "eu"})
+
+    assert [code for _pointer, code, _message in errors(refused)] == ["rule", "rule"]
+    assert taken.status_code == 201
+    assert publish(clerk, "shop", {"owner": "web"}).status_code == 422
+
+
+def test_rule__of_what_follows__tells_nothing_of_hidden_keys(shop, make_api, system):
+    """A parent's publish, whose heir has what its author may not read."""
+    from apps.access.policy import Place
+    from apps.configs import sources
+    from apps.configs.services import publishing
+    from apps.configs.services.bases import Options
+    from apps.registry.selectors import get_environment, get_service
+
+    shop("PATCH", "/environments/production", {"parent": "staging"})
+    shop.post("/key-rules", {"pattern": "security.**", "service": "shop"})
+    publish(shop, "shop", {"size": 1}, environment="staging")
+    production = Place(environment=get_environment("production"))
+    hidden(system, "pin", "config.size <= config.security.most", place=production)
+    told = []
+    for most in (10, 100):
+        publishing.publish(
+            actor=system,
+            place=Place(get_service("shop"), get_environment("production")),
+            source=sources.from_tree({"security": {"most": most}}),
+            options=Options(on_stale="overwrite"),
+        )
+        body = {"config": {"size": 50}, "on_stale": "overwrite", "dry_run": True}
+        clerk = make_api("operator", service="shop")
+        ways = [{}, {"dependents": "leave"}]
+        answers = [
+            clerk.post("/config/shop", {"environment": "staging", **body, **each}) for each in ways
+        ]
+        told.append([(each.status_code, each.content) for each in answers])
+
+    assert told[0] == told[1]
+    assert json.loads(told[0][0][1])["affected"][0]["outdated"] == "restricted"
+
+
+def test_rule__on_a_key_that_one_may_only_write__is_judged_where_he_writes_it(
+    shop, make_api, system
+):
+    from apps.access import services as access
+
+    made = shop.post("/key-rules", {"pattern": "security.**", "service": "shop"}).json()
+    hidden(system, "pin", "config.size <= config.security.most")
+    writer = make_api("operator", service="shop")
+    access.grant(
+        actor=system,
+        to="service-account:robot-1",
+        verb="publish",
+        on=access_rule(made["id"]),
+    )
+
+    assert publish(writer, "shop", {"size": 5, "security": {"most": 10}}).status_code == 201
+    assert errors(publish(writer, "shop", {"size": 50}))[0][1] == "rule_hidden"
+    higher = {"size": 50, "security": {"most": 60}}
+    assert publish(writer, "shop", higher).status_code == 201
+    lower = {"size": 50, "security": {"most": 40}}
+    assert errors(publish(writer, "shop", lower))[0][1] == "rule"
+
+
+def access_rule(number):
+    from apps.access.selectors import get_key_rule
+
+    return get_key_rule(number)
+
+
+def test_live_failures__of_configurations_that_one_may_not_list__are_not_told(
+    shop, make_api, system
+):
+    from apps.access import services as access
+    from apps.access.policy import Place
+    from apps.registry.selectors import get_environment
+
+    pool(shop, 1)
+    manager = make_api()
+    here = Place(environment=get_environment("production"))
+    access.grant(actor=system, to="service-account:robot-1", verb="manage", on=here)
+    service(shop, "other")
+    access.grant(actor=system, to="service-account:robot-1", role="viewer", on=Place(get("other")))
+
+    assert make(manager).status_code == 201
+
+
+def get(slug):
+    from apps.registry.selectors import get_service
+
+    return get_service(slug)

@@ -69,6 +69,7 @@ def test_form__of_a_configuration_test__keeps_the_value_with_its_type(ada):
         ({"tests": "- {config: {pool: 50}, holds: false}"}, "and the test says it does not hold"),
         ({"tests": "- {config: ["}, "This is not YAML"),
         ({"expression": ""}, "A rule has an expression, or a key and a value."),
+        ({"expression": "", "key": "a.b"}, "A key needs the value that it must have."),
     ],
 )
 def test_form__that_is_refused__keeps_what_was_typed(ada, members, said):
@@ -87,7 +88,10 @@ def test_form__of_what_live_configurations_break__names_them_and_takes_a_yes(ada
     known = ada.post(ADD, form(acknowledge="on"))
 
     assert "shop@production /pool: Rule &#x27;pool&#x27;: Ten at least." in texts(refused)
-    assert "1 live configuration(s) would not be valid any more." in texts(refused)
+    assert (
+        "1 live configuration(s) would not be valid any more, as far as you may read them."
+        in texts(refused)
+    )
     assert known.status_code == 302
     from apps.registry.models import Service
 

@@ -24,7 +24,7 @@ def list_rules(*, actor: Actor, service: str = "") -> QuerySet[Rule]:
     rows = Rule.objects.select_related("service", "environment")
     if service:
         rows = rows.filter(service__slug__lower=service.lower())
-    return rows.filter(pk__in=[each.pk for each in rows if _knows(actor, each)])
+    return rows.filter(pk__in=[each.pk for each in rows if knows_rule(actor, each)])
 
 
 def get_rule(*, actor: Actor, name: str) -> Rule:
@@ -35,9 +35,9 @@ def get_rule(*, actor: Actor, name: str) -> Rule:
     return found
 
 
-def _knows(actor: Actor, rule: Rule) -> bool:
-    """A rule may say what values are: it is for those who may read the keys that it looks at, at
-    every place that it is about.
+def knows_rule(actor: Actor, rule: Rule) -> bool:
+    """Whether the actor may know of a rule, which may say what values are: it is for those who may
+    read the keys that it looks at, at every place that it is about.
     """
     rights = policy.find_rights(actor)
     if rights is None:
@@ -47,17 +47,27 @@ def _knows(actor: Actor, rule: Rule) -> bool:
     if rule.environment_id and not rights.touches_environment("read", rule.environment_id):
         return False
     condition = condition_of(rule)
+    said = "".join((rule.expression, rule.equals, rule.tests, rule.message))
     return not any(
-        _tells_of(condition, each.glob)
+        _tells_of(condition, said, each.glob)
         for each in rights.book.entries
         if ("read", each.pk) not in rights.held
+        and rule.service_id in (None, each.service_id or rule.service_id)
     )
 
 
-def _tells_of(condition: Condition, hidden: Glob) -> bool:
-    """Whether the text of a condition may say what stands in keys that a pattern hides."""
-    said = condition.text if isinstance(condition, Expression) else canonical(condition.value)
+def _tells_of(condition: Condition, said: str, hidden: Glob) -> bool:
+    """Whether what a rule says may be what stands in keys that a pattern hides: its own keys, or, by
+    a name of the pattern or as a whole object, one inside of them.
+    """
+    inside = "{" in condition_text(condition) or not hidden.words
     return any(
-        hidden.covers(path) or (hidden.reaches(path) and any(map(said.__contains__, hidden.words)))
+        hidden.covers(path)
+        or (hidden.reaches(path) and (inside or any(map(said.__contains__, hidden.words))))
         for _name, path in condition.reads
     )
+
+
+def condition_text(condition: Condition) -> str:
+    """What a condition says: its expression, or the value that a key must have."""
+    return condition.text if isinstance(condition, Expression) else canonical(condition.value)

@@ -1,35 +1,21 @@
 """Bringing in what was read from elsewhere, or an export: all of it or nothing."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
 from django.db import transaction
 
-from apps.access import policy
-from apps.access.policy import EVERYWHERE, Place
-from apps.configs import describing, sources
-from apps.configs.models import Rule, Section, Template
 from apps.configs.selectors.places import list_environments
-from apps.configs.services import places, rules, sections, templates
-from apps.configs.services.bases import Options
-from apps.configs.services.publishing import Publication, publish_many
+from apps.configs.services.making import REFUSED, Making, Row
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import formats
-from apps.engine.errors import DomainError, Problem, invalid
+from apps.engine.errors import invalid
 from apps.engine.importers import apollo, consul, env_tree, kubernetes, nacos, spring, tree
-from apps.engine.importers.reading import Document, Files, NamedSecret, Places, Reading
+from apps.engine.importers.reading import Document, Files, Places, Reading
 from apps.engine.importers.tree import Installation, Text
-from apps.engine.values import Tree, canonical
-from apps.registry.models import Environment, Service
-from apps.registry.selectors import find_environment, find_group
-from apps.vault.models import Secret
-from apps.vault.services import create_secret
 
-REFUSED: Final = "refused"
-NOT_STORED: Final = "not_stored"
 TREE: Final = "tree"
 READERS: Final[Mapping[str, ModuleType]] = MappingProxyType(
     {
@@ -41,28 +27,6 @@ READERS: Final[Mapping[str, ModuleType]] = MappingProxyType(
         "env": env_tree,
     }
 )
-OPTIONS: Final = Options(message="Import", on_stale="overwrite")
-
-
-@dataclass(slots=True)
-class Row:
-    """What became of one thing. ``status`` is ``created``, ``updated``, ``unchanged``, ``kept`` (a
-    secret that is there already), ``passed_over``, ``refused`` or ``not_stored``, because another one of
-    its act was refused.
-    """
-
-    kind: str
-    name: str
-    status: str
-    files: tuple[str, ...] = ()
-    version: int | None = None
-    errors: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-
-    @property
-    def said(self) -> str:
-        """The status in words."""
-        return self.status.replace("_", " ")
 
 
 def bring(
@@ -101,7 +65,7 @@ def bring_reading(*, actor: Actor, reading: Reading, dry_run: bool = False) -> l
 
     A secret that is there already keeps its value. Needs what each of these needs by itself.
     """
-    run = _Run(actor)
+    run = Making(actor)
     for file in reading.passed_over:
         run.rows.append(Row("file", file, "passed_over", (file,)))
     for file, problems in reading.refused.items():
@@ -123,7 +87,7 @@ def bring_tree(*, actor: Actor, installation: Installation, dry_run: bool = Fals
     """Make the installation as an export says: environments, templates, services with their
     sections, configurations and rules. What is as it says stays untouched, and nothing is deleted.
     """
-    run = _Run(actor)
+    run = Making(actor)
     with writing():
         for environment in _parents_first(installation.environments):
             run.environment(environment)
@@ -174,221 +138,3 @@ def _bases_first(found: Mapping[str, dict[str, Any]]) -> list[tuple[str, dict[st
         ] or list(waiting)[:1]
         placed += [(slug, waiting.pop(slug)) for slug in ready]
     return placed
-
-
-class _Run:
-    """One run: each step makes one thing, or notes why it cannot be."""
-
-    def __init__(self, actor: Actor) -> None:
-        self.rows: list[Row] = []
-        self._actor = actor
-        self._services: dict[str, Service] = {}
-
-    @property
-    def refused(self) -> bool:
-        return any(row.status == REFUSED for row in self.rows)
-
-    def environment(self, members: dict[str, Any]) -> None:
-        slug = str(members.get("slug"))
-        wanted = {name: members[name] for name in places.ENVIRONMENT_MEMBERS if name in members}
-
-        def make() -> str:
-            found = find_environment(slug)
-            if found is None:
-                policy.require(self._actor, "manage", EVERYWHERE)
-                places.create_environment(actor=self._actor, slug=slug, **wanted)
-                return "created"
-            if not _differs(describing.environment(found), wanted):
-                return "unchanged"
-            wanted.pop("default", None) if found.is_default else None
-            places.update_environment(actor=self._actor, environment=found, **wanted)
-            return "updated"
-
-        self._step("environment", slug, ("environments.yaml",), make)
-
-    def template(self, slug: str, members: dict[str, Any], files: tuple[str, ...]) -> None:
-        body = templates.Body(
-            members.get("content"), members.get("parameters") or {}, members.get("extends") or []
-        )
-
-        def make() -> str:
-            found = Template.objects.named(slug).first()
-            if found is None:
-                name = str(members.get("name") or slug)
-                templates.create_template(actor=self._actor, slug=slug, body=body, name=name)
-                return "created"
-            newest = found.versions.select_related("content").first()
-            said = newest and (newest.content.content, newest.parameters, newest.extends)
-            if said == (
-                canonical(body.content),
-                canonical(body.parameters),
-                canonical(body.extends),
-            ):
-                return "unchanged"
-            made = templates.publish_template(actor=self._actor, template=found, body=body)
-            return "updated" if newest is None or made.number != newest.number else "unchanged"
-
-        self._step("template", slug, files, make)
-
-    def service(self, slug: str, members: Mapping[str, Any] | None, file: str) -> Service | None:
-        """The service, made where it is missing. ``members`` are what it is to be, if anything."""
-        if slug in self._services:
-            return self._services[slug]
-        wanted = dict(members or {})
-        warnings = []
-        if wanted.get("owner") and find_group(str(wanted["owner"])) is None:
-            message = f"There is no group '{wanted['owner']}', so it has no owner."
-            warnings.append(Problem("/owner", "owner", message))
-            wanted["owner"] = None
-
-        def make() -> str:
-            found = Service.objects.named(slug).first()
-            if found is None or not policy.sees(self._actor, Place(found)):
-                policy.require(self._actor, "manage", EVERYWHERE)
-            if found is None:
-                made = places.create_service(actor=self._actor, slug=slug, **wanted)
-                self._services[slug] = made
-                return "created"
-            self._services[slug] = found
-            if members is None or not _differs(describing.service(found), wanted):
-                return "unchanged"
-            places.update_service(actor=self._actor, service=found, **wanted)
-            return "updated"
-
-        self._step("service", slug, (file,), make, warnings)
-        return self._services.get(slug)
-
-    def section(
-        self, service: Service | None, key: str, members: Mapping[str, Any], file: str
-    ) -> None:
-        assert service is not None  # noqa: S101 - asked before
-
-        def make() -> str:
-            found = Section.objects.filter(service=service, key=key).first()
-            if found is None:
-                sections.create_section(
-                    actor=self._actor, service=service, key=key, acknowledge=True, **members
-                )
-                return "created"
-            if not _differs(describing.section(found), members):
-                return "unchanged"
-            sections.update_section(actor=self._actor, section=found, acknowledge=True, **members)
-            return "updated"
-
-        self._step("section", f"{service.slug}:{key}", (file,), make)
-
-    def secret(self, secret: NamedSecret) -> None:
-        def make() -> str:
-            place = Place(self._services[secret.service], _environment(secret.environment))
-            there = Secret.objects.named(secret.name).filter(
-                service=place.service, environment=place.environment
-            )
-            policy.require_free(self._actor, "secure", place)
-            if there.exists():
-                return "kept"
-            create_secret(actor=self._actor, place=place, slug=secret.name, value=secret.value)
-            return "created"
-
-        if secret.service in self._services:
-            name = f"{secret.service}@{secret.environment}/{secret.name}"
-            self._step("secret", name, (secret.file,), make)
-
-    def rule(self, members: dict[str, Any]) -> None:
-        name = str(members.get("name"))
-        own: dict[str, Any] = {each: members[each] for each in rules.MEMBERS if each in members}
-
-        def make() -> str:
-            found = Rule.objects.filter(name__iexact=name).first()
-            if found is None:
-                place = Place(self._named(members.get("service")), _named_environment(members))
-                rules.create_rule(
-                    actor=self._actor, name=name, place=place, acknowledge=True, **own
-                )
-                return "created"
-            if not _differs(describing.rule(found), own):
-                return "unchanged"
-            rules.update_rule(actor=self._actor, rule=found, acknowledge=True, **own)
-            return "updated"
-
-        self._step("rule", name, ("rules.yaml",), make)
-
-    def publish(self, texts: Iterable[tuple[str, str, Text]]) -> None:
-        """All documents as one act; each gets a row."""
-        items: list[Publication] = []
-        rows: list[Row] = []
-        for slug, environment, text in texts:
-            row = Row("configuration", f"{slug}@{environment}", REFUSED, (text.file,))
-            self.rows.append(row)
-            if slug not in self._services:
-                row.errors.append(Problem("", "service", "Its service was refused."))
-                continue
-            try:
-                source = sources.from_text(text.content, text.format, text.extends)
-                place = Place(self._services[slug], _environment(environment))
-                items.append(Publication(place, source, OPTIONS))
-                rows.append(row)
-            except DomainError as error:
-                row.errors += _problems(error)
-        if not items:
-            return
-        try:
-            outcomes = publish_many(actor=self._actor, items=items)
-        except DomainError as error:
-            _blame(rows, error)
-            return
-        for row, outcome in zip(rows, outcomes, strict=True):
-            row.version, row.warnings = outcome.version, outcome.warnings
-            first = "created" if outcome.version == 1 else "updated"
-            row.status = "unchanged" if outcome.unchanged else first
-
-    def _named(self, slug: object) -> Service | None:
-        if slug is None:
-            return None
-        return self._services.get(str(slug)) or Service.objects.named(str(slug)).get()
-
-    def _step(
-        self,
-        kind: str,
-        name: str,
-        files: tuple[str, ...],
-        make: Callable[[], str],
-        warnings: Iterable[Problem] = (),
-    ) -> None:
-        row = Row(kind, name, REFUSED, files, warnings=list(warnings))
-        self.rows.append(row)
-        try:
-            row.status = make()
-        except DomainError as error:
-            row.errors = _problems(error)
-
-
-def _environment(slug: str) -> Environment:
-    found = find_environment(slug)
-    if found is None:
-        message = f"There is no environment '{slug[:100]}'."
-        raise DomainError(message, [Problem("", "environment", message)])
-    return found
-
-
-def _named_environment(members: Mapping[str, Any]) -> Environment | None:
-    slug = members.get("environment")
-    return None if slug is None else _environment(str(slug))
-
-
-def _differs(there: Mapping[str, Tree], wanted: Mapping[str, Tree]) -> bool:
-    return any(canonical(there.get(name)) != canonical(value) for name, value in wanted.items())
-
-
-def _problems(error: DomainError) -> list[Problem]:
-    return list(error.problems) or [Problem("", error.code, error.detail)]
-
-
-def _blame(rows: list[Row], error: DomainError) -> None:
-    """Give each configuration its own problems; what is of none of them is told with the first."""
-    names = {row.name.lower(): row for row in rows}
-    for each in _problems(error):
-        place = f"{each.service}@{each.environment}".lower()
-        names.get(place, rows[0]).errors.append(each)
-    for row in rows:
-        if not row.errors:
-            row.status = NOT_STORED

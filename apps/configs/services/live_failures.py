@@ -35,13 +35,15 @@ def refuse_failing(actor: Actor, scope: Place, failing: Check, *, acknowledge: b
     """Raise :class:`InvalidError` (code ``live_failures``) naming every live configuration in
     ``scope`` that would fail, unless the actor says that he knows. Returns how many fail.
 
-    Each is looked at as the actor sees it: what a new rule says of hidden keys would tell him what
+    Each that he may list is looked at as he sees it: what a new rule says of hidden keys would tell him what
     stands there.
     """
     problems: list[Problem] = []
     places = 0
     for live in _live_in(scope).iterator(chunk_size=200):
         place = Place(live.configuration.service, live.configuration.environment)
+        if not policy.sees(actor, place):
+            continue
         found = _failing(live, place, policy.guard(actor, "read", place), failing)
         places += bool(found)
         problems += [
@@ -50,7 +52,7 @@ def refuse_failing(actor: Actor, scope: Place, failing: Check, *, acknowledge: b
         ]
     if places and not acknowledge:
         raise InvalidError(
-            f"{places} live configuration(s) would not be valid any more. Mend them first, or "
+            f"{places} live configuration(s) would not be valid any more, as far as you may read them. Mend them first, or "
             'acknowledge it ("acknowledge":true): they stay as they are, and their next publish must '
             "mend them.",
             problems,

@@ -48,7 +48,7 @@ def plan_composed(
         raise InvalidError(error.detail, located) from error
     if layers.trees:  # a document alone was checked when it was read
         values.check(composed.effective)
-    found = _judged(actor, state, source, layers, composed, cause)
+    found = _judged(actor, state, source, layers, composed)
     problems = found.errors
     if composed.secrets:
         known = {*names_of(state.secrets), *composed.brought}
@@ -83,15 +83,13 @@ def _judged(
     source: Source,
     layers: composing.Layers,
     composed: composing.Composed,
-    cause: str,
 ) -> Findings:
     """What sections, their types, rules and the look for credentials say, with its place."""
     rules = layers.world.rules(state.service, state.environment)
-    author = None if cause in FOLLOWING else actor  # what follows is not of his writing
     found = (
         validating.check_sections(layers.sections, composed.effective, composed.secrets),
         validating.find_credentials(layers.sections, composed.effective),
-        judge(rules, state.place, composed.effective, state.effective, author),
+        judge(rules, state.place, composed.effective, state.effective, actor),
     )
     place = (state.service, state.environment, source.parsed.positions)
     errors = [problem for each in found for problem in each.errors]

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from apps.access import policy
 from apps.access.policy import Place
 from apps.configs import sources
+from apps.configs.judging import HIDDEN
 from apps.configs.referring import list_rows_to
 from apps.configs.restricted import require_changes, shown_problems
 from apps.configs.selectors.heirs import list_heirs
@@ -233,8 +234,9 @@ class _Walk:
             problems = list(error.problems) or [Problem("", "invalid", error.detail)]
         if not problems:
             return plan
-        if stays or (main is None and self.leave):
-            self._leave(state.place, stays or INVALID, before)
+        hidden = main is None and any(each.code == HIDDEN for each in problems)
+        if stays or hidden or (main is None and self.leave):
+            self._leave(state.place, stays or ("restricted" if hidden else INVALID), before)
         else:
             self.broken.add(state.place)
             self.problems.append((state.place, problems))

@@ -163,5 +163,5 @@ def _plan_keys(
     message = options.message or f"Roll back {', '.join(keys)} to version {target.number}"
     plan, problems = plan_written(actor, state, source, "rollback", message)
     plan.restores, plan.unchanged = target.number, False
-    plan.warnings = [*problems, *plan.warnings]
+    plan.warnings = [*(each for each in problems if each.code != HIDDEN), *plan.warnings]
     return plan

@@ -8,7 +8,7 @@ from apps.access.policy import Place
 from apps.audit.services import Event, append
 from apps.configs.judging import condition_of, judge
 from apps.configs.models import Rule
-from apps.configs.selectors.rules import scope_of
+from apps.configs.selectors.rules import knows_rule, scope_of
 from apps.configs.services.kernel import lock_composition
 from apps.configs.services.live_failures import refuse_failing
 from apps.core import clock
@@ -16,7 +16,7 @@ from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text, refuse_unknown
 from apps.core.transactions import locked, writing
 from apps.engine import values
-from apps.engine.errors import DomainError, InvalidError, Problem, invalid
+from apps.engine.errors import DomainError, ForbiddenError, InvalidError, Problem, invalid
 from apps.engine.expressions import MAX_EXPRESSION
 from apps.engine.paths import parse_path
 from apps.engine.rule_tests import check_tests, failed_tests
@@ -46,7 +46,10 @@ def create_rule(
     naming the live configurations that would break it, unless ``acknowledge``.
     """
     policy.require_free(actor, "manage", place)
-    check_slug(name)
+    try:
+        check_slug(name)
+    except InvalidError as error:
+        raise _moved(error, "/name") from error
     with writing():
         lock_composition()
         if Rule.objects.filter(name__iexact=name).exists():
@@ -90,7 +93,7 @@ def delete_rule(*, actor: Actor, rule: Rule) -> None:
 def _fill(rule: Rule, members: dict[str, Any]) -> None:
     refuse_unknown(members, MEMBERS)
     if "severity" in members:
-        if members["severity"] not in dict(Rule.SEVERITIES):
+        if members["severity"] not in [name for name, _title in Rule.SEVERITIES]:
             raise invalid("/severity", "severity", "The severity is error or warning.")
         rule.severity = members["severity"]
     for name, longest in (("message", 1_000), ("description", 10_000)):
@@ -108,16 +111,18 @@ def _fill(rule: Rule, members: dict[str, Any]) -> None:
 
 def _fill_condition(rule: Rule, members: dict[str, Any]) -> None:
     """One of the two kinds; the other goes."""
-    expression, key = members.get("expression") or "", members.get("key") or ""
-    if expression and key:
-        raise invalid("/key", "ambiguous", "A rule has an expression, or a key and a value.")
-    if expression:
-        check_text("expression", expression, MAX_EXPRESSION)
-        rule.expression, rule.key, rule.equals = expression, "", ""
+    given = {name for name in ("expression", "key", "equals") if name in members}
+    if members.get("expression") not in (None, ""):
+        if given & {"key", "equals"} and members.get("key") not in (None, ""):
+            raise invalid("/key", "ambiguous", "A rule has an expression, or a key and a value.")
+        if "equals" in given and members["equals"] is not None:
+            raise invalid("/equals", "ambiguous", "A rule has an expression, or a key and a value.")
+        rule.expression = check_text("expression", members["expression"], MAX_EXPRESSION)
+        rule.key = rule.equals = ""
         return
-    if not key and not rule.key:
-        return
-    rule.key = check_text("key", key or rule.key, 1_000)
+    if not given & {"key", "equals"} or members.get("key", rule.key) in (None, ""):
+        raise invalid("/expression", "required", "A rule has an expression, or a key and a value.")
+    rule.key = check_text("key", members.get("key", rule.key), 1_000)
     if "equals" in members:
         values.check({"equals": members["equals"]})
         rule.equals = canonical(members["equals"])
@@ -142,6 +147,10 @@ def _checked(rule: Rule) -> Condition:
 
 
 def _save(rule: Rule, actor: Actor, action: str, acknowledge: bool) -> None:
+    if not knows_rule(actor, rule):
+        message = "This rule would look at keys that you may not read."
+        raise ForbiddenError(message, right="read")
+
     def failing(place: Place, tree: Tree, _secrets: Sequence[Spot]) -> list[Problem]:
         return judge([rule], place, tree, tree, None).errors
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.configs.services.bringing import READERS, REFUSED, TREE, Row, bring
+from apps.configs.services.bringing import READERS, TREE, bring
 from apps.configs.services.importing import Imported, find_files, import_files
+from apps.configs.services.making import REFUSED, Row
 from apps.core.actor import system
 from apps.engine.errors import DomainError, NotFoundError
 from apps.engine.importers.reading import unpacked
