@@ -10,6 +10,7 @@ from apps.api.versions import PlaceView
 from apps.api.writing import OPTION_MEMBERS, answer_outcome, environment_of, read_options
 from apps.configs.selectors import configurations
 from apps.configs.services.promoting import Promotion, promote
+from apps.engine.errors import invalid
 from apps.engine.values import Tree
 
 PROMOTE_MEMBERS = (*OPTION_MEMBERS, "from", "keys", "choices")
@@ -29,9 +30,10 @@ class PromoteView(PlaceView):
     def _promote(self, request: Any, service: str) -> HttpResponse:
         members = read_members(request, PROMOTE_MEMBERS)
         place = self.place(service, "publish", environment_of(request, members))
-        origin, number = configurations.read_origin(
-            actor=self.actor, place=place, text=typed(members, "from", str, "")
-        )
+        text = typed(members, "from", str, "")
+        if not text:
+            raise invalid("/from", "required", "Say which environment to promote from.")
+        origin, number = configurations.read_origin(actor=self.actor, place=place, text=text)
         outcome = promote(
             actor=self.actor,
             place=place,

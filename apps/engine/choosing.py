@@ -1,7 +1,7 @@
 """Taking chosen keys of one document into another."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from apps.engine.merge import ABSENT, is_object
 from apps.engine.paths import Glob, Path
@@ -10,9 +10,19 @@ from apps.engine.values import Tree
 EVERYTHING: Final = (Glob("**"),)
 
 
-def with_chosen(now: Tree, other: Tree, chosen: Sequence[Glob], kept: Sequence[Glob] = ()) -> Tree:
-    """The object ``now`` with every key that a glob of ``chosen`` covers as it is in ``other``, also
-    where it is in one of them alone; what a glob of ``kept`` covers stays as it is. A list is taken
+class Keys(Protocol):
+    """Some keys of documents, as :class:`Glob` says which."""
+
+    def covers(self, path: Path) -> bool:
+        """Whether ``path``, or something that it lies in, is one of them."""
+
+    def reaches(self, path: Path) -> bool:
+        """Whether something inside of ``path`` may be one of them too."""
+
+
+def with_chosen(now: Tree, other: Tree, chosen: Sequence[Keys], kept: Sequence[Keys] = ()) -> Tree:
+    """The object ``now`` with every key that ``chosen`` covers as it is in ``other``, also where it is
+    in one of them alone; what ``kept`` covers stays as it is. A list is taken
     as a whole, and no glob chooses within it.
     """
     choosing = _Choosing(chosen, kept)
@@ -21,7 +31,7 @@ def with_chosen(now: Tree, other: Tree, chosen: Sequence[Glob], kept: Sequence[G
 
 
 class _Choosing:
-    def __init__(self, chosen: Sequence[Glob], kept: Sequence[Glob]) -> None:
+    def __init__(self, chosen: Sequence[Keys], kept: Sequence[Keys]) -> None:
         self._chosen = chosen
         self._kept = kept
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from apps.engine.paths import Glob, format_path
+from apps.engine.paths import format_path
 from apps.engine.section_types import (
     application_settings,
     environment_variables,
@@ -25,28 +25,6 @@ SECTION_TYPES: Final[dict[str, SectionType]] = {
         resource_limits,
     )
 }
-
-
-def specific_keys(schema: Tree, key: str) -> list[Glob]:
-    """What of section ``key`` belongs to its environment alone: where its schema says
-    ``"x-environment-specific": true``.
-    """
-    found: list[str] = []
-    _collect_specific(schema, format_path((key,)), found)
-    return [Glob(each) for each in found]
-
-
-def _collect_specific(schema: Tree, path: str, found: list[str]) -> None:
-    if not isinstance(schema, dict):
-        return
-    if schema.get("x-environment-specific") is True:
-        found.append(path)
-        return
-    properties = schema.get("properties")
-    for name, child in properties.items() if isinstance(properties, dict) else ():
-        quoted = format_path(("x", name)).removeprefix("x")
-        _collect_specific(child, f"{path}{quoted}", found)
-    _collect_specific(schema.get("additionalProperties"), f"{path}.*", found)
 
 
 def merge_keys(schema: Tree, key: str) -> dict[str, str]:

@@ -29,11 +29,12 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     actor = actor_of(request)
     asked = request.POST if request.method == "POST" else request.GET
     preview, refusal = None, None
-    if asked.get("from"):
+    pinned = _pinned(actor, place, asked.get("from", ""))
+    if pinned:
         try:
             if request.method == "POST":
                 return _promote(request, actor, place)
-            preview = _try(actor, place, asked)
+            preview = _try(actor, place, asked, pinned)
         except (ConflictError, InvalidError) as error:
             refusal = error
     origins = [
@@ -52,6 +53,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         asked={name: asked.get(name, "") for name in ("from", "keys", "message")},
         merging=bool(asked.get("merge")),
         preview=preview,
+        pinned=pinned,
         changes=[_shown(each) for each in preview.changes] if preview else [],
         refusal=refusal,
         conflicts=_conflicts(refusal, asked),
@@ -64,11 +66,20 @@ def _key(place: Place) -> int | None:
     return place.environment.pk if place.environment else None
 
 
-def _try(actor: Actor, place: Place, asked: QueryDict) -> Outcome:
+def _pinned(actor: Actor, place: Place, text: str) -> str:
+    """``ENV@N`` for what is shown: what is done afterwards is the same, whatever moves meanwhile."""
+    if not text or "@" in text:
+        return text
+    origin, _number = read_origin(actor=actor, place=place, text=text)
+    live = find_live(actor=actor, place=origin)
+    return f"{text}@{live.version}" if live else text
+
+
+def _try(actor: Actor, place: Place, asked: QueryDict, origin: str) -> Outcome:
     return promote(
         actor=actor,
         place=place,
-        promotion=_promotion(actor, place, asked),
+        promotion=_promotion(actor, place, asked, origin),
         options=_options(asked, dry_run=True),
     )
 
@@ -78,7 +89,7 @@ def _promote(request: HttpRequest, actor: Actor, place: Place) -> HttpResponse:
     outcome = promote(
         actor=actor,
         place=place,
-        promotion=_promotion(actor, place, asked),
+        promotion=_promotion(actor, place, asked, str(asked["from"])),
         options=_options(asked, dry_run=False),
     )
     if outcome.unchanged:
@@ -91,8 +102,8 @@ def _promote(request: HttpRequest, actor: Actor, place: Place) -> HttpResponse:
     return HttpResponseRedirect(address("config", place))
 
 
-def _promotion(actor: Actor, place: Place, asked: QueryDict) -> Promotion:
-    origin, number = read_origin(actor=actor, place=place, text=str(asked["from"]))
+def _promotion(actor: Actor, place: Place, asked: QueryDict, text: str) -> Promotion:
+    origin, number = read_origin(actor=actor, place=place, text=text)
     choices = {
         name.removeprefix(CHOICE): str(side)
         for name, side in asked.items()

@@ -218,3 +218,76 @@ def test_promote__in_two_worlds_that_differ_in_hidden_keys__answers_alike(
         "t": {"pin": 7},
     }
     assert root.get(f"/config/shop?{HERE}").json()["config"] == {"a": 1, "s": {"n": 1}}
+
+
+def restricted(shop, make_api, pattern, environment):
+    """Somebody who may not read what a key rule covers in one environment."""
+    rule = {"pattern": pattern, "service": "shop", "environment": environment}
+    assert shop.post("/key-rules", rule).status_code == 201
+    return make_api("operator", service="shop")
+
+
+def test_promote__of_what_is_hidden_there_alone__leaves_it_here(shop, make_api):
+    staging(shop, {"security": {"pin": "theirs"}, "a": 1})
+    publish(shop, "shop", {"security": {"pin": "mine"}, "q": 1})
+    clerk = restricted(shop, make_api, "security.**", "staging")
+
+    assert promote(clerk, keys=["security"], dry_run=True).json()["changes"] == []
+    assert promote(clerk).status_code == 201
+    assert config(shop, "shop") == {"security": {"pin": "mine"}, "a": 1}
+
+
+def test_promote__where_parameters_are_hidden_here__leaves_what_is_extended(shop, make_api):
+    content = {"p": "${param:p}"}
+    parameters = {"properties": {"p": {"type": "string", "default": "x"}}}
+    shop.post("/templates", {"slug": "base", "content": content, "parameters": parameters})
+    for environment in ("staging", "production"):
+        extends = [{"template": "base", "with": {"p": environment}}]
+        made = publish(shop, "shop", {"a": environment}, environment=environment, extends=extends)
+        assert made.status_code == 201, made.content
+    clerk = restricted(shop, make_api, "locked", "production")
+
+    assert promote(clerk, keys=["a"]).status_code == 201
+    assert promote(clerk, keys=["p"]).status_code == 201
+
+    source = shop.get(f"/config/shop/versions/2?{HERE}").json()["source"]
+    from apps.configs.models import Live
+
+    live = Live.objects.get(
+        configuration__environment__slug="production", configuration__service__slug="shop"
+    )
+    assert json.loads(live.version.extends)[0]["with"] == {"p": "production"}
+    assert json.loads(source["content"]) == {"a": "staging"}
+
+
+def test_promote__of_chosen_keys_where_nothing_is__brings_those_alone(shop):
+    shop.post("/templates", {"slug": "base", "content": {"t": 1}})
+    staging(shop, {"x": 1, "y": 2}, extends=[{"template": "base"}])
+
+    assert promote(shop, keys=["x"]).status_code == 201
+
+    source = shop.get(f"/config/shop?{HERE}&view=source").json()
+    assert (json.loads(source["content"]), source["extends"]) == ({"x": 1}, [])
+
+
+def test_promote__merging__goes_from_what_was_brought_as_a_whole(shop):
+    staging(shop, {"a": 1, "b": 1, "c": 1})
+    publish(shop, "shop", {"b": 9})
+    assert promote(shop, keys=["a"]).status_code == 201
+
+    clash = promote(shop, on_stale="merge")
+
+    assert [each["pointer"] for each in clash.json()["conflicts"]] == ["/b"]
+    chosen = promote(shop, on_stale="merge", choices={"/b": "theirs"})
+    assert chosen.status_code == 201
+    assert config(shop, "shop") == {"a": 1, "b": 9, "c": 1}
+    promotes = shop.get(f"/config/shop/versions/2?{HERE}").json()["promotes"]
+    assert promotes == {"environment": "staging", "version": 1, "keys": ["a"]}
+
+
+def test_promote__without_an_environment__says_what_is_missing(shop):
+    staging(shop, {"a": 1})
+
+    answer = shop.post("/config/shop/promote", {"environment": "production"})
+
+    assert errors(answer)[0][:2] == ("/from", "required")

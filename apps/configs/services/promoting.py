@@ -6,7 +6,7 @@ written and binds where it arrives.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import QuerySet
 
@@ -25,7 +25,7 @@ from apps.configs.sources import Source
 from apps.configs.world import World, merged_tree
 from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine import editing, sections
+from apps.engine import editing, formats
 from apps.engine.choosing import EVERYTHING, with_chosen
 from apps.engine.errors import ConflictError, InvalidError, NotFoundError, invalid
 from apps.engine.guarding import Guard, graft, split, visible
@@ -33,6 +33,7 @@ from apps.engine.merge import ABSENT
 from apps.engine.merging import merge_three
 from apps.engine.overriding import override_merged
 from apps.engine.paths import Glob, parse_globs
+from apps.engine.specific import SpecificKeys
 from apps.engine.values import Tree, canonical, parse_canonical, same
 
 SIDES: Final = ("base", "ours", "theirs")
@@ -60,7 +61,7 @@ def promote(*, actor: Actor, place: Place, promotion: Promotion, options: Option
     publishing raises.
     """
     policy.require(actor, "publish", place)
-    policy.require(actor, "read", promotion.origin)
+    policy.require_free(actor, "read", promotion.origin)
     options.check()
     if promotion.origin.environment == place.environment:
         raise invalid("/from", "same", "Name another environment than the one to promote to.")
@@ -70,15 +71,11 @@ def promote(*, actor: Actor, place: Place, promotion: Promotion, options: Option
     with writing():
         lock_composition()
         state = load_state(place)
-        if options.on_stale != "merge":
-            check_base(state, options, None, base_needed=False)
+        check_base(state, options, None, base_needed=False)
         brought = _find(promotion)
         work = _Work(actor, state, promotion, World())
         source = work.source(brought, globs, merging=options.on_stale == "merge")
-        origin: dict[str, Tree] = {
-            "environment": str(promotion.origin.environment),
-            "version": brought.number,
-        }
+        origin = work.origin(brought)
         message = options.message or f"Promote {origin['environment']}@{origin['version']}"
         plan, problems = plan_written(actor, state, source, "publish", message, work.world)
         require_changes(actor, "publish", place, state.effective, plan.effective)
@@ -122,18 +119,30 @@ class _Work:
         self._promotion = promotion
         self._merge_keys = world.merge_keys(state.service)
         self._reads_there = policy.guard(actor, "read", promotion.origin)
+        self._reads_here = policy.guard(actor, "read", state.place)
         self._mine = self._merged(state.version)
+
+    def origin(self, brought: Version) -> dict[str, Tree]:
+        """What the new version says of where it comes from. ``keys`` and ``partial`` are there when
+        it is not all of it: nothing can be merged over what was brought in part.
+        """
+        told: dict[str, Tree] = {
+            "environment": str(self._promotion.origin.environment),
+            "version": brought.number,
+        }
+        if self._promotion.keys:
+            told["keys"] = list(self._promotion.keys)
+        if not (self._reads_there.is_open and self._reads_here.is_open):
+            told["partial"] = True
+        return told
 
     def source(self, brought: Version, globs: Sequence[Glob], *, merging: bool) -> Source:
         """The source that gives what is wanted here."""
         wanted = self._wanted(brought, globs)
         if merging:
             wanted = self._joined(wanted, globs)
-        whole = tuple(globs) == EVERYTHING and not merging and self._reads_there.is_open
-        start = brought if whole or self._state.version is None else self._state.version
-        fresh = start is brought and not self._reads_there.is_open
-        content, format_name = ("{}", "json") if fresh or start.retired else _text(start)
-        extends = [] if fresh else parse_canonical(start.extends)
+        start = self._start(brought, whole=tuple(globs) == EVERYTHING and not merging)
+        content, format_name, extends = start
         source = sources.from_text(content, format_name, extends)
         below = load_layers(self._state.service, self._state.environment, extends, self.world).below
         tree = override_merged(source.tree, below, wanted, self._merge_keys)
@@ -141,16 +150,29 @@ class _Work:
             return source
         return sources.from_text(editing.edit(content, format_name, tree), format_name, extends)
 
+    def _start(self, brought: Version, *, whole: bool) -> tuple[str, str, list[dict[str, Any]]]:
+        """The text, its format and what it extends, from which the source is made: those of
+        ``brought`` when all of it is, and nothing here or there is hidden; else those that are here.
+        """
+        here = self._state.version
+        open_here = here is None or here.retired or self._reads_here.is_open
+        if whole and open_here and self._reads_there.is_open:
+            return brought.source.content, brought.format, parse_canonical(brought.extends)
+        if here is None or here.retired:
+            return formats.render({}, brought.format), brought.format, []
+        return here.source.content, here.format, parse_canonical(here.extends)
+
     def _wanted(self, version: Version, globs: Sequence[Glob]) -> Tree:
         """What is here, with the chosen keys as they are in ``version``."""
         there = visible(self._merged(version), self._reads_there, source=True)
-        chosen = with_chosen(self._mine, there, globs, self._specific())
+        hidden = [rule.glob for rule in self._reads_there.rules if not rule.held]
+        chosen = with_chosen(self._mine, there, globs, [self._specific(), *hidden])
         return self._with_hidden(chosen)
 
     def _with_hidden(self, chosen: Tree) -> Tree:
         """``chosen`` with what the actor may not see here, and may not write unseen, as it is."""
         place = self._state.place
-        reads, writes = (policy.guard(self._actor, verb, place) for verb in ("read", "publish"))
+        reads, writes = self._reads_here, policy.guard(self._actor, "publish", place)
         if reads.is_open:
             return chosen
         return keep_hidden(
@@ -171,9 +193,9 @@ class _Work:
         return merged.tree
 
     def _last_brought(self) -> Version | None:
-        """The version there that was last brought here."""
+        """The version there that was last brought here as a whole."""
         origin = str(self._promotion.origin.environment)
-        begins = canonical({"environment": origin}).removesuffix("}") + ","
+        begins = canonical({"environment": origin}).removesuffix("}") + ',"version":'
         rows = _versions(self._state.place).filter(promotes__startswith=begins)
         last = rows.order_by("-number").first()
         if last is None:
@@ -186,16 +208,9 @@ class _Work:
             return {}
         return merged_tree(version, self._merge_keys)
 
-    def _specific(self) -> list[Glob]:
-        return [
-            glob
-            for section in self.world.sections(self._state.service)
-            for glob in sections.specific_keys(parse_canonical(section.schema), section.key)
-        ]
-
-
-def _text(version: Version) -> tuple[str, str]:
-    return version.source.content, version.format
+    def _specific(self) -> SpecificKeys:
+        declared = self.world.sections(self._state.service)
+        return SpecificKeys({each.key: parse_canonical(each.schema) for each in declared})
 
 
 def _either(tree: Tree, reads: Guard, writes: Guard) -> Tree:

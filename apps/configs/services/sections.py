@@ -15,6 +15,7 @@ from apps.core.names import check_text, refuse_unknown
 from apps.core.transactions import locked, writing
 from apps.engine import schemas, sections, values
 from apps.engine.errors import invalid
+from apps.engine.specific import check_marks
 from apps.engine.values import Tree, canonical
 from apps.registry.models import Service
 
@@ -79,6 +80,7 @@ def _fill(section: Section, members: dict[str, Any]) -> None:
     if "schema" in members:
         values.check(members["schema"])
         schemas.check_schema(members["schema"])
+        check_marks(members["schema"])
         section.schema = canonical(members["schema"])
     if "description" in members:
         section.description = check_text("description", members["description"], 10_000)
