@@ -141,6 +141,20 @@ def test_server__that_does_not_answer_the_question__ends_with_two(
     assert said in capsys.readouterr().err
 
 
+def test_service__that_is_not_there__is_an_error_of_its_file(asked, tmp_path, capsys):
+    folder = write(tmp_path / "f", {"a\x01.json": "{}", "b.json": "{}", ".git/c.json": "{}"})
+    (tmp_path / "f" / "d.json").mkdir()
+    report = tmp_path / "report.xml"
+    asked.answers = [(404, {"detail": "Nothing.", "code": "not_found"})]
+
+    status = main(["validate", folder, "--environment", "e", "--junit", str(report)])
+
+    assert status == 1
+    assert "There is no a\x01 in e" in capsys.readouterr().out
+    suite = ET.parse(report).getroot()  # noqa: S314 - our own
+    assert [each.find("failure") is not None for each in suite] == [True, False]
+
+
 def test_arguments__that_name_nothing__end_with_two(asked, tmp_path, capsys):
     folder = write(tmp_path, {"a.txt": "", "b/c.bin": ""})
     (tmp_path / "bad.yaml").write_bytes(b"\xff\xfe\xfa")

@@ -1,6 +1,7 @@
 """Asking a server what publishing files would say, and telling it as text and as JUnit XML."""
 
 import json
+import re
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from configsvc_client.errors import AwayError
+from configsvc_client.errors import AwayError, ConfigError
 from configsvc_client.remote import OK, refusal
 from configsvc_client.wire import Wire
 
@@ -22,6 +23,8 @@ FORMATS: Final = {
     ".properties": "properties",
 }
 TIMEOUT: Final = 60.0
+NOT_FOUND: Final = 404
+_UNFIT: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def find_documents(path: Path, service: str, environment: str) -> list[Document]
     elif service:
         raise ValueError("--service is for a single file.")
     else:
-        files = [each for each in sorted(path.rglob("*")) if each.suffix.lower() in FORMATS]
+        files = [each for each in sorted(path.rglob("*")) if _is_taken(each, path)]
     if not files:
         raise ValueError(f"There is no configuration file in {path}.")
     unknown = [each for each in files if each.suffix.lower() not in FORMATS]
@@ -79,11 +82,18 @@ def find_documents(path: Path, service: str, environment: str) -> list[Document]
     return [Document(each, service or each.absolute().parent.name, each.stem) for each in files]
 
 
+def _is_taken(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return file.is_file() and not hidden and file.suffix.lower() in FORMATS
+
+
 def validate(
     wire: Wire, token: Callable[[], str], documents: Iterable[Document]
 ) -> Iterator[Report]:
-    """Each document's report. Raises :class:`ConfigError` for what the server refuses, and
-    :class:`AwayError` when it cannot be asked.
+    """Each document's report; a configuration that is not there is its error.
+
+    Raises :class:`ConfigError` for what else the server refuses, and :class:`AwayError` when it
+    cannot be asked.
     """
     for each in documents:
         body = {
@@ -92,7 +102,13 @@ def validate(
             "content": _read(each.path),
             "format": FORMATS[each.path.suffix.lower()],
         }
-        answer = _ask(wire, token(), json.dumps(body).encode())
+        try:
+            answer = _ask(wire, token(), json.dumps(body).encode())
+        except ConfigError as error:
+            if error.status != NOT_FOUND:
+                raise
+            message = f"There is no {each.service} in {each.environment} that this token may read."
+            answer = {"errors": [{"message": message, "code": error.code}], "warnings": []}
         yield Report(each, answer["errors"], answer["warnings"])
 
 
@@ -133,9 +149,9 @@ def junit(reports: Iterable[Report]) -> str:
         case = ET.SubElement(
             suite,
             "testcase",
-            classname=f"{document.environment}.{document.service}",
-            name=str(document.path),
-            file=str(document.path),
+            classname=_plain(f"{document.environment}.{document.service}"),
+            name=_plain(str(document.path)),
+            file=_plain(str(document.path)),
         )
         lines = list(report.lines())
         if report.errors:
@@ -157,4 +173,4 @@ def _said(problem: dict[str, Any]) -> str:
 
 def _plain(text: str) -> str:
     """``text`` without what XML 1.0 cannot hold."""
-    return "".join(each if each >= " " or each in "\t\n" else "�" for each in text)
+    return _UNFIT.sub("\ufffd", text)
