@@ -1,4 +1,4 @@
-"""Where keys come from: a key across all environments of its service."""
+"""Where keys come from: each key of a configuration, and a key across all environments."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.access.policy import Place
 from apps.configs.selectors.across import Across, Column, Value, get_across
-from apps.configs.selectors.origins import Origin, anything
+from apps.configs.selectors.configurations import find_live
+from apps.configs.selectors.origins import Origin, anything, trace
 from apps.core.actor import Actor
 from apps.engine import paths
 from apps.engine.errors import MalformedError
@@ -19,6 +20,48 @@ from apps.portal.shared import page as guarded_page
 from apps.portal.shared import place_of, reader_of, render, tabs
 
 PAGE = 100
+
+HIDING = "hides"
+"""What of the page is asked for, beside the names of layers: keys that hide something."""
+
+
+@guarded_page
+def explain(request: HttpRequest, service: str, environment: str) -> HttpResponse:
+    """Each key with its layer and what it hides: ``?key=`` finds, ``?from=`` names a layer."""
+    place = place_of(request, service, environment, "read")
+    actor = reader_of(request)
+    asked = {name: request.GET.get(name, "").strip() for name in ("key", "from")}
+    live = find_live(actor=actor, place=place)
+    found: dict[str, Origin] = {}
+    if live is not None and not live.row.retired:
+        origins = trace(actor=actor, place=place, live=live, chosen=anything)
+        found = {each.key: each for each in origins}
+    names = [key for key in matching(found, asked["key"]) if _is_from(found[key], asked["from"])]
+    page = Paginator(names, PAGE).get_page(request.GET.get("page"))
+    layers = Layers(actor, place, list(found.values()))
+    tree = live.tree if live else {}
+    return render(
+        request,
+        "portal/explain.html",
+        title=f"{service} · {environment}",
+        place=place,
+        rows=[
+            {
+                "key": key,
+                "value": canonical(paths.find(tree, paths.parse_path(key))[1]),
+                **layers.shown(found[key], str(place.environment)),
+            }
+            for key in page
+        ],
+        page=page,
+        asked=asked,
+        choices=layers.choices(found.values()),
+        tabs=tabs(place, "config-explain"),
+    )
+
+
+def _is_from(origin: Origin, layer: str) -> bool:
+    return not layer or (bool(origin.hides) if layer == HIDING else layer in origin.layers)
 
 
 @guarded_page
@@ -90,6 +133,12 @@ class Layers:
         """What each environment has at a key."""
         row = zip(found.columns, found.keys[key], strict=True)
         return [self._cell(column, value) for column, value in row if column.live]
+
+    def choices(self, origins: Iterable[Origin]) -> list[dict[str, str]]:
+        """The layers that keys come from, each ``{"name","text"}``, the lowest first."""
+        named = dict.fromkeys(name for each in origins for name in each.layers)
+        shown = {name: self._layer(name, "")["text"] for name in sorted(named)}
+        return [{"name": name, "text": text} for name, text in shown.items()]
 
     def _cell(self, column: Column, value: Value | None) -> dict[str, Any]:
         environment = str(column.place.environment)

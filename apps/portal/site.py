@@ -76,6 +76,7 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}promote/", promoting.page, "config-promote"),
             (f"{place}redact/<int:number>/", redaction.page, "config-redact"),
             (f"{place}graph/", graph.page, "config-graph"),
+            (f"{place}explain/", origins.explain, "config-explain"),
             (f"{place}across/", origins.across, "config-across"),
             (f"{place}readers/", readers.page, "config-readers"),
             (f"{place}refresh/", timeline.refresh, "config-refresh"),

@@ -68,7 +68,7 @@ def trace(*, actor: Actor, place: Place, live: Published, chosen: Chosen) -> lis
     layers = layers_of(live.row, keys)
     effective = parse_canonical(live.row.effective.content)
     found = merge.origins(layers, merge.merge_layers(layers, keys), keys)
-    given = {paths.parse_path(key): names for key, names in found.items()}
+    given = {_whole(paths.parse_path(key)): names for key, names in found.items()}
     uses = [each for each in resolving.load(parse_canonical(live.row.uses)) if each.hops == 1]
     secrets = spots.load(parse_canonical(live.row.secrets))
     taken, sealed = _Meeting(uses), _Meeting(secrets)
@@ -127,6 +127,12 @@ def _end(path: Path, opaque: Collection[Path]) -> Path:
         if isinstance(step, int) or path[:index] in opaque:
             return path[:index]
     return path
+
+
+def _whole(path: Path) -> Path:
+    """The key that a literal or a secret stands at, which is one value."""
+    marker = next((index for index, step in enumerate(path) if step in merge.OPAQUE), None)
+    return path[:marker]
 
 
 def _giving(given: dict[Path, tuple[str, ...]], path: Path) -> tuple[str, ...]:
