@@ -216,6 +216,13 @@ def page_link(request: Any, cursor: object) -> str | None:
 
 def paged(request: Any, rows: Any, present: Callable[[Any], Tree]) -> HttpResponse:
     """A page of an ordered queryset; the cursor is an offset, for lists that people keep short."""
+    return paged_together(request, rows, lambda found: [present(row) for row in found])
+
+
+def paged_together(
+    request: Any, rows: Any, present: Callable[[list[Any]], list[Tree]]
+) -> HttpResponse:
+    """The same where the rows of a page are looked up together."""
     size = page_size(request)
     offset = read_number(request.GET.get("cursor"), "cursor") or 0
     found = list(rows[offset : offset + size + 1])
@@ -223,7 +230,7 @@ def paged(request: Any, rows: Any, present: Callable[[Any], Tree]) -> HttpRespon
     previous = max(0, offset - size) if offset else None
     return answer_json(
         {
-            "results": [present(row) for row in found[:size]],
+            "results": present(found[:size]),
             "next": page_link(request, following),
             "previous": page_link(request, previous),
         }

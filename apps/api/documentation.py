@@ -139,6 +139,15 @@ READERS = Shape(
     )
 )
 EXPLAIN = Shape(parameters=(ENVIRONMENT_PARAMETER, text("key", "a glob; repeat for more")))
+ACROSS = Shape(parameters=(text("key", "a glob; repeat for more", many=True),))
+MATRIX = Shape(
+    parameters=(
+        text("q", "in the service's name"),
+        text("owner", "a group"),
+        text("label", "NAME or NAME=VALUE"),
+        *PAGE,
+    )
+)
 DEPENDENCIES = Shape(parameters=(ENVIRONMENT_PARAMETER,))
 LIST = Shape(parameters=PAGE)
 ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = RULE = (

@@ -21,10 +21,11 @@ class ExplainView(PlaceView):
         place = self.place(service, "read")
         globs = paths.parse_globs(request.GET.getlist("key"))
         found = explain(actor=self.actor, place=place, globs=globs)
-        return answer_json({"results": [_present(each) for each in found]})
+        return answer_json({"results": [present_origin(each) for each in found]})
 
 
-def _present(origin: Origin) -> Tree:
+def present_origin(origin: Origin) -> dict[str, Tree]:
+    """One key: its layers, what it hides, the references and the secrets in it."""
     shown: dict[str, Tree] = {
         "key": origin.key,
         "layers": [_layer(name) for name in origin.layers],

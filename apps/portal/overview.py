@@ -1,58 +1,33 @@
-"""The home page: services by environments, which version is live where."""
+"""The home page: services by environments, which version is live where and how far apart."""
 
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import Q
-from django.db.models.fields.json import KeyTransform
 from django.http import HttpRequest
-from django.urls import reverse
+from django.utils.http import urlencode
 
 from apps.access import policy
-from apps.access.policy import EVERYWHERE, Place
-from apps.configs.selectors.configurations import list_live
+from apps.access.policy import EVERYWHERE
+from apps.configs.selectors.matrix import Cell, Row, Wanted, find_services, list_rows
 from apps.configs.selectors.places import list_environments, list_services
-from apps.portal.shared import actor_of
+from apps.core.actor import Actor
+from apps.portal.shared import address, reader_of
 
 PAGE = 25
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """What the overview shows: a page of services, the environments, each cell."""
-    actor = actor_of(request)
-    found: Any = list_services(actor=actor)
+    actor = reader_of(request)
     asked = {name: request.GET.get(name, "").strip() for name in ("q", "owner", "label")}
-    if asked["q"]:
-        found = found.filter(Q(slug__icontains=asked["q"]) | Q(name__icontains=asked["q"]))
-    if asked["owner"]:
-        found = found.filter(owner__name=asked["owner"])
-    if asked["label"]:
-        key, _equals, value = asked["label"].partition("=")
-        found = (
-            found.annotate(label=KeyTransform(key, "labels")).filter(label=value)
-            if value
-            else found.filter(labels__has_key=key)
-        )
+    found = find_services(actor=actor, wanted=Wanted(asked["q"], asked["owner"], asked["label"]))
     page = Paginator(found, PAGE).get_page(request.GET.get("page"))
     environments = list(list_environments(actor=actor))
-    live = {
-        (each.configuration.service_id, each.configuration.environment_id): each
-        for each in list_live(actor=actor).filter(configuration__service__in=list(page))
-    }
-    rows = [
-        {
-            "service": service,
-            "cells": [
-                _cell(actor, Place(service, environment), live.get((service.pk, environment.pk)))
-                for environment in environments
-            ],
-        }
-        for service in page
-    ]
+    rows = list_rows(actor=actor, services=list(page), environments=environments)
     owners = list_services(actor=actor).exclude(owner=None).values_list("owner__name", flat=True)
     return {
         "title": "Configurations",
-        "rows": rows,
+        "rows": [_row(actor, row) for row in rows],
         "page": page,
         "environments": environments,
         "asked": asked,
@@ -61,11 +36,27 @@ def context(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _cell(actor: Any, place: Place, live: Any) -> dict[str, Any]:
-    sees = policy.allowed(actor, "list", place)
-    names = [str(place.service), str(place.environment)]
+def _row(actor: Actor, row: Row) -> dict[str, Any]:
+    readable = [each.place for each in row.cells if policy.allowed(actor, "read", each.place)]
     return {
-        "environment": place.environment,
-        "live": live,
-        "url": reverse("admin:config", args=names) if sees else "",
+        "service": row.service,
+        "cells": [_cell(actor, each) for each in row.cells],
+        "across": address("config-across", readable[0]) if readable else "",
     }
+
+
+def _cell(actor: Actor, cell: Cell) -> dict[str, Any]:
+    """A cell with its links: to the page, and to what differs from the environment to its left."""
+    shown = {"cell": cell, "live": cell.live, "url": "", "diff": "", "promote": ""}
+    if not cell.is_seen:
+        return shown
+    shown["url"] = address("config", cell.place)
+    if cell.left is None:
+        return shown
+    if cell.is_compared:
+        sides = urlencode({"from": cell.left.slug, "to": str(cell.place.environment)})
+        shown["diff"] = f"{address('config-diff', cell.place)}?{sides}"
+    if cell.apart != 0 and policy.allowed(actor, "publish", cell.place):
+        origin = urlencode({"from": cell.left.slug})
+        shown["promote"] = f"{address('config-promote', cell.place)}?{origin}"
+    return shown

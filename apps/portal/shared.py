@@ -142,6 +142,8 @@ def tabs(place: Place, active: str) -> list[dict[str, Any]]:
     names = [
         ("config", "Configuration"),
         ("config-history", "History"),
+        ("config-explain", "Origins"),
+        ("config-across", "Environments"),
         ("config-graph", "Graph"),
         ("config-secrets", "Secrets"),
         ("config-use", "Use this"),

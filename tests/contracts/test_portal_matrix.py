@@ -35,6 +35,8 @@ PAGES = {
     "config-history": (PLACE, None, {"read", "audit"}, HERE, 404),
     "config-promote": (PLACE, None, {"publish"}, HERE, 404),
     "config-graph": (PLACE, None, {"read"}, HERE, 404),
+    "config-explain": (PLACE, None, {"read"}, HERE, 404),
+    "config-across": (PLACE, None, {"read"}, HERE, 404),
     "config-readers": (PLACE, None, {"audit"}, HERE, 404),
     "config-diff": (PLACE, None, {"read"}, HERE, 404),
     "config-redact": ((*PLACE, 1), None, {"secure"}, HERE, 404),

@@ -1,17 +1,22 @@
 """Where each key of a live configuration comes from, and what it hides."""
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.selectors.configurations import get_live
+from apps.configs.selectors.configurations import Published, get_live
 from apps.configs.world import World, layers_of
 from apps.core.actor import Actor
 from apps.engine import merge, paths, resolving, spots
 from apps.engine.paths import Glob, Path
 from apps.engine.resolving import Use
 from apps.engine.values import parse_canonical
+
+Chosen = Callable[[Path], bool]
+"""Whether a key is asked for, by its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +40,38 @@ def explain(*, actor: Actor, place: Place, globs: Sequence[Glob]) -> list[Origin
     In the actor's view. Needs ``read``. Raises :class:`NotFoundError` before the first publish and
     :class:`GoneError` for what is retired.
     """
-    live = get_live(actor=actor, place=place)
+    return trace(
+        actor=actor,
+        place=place,
+        live=get_live(actor=actor, place=place),
+        chosen=covered_by(globs),
+    )
+
+
+def anything(_path: Path) -> bool:
+    """Every key is asked for."""
+    return True
+
+
+def covered_by(globs: Sequence[Glob]) -> Chosen:
+    """Those keys that one of the globs covers; without any: all."""
+    return lambda path: not globs or any(glob.covers(path) for glob in globs)
+
+
+def trace(*, actor: Actor, place: Place, live: Published, chosen: Chosen) -> list[Origin]:
+    """The origins of the ``chosen`` keys in the version that is live at ``place``, in its order.
+
+    In the actor's view, as :func:`explain`.
+    """
     assert place.service is not None  # noqa: S101 - a configuration has one
     keys = World().merge_keys(place.service)
     layers = layers_of(live.row, keys)
     effective = parse_canonical(live.row.effective.content)
     found = merge.origins(layers, merge.merge_layers(layers, keys), keys)
-    given = {paths.parse_path(key): names for key, names in found.items()}
-    uses = resolving.load(parse_canonical(live.row.uses))
+    given = {_whole(paths.parse_path(key)): names for key, names in found.items()}
+    uses = [each for each in resolving.load(parse_canonical(live.row.uses)) if each.hops == 1]
     secrets = spots.load(parse_canonical(live.row.secrets))
+    taken, sealed = _Meeting(uses), _Meeting(secrets)
     opaque = {spot.path for spot in secrets}
     ends = (_end(path, opaque) for path, _leaf in paths.leaves(effective) if path)
     leaves = {paths.format_path(path): path for path in ends}
@@ -57,14 +85,40 @@ def explain(*, actor: Actor, place: Place, globs: Sequence[Glob]) -> list[Origin
                 for layer in layers
                 if layer.name not in names and paths.find(layer.tree, leaves[key])[0]
             ),
-            tuple(use for use in uses if use.hops == 1 and resolving.meet(use.path, leaves[key])),
-            tuple(
-                spots.names_of(each for each in secrets if resolving.meet(each.path, leaves[key]))
-            ),
+            tuple(taken.at(leaves[key])),
+            tuple(spots.names_of(sealed.at(leaves[key]))),
         )
         for key in seen
-        if not globs or any(glob.covers(leaves[key]) for glob in globs)
+        if chosen(leaves[key])
     ]
+
+
+class _Placed(Protocol):
+    @property
+    def path(self) -> Path: ...
+
+
+PlacedT = TypeVar("PlacedT", bound=_Placed)
+
+
+class _Meeting(Generic[PlacedT]):
+    """Things with a place in a document, by the keys that lead to them or that they lead to."""
+
+    def __init__(self, things: Sequence[PlacedT]) -> None:
+        self._at: defaultdict[Path, list[int]] = defaultdict(list)
+        self._inside: defaultdict[Path, list[int]] = defaultdict(list)
+        self._things = things
+        for index, thing in enumerate(things):
+            self._at[thing.path].append(index)
+            for length in range(len(thing.path)):
+                self._inside[thing.path[:length]].append(index)
+
+    def at(self, path: Path) -> list[PlacedT]:
+        """Those at ``path``, around it and inside of it, in their order."""
+        found = list(self._inside.get(path, ()))
+        for length in range(len(path) + 1):
+            found += self._at.get(path[:length], ())
+        return [self._things[index] for index in sorted(found)]
 
 
 def _end(path: Path, opaque: Collection[Path]) -> Path:
@@ -73,6 +127,12 @@ def _end(path: Path, opaque: Collection[Path]) -> Path:
         if isinstance(step, int) or path[:index] in opaque:
             return path[:index]
     return path
+
+
+def _whole(path: Path) -> Path:
+    """The key that a literal or a secret stands at, which is one value."""
+    marker = next((index for index, step in enumerate(path) if step in merge.OPAQUE), None)
+    return path[:marker]
 
 
 def _giving(given: dict[Path, tuple[str, ...]], path: Path) -> tuple[str, ...]:
