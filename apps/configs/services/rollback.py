@@ -100,6 +100,7 @@ def _plan(state: State, target: Version, options: Options) -> Plan:
         cause="rollback",
         message=options.message or f"Roll back to version {target.number}",
         merged=partial(composing.merged_tree, target),
+        merge_keys=composing.World().merge_keys(state.service),
         restores=target.number,
         exact=True,
     )
