@@ -27,6 +27,7 @@ from apps.api.writing import (
     read_source,
 )
 from apps.configs.selectors import configurations
+from apps.configs.selectors.comparing import compare
 from apps.configs.selectors.history import Filters, list_history
 from apps.configs.services import publishing
 from apps.configs.services.redacting import redact
@@ -148,20 +149,19 @@ class DiffView(PlaceView):
         if wanted not in DIFF_FORMATS:
             raise bad_member("format", f"'format' is one of {', '.join(DIFF_FORMATS)}.")
         place = self.place(service, "read")
-        sides = [request.GET.get("from", ""), request.GET.get("to", "live")]
+        sides = (request.GET.get("from", ""), request.GET.get("to", "live"))
         if not sides[0]:
             raise bad_member("from", "Name what to compare: ?from=41&to=live.")
-        old, new = (
-            configurations.get_side(actor=self.actor, place=place, text=side) for side in sides
-        )
+        found = compare(actor=self.actor, place=place, sides=sides)
+        old, new = found.old, found.new
         if wanted == "patch":
-            return answer_json(diff.patch(old.tree, new.tree))
+            return answer_json(found.patch())
         if wanted == "unified":
             texts = [formats.render(each.tree, new.format) for each in (old, new)]
             names = [f"{each.service}@{each.environment} v{each.version}" for each in (old, new)]
             text = diff.unified(texts[0], texts[1], names[0], names[1])
             return HttpResponse(text.encode(), content_type="text/x-diff; charset=utf-8")
-        changes = [change.as_dict() for change in diff.changes(old.tree, new.tree)]
+        changes = [change.as_dict() for change in found.changes()]
         return answer_json({"from": _side(old), "to": _side(new), "changes": changes})
 
 

@@ -71,4 +71,10 @@ def is_local(host: str) -> bool:
 
 def _is_label(text: str) -> bool:
     plain = text.replace("-", "").replace("_", "")
-    return plain.isascii() and plain.isalnum() and len(text) <= MAX_LABEL and text[0] != "-" and text[-1] != "-"
+    return (
+        plain.isascii()
+        and plain.isalnum()
+        and len(text) <= MAX_LABEL
+        and text[0] != "-"
+        and text[-1] != "-"
+    )

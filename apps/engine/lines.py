@@ -105,19 +105,26 @@ def _anchors(old: Sequence[str], new: Sequence[str]) -> list[Block]:
     places = {line: index for index, line in enumerate(new) if counts[line] == 1}
     once = Counter(old)
     pairs = [(i, places[each]) for i, each in enumerate(old) if once[each] == 1 and each in places]
+    return [pairs[index] for index in longest_run([j for _i, j in pairs])]
+
+
+def longest_run(values: Sequence[int]) -> list[int]:
+    """The indexes of a longest increasing run of different values, by patience sorting (Fredman,
+    "On computing the length of longest increasing subsequences", 1975).
+    """
     tails: list[int] = []  # the smallest end of an increasing run of each length
     ends: list[int] = []
     before: list[int] = []
-    for number, (_i, j) in enumerate(pairs):
-        length = bisect_left(tails, j)
+    for index, value in enumerate(values):
+        length = bisect_left(tails, value)
         before.append(ends[length - 1] if length else -1)
-        tails[length : length + 1], ends[length : length + 1] = [j], [number]
-    chosen = []
-    number = ends[-1] if ends else -1
-    while number >= 0:
-        chosen.append(pairs[number])
-        number = before[number]
-    return chosen[::-1]
+        tails[length : length + 1], ends[length : length + 1] = [value], [index]
+    run = []
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        run.append(index)
+        index = before[index]
+    return run[::-1]
 
 
 def _subsequence(old: Sequence[str], new: Sequence[str]) -> Iterator[Block]:

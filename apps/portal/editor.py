@@ -13,6 +13,7 @@ from apps.access.policy import Place
 from apps.access.reader_tokens import make_reader_token, may_make_reader, reader_name
 from apps.configs import sources
 from apps.configs.laying import check_kept
+from apps.configs.selectors.comparing import merge_keys_of
 from apps.configs.selectors.configurations import Published, find_live, list_live
 from apps.configs.selectors.templates import find_draft, list_templates
 from apps.configs.services import drafts, publishing
@@ -46,6 +47,7 @@ from apps.portal.shared import (
 from apps.portal.shared import (
     page as guarded_page,
 )
+from apps.portal.timeline import shown
 from apps.vault.selectors import is_sealed, list_usable, may_name
 
 MAX_VERSION = 2**31
@@ -231,7 +233,7 @@ def _stale(
         live=live,
         given=given,
         extends=_spelled(given),
-        changes=[_shown(change) for change in diff.changes(mine, theirs)],
+        changes=list(map(shown, diff.changes(mine, theirs, merge_keys_of(place)))),
         conflicts=[
             sides_of(clash) for clash in cast("list[Any]", error.extra.get("conflicts", []))
         ],
@@ -239,16 +241,6 @@ def _stale(
     )
     answer.status_code = 409
     return answer
-
-
-def _shown(change: diff.Change) -> dict[str, str]:
-    """A difference as it is shown: values as JSON, a dash for nothing."""
-    return {
-        "kind": change.kind,
-        "path": change.path,
-        "old": "—" if change.kind == "added" else canonical(change.old),
-        "new": "—" if change.kind == "removed" else canonical(change.new),
-    }
 
 
 def sides_of(clash: dict[str, Any]) -> dict[str, Any]:

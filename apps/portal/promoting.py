@@ -12,12 +12,12 @@ from apps.configs.services.bases import Base, Options
 from apps.configs.services.kernel import Outcome
 from apps.configs.services.promoting import Promotion, promote
 from apps.core.actor import Actor
-from apps.engine import diff, values
+from apps.engine import values
 from apps.engine.errors import ConflictError, DomainError, InvalidError
-from apps.engine.values import canonical
 from apps.portal.editor import followed, sides_of
 from apps.portal.shared import actor_of, address, place_of, render, tabs
 from apps.portal.shared import page as guarded_page
+from apps.portal.timeline import shown
 
 CHOICE = "choice:"
 
@@ -54,7 +54,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         merging=bool(asked.get("merge")),
         preview=preview,
         pinned=pinned,
-        changes=[_shown(each) for each in preview.changes] if preview else [],
+        changes=[shown(each) for each in preview.changes] if preview else [],
         refusal=refusal,
         conflicts=_conflicts(refusal, asked),
         chosen=[each for each in asked.items() if each[0].startswith(CHOICE)],
@@ -120,15 +120,6 @@ def _options(asked: QueryDict, *, dry_run: bool) -> Options:
         on_stale="merge" if asked.get("merge") else "reject",
         dry_run=dry_run,
     )
-
-
-def _shown(change: diff.Change) -> dict[str, str]:
-    return {
-        "key": change.path,
-        "kind": change.kind,
-        "old": "" if change.kind == "added" else canonical(change.old),
-        "new": "" if change.kind == "removed" else canonical(change.new),
-    }
 
 
 def _conflicts(refusal: DomainError | None, asked: QueryDict) -> list[dict[str, Any]]:

@@ -7,13 +7,16 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_POST
 
 from apps.access.policy import Place
-from apps.configs.selectors.configurations import Published, find_live, get_side, get_version
+from apps.configs.selectors import comparing
+from apps.configs.selectors.comparing import Comparison, merge_keys_of
+from apps.configs.selectors.configurations import Published, find_live, get_version
 from apps.configs.selectors.history import Entry, Filters, list_history
 from apps.configs.selectors.redactions import redacted_among
 from apps.configs.services import publishing
 from apps.configs.services.bases import Base, Options
 from apps.configs.services.rollback import rollback
 from apps.engine import diff, formats, values
+from apps.engine.diff import Change
 from apps.engine.errors import DomainError, UnrepresentableError
 from apps.engine.values import canonical
 from apps.portal.shared import (
@@ -78,41 +81,50 @@ def compare(request: HttpRequest, service: str, environment: str) -> HttpRespons
     """The difference between any two versions, environments or times."""
     place = place_of(request, service, environment, "read")
     actor = actor_of(request)
-    sides = [request.GET.get("from", ""), request.GET.get("to", "live") or "live"]
-    if not sides[0]:
+    since, to = request.GET.get("from", ""), request.GET.get("to", "live") or "live"
+    if not since:
         live = find_live(actor=actor, place=place)
-        sides[0] = str(max(1, live.version - 1)) if live else "live"
-    old, new = (get_side(actor=actor, place=place, text=side) for side in sides)
+        since = str(max(1, live.version - 1)) if live else "live"
+    found = comparing.compare(actor=actor, place=place, sides=(since, to))
     return render(
         request,
         "portal/diff.html",
         title=f"{service} · {environment}",
         place=place,
-        sides=sides,
+        sides=(since, to),
         tabs=tabs(place, "config-history"),
-        **difference(old, new),
+        **difference(found),
     )
 
 
-def difference(old: Published, new: Published) -> dict[str, Any]:
+def difference(found: Comparison) -> dict[str, Any]:
     """What a page shows of a difference: changes by key, and the documents as text."""
-    changes = [
-        {
-            "key": change.path,
-            "kind": change.kind,
-            "old": "" if change.kind == "added" else canonical(change.old),
-            "new": "" if change.kind == "removed" else canonical(change.new),
-        }
-        for change in diff.changes(old.tree, new.tree)
-    ]
+    old, new = found.old, found.new
     return {
         "old": old,
         "new": new,
-        "changes": changes,
+        "changes": list(map(shown, found.changes())),
         "texts": {"old": _text(old), "new": _text(new), "format": "yaml"},
         "source_diff": diff.unified(
             old.source, new.source, f"version {old.version}", f"version {new.version}"
         ),
+    }
+
+
+def shown(change: Change) -> dict[str, Any]:
+    """A change as pages show it: values as JSON; of an item that moved, which it was and is,
+    counted from 1; of an item known by a member, its name.
+    """
+    old = "" if change.kind == "added" else canonical(change.old)
+    new = "" if change.kind == "removed" else canonical(change.new)
+    if change.kind == "moved":
+        old, new = f"item {change.origin + 1}", f"item {int(change.steps[-1]) + 1}"
+    return {
+        "key": change.path,
+        "kind": change.kind,
+        "old": old,
+        "new": new,
+        "item": f"{change.item.member} {change.item.name}" if change.item else "",
     }
 
 
@@ -142,7 +154,7 @@ def roll_back(request: HttpRequest, service: str, environment: str, number: int)
         target=target,
         preview=preview,
         tabs=tabs(place, "config-history"),
-        **(difference(live, target) if live else {}),
+        **(difference(Comparison(live, target, merge_keys_of(place))) if live else {}),
     )
 
 

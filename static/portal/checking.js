@@ -9,7 +9,7 @@ const LAST_RETRY = 60_000;
 const MOST_LISTED = 50;
 
 /** @typedef {{pointer?: string, code?: string, message: string, line?: number, column?: number, service?: string, environment?: string}} Problem */
-/** @typedef {{key: string, pointer: string, kind: "added" | "removed" | "changed", old?: unknown, new?: unknown}} Change */
+/** @typedef {{key: string, pointer: string, kind: "added" | "removed" | "changed" | "renamed" | "moved", old?: unknown, new?: unknown, from?: number, to?: number, item?: Record<string, string | number>}} Change */
 /** @typedef {{valid: boolean, errors: Problem[], warnings: Problem[], changes: Change[], affected?: Affected[]}} Report */
 /** @typedef {{service?: string, environment?: string, changes?: Change[], outdated?: string, hidden?: number}} Affected */
 /** @typedef {import("../vendor/codemirror/codemirror.js").EditorView} EditorView */

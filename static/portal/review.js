@@ -178,8 +178,13 @@ function problem(each) {
 function describe(change) {
   const item = element("li", change.kind, "");
   item.append(element("span", "badge", change.kind), " ", element("code", "", change.key || "(all)"), " ");
+  for (const [member, name] of Object.entries(change.item ?? {})) item.append(element("span", "muted", `${member} ${name}`), " ");
+  if (change.kind === "moved") {
+    item.append(`item ${Number(change.from) + 1} → ${Number(change.to) + 1}`);
+    return item;
+  }
   if (change.kind !== "added") item.append(element("del", "", short(change.old)));
-  if (change.kind === "changed") item.append(" → ");
+  if (change.kind === "changed" || change.kind === "renamed") item.append(" → ");
   if (change.kind !== "removed") item.append(element("ins", "", short(change.new)));
   return item;
 }

@@ -136,6 +136,18 @@ def differing():
         said(f"diff of {kib} KiB", found["diff"][-1], diffing, "300 ms for 1 MiB")
         found["merge"].append(timed(5, merging.merge_three, base, ours, theirs))
         said(f"merge of {kib} KiB", found["merge"][-1], merge_file, "500 ms for 1 MiB")
+        items = [{"name": f"n{i}", "port": i, "host": "x" * 40} for i in range(size // 80)]
+        moved = random.Random(4).sample(items, len(items))
+        moved = [
+            {**each, "name": each["name"] + "-b"} if i % 9 == 0 else each
+            for i, each in enumerate(moved)
+        ]
+        sides = ({"l": items}, {"l": moved}, {"l": "name"})
+        found.setdefault("diff by name", []).append(timed(5, diff.changes, *sides))
+        found.setdefault("patch by name", []).append(timed(5, diff.patch, *sides))
+        print(
+            f"diff of {len(items)} items by name in another order: {found['diff by name'][-1]:.0f} ms"
+        )
     n_log_n = SIZES[-1] * math.log(SIZES[-1]) / (SIZES[0] * math.log(SIZES[0]))
     for name, times in found.items():
         grown = times[-1] / times[0]

@@ -155,7 +155,7 @@ COUNTS = {
     "/config/shop.yaml?environment=production": 3,
     "/config/shop/history?environment=production": 3,
     "/config/shop/versions/1?environment=production": 2,
-    "/config/shop/diff?environment=production&from=1&to=live": 3,
+    "/config/shop/diff?environment=production&from=1&to=live": 4,
     "/services": 2,
     "/environments": 2,
     "/templates": 2,

@@ -79,6 +79,19 @@ def test_documents__that_refer_to_each_other__come_to_rest_in_one_act(operator):
     assert done.json()["checksum"] == operator.get(f"/config/a?{HERE}").json()["checksum"]
 
 
+def test_item__that_goes_or_moves__reaches_who_refers_to_a_later_one(operator):
+    service(operator, "a", "b")
+    schema = {"items": {"type": "object"}, "x-merge-key": "n"}
+    operator.post("/services/a/sections", {"key": "m", "schema": schema})
+    named = [{"n": name} for name in "xyz"]
+    publish(operator, "a", {"l": [1, 2, 3], "m": named})
+    publish(operator, "b", {"last": "${a:l[2]:-9}", "middle": "${a:m[1].n}"})
+
+    publish(operator, "a", {"l": [1, 3], "m": named[1:] + named[:1]})
+
+    assert config(operator, "b") == {"last": 9, "middle": "z"}
+
+
 @pytest.mark.parametrize("why", ["pinned", "protected", "invalid"])
 def test_left__stays_as_it_is_outdated_until_it_is_refreshed(operator, why):
     service(operator, "a", "b")

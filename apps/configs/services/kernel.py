@@ -108,6 +108,7 @@ class Plan:
     cause: str
     message: str
     merged: Callable[[Mapping[str, str]], Tree]
+    merge_keys: Mapping[str, str] = field(default_factory=dict)
     restores: int | None = None
     promotes: Mapping[str, Tree] | None = None
     pinned: bool = False
@@ -141,7 +142,7 @@ class Plan:
     def changes(self) -> list[diff.Change]:
         """What it changes in the effective document."""
         if self._changes is None:
-            self._changes = diff.changes(self.state.effective, self.effective)
+            self._changes = diff.changes(self.state.effective, self.effective, self.merge_keys)
         return self._changes
 
 
@@ -235,7 +236,7 @@ def _changes_seen(plan: Plan, actor: Actor) -> list[diff.Change]:
     if guard.is_open:
         return plan.changes()
     before, after = (visible(each, guard) for each in (plan.state.effective, plan.effective))
-    return diff.changes(before, after)
+    return diff.changes(before, after, plan.merge_keys)
 
 
 def preview(plan: Plan, actor: Actor, spread: Spread = NOTHING_ELSE) -> Outcome:

@@ -71,6 +71,7 @@ def plan_composed(
         cause=cause,
         message=message,
         merged=lambda _keys: composed.merged,
+        merge_keys=layers.merge_keys,
         warnings=found.warnings,
     )
     plan.unchanged = _is_unchanged(plan, source)

@@ -154,7 +154,7 @@ class _Walk:
             plan.id = before.id  # locks name it by now
         self.current[plan.name] = plan
         self.world.planned[plan.name] = plan.as_member()
-        self.moved.append((plan, [change.steps for change in changes]))
+        self.moved.append((plan, [change.reach for change in changes]))
 
     def _dependents(self) -> dict[Place, str]:
         found: dict[Place, str] = {}
@@ -212,7 +212,7 @@ class _Walk:
             self._put(main, changes)
             return
         guard = policy.guard(self.actor, "publish", state.place)
-        if all(guard.passes_rules_in(change.steps) for change in plan.changes()):
+        if all(guard.passes_rules_in(change.reach) for change in plan.changes()):
             self._put(plan, changes)
         else:
             self._leave(state.place, "restricted", before)
@@ -249,7 +249,7 @@ class _Walk:
             self.dropped[before.id.hex] = before
             del self.current[before.name]
             del self.world.planned[before.name]
-            self.moved.append((before, [change.steps for change in before.changes()]))
+            self.moved.append((before, [change.reach for change in before.changes()]))
 
     def _merges_anew(self, plan: Plan, before: Plan | None) -> bool:
         """Whether heirs would get another unresolved document, though this one stays the same."""

@@ -103,6 +103,7 @@ def _plan(actor: Actor, state: State, target: Version, options: Options) -> Plan
         cause="rollback",
         message=options.message or f"Roll back to version {target.number}",
         merged=partial(merged_tree, target),
+        merge_keys=World().merge_keys(state.service),
         restores=target.number,
         exact=True,
     )
