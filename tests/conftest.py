@@ -1,7 +1,9 @@
 """What all tests share: real databases, actors with rights, and an API client."""
 
 import contextlib
+import gc
 import os
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -14,6 +16,8 @@ ON_SQLITE = ("tests/agent/", "tests/portal/", "tests/contracts/test_portal_matri
 open on PostgreSQL.
 """
 SAMPLE = (0, 0.5, 1)
+TOP = Path(__file__).resolve().parent
+OBJECTS_BETWEEN_COLLECTIONS = 50_000  # the heap is large, and looked through again and again
 
 
 def pytest_addoption(parser):
@@ -31,6 +35,23 @@ def pytest_configure(config):
         running = contextlib.ExitStack()
         running.enter_context(shared_folder())
         config.add_cleanup(running.close)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Do not even import what a run would deselect whole: it takes seconds in each process."""
+    if collection_path.parent != TOP or not collection_path.is_dir():
+        return None
+    only, browsers = config.option.markexpr, collection_path.name == "browser"
+    if (only == "browser" and not browsers) or (only == "not browser" and browsers):
+        return True
+    without_database = config.getoption("--database-only") and collection_path.name == "engine"
+    return True if without_database else None
+
+
+def pytest_collection_finish():
+    """What is loaded by now stays until the end: the garbage collector need not look at it."""
+    gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
 
 def pytest_collection_modifyitems(config, items):

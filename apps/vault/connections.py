@@ -205,7 +205,8 @@ def _check(data: ConnectionData) -> None:
         check_slug(service)
         if at:
             check_slug(environment)
-    tls_context(data.authorities)
+    if data.authorities:
+        tls_context(data.authorities)
     if data.kind == "webhook":
         target = read_https(data.address)
         host, port = target.host, target.port

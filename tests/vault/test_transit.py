@@ -84,7 +84,7 @@ def transit():
 
 
 def provider(transit, token=TOKEN):
-    from apps.vault.providers import TransitKeys
+    from apps.vault.transit import TransitKeys
 
     return TransitKeys(transit.url, token, "configsvc", "transit")
 
@@ -151,7 +151,7 @@ def test_transit__that_fails__seals(transit, fault):
 
 
 def test_transit__with_a_wrong_token_or_nobody_there__seals(transit):
-    from apps.vault.providers import TransitKeys
+    from apps.vault.transit import TransitKeys
 
     with pytest.raises(SealedError):
         provider(transit, "hvs.wrong").current()

@@ -192,3 +192,6 @@ def _refused(request: HttpRequest, detail: str) -> HttpResponse:
     error = DomainError(detail)
     context = {"title": "Single sign-on did not succeed", "error": error}
     return render(request, "login/refused.html", context, status=400)
+
+
+STEPS = {"begin": begin, "callback": callback}

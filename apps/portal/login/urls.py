@@ -5,19 +5,28 @@ from allauth.mfa.base import views as base
 from allauth.mfa.recovery_codes import views as codes
 from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as keys
+from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.generic import RedirectView
 
-from apps.portal.login import single_sign_on, views
+from apps.portal.login import views
 from apps.portal.login.views import audited
+
+
+def single_sign_on(request: HttpRequest, step: str) -> HttpResponse:
+    """A step of the log-in at a provider. Authlib is loaded by the first: most have no provider."""
+    from apps.portal.login.single_sign_on import STEPS
+
+    return STEPS[step](request)
+
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="mfa_index")),
     path("login/", RedirectView.as_view(pattern_name="admin:login", query_string=True)),
     path("logout/", views.logout, name="account_logout"),
     path("reauthenticate/", account.reauthenticate, name="account_reauthenticate"),
-    path("sso/", single_sign_on.begin, name="single_sign_on"),
-    path("sso/callback/", single_sign_on.callback, name="single_sign_on_callback"),
+    path("sso/", single_sign_on, {"step": "begin"}, name="single_sign_on"),
+    path("sso/callback/", single_sign_on, {"step": "callback"}, name="single_sign_on_callback"),
     path("password/change/", views.change_password, name="account_change_password"),
     path("2fa/", base.index, name="mfa_index"),
     path("2fa/authenticate/", base.authenticate, name="mfa_authenticate"),
