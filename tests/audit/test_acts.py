@@ -421,6 +421,7 @@ def test_acts__services_that_write__are_all_in_the_table():
         "connection.updated",
         "connection.deleted",
         "job.put",  # tests/portal/test_rotation.py
+        "installation.exported",  # tests/api/test_exchange.py
     }
 
     assert written - actions - elsewhere == set()
