@@ -108,7 +108,7 @@ def test_export__of_a_part__is_that_part_and_an_event(built):
     files = files_of(built.get("/export?service=shop&environment=staging"))
 
     assert {path for path in files if path.startswith("services/")} == {
-        "services/shop/service.yaml",
+        "services/shop/_service.yaml",
         "services/shop/staging.json",
     }
     event = built.get("/audit").json()["results"][0]

@@ -1,7 +1,7 @@
 """Our own folder tree: what an export writes, and an import reads back to the same.
 
 ``configsvc.yaml`` tells the format; ``environments.yaml`` and ``rules.yaml`` hold lists;
-``templates/SLUG.yaml`` the newest version of each; ``services/SLUG/service.yaml`` the members of a
+``templates/SLUG.yaml`` the newest version of each; ``services/SLUG/_service.yaml`` the members of a
 service with its sections and, by environment, the format of the text beside it and what that extends.
 Texts are kept byte for byte. Secrets are in it by their names in documents alone.
 """
@@ -19,7 +19,7 @@ FORMAT: Final = 1
 MANIFEST: Final = "configsvc.yaml"
 ENVIRONMENTS: Final = "environments.yaml"
 RULES: Final = "rules.yaml"
-SERVICE: Final = "service.yaml"
+SERVICE: Final = "_service.yaml"  # no environment is called so
 
 
 @dataclass(frozen=True, slots=True)
