@@ -30,6 +30,14 @@ def writing() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def undone() -> Iterator[None]:
+    """What is written inside is taken back at the end; what was locked stays so. For trying."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
 def locked(row: Row) -> Row:
     """The row as committed, locked until the transaction ends: what was read before may be old.
 

@@ -1,6 +1,7 @@
 """Export and import: round trips, what other systems keep, rights, and all or nothing."""
 
 import io
+import itertools
 import json
 import zipfile
 
@@ -165,6 +166,19 @@ def test_import__of_a_spring_repository__keeps_what_is_shared_in_a_template(buil
 
     assert tried["dry_run"] is True
     assert statuses(tried) == statuses(told)
+    events = built.get("/audit?page_size=20").json()["results"]
+    of_it = [each for each in events if each["revision"] == events[0]["revision"]]
+    assert [each["number"] for each in of_it] == list(
+        range(events[0]["number"], events[0]["number"] - len(of_it), -1)
+    )
+    assert {"template.published", "service.created", "configuration.publish"} <= {
+        each["action"] for each in of_it
+    }
+    assert events[0]["number"] == events[0]["revision"]
+    assert all(
+        later["previous"] == earlier["hash"]
+        for later, earlier in itertools.pairwise(events)
+    )
     assert config(built, "orders") == {"log": "info", "db": {"pool": 20}}
     built.post("/templates/application/versions", {"content": {"log": "debug"}})
     assert config(built, "orders")["log"] == "debug"

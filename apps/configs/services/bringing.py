@@ -1,12 +1,14 @@
 """Bringing in what was read from elsewhere, or an export: all of it or nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
-from django.db import transaction
-
+from apps.access import rights
+from apps.audit.services import as_one_act
 from apps.configs.selectors.places import list_environments
+from apps.configs.services.kernel import lock_composition
 from apps.configs.services.making import REFUSED, Making, Row
 from apps.core.actor import Actor
 from apps.core.transactions import writing
@@ -65,48 +67,63 @@ def bring_reading(*, actor: Actor, reading: Reading, dry_run: bool = False) -> l
 
     A secret that is there already keeps its value. Needs what each of these needs by itself.
     """
-    run = Making(actor)
+    return _all_or_nothing(actor, dry_run, lambda run: _make_reading(run, reading))
+
+
+def _make_reading(run: Making, reading: Reading) -> None:
     for file in reading.passed_over:
         run.rows.append(Row("file", file, "passed_over", (file,)))
     for file, problems in reading.refused.items():
         run.rows.append(Row("file", file, REFUSED, (file,), errors=list(problems)))
-    with writing():
-        for slug, content in reading.templates.items():
-            run.template(slug, {"content": content}, ())
-        for document in reading.documents:
-            run.service(document.service, None, document.files[0])
-        for secret in reading.secrets:
-            run.secret(secret)
-        run.publish(_text_of(document) for document in reading.documents)
-        if dry_run or run.refused:
-            transaction.set_rollback(True)
-    return run.rows
+    for slug, content in reading.templates.items():
+        run.template(slug, {"content": content}, ())
+    for document in reading.documents:
+        run.service(document.service, None, document.files[0])
+    for secret in reading.secrets:
+        run.secret(secret)
+    run.publish(_text_of(document) for document in reading.documents)
 
 
 def bring_tree(*, actor: Actor, installation: Installation, dry_run: bool = False) -> list[Row]:
     """Make the installation as an export says: environments, templates, services with their
     sections, configurations and rules. What is as it says stays untouched, and nothing is deleted.
     """
-    run = Making(actor)
+    return _all_or_nothing(actor, dry_run, lambda run: _make_tree(run, installation))
+
+
+def _make_tree(run: Making, installation: Installation) -> None:
+    for environment in _parents_first(installation.environments):
+        run.environment(environment)
+    for slug, template in _bases_first(installation.templates):
+        run.template(slug, template, (f"templates/{slug}.yaml",))
+    for slug, part in installation.services.items():
+        service = run.service(slug, part.members, part.file)
+        for key, section in part.sections.items() if service else ():
+            run.section(service, key, section, part.file)
+    run.publish(
+        (slug, environment, text)
+        for slug, part in installation.services.items()
+        for environment, text in part.texts.items()
+    )
+    for rule in installation.rules:
+        run.rule(rule)
+
+
+def _all_or_nothing(actor: Actor, dry_run: bool, make: Callable[[Making], None]) -> list[Row]:
+    """The rows of what ``make`` makes, as one act; kept unless something of it was refused."""
+    actor = replace(actor, generation=None)  # what is made moves who may do what
+
+    def run() -> Making:
+        making = Making(actor)
+        make(making)
+        return making
+
     with writing():
-        for environment in _parents_first(installation.environments):
-            run.environment(environment)
-        for slug, template in _bases_first(installation.templates):
-            run.template(slug, template, (f"templates/{slug}.yaml",))
-        for slug, part in installation.services.items():
-            service = run.service(slug, part.members, part.file)
-            for key, section in part.sections.items() if service else ():
-                run.section(service, key, section, part.file)
-        run.publish(
-            (slug, environment, text)
-            for slug, part in installation.services.items()
-            for environment, text in part.texts.items()
-        )
-        for rule in installation.rules:
-            run.rule(rule)
-        if dry_run or run.refused:
-            transaction.set_rollback(True)
-    return run.rows
+        lock_composition()
+        try:
+            return as_one_act(run, keep=lambda made: not dry_run and not made.refused).rows
+        finally:
+            rights.forget()  # what was remembered of services and environments may be undone
 
 
 def _text_of(document: Document) -> tuple[str, str, Text]:
