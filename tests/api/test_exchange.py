@@ -176,8 +176,7 @@ def test_import__of_a_spring_repository__keeps_what_is_shared_in_a_template(buil
     }
     assert events[0]["number"] == events[0]["revision"]
     assert all(
-        later["previous"] == earlier["hash"]
-        for later, earlier in itertools.pairwise(events)
+        later["previous"] == earlier["hash"] for later, earlier in itertools.pairwise(events)
     )
     assert config(built, "orders") == {"log": "info", "db": {"pool": 20}}
     built.post("/templates/application/versions", {"content": {"log": "debug"}})
