@@ -78,3 +78,69 @@ def test_page__with_many_beside_it__draws_some_and_lists_all(three, log_in):
     assert picture.count("<rect") == 1 + 12 + 2
     assert "5 more are not drawn" in table
     assert all(f"s{number}@production" in table for number in range(15))
+
+
+CHAIN = ("one", "two", "mid", "four", "five")
+
+
+@pytest.fixture
+def chain(operator, shop):
+    """``five`` refers to ``four``, that to ``mid``, ``two`` and ``one``; ``five`` to ``mid`` too."""
+    for slug in CHAIN:
+        assert operator.post("/services", {"slug": slug}).status_code == 201
+    before = None
+    for slug in CHAIN:
+        config = {"k": f"${{{before}:k}}"} if before else {"k": 1}
+        config |= {"m": "${mid:k}"} if slug == "five" else {}
+        body = {"environment": "production", "config": config}
+        assert operator.post(f"/config/{slug}", body).status_code == 201
+        before = slug
+    return operator
+
+
+def edges(client, **asked):
+    text = client.get("/admin/config/mid/production/graph/", {"as": "dot", **asked})
+    found = [line.split('"') for line in text.content.decode().splitlines() if "->" in line]
+    return {(line[1].split("@")[0], line[3].split("@")[0]) for line in found}
+
+
+@pytest.mark.parametrize(
+    ("depth", "found"),
+    [
+        ("", {("two", "mid"), ("mid", "four"), ("mid", "five")}),
+        ("1", {("two", "mid"), ("mid", "four"), ("mid", "five")}),
+        ("2", {("one", "two"), ("two", "mid"), ("mid", "four"), ("mid", "five"), ("four", "five")}),
+        ("3", {("one", "two"), ("two", "mid"), ("mid", "four"), ("mid", "five"), ("four", "five")}),
+        ("9", {("two", "mid"), ("mid", "four"), ("mid", "five")}),
+    ],
+)
+def test_page__over_several_steps__has_what_is_that_far(chain, log_in, depth, found):
+    ada = log_in("ada", ("viewer", None, None))
+
+    assert edges(ada, depth=depth) == found
+    page = ada.get("/admin/config/mid/production/graph/", {"depth": depth}).content.decode()
+    names = {each for tie in found for each in tie}
+    assert page.split("</svg>")[0].count("<rect") == len(names)
+    assert page.count('class="p-line"') == len(found)
+
+
+def test_page__over_several_steps__looks_into_what_one_may_read_alone(chain, log_in):
+    lists = ("viewer", "mid", None)
+    eve = log_in("eve", lists, ("viewer", "four", None))
+
+    assert edges(eve, depth="3") == {("two", "mid"), ("mid", "four")}
+    page = eve.get("/admin/config/mid/production/graph/", {"depth": "3"}).content.decode()
+    assert "1 more that you may not see is made of it or of what is made of it." in page
+    assert "five" not in page
+    assert "one@" not in page
+
+
+def test_page__over_several_steps__of_a_circle__comes_to_an_end(chain, log_in):
+    body = {"environment": "production", "on_stale": "overwrite"}
+    config = {"k": 1, "back": "${five:m}"}
+    assert chain.post("/config/one", {**body, "config": config}).status_code == 201
+
+    found = edges(log_in("ada", ("viewer", None, None)), depth="3")
+
+    assert ("five", "one") in found
+    assert len(found) == 6

@@ -72,9 +72,15 @@ def list_dependents(*, actor: Actor, place: Place) -> tuple[list[Dependent], int
     """Who inherits from the configuration or refers to its keys, and how many more there are that
     the actor may not list. Needs ``read`` here; of keys he is told what he may see on both sides.
     """
+    found, hidden = find_dependents(actor=actor, place=place)
+    return found, len(hidden)
+
+
+def find_dependents(*, actor: Actor, place: Place) -> tuple[list[Dependent], set[Place]]:
+    """The same with those that are to be counted only, for who adds several counts up."""
     policy.require(actor, "read", place)
     if place.service is None or place.environment is None:
-        return [], 0
+        return [], set()
     heirs = list_heirs([place])
     links: dict[Place, list[Link]] = defaultdict(list)
     here = policy.guard(actor, "list", place)
@@ -94,4 +100,4 @@ def list_dependents(*, actor: Actor, place: Place) -> tuple[list[Dependent], int
         for each in places
         if policy.sees(actor, each) and (each in heirs or links[each])
     ]
-    return found, len(places) - len(found)
+    return found, set(places) - {each.place for each in found}

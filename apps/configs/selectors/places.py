@@ -1,5 +1,6 @@
 """The services and environments that somebody may know of."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db.models import Count, Q
@@ -52,6 +53,25 @@ def _listed(actor: Actor, part: int) -> set[Any] | None:
         return None
     listed = {triple[part] for triple in rights.triples if triple[0] == "list"}
     return None if None in listed else listed
+
+
+def known_places(*, actor: Actor, services: Iterable[str]) -> Callable[[str, str], Place | None]:
+    """Finds configurations of those services by names in any case, where the actor may know of them.
+
+    Two statements, however many there are.
+    """
+    wanted = {each.lower() for each in services}
+    rows = list_services(actor=actor).filter(slug__lower__in=wanted) if wanted else ()
+    by_name = {each.slug.lower(): each for each in rows}
+    environments = list_environments(actor=actor) if by_name else ()
+    by_slug = {each.slug.lower(): each for each in environments}
+
+    def find(service: str, environment: str) -> Place | None:
+        there = Place(by_name.get(service.lower()), by_slug.get(environment.lower()))
+        is_whole = there.service is not None and there.environment is not None
+        return there if is_whole and policy.sees(actor, there) else None
+
+    return find
 
 
 def get_counted_environment(*, actor: Actor, slug: str) -> Environment:

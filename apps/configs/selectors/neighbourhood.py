@@ -1,0 +1,144 @@
+"""What a configuration is made of and what is made of it, over several steps."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs.selectors.dependencies import (
+    Dependencies,
+    Link,
+    find_dependents,
+    list_dependencies,
+)
+from apps.configs.selectors.places import known_places
+from apps.core.actor import Actor
+
+MOST_OPENED = 60
+"""How many configurations are looked into on each side; what lies behind the others is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A configuration, with its ``place`` where the actor may know of it, or a ``template``."""
+
+    name: str
+    place: Place | None = None
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """``target`` is made of ``source``: by ``how`` (template, parent, reference) and by the keys of
+    references, there (``key``) and in the source (``target``).
+    """
+
+    source: Node
+    target: Node
+    how: str
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(slots=True)
+class Side:
+    """One direction: nodes by their distance, from 1 on, the ties between them, how many there are
+    that the actor may not list, and how many were not looked into.
+    """
+
+    columns: list[list[Node]] = field(default_factory=list)
+    ties: list[Tie] = field(default_factory=list)
+    hidden: int = 0
+    unopened: int = 0
+
+
+Find = Callable[[str, str], Place | None]
+
+
+def look_below(*, actor: Actor, place: Place, depth: int) -> Side:
+    """What the live version at ``place`` is made of, ``depth`` steps far. Needs ``read`` there; what
+    the actor may not ``read`` further away is not looked into.
+    """
+    walk = _Walk(actor, place)
+    for _ in range(depth):
+        found = [(node, list_dependencies(actor=actor, place=at)) for node, at in walk.open_front()]
+        services = {str(node.place.service) for node, _each in found if node.place}
+        services |= {there for _node, each in found for there, _env, _link in each.references}
+        find = known_places(actor=actor, services=services)
+        ties = [tie for node, each in found for tie in _ties_below(node, each, find)]
+        walk.take([(tie.source, tie) for tie in ties if tie.source != tie.target])
+    return walk.side
+
+
+def look_above(*, actor: Actor, place: Place, depth: int) -> Side:
+    """What is made of it, likewise."""
+    walk = _Walk(actor, place)
+    hidden: set[Place] = set()
+    for _ in range(depth):
+        ties = []
+        for node, at in walk.open_front():
+            found, uncounted = find_dependents(actor=actor, place=at)
+            hidden |= uncounted
+            for each in found:
+                how = "inherits" if each.inherits else "reference"
+                ties.append(Tie(node, _configuration(each.place), how, tuple(each.links)))
+        walk.take([(tie.target, tie) for tie in ties if tie.source != tie.target])
+    walk.side.hidden = len(hidden - walk.places)
+    return walk.side
+
+
+def _ties_below(node: Node, found: Dependencies, find: Find) -> Iterator[Tie]:
+    """Layers as they lie, then configurations that it refers to, by name."""
+    for layer in found.layers:
+        if "template" in layer:
+            name = f"template {layer['template']} v{layer['version']}"
+            yield Tie(Node(name, template=str(layer["template"])), node, "template")
+        elif node.place is not None:
+            there = (str(node.place.service), str(layer["environment"]))
+            yield Tie(_configuration(find(*there), there), node, "parent")
+    links: dict[tuple[str, str], list[Link]] = {}
+    for service, environment, link in found.references:
+        links.setdefault((service, environment), []).append(link)
+    for there, taken in sorted(links.items()):
+        yield Tie(_configuration(find(*there), there), node, "reference", tuple(taken))
+
+
+def _configuration(place: Place | None, names: tuple[str, str] = ("", "")) -> Node:
+    """A configuration by its place, or by the names that a document calls it."""
+    return Node(str(place), place) if place else Node("@".join(names))
+
+
+class _Walk:
+    """Goes away from a configuration, step by step, each one once."""
+
+    def __init__(self, actor: Actor, place: Place) -> None:
+        self.side = Side()
+        self._actor = actor
+        self._front = [Node(str(place), place)]
+        self._seen = dict.fromkeys(self._front)
+        self._opened = 0
+
+    @property
+    def places(self) -> set[Place]:
+        """What was reached."""
+        return {node.place for node in self._seen if node.place}
+
+    def open_front(self) -> Iterator[tuple[Node, Place]]:
+        """The farthest nodes that the actor may look into."""
+        for node in self._front:
+            if node.place is None or not policy.allowed(self._actor, "read", node.place):
+                continue
+            if self._opened < MOST_OPENED:
+                self._opened += 1
+                yield node, node.place
+            else:
+                self.side.unopened += 1
+
+    def take(self, found: list[tuple[Node, Tie]]) -> None:
+        """Go one step on, to the far ends of the ties."""
+        self.side.ties += [tie for _end, tie in found]
+        self._front = [
+            end for end in dict.fromkeys(end for end, _tie in found) if end not in self._seen
+        ]
+        self._seen |= dict.fromkeys(self._front)
+        if self._front:
+            self.side.columns.append(self._front)
