@@ -63,6 +63,14 @@ def test_matrix__of_equal_and_retired_ones__is_nothing_apart_and_skips(shop):
     assert found["production"]["apart"] == {"from": "development", "keys": 4}
 
 
+def test_matrix__of_too_large_documents__does_not_count_but_leads_on(shop, monkeypatch):
+    from apps.configs.selectors import matrix
+
+    monkeypatch.setattr(matrix, "MOST_READ", 60)
+
+    assert cells(shop)["shop"]["production"]["apart"] == {"from": "staging", "keys": None}
+
+
 def test_matrix__in_pages_and_narrowed__finds_those(shop):
     shop("PATCH", "/services/cart", {"labels": {"tier": "1"}, "name": "The Basket"})
 

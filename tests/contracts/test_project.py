@@ -156,6 +156,8 @@ COUNTS = {
     "/config/shop/history?environment=production": 3,
     "/config/shop/versions/1?environment=production": 2,
     "/config/shop/diff?environment=production&from=1&to=live": 4,
+    "/config/shop/across?key=n": 9,
+    "/matrix": 6,
     "/services": 2,
     "/environments": 2,
     "/templates": 2,
