@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from hypothesis import settings as hypothesis
 
 from tests.serving import shared_folder
+
+hypothesis.register_profile("unhurried", deadline=None)  # the clock of a shared machine says nothing
+hypothesis.load_profile("unhurried")
 
 DATABASE_FIXTURES = {"db", "transactional_db"}
 ON_SQLITE = ("tests/agent/", "tests/portal/", "tests/contracts/test_portal_matrix.py")
