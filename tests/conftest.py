@@ -11,7 +11,9 @@ from hypothesis import settings as hypothesis
 
 from tests.serving import shared_folder
 
-hypothesis.register_profile("unhurried", deadline=None)  # the clock of a shared machine says nothing
+hypothesis.register_profile(
+    "unhurried", deadline=None
+)  # the clock of a shared machine says nothing
 hypothesis.load_profile("unhurried")
 
 DATABASE_FIXTURES = {"db", "transactional_db"}
