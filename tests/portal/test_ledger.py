@@ -203,6 +203,7 @@ def test_bundle__checkpoint_signed_meanwhile__is_not_beyond_its_ledger(
     assert all(json.loads(each)["revision"] <= last["revision"] for each in marks)
 
 
+@pytest.mark.django_db(transaction=True)  # the end of a response closes what is in no transaction
 def test_download__beside_many_others__is_asked_to_wait_and_then_served(auditor):
     from apps.audit.downloads import MOST_AT_ONCE
 
