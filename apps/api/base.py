@@ -18,6 +18,8 @@ from apps.engine.errors import MalformedError, Problem, TooLargeError
 from apps.engine.values import Tree, compact
 
 MAX_INTEGER = 2**63 - 1
+BESIDE_JSON = ("environment",)
+"""What may stand in the query of an address whose members are in a JSON body."""
 
 
 class ApiView(APIView):
@@ -107,6 +109,7 @@ def read_members(request: Any, known: Sequence[str]) -> dict[str, Tree]:
     if not isinstance(tree, dict):
         raise MalformedError("The body is a JSON object.")
     refuse_unknown(tree, known)
+    refuse_unknown(request.GET, BESIDE_JSON)
     return tree
 
 

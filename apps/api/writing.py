@@ -12,7 +12,7 @@ from apps.api.base import (
     content_type,
     read_body,
     read_flag,
-    read_json,
+    read_members,
     read_number,
     refuse_unknown,
     typed,
@@ -65,10 +65,7 @@ def read_publication(request: Any) -> tuple[Source, dict[str, Tree]]:
         return sources.from_text(read_body(request), DOCUMENT_TYPES[kind]), members
     if kind != "application/json":
         raise UnsupportedMediaType(kind)
-    members = read_json(request)
-    if not isinstance(members, dict):
-        raise MalformedError("The body is a JSON object.")
-    refuse_unknown(members, PUBLISH_MEMBERS)
+    members = read_members(request, PUBLISH_MEMBERS)
     return read_source(members), members
 
 

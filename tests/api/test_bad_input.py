@@ -202,3 +202,16 @@ def test_any_write__arbitrary_body__is_never_a_5xx(shop, operator, where, body, 
     answer = operator(method, path, data, kind)
 
     assert answer.status_code < 500, (where, data, answer.content)
+
+
+@pytest.mark.parametrize("query", ["dry_run=true", "colour=x", "message=hi"])
+def test_publish__member_in_the_query_beside_a_json_body__is_400_and_stores_nothing(
+    shop, operator, query
+):
+    body = '{"environment":"production","config":{"a":1}}'
+
+    answer = operator("POST", f"/config/shop?{query}", body, "application/json")
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "unknown_member"
+    assert operator.get("/config/shop?environment=production").status_code == 404
