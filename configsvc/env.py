@@ -23,6 +23,7 @@ VARIABLE_PREFIX = "CONFIGSVC_"
 MFA_RULES = ("off", "privileged", "all")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SYSLOG_SCHEMES = ("udp", "tcp", "tls", "unix")
+POSTGRES_SCHEMES = ("postgres", "postgresql", "pgsql")
 BARE_VARIABLES = ("database_url", "redis_url")
 
 
@@ -189,6 +190,16 @@ def _close_to_others(database: Path) -> None:
     database.touch(mode=0o600)
     if database.stat().st_mode & 0o077:
         database.chmod(0o600)
+
+
+def check_database(env: Env) -> None:
+    """Refuse another database than PostgreSQL. Raises :class:`UnsafeSettingError`."""
+    scheme = env.database_url.partition("://")[0]
+    if env.database_url and scheme not in POSTGRES_SCHEMES:
+        raise UnsafeSettingError(
+            "DATABASE_URL is postgres://USER@HOST/NAME. Without it SQLite is used, in "
+            "CONFIGSVC_DATA_DIR."
+        )
 
 
 def check_login(env: Env) -> None:

@@ -10,7 +10,15 @@ from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from configsvc.env import SQLITE_FILE, Env, check_key, check_login, check_sinks, create_keys
+from configsvc.env import (
+    SQLITE_FILE,
+    Env,
+    check_database,
+    check_key,
+    check_login,
+    check_sinks,
+    create_keys,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Env.read()
@@ -19,6 +27,9 @@ create_keys(ENV)
 SECRET_KEY = ENV.signing_key()
 check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
 SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
+for _key in SECRET_KEY_FALLBACKS:
+    check_key("CONFIGSVC_SECRET_KEY_FALLBACKS", _key)
+check_database(ENV)
 check_login(ENV)
 check_sinks(ENV)
 AUDIT_FILE = ENV.audit_file

@@ -60,6 +60,7 @@ def _is_preflight(request: HttpRequest) -> bool:
 
 
 def _check_address(request: HttpRequest) -> None:
+    request.get_host()  # raises for a name that is not this server's
     if "\x00" in request.path_info:
         raise MalformedError("An address holds no NUL.")
     raw = request.META.get("QUERY_STRING", "")

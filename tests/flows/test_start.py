@@ -1,13 +1,15 @@
 """Starting: what is made, what is refused and named, and that a second start changes nothing."""
 
 import re
+import subprocess
+import sys
 import time
 
 import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.serving import installation
+from tests.serving import TOP, installation
 
 pytestmark = pytest.mark.servers
 same_on_every_database = pytest.mark.servers(database=False)
@@ -68,7 +70,9 @@ def test_sqlite__two_workers_or_two_servers__are_refused():
     ("variable", "value", "named"),
     [
         ("CONFIGSVC_SECRET_KEY", "changeme", "CONFIGSVC_SECRET_KEY"),
+        ("CONFIGSVC_SECRET_KEY_FALLBACKS", "changeme", "CONFIGSVC_SECRET_KEY_FALLBACKS"),
         ("CONFIGSVC_PAGE_SIZE", "many", "CONFIGSVC_PAGE_SIZE"),
+        ("DATABASE_URL", "sqlite:///config.sqlite3", "DATABASE_URL"),
     ],
 )
 def test_unsafe_variable__is_refused_by_name(variable, value, named):
@@ -93,6 +97,37 @@ def test_debug_with_public_host__is_refused_by_name():
     assert "CONFIGSVC_DEBUG" in answer.stderr
 
 
+@same_on_every_database
+def test_debug_on_every_address__is_refused_by_name():
+    with installation() as made:
+        made.environment["CONFIGSVC_DEBUG"] = "true"
+        answer = refusal(made, "--host", "0.0.0.0")  # noqa: S104
+
+    assert answer.returncode != 0
+    assert "CONFIGSVC_DEBUG" in answer.stderr
+
+
+def test_first_start__killed_in_the_demonstration__is_begun_anew():
+    with installation(prepared=False) as made:
+        first = subprocess.Popen(
+            [sys.executable, "manage.py", "serve", "--port", "1"],
+            cwd=TOP,
+            env=made.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for line in first.stdout:
+            if "Storefront" in line:
+                break
+        first.kill()
+        first.communicate()
+
+        server = made.start()
+
+        assert server.password
+        assert "csk_" in server.log.read_text()
+
+
 def test_postgres__synchronous_commit_off__is_refused_by_name():
     with installation() as made:
         if not made.is_postgres:
@@ -109,8 +144,13 @@ def test_public_host_without_tls__is_warned_of():
     with installation() as made:
         server = made.start("--host", "0.0.0.0")  # noqa: S104
         time.sleep(0.2)
+        said = server.log.read_text()
+        foreign = httpx.get(f"{server.url}/services", headers={"Host": "elsewhere.example"})
 
-        assert "without TLS" in server.log.read_text()
+        assert "without TLS" in said
+        assert f"Portal    {server.url}/admin/" in said
+    assert foreign.status_code == 400
+    assert foreign.headers["content-type"] == "application/problem+json"
 
 
 def test_import_configs__folder__reports_each_file_and_stores_all_or_nothing(tmp_path):

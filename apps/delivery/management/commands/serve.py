@@ -20,11 +20,13 @@ from apps.configs.services.demonstration import load_demonstration
 from apps.core.actor import system
 from apps.core.models import User
 from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
+from apps.core.transactions import writing
 from apps.engine.errors import NotFoundError
 
 READER = "demo-reader"
 ADMIN = "admin"
 STOP_WITHIN = 3
+ANY_ADDRESS = ("0.0.0.0", "::", "[::]")  # noqa: S104 - recognised, and warned of
 
 
 class Command(BaseCommand):
@@ -48,8 +50,8 @@ class Command(BaseCommand):
                 "use --workers."
             )
         lock = self._lock_data_folder()
-        self._prepare(options)
         self._check_host(options["host"])
+        self._prepare(options)
         try:
             refuse_unsafe()
         except UnsafeStartError as error:
@@ -89,17 +91,11 @@ class Command(BaseCommand):
     def _prepare(self, options: dict[str, Any]) -> None:
         self.stdout.write("Preparing the database …")
         call_command("migrate", verbosity=0, interactive=False)
-        address = f"http://{options['host']}:{options['port']}{settings.PATH_PREFIX}"
+        host = "127.0.0.1" if options["host"] in ANY_ADDRESS else options["host"]
+        address = f"http://{host}:{options['port']}{settings.PATH_PREFIX}"
         first = not User.objects.exists()
         if first:
-            password = secrets.token_urlsafe(12)
-            create_superuser(actor=system("serve"), username=ADMIN, password=password)
-            if not options["no_demo"]:
-                self.stdout.write("Loading the demonstration, a shop's platform:")
-                load_demonstration(
-                    settings.BASE_DIR / "deploy" / "demo" / "shop.yaml", self.stdout.write
-                )
-            raw = _reader_token()
+            password, raw = self._begin(demonstration=not options["no_demo"])
         self.stdout.write("")
         self.stdout.write(f"Portal    {address}/admin/")
         self.stdout.write(f"User      {ADMIN}")
@@ -114,9 +110,29 @@ class Command(BaseCommand):
             )
         self.stdout.write(f"API       {address}/docs")
 
+    def _begin(self, *, demonstration: bool) -> tuple[str, str]:
+        """The first administrator's password, and a read token, with the demonstration.
+
+        All or nothing: a first start that is interrupted has not been one.
+        """
+        password = secrets.token_urlsafe(12)
+        with writing():
+            create_superuser(actor=system("serve"), username=ADMIN, password=password)
+            if demonstration:
+                self.stdout.write("Loading the demonstration, a shop's platform:")
+                load_demonstration(
+                    settings.BASE_DIR / "deploy" / "demo" / "shop.yaml", self.stdout.write
+                )
+            return password, _reader_token()
+
     def _check_host(self, host: str) -> None:
         if host in LOOPBACK:
             return
+        if settings.DEBUG:
+            raise CommandError(
+                f"CONFIGSVC_DEBUG is on and --host {host} is reached from the network: turn it "
+                "off, or serve on 127.0.0.1."
+            )
         if not settings.SESSION_COOKIE_SECURE:
             self.stderr.write(
                 self.style.WARNING(
@@ -125,7 +141,8 @@ class Command(BaseCommand):
                 )
             )
         if not [each for each in settings.ALLOWED_HOSTS if each not in LOOPBACK]:
-            hosts = ",".join([*settings.ALLOWED_HOSTS, *([host] if host != "0.0.0.0" else [])])  # noqa: S104
+            named = [] if host in ANY_ADDRESS else [host]
+            hosts = ",".join([*settings.ALLOWED_HOSTS, *named])
             os.environ["CONFIGSVC_ALLOWED_HOSTS"] = hosts  # noqa: TID251 - for worker processes
             settings.ALLOWED_HOSTS[:] = hosts.split(",")
             self.stderr.write(
