@@ -40,7 +40,6 @@ from apps.engine import formats, patching, paths
 from apps.engine.errors import (
     ConflictError,
     MalformedError,
-    PreconditionFailedError,
 )
 from apps.engine.signing import answer_header
 from apps.rollouts.services import note_instance
@@ -69,13 +68,11 @@ class ConfigView(ApiView):
         )
         question = _question(request, wanted_format(request, suffix))
         published = _find(self.actor, place, request)
+        _note_instance(self, place, published)
         no_news = _no_news(request, [published], reached)
         if no_news is not None:
             return no_news
         note_read(actor=self.actor, place=place, version=published.version, keys=question.keys)
-        if (instance := request.headers.get("X-Config-Instance")) is not None:
-            version = published.version
-            note_instance(actor=self.actor, place=place, name=instance, version=version)
         return serve(self, place, published, question, reached)
 
     @documented("Publish a new version", WRITE)
@@ -147,6 +144,7 @@ class ConfigValueView(ApiView):
             verb="read",
         )
         published = _find(self.actor, place, request)
+        _note_instance(self, place, published)
         no_news = _no_news(request, [published], reached)
         question = Question(VALUE, "", (key,))
         if no_news is not None:
@@ -176,36 +174,43 @@ class ConfigsView(ApiView):
                 verb="read",
             )
             one = configurations.get_as_of(actor=self.actor, place=place, revision=reached.revision)
-            note_read(actor=self.actor, place=place, version=one.version)
-            found.append(one)
-        no_news = _no_news(request, found, reached)
+            _note_instance(self, place, one)
+            found.append((place, one))
+        no_news = _no_news(request, [each for _place, each in found], reached)
         if no_news is not None:
             return no_news
-        results = [{**envelope_members(each, each.text), "config": each.tree} for each in found]
+        for place, each in found:
+            note_read(actor=self.actor, place=place, version=each.version)
+        results = [
+            {**envelope_members(each, each.text), "config": each.tree} for _place, each in found
+        ]
         data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
         return answer_json(data, 200, _headers(reached))
+
+
+def _note_instance(view: ApiView, place: Place, published: Published) -> None:
+    """Remember which instance fetches, where the request names one."""
+    name = view.request.headers.get("X-Config-Instance")
+    if name is not None:
+        note_instance(actor=view.actor, place=place, name=name, version=published.version)
 
 
 def check_revision(request: Any) -> Position:
     """The ledger's end, read before the document; holds ``min_revision`` against it.
 
     The waiting has been done before Django. Raises :class:`ConflictError` (code ``epoch``) for
-    a revision of another epoch or above the head, :class:`PreconditionFailedError`
-    (``not_reached``) for one that this server has not seen.
+    a revision of another epoch, or above the ledger's head.
     """
     reached = head()
     needed = read_cursor(request.GET.get("min_revision"))
     if needed is None:
         return reached
-    if needed.epoch not in (None, reached.epoch):
+    if needed.epoch not in (None, reached.epoch) or needed.revision > reached.revision:
         raise ConflictError(
-            "The ledger is in another epoch: fetch without min_revision.",
+            f"The ledger ends at {reached.epoch}-{reached.revision}, so this revision is of "
+            "another epoch: fetch without min_revision.",
             code="epoch",
             epoch=reached.epoch,
-        )
-    if needed.revision > reached.revision:
-        raise PreconditionFailedError(
-            f"This server has seen revision {reached.revision}.", code="not_reached"
         )
     return reached
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from channels.db import database_sync_to_async
 
+from apps.audit.selectors import head
 from apps.core.actor import Actor
-from apps.delivery.feed import running_feed
+from apps.delivery.feed import Feed, running_feed
 from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor, read_wait
 from apps.delivery.watch import Cursor, Interest, WithdrawnError, watch
 from apps.engine import formats
@@ -66,6 +67,14 @@ def services_of(asked: Asked) -> list[str] | None:
     return [formats.split_suffix(first)[0]]
 
 
+async def _is_beyond(cursor: Cursor | None, feed: Feed) -> bool:
+    """Whether a revision is of another epoch, or above the ledger's head: nothing to wait for."""
+    if cursor is None or (cursor.epoch in (None, feed.epoch) and cursor.revision <= feed.revision):
+        return False
+    end = await database_sync_to_async(head)()
+    return cursor.epoch not in (None, end.epoch) or cursor.revision > end.revision
+
+
 @database_sync_to_async
 def _admit(asked: Asked, poll: Poll) -> tuple[Actor, Interest | None]:
     """Who polls, and what he may wait for: only what he could fetch."""
@@ -77,9 +86,9 @@ def _admit(asked: Asked, poll: Poll) -> tuple[Actor, Interest | None]:
 
 async def _wait(poll: Poll, actor: Actor, interest: Interest | None) -> None:
     feed = await running_feed()
-    if poll.needed is not None and poll.needed.epoch in (None, feed.epoch):
+    if poll.needed is not None and not await _is_beyond(poll.needed, feed):
         await feed.reached(poll.needed.revision, REVISION_WAIT)
-    if interest is None or not poll.seconds:
+    if interest is None or not poll.seconds or await _is_beyond(poll.after, feed):
         return
     frames = watch(feed, actor, interest, poll.after)
     with contextlib.suppress(TimeoutError, WithdrawnError):

@@ -363,11 +363,18 @@ def test_min_revision__just_written_elsewhere__is_read(served, writer, hearer):
             made = publish(writer, f"mine {number}")
             url = f"/config/shop?environment=production&min_revision={made['revision']}"
             assert client.get(url).json()["config"] == {"a": f"mine {number}"}
+        began = time.monotonic()
         far = client.get(
             f"/config/shop?environment=production&min_revision=ffff-{made['revision']}"
         )
+        above = client.get("/config/shop?environment=production&min_revision=999999999")
+        poll = client.get("/config/shop?environment=production&after=999999999&wait=20")
+        took = time.monotonic() - began
 
     assert (far.status_code, far.json()["code"]) == (409, "epoch")
+    assert (above.status_code, above.json()["code"]) == (409, "epoch")
+    assert poll.json()["version"] == made["version"]
+    assert took < 5
 
 
 def test_body__over_the_limit__is_413_before_it_is_read_whole(served, hearer):
@@ -401,6 +408,13 @@ def test_instance__named_on_fetch_and_stream__is_kept(served, writer, hearer):
     ) as client:
         url = f"/config/shop?environment=production&min_revision={made['revision']}"
         assert client.get(url, headers={"X-Config-Instance": "pod-7"}).status_code == 200
+        others = {
+            "pod-value": f"/config/shop/value?environment=production&key=a&min_revision={made['revision']}",
+            "pod-several": "/config?service=shop&environment=production",
+            "pod-poll": f"/config/shop?environment=production&after={made['revision']}&wait=0.1",
+        }
+        for name, address in others.items():
+            assert client.get(address, headers={"X-Config-Instance": name}).status_code < 300
         bad = client.get(url, headers={"X-Config-Instance": "x" * 300})
     stream = Stream(
         hearer, served.raw, "service=shop&environment=production", **{"X-Config-Instance": "pod-8"}
@@ -415,6 +429,8 @@ def test_instance__named_on_fetch_and_stream__is_kept(served, writer, hearer):
     assert stream.events[0][0] == "ready"
     assert f"'pod-7': {made['version']}" in names
     assert "'pod-8': None" in names
+    for name in others:
+        assert f"'{name}': {made['version']}" in names
     assert bad.status_code == 422
 
 

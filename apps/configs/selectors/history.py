@@ -100,6 +100,9 @@ def _rows(place: Place, filters: Filters) -> QuerySet[Version]:
         else None
     )
     rows = Version.objects.filter(configuration=configuration).order_by("-number")
+    for word in paths.Glob(filters.key).words if filters.key else ():
+        if word.isascii() and word.isalnum():  # else it may be written otherwise in JSON
+            rows = rows.filter(keys__contains=word)
     if filters.author:
         rows = rows.filter(author__in=(filters.author, f"user:{filters.author}"))
     if filters.since:
