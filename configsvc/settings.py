@@ -10,7 +10,17 @@ from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from configsvc.env import SQLITE_FILE, Env, check_key, check_login, check_sinks, create_keys
+from configsvc.env import (
+    LARGEST_PAGE,
+    SQLITE_FILE,
+    Env,
+    check_closed,
+    check_key,
+    check_login,
+    check_page_size,
+    check_sinks,
+    create_keys,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Env.read()
@@ -21,6 +31,7 @@ check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
 SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
 check_login(ENV)
 check_sinks(ENV)
+check_page_size(ENV)
 AUDIT_FILE = ENV.audit_file
 AUDIT_FILE_REQUIRED = ENV.audit_file_required
 AUDIT_SYSLOG = ENV.audit_syslog
@@ -263,6 +274,7 @@ KEY_PROVIDER = {
     "keys": ENV.encryption_key,
     "file": str(ENV.data_dir / "keys" / "encryption.key"),
 }
+check_closed(ENV.data_dir / "keys" / "encryption.key")
 for _key in ENV.encryption_key:
     check_key("CONFIGSVC_ENCRYPTION_KEY", _key)
 
@@ -291,7 +303,7 @@ REST_FRAMEWORK = {
     "FORMAT_SUFFIX_KWARG": None,
 }
 PAGE_SIZE = ENV.page_size
-MAX_PAGE_SIZE = 200
+MAX_PAGE_SIZE = LARGEST_PAGE
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "configsvc",
