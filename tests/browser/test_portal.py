@@ -265,3 +265,17 @@ def test_service__registered_in_the_admin__appears_with_its_labels(served, open_
 
     expect(page.locator("body")).to_contain_text("This name is taken")
     expect(page.locator("input[name=name]")).to_have_value("The same again")
+
+
+def test_services__filtered_by_label__are_those_that_have_it(served, open_page):
+    page = open_page("admin")
+    page.goto("/admin/registry/service/")
+    everything = page.locator("#result_list tbody tr, #changelist-form tbody tr").count()
+    page.locator("[x-on\\:click*=filterOpen]").first.click()
+    page.fill("#filter-form input[name=label]", "tier=1")
+    page.click("#filter-form button[type=submit]")
+    page.wait_for_url("**label=tier**")
+
+    rows = page.locator("#result_list tbody tr, #changelist-form tbody tr")
+    assert 0 < rows.count() < everything
+    assert rows.filter(has_text="tier=1").count() == rows.count()
