@@ -63,6 +63,7 @@ BREAKS = {
         "from apps.configs.services import kernel\n",
     ),
     "model in a view": ("apps/api/broken_contract.py", "from apps.configs import models\n"),
+    "guardian in the portal": ("apps/portal/broken_contract.py", "import guardian.shortcuts\n"),
 }
 
 
