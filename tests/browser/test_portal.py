@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_login import log_out
 from tests.flows.test_watch import Stream, receive, socket_to
 
 pytestmark = pytest.mark.browser
@@ -132,7 +133,7 @@ def test_errors__stand_at_their_lines_and_publishing_waits(served, open_page):
     page.click("text=Discard the draft") if page.locator("text=Discard the draft").count() else None
 
 
-def test_draft__closed_tab_and_log_out__survives(served, open_page):
+def test_draft__log_out_and_closed_tab__survives(served, open_page, sessions):
     page = open_page("mei")
     page.goto(CONFIG)
     text = page.evaluate("document.querySelector('textarea[name=content]').value")
@@ -140,9 +141,12 @@ def test_draft__closed_tab_and_log_out__survives(served, open_page):
     page.keyboard.press("Control+Home")
     page.keyboard.insert_text("# mei was here\n")
     expect(page.locator("#saved")).to_have_text("Saved", timeout=8000)
+    ended = sessions["mei"]
+    log_out(page)
     page.context.close()
 
     again = open_page("mei")
+    assert sessions["mei"] != ended, "nobody had to log in again"
     again.goto(CONFIG)
 
     expect(again.locator(".cm-content")).to_contain_text("# mei was here")
