@@ -20,6 +20,7 @@ KEY_BYTES = 48
 MIN_KEY_LENGTH = 32
 WEAK_WORDS = ("changeme", "secret", "insecure", "password", "example", "default")
 VARIABLE_PREFIX = "CONFIGSVC_"
+LARGEST_PAGE = 200
 MFA_RULES = ("off", "privileged", "all")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SYSLOG_SCHEMES = ("udp", "tcp", "tls", "unix")
@@ -137,11 +138,16 @@ def read_key(path: Path) -> str:
             f"There is no key file {path.name} in the data folder. "
             "Restore it from your backup, or set the variable for it."
         )
-    if path.stat().st_mode & 0o077:
-        raise UnsafeSettingError(f"The key file {path.name} is readable by others: chmod 600.")
+    check_closed(path)
     key = path.read_text().strip()
     check_key(path.name, key)
     return key
+
+
+def check_closed(path: Path) -> None:
+    """Refuse a key file that others may read. Raises :class:`UnsafeSettingError`."""
+    if path.exists() and path.stat().st_mode & 0o077:
+        raise UnsafeSettingError(f"The key file {path.name} is readable by others: chmod 600.")
 
 
 def check_key(name: str, key: str) -> None:
@@ -197,9 +203,15 @@ def check_database(env: Env) -> None:
     scheme = env.database_url.partition("://")[0]
     if env.database_url and scheme not in POSTGRES_SCHEMES:
         raise UnsafeSettingError(
-            "DATABASE_URL is postgres://USER@HOST/NAME. Without it SQLite is used, in "
+            "DATABASE_URL must be postgres://USER@HOST/NAME. Without it SQLite is used, in "
             "CONFIGSVC_DATA_DIR."
         )
+
+
+def check_page_size(env: Env) -> None:
+    """Refuse a page of no rows or of too many. Raises :class:`UnsafeSettingError`."""
+    if not 1 <= env.page_size <= LARGEST_PAGE:
+        raise UnsafeSettingError(f"CONFIGSVC_PAGE_SIZE must be 1 to {LARGEST_PAGE}.")
 
 
 def check_login(env: Env) -> None:

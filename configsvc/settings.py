@@ -11,11 +11,14 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from configsvc.env import (
+    LARGEST_PAGE,
     SQLITE_FILE,
     Env,
+    check_closed,
     check_database,
     check_key,
     check_login,
+    check_page_size,
     check_sinks,
     create_keys,
 )
@@ -32,6 +35,7 @@ for _key in SECRET_KEY_FALLBACKS:
 check_database(ENV)
 check_login(ENV)
 check_sinks(ENV)
+check_page_size(ENV)
 AUDIT_FILE = ENV.audit_file
 AUDIT_FILE_REQUIRED = ENV.audit_file_required
 AUDIT_SYSLOG = ENV.audit_syslog
@@ -274,6 +278,7 @@ KEY_PROVIDER = {
     "keys": ENV.encryption_key,
     "file": str(ENV.data_dir / "keys" / "encryption.key"),
 }
+check_closed(ENV.data_dir / "keys" / "encryption.key")
 for _key in ENV.encryption_key:
     check_key("CONFIGSVC_ENCRYPTION_KEY", _key)
 
@@ -302,7 +307,7 @@ REST_FRAMEWORK = {
     "FORMAT_SUFFIX_KWARG": None,
 }
 PAGE_SIZE = ENV.page_size
-MAX_PAGE_SIZE = 200
+MAX_PAGE_SIZE = LARGEST_PAGE
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "configsvc",

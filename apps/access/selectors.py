@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.contrib.auth.models import Group
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from apps.access import factors, rights
 from apps.access.models import Grant, KeyRule, ServiceAccount, Token
@@ -160,6 +160,15 @@ def list_accounts_of(actor: Actor) -> QuerySet[ServiceAccount]:
         if verb in ("manage", "audit") and service is None
     }
     return list_accounts() if None in held else list_accounts().filter(environment__in=held)
+
+
+def count_live_tokens(
+    accounts: QuerySet[ServiceAccount], *, now: datetime
+) -> QuerySet[ServiceAccount]:
+    """The accounts, each with ``live_tokens``: how many are neither withdrawn nor over at ``now``."""
+    lasting = Q(tokens__expires_at__isnull=True) | Q(tokens__expires_at__gt=now)
+    live = Q(tokens__withdrawn_at__isnull=True) & lasting
+    return accounts.annotate(live_tokens=Count("tokens", filter=live))
 
 
 def list_tokens(account: ServiceAccount) -> QuerySet[Token]:

@@ -10,6 +10,7 @@ from apps.core.appendonly import list_missing_triggers
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "testserver"})
 WAL_SAFE_FROM = (3, 51, 3)
 SYNCHRONOUS_FULL = 2
+SYNCHRONOUS_COMMITS = ("on", "remote_apply")
 
 
 class UnsafeStartError(Exception):
@@ -66,6 +67,9 @@ def _postgres_reasons() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute("SHOW synchronous_commit")
         value = cursor.fetchone()[0]
-    if value == "off":
-        return ["PostgreSQL synchronous_commit is off: acknowledged publishes could be lost."]
-    return []
+    if value in SYNCHRONOUS_COMMITS:
+        return []
+    return [
+        f"PostgreSQL synchronous_commit is {value}: acknowledged publishes could be lost. Set it "
+        "to on, or remote_apply."
+    ]

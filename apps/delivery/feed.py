@@ -11,7 +11,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -55,7 +55,7 @@ class Act:
 class Watcher:
     """One stream's end of the feed. ``overflowed`` is set when it was too slow."""
 
-    queue: asyncio.Queue[Act] = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
+    queue: asyncio.Queue[Act]
     overflowed: bool = False
     stopped: bool = False
 
@@ -71,11 +71,20 @@ class Watcher:
         except asyncio.QueueFull:
             self.overflowed = True
 
+    def empty(self) -> None:
+        """Forget what is queued: the client reads the present state instead."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.overflowed = False
+
 
 class Feed:
-    """Follows the ledger in one event loop. ``revision`` is how far it has read."""
+    """Follows the ledger in one event loop. ``revision`` is how far it has read; a watcher that is
+    more than ``queue_limit`` acts behind is too slow.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, queue_limit: int = QUEUE_LIMIT) -> None:
+        self._queue_limit = queue_limit
         self.epoch = ""
         self.revision = 0
         self.generation = 0
@@ -126,7 +135,7 @@ class Feed:
 
     def register(self) -> tuple[Watcher, int]:
         """A watcher that gets every act after the returned revision."""
-        watcher = Watcher()
+        watcher = Watcher(asyncio.Queue(self._queue_limit))
         self._watchers.add(watcher)
         return watcher, self.revision
 

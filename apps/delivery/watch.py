@@ -73,9 +73,15 @@ class WithdrawnError(Exception):
 
 
 async def watch(
-    feed: Feed, actor: Actor, interest: Interest, after: Cursor | None = None
+    feed: Feed,
+    actor: Actor,
+    interest: Interest,
+    after: Cursor | None = None,
+    *,
+    bookmark_every: float = BOOKMARK_EVERY,
 ) -> AsyncIterator[Frame]:
-    """Frames for ``actor``, for ever: ``ready``, then every later change in order, once.
+    """Frames for ``actor``, for ever: ``ready``, then every later change in order, once, and a
+    bookmark after so many seconds without one.
 
     Raises :class:`WithdrawnError` at most a few seconds after the actor lost his login, his token
     or his last right to read what the stream is about.
@@ -94,7 +100,7 @@ async def watch(
         else:
             yield Frame("ready", feed.epoch, registered_at)
             yield Frame("resync", feed.epoch, registered_at)
-        async for frame in _live(feed, watcher, gate, registered_at):
+        async for frame in _live(feed, watcher, gate, registered_at, bookmark_every):
             yield frame
     finally:
         feed.unregister(watcher)
@@ -114,30 +120,42 @@ async def _backlog(feed: Feed, gate: "_Gate", start: int, until: int) -> AsyncIt
         yield Frame("bookmark", feed.epoch, until)
 
 
-async def _live(feed: Feed, watcher: Watcher, gate: "_Gate", reached: int) -> AsyncIterator[Frame]:
+async def _live(
+    feed: Feed, watcher: Watcher, gate: "_Gate", reached: int, bookmark_every: float
+) -> AsyncIterator[Frame]:
+    """What comes from now on. Bookmarks and rights wait for no quiet second: others' acts may
+    never leave one.
+    """
     loop = asyncio.get_running_loop()
-    bookmark_at = loop.time() + BOOKMARK_EVERY
+    bookmark_at = loop.time() + bookmark_every
     while not watcher.stopped:
         if watcher.overflowed:
-            while not watcher.queue.empty():
-                watcher.queue.get_nowait()
-            watcher.overflowed = False
+            watcher.empty()
             reached = feed.revision
             yield Frame("resync", feed.epoch, reached)
-        try:
-            act = await asyncio.wait_for(watcher.queue.get(), LOOK_AT_RIGHTS_EVERY)
-        except TimeoutError:
-            await gate.check()
-            reached = feed.revision if watcher.queue.empty() else reached
-            if loop.time() >= bookmark_at:
-                bookmark_at = loop.time() + BOOKMARK_EVERY
-                yield Frame("bookmark", feed.epoch, reached)
+        act = await _next_act(watcher)
+        await gate.check()
+        messages = await gate.pass_through(act) if act is not None else ()
+        if watcher.overflowed or watcher.stopped:
             continue
-        messages = await gate.pass_through(act)
-        reached = act.revision
+        if act is not None:
+            reached = act.revision
+        elif watcher.queue.empty():
+            reached = feed.revision
         if messages:
-            bookmark_at = loop.time() + BOOKMARK_EVERY
-            yield Frame("changed", feed.epoch, act.revision, messages)
+            yield Frame("changed", feed.epoch, reached, messages)
+        elif loop.time() >= bookmark_at:
+            yield Frame("bookmark", feed.epoch, reached)
+        else:
+            continue
+        bookmark_at = loop.time() + bookmark_every
+
+
+async def _next_act(watcher: Watcher) -> Act | None:
+    try:
+        return await asyncio.wait_for(watcher.queue.get(), LOOK_AT_RIGHTS_EVERY)
+    except TimeoutError:
+        return None
 
 
 class _Gate:

@@ -21,7 +21,8 @@ from apps.core.models import User
 from apps.engine import values
 from apps.engine.errors import DomainError, invalid
 from apps.portal.addresses import actor_url
-from apps.portal.base_admin import PortalAdmin
+from apps.portal.base_admin import PortalAdmin, SeenFilter
+from apps.portal.list_filters import LiveTokensFilter
 from apps.portal.shared import actor_of, render, tell
 
 OVERLAPS = (
@@ -38,13 +39,15 @@ class AccountAdmin(PortalAdmin):
     """Service accounts and their tokens."""
 
     list_display = ("slug", "description", "environment", "live_tokens")
+    list_filter = (("environment", SeenFilter), LiveTokensFilter)
     fields = ("slug", "description", "environment")
     search_fields = ("slug", "description")
     change_form_outer_after_template = "portal/tokens.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceAccount]:
         """Those of environments that the person manages or audits."""
-        return selectors.list_accounts_of(actor_of(request))
+        accounts = selectors.list_accounts_of(actor_of(request))
+        return selectors.count_live_tokens(accounts, now=clock.now())
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """For those who manage or audit something."""
@@ -75,9 +78,9 @@ class AccountAdmin(PortalAdmin):
         services.delete_account(actor=actor, account=row)
 
     @staticmethod
-    def live_tokens(row: ServiceAccount) -> int:
-        """How many tokens were not withdrawn."""
-        return row.tokens.filter(withdrawn_at__isnull=True).count()
+    def live_tokens(row: Any) -> int:
+        """How many tokens open something now."""
+        return int(row.live_tokens)
 
     def get_urls(self) -> list[URLPattern]:
         """The token button's address too."""

@@ -47,6 +47,7 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
 
     actions = None
     list_per_page = 50
+    list_filter_submit = True  # without it there is no button that applies a drop-down or a text
     show_full_result_count = False
     compressed_fields = True
     change_form_outer_before_template = "portal/rights_link.html"

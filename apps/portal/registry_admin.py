@@ -22,6 +22,7 @@ from apps.engine.sections import SECTION_TYPES
 from apps.engine.values import parse_canonical
 from apps.portal.addresses import may_ask, place_url
 from apps.portal.base_admin import PortalAdmin, SeenFilter
+from apps.portal.list_filters import LabelFilter
 from apps.portal.rule_admin import acknowledgement
 from apps.portal.shared import actor_of
 from apps.registry.models import Environment, Service
@@ -60,7 +61,7 @@ class ServiceAdmin(PortalAdmin):
 
     form = ServiceForm
     list_display = ("name_and_slug", "owner", "label_badges", "description")
-    list_filter = (("owner", SeenFilter),)
+    list_filter = (("owner", SeenFilter), LabelFilter)
     search_fields = ("slug", "name", "description")
     ordering = ("slug",)
 
@@ -136,6 +137,7 @@ class EnvironmentAdmin(PortalAdmin):
     """Environments: the tree, the default, the protected."""
 
     list_display = ("slug", "name", "parent", "rank", "is_default", "is_protected", "services")
+    list_filter = ("is_protected", ("parent", SeenFilter))
     fields = ("slug", "name", "parent", "rank", "is_default", "is_protected")
     ordering = ("rank", "slug")
 

@@ -22,6 +22,7 @@ from apps.engine import formats, templating
 from apps.engine.errors import DomainError, Problem
 from apps.engine.values import canonical, parse_canonical
 from apps.portal.base_admin import PortalAdmin
+from apps.portal.list_filters import InUseFilter
 from apps.portal.shared import actor_of
 
 
@@ -106,6 +107,7 @@ class TemplateAdmin(PortalAdmin):
 
     form = TemplateForm
     list_display = ("slug", "name", "newest")
+    list_filter = (InUseFilter,)
     search_fields = ("slug", "name")
     ordering = ("slug",)
     change_form_outer_after_template = "portal/template_preview.html"

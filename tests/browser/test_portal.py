@@ -8,6 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_login import log_out
 from tests.flows.test_watch import Stream, receive, socket_to
 
 pytestmark = pytest.mark.browser
@@ -132,7 +133,7 @@ def test_errors__stand_at_their_lines_and_publishing_waits(served, open_page):
     page.click("text=Discard the draft") if page.locator("text=Discard the draft").count() else None
 
 
-def test_draft__closed_tab_and_log_out__survives(served, open_page):
+def test_draft__log_out_and_closed_tab__survives(served, open_page, sessions):
     page = open_page("mei")
     page.goto(CONFIG)
     text = page.evaluate("document.querySelector('textarea[name=content]').value")
@@ -140,9 +141,12 @@ def test_draft__closed_tab_and_log_out__survives(served, open_page):
     page.keyboard.press("Control+Home")
     page.keyboard.insert_text("# mei was here\n")
     expect(page.locator("#saved")).to_have_text("Saved", timeout=8000)
+    ended = sessions["mei"]
+    log_out(page)
     page.context.close()
 
     again = open_page("mei")
+    assert sessions["mei"] != ended, "nobody had to log in again"
     again.goto(CONFIG)
 
     expect(again.locator(".cm-content")).to_contain_text("# mei was here")
@@ -265,3 +269,17 @@ def test_service__registered_in_the_admin__appears_with_its_labels(served, open_
 
     expect(page.locator("body")).to_contain_text("This name is taken")
     expect(page.locator("input[name=name]")).to_have_value("The same again")
+
+
+def test_services__filtered_by_label__are_those_that_have_it(served, open_page):
+    page = open_page("admin")
+    page.goto("/admin/registry/service/")
+    everything = page.locator("#result_list tbody tr, #changelist-form tbody tr").count()
+    page.locator("[x-on\\:click*=filterOpen]").first.click()
+    page.fill("#filter-form input[name=label]", "tier=1")
+    page.click("#filter-form button[type=submit]")
+    page.wait_for_url("**label=tier**")
+
+    rows = page.locator("#result_list tbody tr, #changelist-form tbody tr")
+    assert 0 < rows.count() < everything
+    assert rows.filter(has_text="tier=1").count() == rows.count()

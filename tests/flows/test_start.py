@@ -67,21 +67,35 @@ def test_sqlite__two_workers_or_two_servers__are_refused():
 
 @same_on_every_database
 @pytest.mark.parametrize(
-    ("variable", "value", "named"),
+    ("variable", "value"),
     [
-        ("CONFIGSVC_SECRET_KEY", "changeme", "CONFIGSVC_SECRET_KEY"),
-        ("CONFIGSVC_SECRET_KEY_FALLBACKS", "changeme", "CONFIGSVC_SECRET_KEY_FALLBACKS"),
-        ("CONFIGSVC_PAGE_SIZE", "many", "CONFIGSVC_PAGE_SIZE"),
-        ("DATABASE_URL", "sqlite:///config.sqlite3", "DATABASE_URL"),
+        ("CONFIGSVC_SECRET_KEY", "changeme"),
+        ("CONFIGSVC_SECRET_KEY_FALLBACKS", "changeme"),
+        ("CONFIGSVC_SIGNATURE_KEY", "changeme"),
+        ("CONFIGSVC_ENCRYPTION_KEY", f"{'0123456789abcdef' * 3},changeme"),
+        ("CONFIGSVC_PAGE_SIZE", "many"),
+        ("CONFIGSVC_PAGE_SIZE", "100000"),
+        ("DATABASE_URL", "sqlite:///config.sqlite3"),
     ],
 )
-def test_unsafe_variable__is_refused_by_name(variable, value, named):
+def test_unsafe_variable__is_refused_by_name(variable, value):
     with installation() as made:
         made.environment[variable] = value
-        answer = made.manage("serve", "--no-demo", check=False)
+        answer = made.manage("check", check=False)  # the settings refuse: every command does
 
     assert answer.returncode != 0
-    assert named in answer.stderr
+    assert f"{variable} " in answer.stderr
+
+
+@same_on_every_database
+@pytest.mark.parametrize("name", ["signing.key", "signature.key", "encryption.key"])
+def test_key_file__readable_by_others__is_refused_by_name(name):
+    with installation() as made:
+        (made.folder / "keys" / name).chmod(0o640)
+        answer = made.manage("check", check=False)
+
+    assert answer.returncode != 0
+    assert f"{name} is readable by others" in answer.stderr
 
 
 @same_on_every_database

@@ -1,8 +1,10 @@
 """A publish reaches SSE, WebSocket and long-poll clients, each through real servers."""
 
+import contextlib
 import json
 import threading
 import time
+from pathlib import Path
 from socket import create_connection
 
 import httpx
@@ -11,6 +13,7 @@ from httpx_sse import connect_sse
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.real_services import redis
 from tests.serving import installation
 
 pytestmark = pytest.mark.servers
@@ -142,6 +145,29 @@ def test_sse__resume__gives_every_later_change_once_and_in_order(served, writer,
     assert found == [first["version"] + step for step in range(1, 5)]
 
 
+def test_sse__many_write_at_once__hears_every_revision_once_and_in_order(served, writer, hearer):
+    """Revisions are given in commit order: a watcher who has heard one misses none below it."""
+    before = publish(writer, "before the crowd")["revision"]
+    stream = Stream(hearer, served.raw, f"environment=production&after={before}")
+    written = []
+
+    def write(number):
+        with served.servers_[number % len(served.servers_)].client(served.raw) as client:
+            for each in range(4):
+                made = publish(client, f"crowd {number} {each}", ("shop", "cart")[each % 2])
+                written.append(made["revision"])
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    heard = [message["revision"] for message, _id in stream.until(24, 10)]
+
+    assert len(written) == 24
+    assert heard == sorted(written)
+
+
 @pytest.mark.parametrize("cursor", ["ffff-1", "{epoch}-999999999"])
 def test_sse__cursor_that_cannot_be_resumed__is_told_to_resync(served, hearer, cursor):
     epoch = httpx.get(f"{hearer.url}/readyz").json()["epoch"]
@@ -224,10 +250,11 @@ def test_sse__ticket__opens_one_stream(served, writer, hearer):
     assert second.status_code == 401
 
 
-def socket_to(server, token=None, **options):
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    url = f"ws://127.0.0.1:{server.port}/ws/config"
-    return connect(url, additional_headers=headers, **options)
+def socket_to(server, token=None, *, query="", **headers):
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    url = f"ws://127.0.0.1:{server.port}/ws/config{query}"
+    return connect(url, additional_headers=headers)
 
 
 def receive(socket, kind, seconds=5):
@@ -293,6 +320,36 @@ def test_websocket__without_credentials__closes_4401(hearer):
     assert caught.value.rcvd.code == 4401
 
 
+def test_websocket__ticket__opens_one_socket(writer, hearer):
+    query = f"?ticket={writer.post('/stream/tickets').json()['ticket']}"
+    with socket_to(hearer, query=query) as socket:
+        socket.send('{"type":"ping"}')
+        assert receive(socket, "pong")
+
+    with socket_to(hearer, query=query) as socket, pytest.raises(ConnectionClosed) as caught:
+        socket.recv(timeout=5)
+
+    assert caught.value.rcvd.code == 4401
+
+
+def test_websocket__session_cookie__counts_from_pages_of_this_server_alone(served, hearer):
+    with httpx.Client(base_url=hearer.url, follow_redirects=True) as browser:
+        form = browser.get("/admin/login/")
+        data = {"username": "admin", "password": served.password}
+        data["csrfmiddlewaretoken"] = browser.cookies["csrftoken"]
+        assert browser.post(form.url, data=data).status_code == 200
+        cookie = f"sessionid={browser.cookies['sessionid']}"
+    with socket_to(hearer, Cookie=cookie, Origin=hearer.url) as socket:
+        socket.send('{"type":"ping"}')
+        assert receive(socket, "pong")
+
+    foreign = socket_to(hearer, Cookie=cookie, Origin="https://elsewhere.example")
+    with foreign as socket, pytest.raises(ConnectionClosed) as caught:
+        socket.recv(timeout=5)
+
+    assert caught.value.rcvd.code == 4401
+
+
 def test_websocket__bad_messages__are_answered_and_do_not_end_it(served, hearer):
     with socket_to(hearer, served.raw) as socket:
         for text in ("nonsense", "[]", '{"type":"nope"}', '{"type":"subscribe","service":5}'):
@@ -324,6 +381,15 @@ def test_websocket__applied__is_kept_for_the_account(served, writer, hearer):
         socket.send(json.dumps({**applied, "version": made["version"], "instance": "pod-1"}))
         socket.send(json.dumps({**applied, "version": 999_999, "instance": "pod-1"}))
         assert receive(socket, "error")["code"] == "invalid"
+    rows = served.manage(
+        "shell",
+        "-v0",
+        "-c",
+        "from apps.rollouts.models import Instance; print([(row.account.slug, str(row.configuration),"
+        " row.version) for row in Instance.objects.filter(name='pod-1')])",
+    ).stdout
+
+    assert rows.strip() == f"[('tester', 'shop@production', {made['version']})]"
 
 
 def test_long_poll__publish__answers_at_once_with_the_document(served, writer, hearer):
@@ -630,3 +696,42 @@ def test_header__with_underscores__does_not_pass_for_the_one_with_hyphens(served
     answer = httpx.get(f"{hearer.url}/config/shop?environment=production", headers=headers)
 
     assert answer.status_code == 200
+
+
+def serving(server):
+    """The worker processes that hold a client's connection, as Linux tells."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    port, established = f":{server.port:04X}", "01"
+    open_ = {
+        f"socket:[{each[9]}]" for each in lines if each[1][-5:] == port and each[3] == established
+    }
+    parent = server.process.pid
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    held = {
+        pid: {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()} for pid in children
+    }
+    return [pid for pid, sockets in held.items() if sockets & open_]
+
+
+@pytest.mark.postgresql
+def test_workers__two_on_postgresql__hear_every_publish_with_and_without_redis():
+    with installation() as made, contextlib.ExitStack() as running:
+        made.environment["REDIS_URL"] = running.enter_context(redis())
+        server = made.start("--workers", "2")
+        with server.client(made.raw) as client:
+            client.post("/services", json={"slug": "shop"}).raise_for_status()
+            streams = []
+            while len(serving(server)) < 2 or len(streams) < 4:
+                assert len(streams) < 100
+                streams.append(Stream(server, made.raw, "service=shop&environment=production"))
+            first = publish(client, "with Redis")["version"]
+            for stream in streams:
+                stream.version(first)
+
+            running.close()
+            second = publish(client, "without Redis")["version"]
+            for stream in streams:
+                stream.version(second)
+
+    heard = [[data["version"] for data, _id in each.changed()] for each in streams]
+    assert heard == [[first, second]] * len(streams)

@@ -71,14 +71,15 @@ def find_services(*, actor: Actor, wanted: Wanted) -> QuerySet[Service]:
         found = found.filter(Q(slug__icontains=wanted.text) | Q(name__icontains=wanted.text))
     if wanted.owner:
         found = found.filter(owner__name=wanted.owner)
-    if wanted.label:
-        key, equals, value = wanted.label.partition("=")
-        found = (
-            found.alias(label=KeyTransform(key, "labels")).filter(label=value)
-            if equals
-            else found.filter(labels__has_key=key)
-        )
-    return found
+    return with_label(found, wanted.label) if wanted.label else found
+
+
+def with_label(services: QuerySet[Service], label: str) -> QuerySet[Service]:
+    """Those of the services that have a label: ``name`` or ``name=value``."""
+    key, equals, value = label.partition("=")
+    if not equals:
+        return services.filter(labels__has_key=key)
+    return services.alias(label=KeyTransform(key, "labels")).filter(label=value)
 
 
 def list_rows(

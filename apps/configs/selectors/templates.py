@@ -1,6 +1,6 @@
 """Reading templates, sections and drafts."""
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -39,13 +39,23 @@ def list_template_versions(*, actor: Actor, template: Template) -> QuerySet[Temp
     return template.versions.select_related("content").order_by("-number")
 
 
+def in_live_use(templates: QuerySet[Template], *, actor: Actor, used: bool) -> QuerySet[Template]:
+    """Those that a live configuration which the actor may list extends, or those that none does."""
+    users = Exists(_users(actor).filter(templates=OuterRef("pk")))
+    return templates.filter(users if used else ~users)
+
+
 def list_users(*, actor: Actor, template: Template) -> QuerySet[Live]:
     """The live configurations that extend the template, as far as the actor may list them."""
     return (
-        Live.objects.filter(templates=template)
-        .filter(scope_filter(actor, "list", "configuration__"))
+        _users(actor)
+        .filter(templates=template)
         .select_related("version", "configuration__service", "configuration__environment")
     )
+
+
+def _users(actor: Actor) -> QuerySet[Live]:
+    return Live.objects.filter(scope_filter(actor, "list", "configuration__"))
 
 
 def list_sections(*, actor: Actor, service: Service) -> QuerySet[Section]:

@@ -1,0 +1,122 @@
+"""What ``deploy/test`` runs and says, with programs in their place that only say their arguments."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+TOOLS = "bash dirname basename mktemp rm cat cksum sed sort awk grep"
+PYTHON = """\
+case "$*" in
+*"tests.chromium find") cat chromium 2>/dev/null ;;
+*"tests.real_services --check") [ -e services ] ;;
+"-m tests.real_services "*) shift 2; exec "$@" ;;
+esac
+"""
+PROGRAMS = {
+    "python": PYTHON,
+    "pytest": 'echo "pytest $*"; echo "1 passed"',
+    "playwright": 'echo "playwright $*"; [ "$1" = --version ] || echo /opt/chrome >chromium',
+    "mypy": "",
+    "ruff": "",
+    "lint-imports": "echo Contracts",
+}
+
+
+def write_program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/usr/bin/env bash\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A project with ``deploy/test`` in it, on a machine without apt, Chromium and databases."""
+    shutil.copytree(TOP / "deploy", tmp_path / "deploy", ignore=lambda *_: ("agent", "demo"))
+    for path in ("requirements.txt", "tests/requirements.txt"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("thing==1\n")
+    for name, text in PROGRAMS.items():
+        write_program(tmp_path / ".venv/bin" / name, text)
+    for name in TOOLS.split():
+        (tmp_path / "tools").mkdir(exist_ok=True)
+        (tmp_path / "tools" / name).symlink_to(shutil.which(name))
+    write_program(tmp_path / "tools/id", "echo 0")
+    return tmp_path
+
+
+def run(place, *arguments):
+    return subprocess.run(
+        ["/usr/bin/env", "bash", place / "deploy/test", *arguments],
+        cwd=place,
+        env={"PATH": str(place / "tools"), "TMPDIR": str(place)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--embedded", "-k", "two words"], ["-k", "two words", "--embedded"]]
+)
+def test_embedded__anywhere_and_nothing_is_there__runs_sqlite_and_ends_as_pytest_does(
+    place, arguments
+):
+    write_program(place / ".venv/bin/playwright", 'echo "playwright $*"; [ "$1" = --version ]')
+
+    done = run(place, *arguments)
+
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout
+    assert sum(line.startswith("pytest ") for line in lines) == 1
+    assert lines[-2].endswith("-m not browser -k two words")
+    assert sum(line.startswith("NOT RUN: ") for line in lines) == 2
+    assert lines[-1] == "1 passed"
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"), [("chromium", "no Chromium"), ("services", "PostgreSQL or Redis")]
+)
+def test_without_embedded__something_is_missing__fails_before_any_test(place, missing, said):
+    write_program(place / ".venv/bin/playwright", '[ "$1" = --version ]')
+    for name in {"chromium", "services"} - {missing}:
+        (place / name).write_text("/opt/chrome\n")
+
+    done = run(place)
+
+    assert done.returncode != 0
+    assert said in done.stdout
+    assert "pytest " not in done.stdout
+
+
+def test_everything_there__runs_three_times(place):
+    for name in ("chromium", "services"):
+        (place / name).write_text("/opt/chrome\n")
+
+    lines = run(place, "-x").stdout.splitlines()
+
+    runs = [line for line in lines if line.startswith("pytest ")]
+    assert [each.partition(" -m ")[2] for each in runs] == [
+        "not browser -x",
+        "not browser --database-only -x",
+        "browser -x",
+    ]
+    assert lines[-1] == "1 passed"
+
+
+@pytest.mark.parametrize(
+    ("apt", "wanted"), [(False, "install chromium"), (True, "install --with-deps chromium")]
+)
+def test_chromium__not_packaged__is_playwrights_with_what_it_links_against(place, apt, wanted):
+    (place / "services").touch()
+    if apt:
+        write_program(place / "tools/apt-get", '[ "$1" = update ]')
+
+    done = run(place)
+
+    assert f"playwright {wanted}" in done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout
