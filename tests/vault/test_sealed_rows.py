@@ -5,6 +5,7 @@ import random
 import uuid
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from apps.engine.errors import IntegrityError, SealedError
 
@@ -13,9 +14,22 @@ pytestmark = pytest.mark.django_db
 ROWS = 20_000  # in the long form
 
 
+TRANSIT_ROWS = 2_000  # each asks the key service
+
+
 @pytest.fixture
 def versions(shop, system):
-    """Three secrets with three versions each, as rows in memory with their wrapped keys."""
+    return make_versions(shop, system)
+
+
+@pytest.fixture
+def transit_versions(in_transit, shop, system):
+    """The same, wrapped by two versions of a Transit engine's key."""
+    return make_versions(shop, system, lambda: in_transit.keys.append(AESGCM(random.randbytes(32))))
+
+
+def make_versions(shop, system, between=lambda: None):
+    """Four secrets with three versions each, as rows in memory with their wrapped keys."""
     from apps.access.policy import Place
     from apps.registry.selectors import get_environment
     from apps.vault import services
@@ -27,6 +41,7 @@ def versions(shop, system):
             secret = services.create_secret(actor=system, place=place, slug=slug, value="same text")
             for _ in range(2):
                 services.write_secret(actor=system, secret=secret, value="same text")
+        between()
     return list(SecretVersion.objects.select_related("secret", "wrapped"))
 
 
@@ -78,6 +93,28 @@ def rename_key(version, _other, rng):
     version.wrapped.key_id = f"{rng.getrandbits(64):016x}"
 
 
+def transit_key_beside(version):
+    """The other one of the two key ids that wrapped these rows."""
+    first, second = "transit:configsvc:v1", "transit:configsvc:v2"
+    return second if version.wrapped.key_id == first else first
+
+
+def name_the_key_beside(version, _other, _rng):
+    version.wrapped.key_id = transit_key_beside(version)
+
+
+def rename_transit_key(version, _other, rng):
+    version.wrapped.key_id = f"transit:configsvc:v{rng.choice([0, 3, 'X', '', '01', '1 '])}"
+
+
+def name_the_key_beside_within(version, _other, _rng):
+    """The id and the ciphertext's own prefix agree, and are those of another key."""
+    beside = transit_key_beside(version)
+    text = bytes(version.wrapped.wrapped).split(b":", 2)[2]
+    prefix = f"vault:{beside.rpartition(':')[2]}:".encode()
+    version.wrapped.wrapped, version.wrapped.key_id = prefix + text, beside
+
+
 def move_service(version, _other, rng):
     version.secret.service_id += rng.randrange(1, 1_000)
 
@@ -110,14 +147,34 @@ ALTERATIONS = [
 ]
 
 
+TRANSIT_ALTERATIONS = [
+    *ALTERATIONS,
+    name_the_key_beside,
+    name_the_key_beside_within,
+    rename_transit_key,
+]
+
+
 def test_sealed_rows__altered_in_any_way__do_not_open(versions):
+    rows = ROWS if pytest.long_form else ROWS // 5
+
+    check_that_none_opens(versions, ALTERATIONS, rows)
+
+
+def test_sealed_rows__of_transit_keys_altered_in_any_way__do_not_open(transit_versions):
+    rows = TRANSIT_ROWS if pytest.long_form else TRANSIT_ROWS // 5
+
+    check_that_none_opens(transit_versions, TRANSIT_ALTERATIONS, rows)
+
+
+def check_that_none_opens(versions, alterations, rows):
     from apps.vault.versions import _open
 
     rng = random.Random(7)
     opened = []
-    for _ in range(ROWS if pytest.long_form else ROWS // 5):
+    for _ in range(rows):
         version, other = rng.sample(versions, 2)
-        alter = rng.choice(ALTERATIONS)
+        alter = rng.choice(alterations)
         row = copied(version)
         alter(row, copied(other), rng)
         try:
