@@ -9,14 +9,24 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import InterfaceError, OperationalError
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.access.selectors import still_valid
 from apps.audit import refusals
+from apps.core import clock
 from apps.core.actor import Actor, stranger
-from apps.delivery.feed import running_feed
+from apps.delivery.feed import Feed, running_feed
 from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor
-from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
+from apps.delivery.watch import (
+    LOOK_AT_RIGHTS_EVERY,
+    Cursor,
+    Frame,
+    Interest,
+    WithdrawnError,
+    watch,
+)
 from apps.engine import values
 from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, invalid
 from apps.registry.selectors import get_environment, get_service
@@ -39,7 +49,11 @@ Key = tuple[str, str]
 
 
 class ConfigConsumer(AsyncWebsocketConsumer):
-    """One socket: any number of subscriptions, each its own watcher."""
+    """One socket: any number of subscriptions, each its own watcher.
+
+    Each message is judged with the actor as he is at that moment; when his login or token ends,
+    so does the socket, whether or not anything is said on it.
+    """
 
     channel_layer_alias = "none"  # wake-ups come through the process's one feed
 
@@ -49,6 +63,8 @@ class ConfigConsumer(AsyncWebsocketConsumer):
         self.times: deque[float] = deque(maxlen=BURST)
         self.instance: str | None = None
         self.actor: Actor | None = None
+        self.generation = -1  # the access generation as of which the actor was read
+        self.guard: asyncio.Task[None] | None = None
         self.ended = False
         await self.accept()
         try:
@@ -57,6 +73,8 @@ class ConfigConsumer(AsyncWebsocketConsumer):
             client = self.scope.get("client") or (None,)
             refusals.count_read(actor=stranger(client[0]).name, target="ws/config")
             await self._end(NOT_AUTHENTICATED)
+            return
+        self.guard = asyncio.create_task(self._stand_guard(await running_feed()))
 
     @database_sync_to_async
     def _authenticate(self) -> Actor:
@@ -66,7 +84,7 @@ class ConfigConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         """End every subscription."""
-        tasks = list(self.subscriptions.values())
+        tasks = [*self.subscriptions.values(), *([self.guard] if self.guard else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -81,13 +99,42 @@ class ConfigConsumer(AsyncWebsocketConsumer):
         if self._is_too_fast():
             await self._end(TOO_FAST)
             return
+        actor = await self._find_actor_now()
+        if actor is None:
+            return
         try:
             message = _parse(text_data)
-            await self._handle(self.actor, message)
+            await self._handle(actor, message)
         except DomainError as error:
             if isinstance(error, (ForbiddenError, NotFoundError)):
-                refusals.count_read(actor=self.actor.name, target=error.subject or "ws/config")
+                refusals.count_read(actor=actor.name, target=error.subject or "ws/config")
             await self._say({"type": "error", "code": error.code, "detail": error.detail})
+
+    async def _find_actor_now(self) -> Actor | None:
+        """The actor read afresh; when he is none any more the socket is closed.
+
+        Without the database he stays who he was: whatever he may be refused needs it too.
+        """
+        generation = (await running_feed()).generation
+        with contextlib.suppress(OperationalError, InterfaceError):
+            self.actor = await _still_valid(self.actor)
+            self.generation = generation
+        if self.actor is None:
+            await self._end(NOT_AUTHENTICATED)
+        return self.actor
+
+    async def _stand_guard(self, feed: Feed) -> None:
+        """Close the socket soon after the login or token has ended, though nothing is said on it."""
+        try:
+            while self.actor is not None and not self.ended:
+                ends_at = self.actor.expires_at
+                is_over = ends_at is not None and ends_at <= clock.now()
+                if is_over or self.generation != feed.generation:
+                    await self._find_actor_now()
+                await asyncio.sleep(LOOK_AT_RIGHTS_EVERY)
+        except Exception:  # unguarded it must not stay open
+            logger.exception("A socket's login could not be looked at; it is closed.")
+            await self._end(FAILED)
 
     async def _end(self, code: int) -> None:
         """Close the socket, once: several tasks may want to."""
@@ -136,7 +183,8 @@ class ConfigConsumer(AsyncWebsocketConsumer):
                     for message in _messages(frame):
                         await self._say(message)
         except WithdrawnError:
-            await self._end(WITHDRAWN)
+            if await self._find_actor_now() is not None:  # his rights have ended, not his login
+                await self._end(WITHDRAWN)
         except Exception:  # a client that hears nothing must know it
             logger.exception("A subscription failed; its socket is closed.")
             await self._end(FAILED)
@@ -153,6 +201,11 @@ class ConfigConsumer(AsyncWebsocketConsumer):
     async def _say(self, message: dict[str, Any]) -> None:
         if not self.ended:
             await self.send(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+
+
+@database_sync_to_async
+def _still_valid(actor: Actor | None) -> Actor | None:
+    return still_valid(actor, now=clock.now()) if actor else None
 
 
 @database_sync_to_async

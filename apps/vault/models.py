@@ -85,6 +85,23 @@ class WrappedKey(models.Model):
         return f"{self.version_id} by {self.key_id}"
 
 
+class KnownKey(AppendOnlyModel):
+    """A key-encryption key that has wrapped something here, whether or not it is still there.
+
+    It tells a wrapped key whose key is merely not loaded from one whose ``key_id`` was altered.
+    """
+
+    key_id = models.CharField(max_length=100, primary_key=True)
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.key_id
+
+
 class SecretStage(models.Model):
     """Which version of a secret is pending, current or previous: a pointer."""
 

@@ -13,9 +13,9 @@ from apps.core.transactions import writing
 from apps.engine import sealing
 from apps.engine.errors import IntegrityError, InvalidError
 from apps.engine.values import Tree
-from apps.vault.models import WrappedKey
+from apps.vault.models import KnownKey, WrappedKey
 from apps.vault.providers import key_provider, read_key_file
-from apps.vault.versions import context_of
+from apps.vault.versions import context_of, unwrap
 
 KEY_TEXT_BYTES = 48
 
@@ -84,11 +84,12 @@ def _rewrap_batch(current: str, batch: int, damaged: list[WrappedKey]) -> int:
         for row in rows:
             context = context_of(row.version.secret, row.version_id)
             try:
-                key = provider.unwrap(row.key_id, bytes(row.wrapped), context)
+                key = unwrap(row, context)
             except IntegrityError:
                 damaged.append(row)
                 continue
             row.key_id, row.wrapped = provider.wrap(key, context)
+            KnownKey.objects.get_or_create(key_id=row.key_id)
             row.save(update_fields=["key_id", "wrapped"])
             done += 1
     return done

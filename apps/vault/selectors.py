@@ -14,7 +14,14 @@ from apps.engine.errors import NOTHING_HERE, NotFoundError, SealedError
 from apps.engine.paths import Name, Path
 from apps.registry.models import Configuration, Environment, Service
 from apps.registry.selectors import ancestors, find_service
-from apps.vault.models import Secret, SecretStage, SecretUse, SecretVersion, WrappedKey
+from apps.vault.models import (
+    KnownKey,
+    Secret,
+    SecretStage,
+    SecretUse,
+    SecretVersion,
+    WrappedKey,
+)
 from apps.vault.providers import key_provider
 
 
@@ -217,8 +224,8 @@ def is_sealed() -> bool:
     provider = key_provider()
     try:
         provider.current()
-        used = WrappedKey.objects.order_by().values_list("key_id", flat=True).distinct()
-        ids = list(used)
+        known = WrappedKey.objects.filter(key_id__in=KnownKey.objects.values("key_id"))
+        ids = list(known.order_by().values_list("key_id", flat=True).distinct())
         return bool(ids) and not any(provider.holds(each) for each in ids)
     except SealedError:
         return True

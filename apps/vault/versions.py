@@ -18,7 +18,7 @@ from apps.engine.errors import (
     invalid,
 )
 from apps.engine.values import Tree, canonical, parse_canonical
-from apps.vault.models import Secret, SecretStage, SecretVersion, WrappedKey
+from apps.vault.models import KnownKey, Secret, SecretStage, SecretVersion, WrappedKey
 from apps.vault.providers import NO_KEY, key_provider
 from apps.vault.selectors import is_sealed
 
@@ -67,11 +67,26 @@ def open_version(actor: Actor, version: SecretVersion) -> Tree:
 
 def _open(version: SecretVersion, wrapped: WrappedKey) -> Tree:
     context = context_of(version.secret, version.pk)
-    key = key_provider().unwrap(wrapped.key_id, bytes(wrapped.wrapped), context)
-    if len(key) != sealing.KEY_BYTES:
-        raise IntegrityError("A wrapped key is damaged: it does not open.")
+    key = unwrap(wrapped, context)
     plain = sealing.unseal(bytes(version.sealed), key=key, context=context)
     return parse_canonical(plain.decode())
+
+
+def unwrap(wrapped: WrappedKey, context: bytes) -> bytes:
+    """A version's data key.
+
+    Raises :class:`SealedError` when the key that wrapped it is not here, :class:`IntegrityError`
+    for what does not open, and for the name of a key that never wrapped anything here.
+    """
+    try:
+        key = key_provider().unwrap(wrapped.key_id, bytes(wrapped.wrapped), context)
+    except SealedError:
+        if KnownKey.objects.filter(pk=wrapped.key_id).exists():
+            raise
+        raise IntegrityError("A wrapped key bears the name of no key that was ever here.") from None
+    if len(key) != sealing.KEY_BYTES:
+        raise IntegrityError("A wrapped key is damaged: it does not open.")
+    return key
 
 
 def context_of(secret: Secret, version_id: uuid.UUID) -> bytes:
@@ -112,6 +127,7 @@ def add_version(
         created_at=act.at,
     )
     version.save(force_insert=True)
+    KnownKey.objects.get_or_create(key_id=key_id)
     WrappedKey.objects.create(version=version, key_id=key_id, wrapped=wrapped)
     return version
 

@@ -7,7 +7,11 @@ import sys
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.receivers import Handler, listening
 from tests.serving import TOP, installation
@@ -15,6 +19,7 @@ from tests.serving import TOP, installation
 sys.path.insert(0, str(TOP / "deploy" / "agent"))
 
 from configsvc_client import Config, ConfigError
+from configsvc_client.errors import AwayError
 from configsvc_client.timing import Timing
 
 pytestmark = pytest.mark.servers
@@ -34,6 +39,10 @@ def served():
                 json={"environment": "production", "config": document, "on_stale": "overwrite"},
             )
             assert made.publish({"a": 1}).status_code == 201
+            client.post("/services", json={"slug": "cart"})
+            for other, environment in (("cart", "production"), ("shop", "staging")):
+                body = {"environment": environment, "config": {"a": "another's"}}
+                assert client.post(f"/config/{other}", json=body).status_code == 201
             secret = {"service": "shop", "environment": "production", "name": "pin", "value": "1"}
             assert client.post("/secrets", json=secret).status_code == 201
             yield made
@@ -51,6 +60,7 @@ class Proxy:
         proxy = self
         self.alter = lambda headers, body: (headers, body)
         self.query = ""
+        self.lead = lambda path: path
 
         class Between(Handler):
             def asked(self):
@@ -58,7 +68,7 @@ class Proxy:
                     "Authorization": self.headers["Authorization"],
                     "Accept": "application/json",
                 }
-                answer = httpx.get(upstream + self.path + proxy.query, headers=sent)
+                answer = httpx.get(upstream + proxy.lead(self.path) + proxy.query, headers=sent)
                 names = ("etag", "x-config-epoch", "x-config-revision", "x-config-signature")
                 headers = {n: answer.headers[n] for n in names if n in answer.headers}
                 headers, body = proxy.alter(headers, answer.content)
@@ -73,6 +83,38 @@ def proxy(served):
     with listening(made.handler) as port:
         made.url = f"http://127.0.0.1:{port}"
         yield made
+
+
+@pytest.fixture
+def signer():
+    """Stands for the server, and signs what ``next`` says: the epoch, and the version in it."""
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+    class Signer(Handler):
+        keys = {"keys": [{"crv": "Ed25519", "kid": "k", "x": in_base64(public)}]}
+
+        def asked(self):
+            epoch, version = Signer.next
+            envelope = {"service": "shop", "environment": "production", "config": {}}
+            body = json.dumps(envelope | {"version": version, "revision": version}).encode()
+            digest = hashlib.sha256(body).hexdigest()
+            members = (epoch, "shop", "production", version, version, "envelope", digest)
+            text = "\n".join(map(str, members))
+            signature = in_base64(private.sign(text.encode()))
+            headers = {
+                "X-Config-Epoch": epoch,
+                "X-Config-Signature": f"kid=k; revision={version}; sig={signature}",
+            }
+            self.answer(200, body, headers)
+
+    with listening(Signer) as port:
+        Signer.url = f"http://127.0.0.1:{port}"
+        yield Signer
+
+
+def in_base64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def connect(url, made, keys, **options):
@@ -188,6 +230,51 @@ def test_client__older_answer_replayed__is_refused_and_the_newer_kept(served, pr
     with pytest.raises(Exception, match="replayed"):
         remote.fetch()
     served.publish({"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("/config/shop", "/config/cart"), ("=production", "=staging")],
+    ids=["service", "environment"],
+)
+def test_client__signed_answer_about_another__is_refused(served, proxy, keys, asked, given):
+    proxy.lead = lambda path: path.replace(asked, given)
+
+    with pytest.raises(ConfigError, match="another service or environment"):
+        connect(proxy.url, served, keys)
+
+
+def test_client__name_in_another_case__is_the_same_service(served, keys):
+    url = served.servers[0].url
+
+    config = Config("SHOP", environment="Production", url=url, token=served.raw, signed_by=keys)
+
+    assert config.get("a") == 1
+
+
+def test_client__no_environment_asked_for__stays_with_that_of_the_first_answer(served, proxy, keys):
+    proxy.query = "?environment=production"
+    config = Config("shop", url=proxy.url, token=served.raw, signed_by=keys)
+    remote = config._remote()
+    assert remote.fetch().envelope["environment"] == "production"
+
+    proxy.query = "?environment=staging"
+    with pytest.raises(AwayError, match="another service or environment"):
+        remote.fetch()
+
+
+def test_client__older_answer_of_an_epoch_before_the_last__is_refused(served, signer):
+    signer.next = ("A", 5)
+    config = connect(signer.url, served, signer.keys)
+    remote = config._remote()
+    signer.next = ("B", 1)
+    assert remote.fetch().envelope["version"] == 1
+
+    signer.next = ("A", 4)
+    with pytest.raises(AwayError, match="replayed"):
+        remote.fetch()
+    signer.next = ("A", 5)
+    assert remote.fetch().envelope["version"] == 5
 
 
 @pytest.mark.parametrize("trusted", [{}, {"keys": []}, {"keys": [{"crv": "Ed25519"}]}, {"keys": 5}])

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -606,6 +607,115 @@ def test_last_right_withdrawn__closes_the_socket_4403(served, writer, hearer):
             receive(socket, "changed")
 
     assert caught.value.rcvd.code == 4403
+
+
+def withdraw_tokens(writer, account):
+    for token in writer.get(f"/service-accounts/{account}/tokens").json()["results"]:
+        path = f"/service-accounts/{account}/tokens/{token['id']}"
+        assert writer.delete(path).status_code == 204
+
+
+MESSAGES = [
+    {"type": "ping"},
+    {"type": "subscribe", "service": "shop", "environment": "production"},
+    {"type": "unsubscribe", "service": "shop", "environment": "production"},
+    {"type": "applied", "service": "shop", "environment": "production", "version": 1},
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda each: each["type"])
+def test_websocket__message_after_the_token_was_withdrawn__closes_4401(
+    served, writer, hearer, message
+):
+    account = f"leaver-{message['type']}"
+    raw = served.token("viewer:shop", account)
+    with socket_to(hearer, raw) as socket:
+        socket.send('{"type":"ping"}')
+        receive(socket, "pong")
+        withdraw_tokens(writer, account)
+        socket.send(json.dumps({"instance": "ghost", **message}))
+        with pytest.raises(ConnectionClosed) as caught:
+            socket.recv(timeout=5)
+
+    assert caught.value.rcvd.code == 4401
+
+
+@pytest.mark.parametrize("first", MESSAGES[:2], ids=["idle", "subscribed"])
+def test_websocket__withdrawn_token__closes_4401_within_five_seconds(served, writer, hearer, first):
+    account = f"idle-{first['type']}"
+    raw = served.token("viewer:shop", account)
+    with socket_to(hearer, raw) as socket:
+        socket.send(json.dumps(first))
+        socket.recv(timeout=5)
+        withdraw_tokens(writer, account)
+        with pytest.raises(ConnectionClosed) as caught:
+            socket.recv(timeout=5)
+
+    assert caught.value.rcvd.code == 4401
+
+
+def change_person(served, statement):
+    """Run a statement with ``people``, ``system`` and the person ``ada``, beside the servers."""
+    served.manage(
+        "shell",
+        "--no-imports",
+        "-c",
+        "from apps.access import people\n"
+        "from apps.core.actor import system\n"
+        "from apps.core.models import User\n"
+        "ada = User.objects.filter(username='ada').first()\n"
+        f"{statement}",
+    )
+
+
+@pytest.fixture
+def session(served, hearer):
+    """The cookies of ``ada``, a superuser who has just logged in."""
+    given = "actor=system('test'), username='ada', password='nine blue pears 4'"
+    change_person(served, f"ada or people.create_person({given})")
+    change_person(
+        served,
+        "people.update_person(actor=system('test'), user=ada, is_active=True, is_superuser=True)",
+    )
+    with httpx.Client(base_url=hearer.url, follow_redirects=True, timeout=30) as browser:
+        form = browser.get("/admin/login/")
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text).group(1)
+        fields = {"username": "ada", "password": "nine blue pears 4", "csrfmiddlewaretoken": token}
+        browser.post(form.url, data=fields, headers={"Referer": str(form.url)})
+        return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+
+def test_websocket__person_deactivated__closes_4401(served, session, hearer):
+    url = f"ws://127.0.0.1:{hearer.port}/ws/config"
+    with connect(url, additional_headers={"Cookie": session}) as socket:
+        socket.send('{"type":"ping"}')
+        receive(socket, "pong")
+        change_person(
+            served,
+            "people.update_person("
+            "actor=system('test'), user=ada, is_active=False, is_superuser=True)",
+        )
+        with pytest.raises(ConnectionClosed) as caught:
+            socket.recv(timeout=5)
+
+    assert caught.value.rcvd.code == 4401
+
+
+def test_websocket__superuser_demoted__sees_no_more_than_anybody(served, session, hearer):
+    url = f"ws://127.0.0.1:{hearer.port}/ws/config"
+    subscription = '{"type":"subscribe","service":"cart","environment":"production"}'
+    with connect(url, additional_headers={"Cookie": session}) as socket:
+        socket.send(subscription)
+        receive(socket, "ready")
+        socket.send(subscription.replace("subscribe", "unsubscribe"))
+        change_person(
+            served,
+            "people.update_person("
+            "actor=system('test'), user=ada, is_active=True, is_superuser=False)",
+        )
+        socket.send(subscription)
+
+        assert receive(socket, "error")["code"] == "not_found"
 
 
 def test_websocket__two_hundred_subscriptions_at_once__are_taken(served, writer, hearer):

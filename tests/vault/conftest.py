@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from apps.core import clock, jobs, runner
+from tests.vault import transit_server
 
 LATER = timedelta(hours=2)
 
@@ -15,6 +16,23 @@ def place(shop):
     from apps.registry.selectors import get_environment
 
     return Place(shop, get_environment("production"))
+
+
+@pytest.fixture
+def transit():
+    with transit_server.serving() as state:
+        yield state
+
+
+@pytest.fixture
+def in_transit(transit, settings):
+    """A Transit engine that keeps the keys of this installation."""
+    settings.KEY_PROVIDER = {
+        **settings.KEY_PROVIDER,
+        "transit_url": transit.url,
+        "transit_token": transit_server.TOKEN,
+    }
+    return transit
 
 
 @pytest.fixture

@@ -1,86 +1,15 @@
-"""Keys kept by a Transit engine: a small server that keeps to its documented HTTP API, with faults.
+"""Keys kept by a Transit engine: wrapping, rotation there, and what it answers when it fails."""
 
-The documentation: "Transit secrets engine (API)" of HashiCorp Vault, encrypt, decrypt, read key and
-rotate, with ``associated_data``. It is not Vault itself.
-"""
-
-import base64
-import json
 import secrets
-import time
 
 import pytest
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.core.management import call_command
 
 from apps.engine.errors import IntegrityError, SealedError
-from tests.receivers import Handler, listening
+from tests.vault.transit_server import FAULTS, TOKEN
 
-TOKEN = "hvs.test-token"
 CONTEXT = b"the context"
-FAULTS = {
-    "garbage": (200, b"<html>"),
-    "empty": (200, {}),
-    "broken": (500, {"errors": ["internal error"]}),
-    "standby": (503, {"errors": ["Vault is sealed"]}),
-}
-
-
-class Transit:
-    """The engine's state. ``fault`` makes the next answers wrong."""
-
-    def __init__(self):
-        self.keys = [AESGCM(secrets.token_bytes(32))]
-        self.fault, self.least = "", 1
-
-    def encrypt(self, body):
-        nonce = secrets.token_bytes(12)
-        extra = base64.b64decode(body.get("associated_data", ""))
-        plain = base64.b64decode(body["plaintext"])
-        sealed = nonce + self.keys[-1].encrypt(nonce, plain, extra)
-        return {"ciphertext": f"vault:v{len(self.keys)}:{base64.b64encode(sealed).decode()}"}
-
-    def decrypt(self, body):
-        _vault, version, text = body["ciphertext"].split(":")
-        number = int(version[1:])
-        if number < self.least:
-            raise ValueError("ciphertext or signature version is disallowed by policy (too old)")
-        sealed = base64.b64decode(text)
-        extra = base64.b64decode(body.get("associated_data", ""))
-        plain = self.keys[number - 1].decrypt(sealed[:12], sealed[12:], extra)
-        return {"plaintext": base64.b64encode(plain).decode()}
-
-
-@pytest.fixture
-def transit():
-    state = Transit()
-
-    class Asked(Handler):
-        def asked(self):
-            if state.fault == "slow":
-                time.sleep(8)
-            if state.fault in FAULTS:
-                return self.answer(*FAULTS[state.fault])
-            if self.headers.get("X-Vault-Token") != TOKEN:
-                return self.answer(403, {"errors": ["permission denied"]})
-            parts = self.path.strip("/").split("/")
-            if parts[:2] != ["v1", "transit"] or parts[3:4] != ["configsvc"]:
-                return self.answer(404, {"errors": []})
-            try:
-                if parts[2] == "keys" and self.command == "GET":
-                    versions = {
-                        "latest_version": len(state.keys),
-                        "min_decryption_version": state.least,
-                    }
-                    return self.answer(200, {"data": versions})
-                return self.answer(200, {"data": getattr(state, parts[2])(json.loads(self.body()))})
-            except (InvalidTag, ValueError) as error:
-                return self.answer(400, {"errors": [str(error) or "message authentication failed"]})
-
-    with listening(Asked) as port:
-        state.url = f"http://127.0.0.1:{port}"
-        yield state
 
 
 def provider(transit, token=TOKEN):
@@ -134,6 +63,45 @@ def test_transit__another_context_or_altered_bytes__do_not_open(transit):
         keys.unwrap("0123456789abcdef", wrapped, CONTEXT)
 
 
+@pytest.mark.parametrize("version", ["2", "3", "01", "XX", "", "1:v1"])
+def test_transit__under_the_name_of_another_version__does_not_open(transit, version):
+    keys = provider(transit)
+    _key_id, wrapped = keys.wrap(secrets.token_bytes(32), CONTEXT)
+    transit.keys.append(AESGCM(secrets.token_bytes(32)))
+
+    with pytest.raises(IntegrityError):
+        keys.unwrap(f"transit:configsvc:v{version}", wrapped, CONTEXT)
+    with pytest.raises(IntegrityError):  # its prefix renamed too
+        renamed = wrapped.replace(b":v1:", b":v2:")
+        keys.unwrap("transit:configsvc:v2", renamed, CONTEXT)
+
+
+@pytest.mark.parametrize("version", ["XX", "", "-1", "0", "1.0", "\u0661"])
+def test_transit__key_id_of_no_version__is_not_held(transit, version):
+    assert not provider(transit).holds(f"transit:configsvc:v{version}")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("fault", FAULTS)
+def test_secrets__with_transit_that_fails__are_sealed_and_nothing_is_an_error_of_ours(
+    in_transit, shop, operator, fault
+):
+    transit = in_transit
+    body = {"service": "shop", "environment": "production", "name": "db", "value": "hello"}
+    assert operator.post("/secrets", body).status_code == 201
+    transit.fault = fault
+
+    revealed = operator.post("/secrets/shop/db/reveal?environment=production", {})
+    written = operator.post("/secrets", {**body, "name": "other"})
+
+    for answer in (revealed, written):
+        assert (answer.status_code, answer.json()["code"]) == (503, "sealed")
+    assert operator.get("/readyz").json()["sealed"] is True
+    transit.fault = ""
+    names = operator.get("/secrets?service=shop&environment=production").json()["results"]
+    assert [each["name"] for each in names] == ["db"]
+
+
 @pytest.mark.parametrize("fault", [*FAULTS, "slow"])
 def test_transit__that_fails__seals(transit, fault):
     keys = provider(transit)
@@ -142,9 +110,10 @@ def test_transit__that_fails__seals(transit, fault):
 
     for act in (
         keys.current,
+        lambda: keys.holds(key_id),
         lambda: keys.wrap(b"k" * 32, CONTEXT),
         lambda: keys.unwrap(key_id, wrapped, CONTEXT),
-    )[: 1 if fault == "slow" else 3]:
+    )[: 1 if fault == "slow" else 4]:
         with pytest.raises(SealedError) as caught:
             act()
         assert TOKEN not in str(caught.value)
@@ -160,14 +129,10 @@ def test_transit__with_a_wrong_token_or_nobody_there__seals(transit):
 
 
 @pytest.mark.django_db
-def test_secrets__with_transit__work_and_are_wrapped_again(transit, shop, operator, settings):
+def test_secrets__with_transit__work_and_are_wrapped_again(in_transit, shop, operator):
     from apps.vault.models import WrappedKey
 
-    settings.KEY_PROVIDER = {
-        **settings.KEY_PROVIDER,
-        "transit_url": transit.url,
-        "transit_token": TOKEN,
-    }
+    transit = in_transit
     body = {"service": "shop", "environment": "production", "name": "db", "value": "hello"}
     assert operator.post("/secrets", body).status_code == 201
     transit.keys.append(AESGCM(secrets.token_bytes(32)))

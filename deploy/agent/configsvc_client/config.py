@@ -35,7 +35,8 @@ class Config:
 
     ``signed_by`` (or the file that ``CONFIGSVC_KEYS_FILE`` names) is the JSON Web Key Set of the
     server, from ``/.well-known/jwks.json``, got by a way that is trusted: then answers must be signed by
-    one of its keys, and never go back within an epoch. This alone needs the package ``cryptography``.
+    one of its keys, be about this service and environment (none given: that of the first answer), and
+    never go back within an epoch. This alone needs the package ``cryptography``.
 
     It is fetched once when made, and followed from ``start``, ``on_change`` or ``with`` on. The last
     good copy is kept in ``cache_dir`` and used, marked ``stale``, when the server is away at the start
@@ -65,7 +66,7 @@ class Config:
         self._verify = variable("CA_FILE") or True if verify is None else verify
         self._timing = timing or Timing()
         trusted = signed_by or variable("KEYS_FILE")
-        self._signatures = Signatures(trusted) if trusted else None
+        self._signatures = Signatures(trusted, service, self._environment) if trusted else None
         check_sendable("instance", self._instance or "")
         folder = cache_dir or variable("CACHE_DIR")
         copy = Copy(Path(folder), service, self._environment) if folder else None

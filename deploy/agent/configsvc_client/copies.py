@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from configsvc_client.remote import is_envelope
+from configsvc_client.envelopes import is_about, is_envelope
 
 logger = logging.getLogger(__name__)
 
@@ -78,13 +78,9 @@ class Copy:
             kept = Kept(json.loads(members["envelope"]), members["etag"], members["epoch"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        return kept if is_envelope(kept.envelope) and self._is_ours(kept.envelope) else None
-
-    def _is_ours(self, envelope: dict[str, Any]) -> bool:
-        wanted = ((self._service, "service"), (self._environment, "environment"))
-        return all(
-            name is None or name.lower() == envelope[member].lower() for name, member in wanted
-        )
+        if not is_envelope(kept.envelope):
+            return None
+        return kept if is_about(kept.envelope, self._service, self._environment) else None
 
 
 def _digest(text: str) -> str:

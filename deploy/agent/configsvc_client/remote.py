@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from configsvc_client.envelopes import is_envelope
 from configsvc_client.errors import AwayError, ConfigError, NoStreamError
 from configsvc_client.events import Event, EventReader, Position
 from configsvc_client.signatures import Signatures
@@ -157,15 +158,6 @@ def _envelope(body: bytes) -> dict[str, Any]:
     if not is_envelope(envelope):
         raise AwayError("The answer is not one of a configuration service.")
     return dict(envelope)
-
-
-def is_envelope(value: Any) -> bool:
-    """Whether ``value`` has the members that the client reads."""
-    if not isinstance(value, dict) or "config" not in value:
-        return False
-    names = [value.get("service"), value.get("environment")]
-    numbers = [value.get("version"), value.get("revision")]
-    return all(isinstance(each, str) for each in names) and all(type(n) is int for n in numbers)
 
 
 def refusal(reply: Reply, body: bytes) -> Exception:
