@@ -3,6 +3,7 @@
 import os
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from django.conf import settings
 
@@ -69,10 +70,20 @@ def write_checkpoint(*, actor: Actor, file: Path | None = None) -> Checkpoint:
     return made
 
 
+def _end_line(file: BinaryIO) -> None:
+    """Take back a line that a power cut left without its end: it was never promised."""
+    end = start = file.seek(0, os.SEEK_END)
+    while start and not (file.seek(start - 1) >= 0 and file.read(1) == b"\n"):
+        start -= 1
+    if start != end:
+        file.truncate(start)
+
+
 def _append_line(path: Path, line: str) -> None:
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with path.open("a+b") as file:
+            _end_line(file)
+            file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
