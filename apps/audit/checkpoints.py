@@ -9,13 +9,16 @@ from django.conf import settings
 
 from apps.audit.models import Checkpoint, Head, PublicKey
 from apps.audit.services import Event, append, lock_ledger
-from apps.core import clock
+from apps.core import clock, jobs
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import signing
 from apps.engine.errors import UnavailableError
 from apps.engine.signing import Signer
 from apps.engine.values import Tree, canonical
+
+SEND = "audit.send_checkpoints"
+"""The job that sends checkpoints on; the layer that may call Connections does it."""
 
 
 @cache
@@ -65,6 +68,8 @@ def write_checkpoint(*, actor: Actor, file: Path | None = None) -> Checkpoint:
         )
         made = Checkpoint(revision=head.number, at=at, line=canonical(line))
         made.save()
+        if settings.CHECKPOINT_WEBHOOK:
+            jobs.put(SEND, "", due_at=at)
     if file is not None:
         _append_line(file, made.line)
     return made

@@ -37,6 +37,7 @@ from apps.engine.errors import NotFoundError, invalid
 from apps.engine.values import parse_canonical
 from apps.portal.shared import actor_of, render
 from apps.portal.shared import page as guarded_page
+from apps.vault.checkpoint_webhook import list_checkpoint_sinks
 
 PAGE = 50
 LAST = 10
@@ -143,7 +144,7 @@ def proof(request: HttpRequest) -> HttpResponse:
         running=verification.find_running(),
         verifications=list_verifications()[:LAST],
         checkpoints=[parse_canonical(row.line) for row in list_checkpoints()[:LAST]],
-        sinks=list_sinks(),
+        sinks=[*list_sinks(), *list_checkpoint_sinks()],
         head=head(),
         tabs=ledger_tabs("ledger-proof"),
     )

@@ -217,3 +217,9 @@ def test_download__beside_many_others__is_asked_to_wait_and_then_served(auditor)
     assert b"".join(slow[1].streaming_content)[:2] == b"PK"
     for each in slow[2:]:
         each.close()
+
+
+def test_proof__webhook_for_checkpoints__is_among_the_sinks(auditor, settings):
+    settings.CHECKPOINT_WEBHOOK = "witness"
+
+    assert "checkpoints to witness" in auditor.get("/admin/ledger/proof/").content.decode()
