@@ -47,6 +47,9 @@ class Env:
     transit_token: str = field(default="", repr=False)
     transit_key: str = "configsvc"
     transit_mount: str = "transit"
+    checkpoint_file: str = ""
+    checkpoint_minutes: int = 1_440
+    checkpoint_webhook: str = ""
     audit_file: str = ""
     audit_file_required: bool = False
     audit_syslog: str = ""
@@ -237,6 +240,8 @@ def check_login(env: Env) -> None:
 
 def check_sinks(env: Env) -> None:
     """Refuse sinks of the ledger that could not hold. Raises :class:`UnsafeSettingError`."""
+    if env.checkpoint_minutes < 1:
+        raise UnsafeSettingError("CONFIGSVC_CHECKPOINT_MINUTES must be at least 1.")
     if env.audit_file_required and not env.audit_file:
         raise UnsafeSettingError("CONFIGSVC_AUDIT_FILE_REQUIRED needs CONFIGSVC_AUDIT_FILE.")
     if not env.audit_syslog:

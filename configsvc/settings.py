@@ -42,7 +42,9 @@ AUDIT_SYSLOG = ENV.audit_syslog
 AUDIT_SYSLOG_REQUIRED = ENV.audit_syslog_required
 AUDIT_SYSLOG_CA = ENV.audit_syslog_ca
 
-CHECKPOINT_FILE = ENV.data_dir / "checkpoints.jsonl"
+CHECKPOINT_FILE = ENV.data_dir / (ENV.checkpoint_file or "checkpoints.jsonl")
+CHECKPOINT_MINUTES = ENV.checkpoint_minutes
+CHECKPOINT_WEBHOOK = ENV.checkpoint_webhook
 SIGNATURE_KEY = ENV.signature_key_text()
 check_key("CONFIGSVC_SIGNATURE_KEY", SIGNATURE_KEY)
 

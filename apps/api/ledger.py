@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpResponse, StreamingHttpResponse
 
 from apps.access import policy
+from apps.access.ledger_view import LedgerView
 from apps.access.policy import EVERYWHERE
 from apps.api.base import (
     ApiView,
@@ -26,7 +27,8 @@ from apps.api.documentation import (
     documented,
 )
 from apps.audit.downloads import MEDIA_TYPES, checkpoint_lines, export
-from apps.audit.selectors import EventFilters, list_checkpoints, list_events, list_verifications
+from apps.audit.selectors import EventFilters, list_checkpoints, list_verifications
+from apps.audit.shortening import Shown
 from apps.audit.verification import find_running, program_text, start_verification
 from apps.core import clock
 from apps.engine.values import Tree, parse_canonical
@@ -43,16 +45,16 @@ class AuditView(ApiView):
         number, backwards = read_position(request)
         ascending = (request.GET.get("order") == "asc") != backwards
         filters = replace(read_filters(request), ascending=ascending)
-        found = list(list_events(filters, beyond=number)[: size + 1])
+        found = LedgerView(self.actor, filters.key).page(filters, number, size + 1)
         shown, goes_on = found[:size], len(found) > size
         if backwards:
             shown.reverse()
-        following = shown[-1].number if shown and (goes_on or backwards) else None
+        following = shown[-1].event.number if shown and (goes_on or backwards) else None
         came_from = goes_on if backwards else number is not None
-        before = -shown[0].number if shown and came_from else None
+        before = -shown[0].event.number if shown and came_from else None
         return answer_json(
             {
-                "results": [present_event(event) for event in shown],
+                "results": [present_event(each) for each in shown],
                 "next": page_link(request, following),
                 "previous": page_link(request, before),
             }
@@ -79,7 +81,9 @@ class AuditExportView(ApiView):
         form = request.GET.get("format", "jsonl")
         if form not in MEDIA_TYPES:
             raise bad_member("format", "'format' must be jsonl or csv.")
-        taken = export(actor=self.actor, filters=read_filters(request), form=form)
+        filters = read_filters(request)
+        view = LedgerView(self.actor, filters.key)
+        taken = export(actor=self.actor, filters=filters, form=form, view=view)
         answer = StreamingHttpResponse(taken.chunks, content_type=taken.media_type)
         answer["Content-Disposition"] = f'attachment; filename="{taken.name}"'
         answer["X-Event-Count"] = str(taken.count)
@@ -151,16 +155,18 @@ def _present_verification(row: Any) -> Tree:
     }
 
 
-def present_event(event: Any) -> Tree:
-    """An event as the contract writes it."""
-    return {
+def present_event(shown: Shown) -> Tree:
+    """An event as the contract writes it; one that is not whole says so."""
+    event = shown.event
+    told: dict[str, Tree] = {
         "number": event.number,
         "revision": event.revision,
         "at": clock.rfc3339(event.at),
         "actor": event.actor,
         "action": event.action,
         "target": event.target,
-        "data": parse_canonical(event.data),
+        "data": parse_canonical(shown.data),
         "hash": event.hash,
         "previous": event.previous,
     }
+    return {**told, "shortened": True} if shown.shortened else told

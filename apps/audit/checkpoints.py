@@ -3,18 +3,22 @@
 import os
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from django.conf import settings
 
 from apps.audit.models import Checkpoint, Head, PublicKey
 from apps.audit.services import Event, append, lock_ledger
-from apps.core import clock
+from apps.core import clock, jobs
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import signing
 from apps.engine.errors import UnavailableError
 from apps.engine.signing import Signer
 from apps.engine.values import Tree, canonical
+
+SEND = "audit.send_checkpoints"
+"""The job that sends checkpoints on; the layer that may call Connections does it."""
 
 
 @cache
@@ -64,15 +68,27 @@ def write_checkpoint(*, actor: Actor, file: Path | None = None) -> Checkpoint:
         )
         made = Checkpoint(revision=head.number, at=at, line=canonical(line))
         made.save()
+        if settings.CHECKPOINT_WEBHOOK:
+            jobs.put(SEND, "", due_at=at)
     if file is not None:
         _append_line(file, made.line)
     return made
 
 
+def _end_line(file: BinaryIO) -> None:
+    """Take back a line that a power cut left without its end: it was never promised."""
+    end = start = file.seek(0, os.SEEK_END)
+    while start and not (file.seek(start - 1) >= 0 and file.read(1) == b"\n"):
+        start -= 1
+    if start != end:
+        file.truncate(start)
+
+
 def _append_line(path: Path, line: str) -> None:
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with path.open("a+b") as file:
+            _end_line(file)
+            file.write(line.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -15,8 +15,9 @@ from typing import Generic, TypeVar
 from apps.audit import exporting
 from apps.audit.checkpoints import public_keys
 from apps.audit.models import Checkpoint
-from apps.audit.selectors import EventFilters, list_events
+from apps.audit.selectors import EventFilters, batches, list_events
 from apps.audit.services import Event, append
+from apps.audit.shortening import View
 from apps.audit.verification import program_text
 from apps.core import clock
 from apps.core.actor import Actor
@@ -85,25 +86,29 @@ class _Held(Generic[Chunk], Iterator[Chunk]):
     __del__ = close
 
 
-def export(*, actor: Actor, filters: EventFilters, form: str) -> Export:
-    """The events that match, oldest first, as ``jsonl`` or ``csv``, up to the export's own event.
+def export(*, actor: Actor, filters: EventFilters, form: str, view: View) -> Export:
+    """The events that match, oldest first, as ``jsonl`` or ``csv``, up to the export's own event,
+    as ``view`` shows them.
 
     Raises :class:`InvalidError` for another format, and :class:`TooManyAttemptsError` beside
     ``MOST_AT_ONCE`` others.
     """
     with ExitStack() as held:
         held.enter_context(_one_of_few())
-        taken = _export(actor, filters, form)
+        taken = _export(actor, filters, form, view)
         return replace(taken, chunks=_Held(taken.chunks, held.pop_all()))
 
 
-def _export(actor: Actor, filters: EventFilters, form: str) -> Export:
+def _export(actor: Actor, filters: EventFilters, form: str, view: View) -> Export:
     if form not in MEDIA_TYPES:
         raise invalid("/format", "format", "'format' is jsonl or csv.")
     revision = _record(actor, filters, form)
     rows = list_events(replace(filters, ascending=True)).filter(number__lte=revision)
     lines = exporting.json_lines if form == "jsonl" else exporting.csv_lines
-    return Export(f"ledger.{form}", MEDIA_TYPES[form], rows.count(), lines(rows))
+    count = rows.count()
+    if filters.key:  # some may name it in what is not shown
+        count = sum(view(each) is not None for batch in batches(rows) for each in batch)
+    return Export(f"ledger.{form}", MEDIA_TYPES[form], count, lines(rows, view))
 
 
 def _record(actor: Actor, filters: EventFilters, form: str) -> int:
@@ -150,12 +155,12 @@ class _Pipe(io.RawIOBase):
         return taken
 
 
-def bundle(*, actor: Actor) -> Iterator[bytes]:
-    """A ZIP archive of the ledger, checkpoints, keys and verifier, made while it is sent."""
+def bundle(*, actor: Actor, view: View) -> Iterator[bytes]:
+    """A ZIP archive of the ledger as ``view`` shows it, checkpoints, keys and verifier, made while it is sent."""
     with ExitStack() as held:
         held.enter_context(_one_of_few())
         checkpoints = checkpoint_lines()  # before the ledger's end is chosen: none is beyond it
-        taken = _export(actor, EventFilters(), "jsonl")
+        taken = _export(actor, EventFilters(), "jsonl", view)
         return _Held(_zipped(taken, checkpoints), held.pop_all())
 
 

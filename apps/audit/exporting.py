@@ -9,11 +9,13 @@ from django.db.models import QuerySet
 
 from apps.audit.models import AuditEvent
 from apps.audit.selectors import batches
+from apps.audit.shortening import Shown, View
 from apps.core import clock
 from apps.engine import chain
 from apps.engine.values import Tree, canonical
 
 COLUMNS = ("number", "revision", "at", "actor", "action", "target", "data", "previous", "hash")
+SHORTENED = "shortened"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
 
 
@@ -45,21 +47,29 @@ def ascii_line(event: AuditEvent) -> str:
     return json.dumps(fields_of(event), sort_keys=True, separators=(",", ":"))
 
 
-def json_lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
+def shown_fields(shown: Shown) -> dict[str, Tree]:
+    """The same of an event as somebody sees it; where it is shortened it says so."""
+    fields = fields_of(shown.event)
+    return {**fields, "data": shown.data, SHORTENED: True} if shown.shortened else fields
+
+
+def json_lines(events: QuerySet[AuditEvent], view: View) -> Iterator[str]:
     """Events as JSON lines, in chunks of some hundred."""
     for batch in batches(events):
-        yield "".join(map(json_line, batch))
+        shown = (each for each in map(view, batch) if each is not None)
+        yield "".join(canonical(shown_fields(each)) + "\n" for each in shown)
 
 
-def csv_lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
+def csv_lines(events: QuerySet[AuditEvent], view: View) -> Iterator[str]:
     """Events as CSV (RFC 4180) with a line of names, in chunks.
 
     A cell that a spreadsheet would run as a formula gets an apostrophe before it (OWASP, "CSV
     Injection"), so what is to be verified is downloaded as JSON lines.
     """
-    yield _rows([COLUMNS])
+    yield _rows([(*COLUMNS, SHORTENED)])
     for batch in batches(events):
-        cells = ([str(value) for value in fields_of(event).values()] for event in batch)
+        shown = (shown_fields(each) for each in map(view, batch) if each is not None)
+        cells = ([str(each.get(name, "")) for name in (*COLUMNS, SHORTENED)] for each in shown)
         yield _rows([[harmless(cell) for cell in row] for row in cells])
 
 

@@ -20,9 +20,9 @@ def register_kinds() -> None:
     register(sending.kind())
     register(verification.kind())
     register(Kind("audit.verify", "Verify the ledger", _verify, every=DAILY, delay=AT_FIRST))
-    register(
-        Kind("audit.checkpoint", "Sign the ledger's end", _checkpoint, every=DAILY, delay=AT_FIRST)
-    )
+    every = timedelta(minutes=settings.CHECKPOINT_MINUTES)
+    title = "Sign the ledger's end"
+    register(Kind("audit.checkpoint", title, _checkpoint, every=every, delay=min(every, AT_FIRST)))
 
 
 def _verify(_claim: Claim) -> None:

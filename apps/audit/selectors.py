@@ -71,6 +71,12 @@ def _names_key(key: str) -> Q:
     return Q(data__contains=f'{name}"') | inside
 
 
+def names_key(data: str, key: str) -> bool:
+    """The same for the data of one event."""
+    name = canonical(key)[:-1]
+    return any(f"{name}{end}" in data for end in '".[')
+
+
 def list_checkpoints() -> QuerySet[Checkpoint]:
     """The signed checkpoints, newest first."""
     return Checkpoint.objects.all()

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from apps.audit import sending, wakeup
 from apps.audit.exporting import hash_of
 from apps.audit.models import AuditEvent, Head
+from apps.audit.shortening import salted
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.transactions import lock_row, undone
@@ -104,7 +105,7 @@ def append(events: Sequence[Event], *, actor: Actor) -> Act:
             actor=actor.name,
             action=event.action,
             target=event.target,
-            data=canonical(dict(event.data)),
+            data=canonical(salted(event.data)),
             previous=previous,
         )
         row.hash = previous = hash_of(row, previous)

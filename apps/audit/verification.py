@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from django.conf import settings
 from django.db import connection
 
 from apps.audit.models import Verification
@@ -50,12 +51,17 @@ def verify(
 ) -> Verification:
     """Verify the ledger by the separate program; what it found is kept as a row.
 
+    Compared are the checkpoints in the database, in the server's own file where there is one, and
+    in the file ``checkpoints``.
+
     ``progress`` is told what it says on the way. Raises :class:`UnavailableError` when the ledger
     or one of the files could not be read.
     """
     arguments = [sys.executable, "-I", str(PROGRAM), "-", "--json"]
     arguments += ["--checkpoint", str(checkpoints)] if checkpoints else []
     arguments += ["--keys", str(keys)] if keys else []
+    own = Path(settings.CHECKPOINT_FILE)
+    arguments += ["--own", str(own)] if own.exists() and own != checkpoints else []
     said, last = "", "see above"
     with subprocess.Popen(  # noqa: S603 - our own program; the address goes by standard input
         arguments,
@@ -80,6 +86,7 @@ def verify(
 
 def _keep(actor: Actor, found: dict[str, Any]) -> Verification:
     held = f"{found['checkpoints']} checkpoints" if found["checkpoints"] else "no checkpoint"
+    held += f" ({', '.join(found['compared'])})" if found["compared"] else ""
     outcome = (
         f"Every link holds up to revision {found['revision']}, with {held}."
         if found["ok"]

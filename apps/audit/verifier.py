@@ -1,6 +1,6 @@
 """The ledger's verifier: one file, run by itself, that trusts nothing of the server's code.
 
-    python3 verifier.py SOURCE [--checkpoint FILE] [--keys FILE] [--json]
+    python3 verifier.py SOURCE [--checkpoint FILE] [--own FILE] [--keys FILE] [--json]
 
 SOURCE is a ledger as JSON lines (``GET /audit/export?format=jsonl``), an SQLite database file, a
 ``postgresql://`` URL, or ``-``: then the first line of standard input names it, so that a password
@@ -16,7 +16,10 @@ UTF-8) of ``{"event": {actor, action, at, data, number, revision, target}, "prev
 Numbers are 1, 2, 3 …; the events of one act share their time and their ``revision``, the last of
 their numbers; times grow from act to act. That alone finds every change that was not followed by
 hashing all later events again. Who could do that is found out by checkpoints that were signed
-before, and kept where he could not reach them: they fix a revision's hash.
+before, and kept where he could not reach them: they fix a revision's hash. In a download for
+somebody from whom key rules hide something, lines with ``"shortened": true`` lack a part of their
+``data``: their place in the chain is checked, their words are not, and the result counts them. ``--own`` names the file
+that the server itself appends them to; it is compared as those in the database are.
 """
 
 import argparse
@@ -36,8 +39,10 @@ GENESIS = "0" * 64
 BATCH = 2_000
 PROGRESS_EVERY = 200_000
 FIELDS = ("number", "revision", "at", "actor", "action", "target", "data", "previous", "hash")
+SHORTENED = "shortened"
 CHECKPOINT_FIELDS = ("kind", "epoch", "revision", "hash", "at", "kid", "signature")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 POSTGRES = ("postgres://", "postgresql://")
 
 Row = Mapping[str, Any]
@@ -64,6 +69,7 @@ class Result:
     reason: str = ""
     events: int = 0
     checkpoints: int = 0
+    compared: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seen: list["Checkpoint"] = field(default_factory=list)
 
@@ -74,9 +80,14 @@ class Result:
     def __str__(self) -> str:
         if not self.ok:
             return f"revision {self.revision} does not hold: {self.reason}"
-        held = f"{self.checkpoints} checkpoints" if self.checkpoints else "no checkpoint"
         notes = "".join(f"; {note}" for note in self.notes)
-        return f"every link holds up to revision {self.revision}, with {held}{notes}"
+        return f"every link holds up to revision {self.revision}, with {self.held()}{notes}"
+
+    def held(self) -> str:
+        """How many checkpoints were compared, and from where they were."""
+        if not self.checkpoints:
+            return "no checkpoint"
+        return f"{self.checkpoints} checkpoints ({', '.join(self.compared)})"
 
 
 def canonical(tree: Any) -> bytes:
@@ -91,6 +102,7 @@ class Chain:
     def __init__(self) -> None:
         self.number, self.hash, self.at = 0, GENESIS, ""
         self.act_ends, self.act_at, self.act_of = 0, "", ""
+        self.shortened = 0
 
     def take(self, row: Row) -> None:
         """Go on to the next event. Raises :class:`BrokenError` when it does not follow."""
@@ -104,7 +116,8 @@ class Chain:
         self.act_ends, self.act_at, self.act_of = row["revision"], row["at"], row["actor"]
 
     def _fault(self, row: Row, expected: int) -> str:
-        if set(row) != set(FIELDS):
+        shortened = row.get(SHORTENED) is True
+        if set(row) != {*FIELDS, *([SHORTENED] if shortened else [])}:
             return f"event {expected} has not exactly the members of an event"
         for name in FIELDS:
             kind = int if name in ("number", "revision") else str
@@ -114,8 +127,9 @@ class Chain:
             return f"event {expected} is missing or out of its place: {row['number']} stands there"
         if row["previous"] != self.hash:
             return f"event {expected} does not follow its predecessor's hash"
-        if row["hash"] != _hash(row):
+        if not HASH.fullmatch(row["hash"]) or not (shortened or row["hash"] == _hash(row)):
             return f"event {expected} is not what was hashed"
+        self.shortened += shortened
         return self._fault_of_act(row, expected)
 
     def _fault_of_act(self, row: Row, expected: int) -> str:
@@ -219,12 +233,15 @@ def read_jwks(path: Path) -> dict[str, bytes]:
         raise NothingToJudgeError(f"{path}: not a set of public keys") from error
 
 
-def read_lines(path: Path) -> Iterator[Any]:
-    """JSON lines. Raises :class:`BrokenError` at one that is none."""
+def read_lines(path: Path, *, finished: bool = False) -> Iterator[Any]:
+    """JSON lines. Raises :class:`BrokenError` at one that is none.
+
+    ``finished``: a last line without its end is passed over, as a power cut leaves it.
+    """
     try:
         with path.open("rb") as file:
             for count, line in enumerate(file, start=1):
-                if not line.strip():
+                if not line.strip() or (finished and not line.endswith(b"\n")):
                     continue
                 try:
                     yield json.loads(line.decode("utf-8"))
@@ -371,21 +388,31 @@ def open_ledger(source: str) -> JsonLines | Tables:
 # The verification
 
 
+@dataclass(frozen=True)
+class Files:
+    """Checkpoints that were given, those that the server wrote, and the trusted public keys."""
+
+    given: Path | None
+    own: Path | None
+    keys: Path | None
+
+
 def verify(
     source: str,
     checkpoints: Path | None = None,
     keys: Path | None = None,
     progress: Callable[[int], object] = lambda _count: None,
+    own: Path | None = None,
 ) -> Result:
     """Walk the ledger once, in constant memory, and say whether it holds.
 
-    ``checkpoints`` is a file of JSON lines. Their signatures are checked by the public keys in
+    ``checkpoints`` is a file of JSON lines, ``own`` the one that the server writes. Their signatures are checked by the public keys in
     ``keys`` (a JWKS), and by those of the database when none is given. Raises
     :class:`NothingToJudgeError`.
     """
     result, chain = Result(), Chain()
     try:
-        _walk(open_ledger(source), chain, result, (checkpoints, keys), progress)
+        _walk(open_ledger(source), chain, result, Files(checkpoints, own, keys), progress)
         result.revision = chain.number
     except BrokenError as error:
         result.ok, result.revision, result.reason = False, error.revision, error.reason
@@ -399,10 +426,10 @@ def _walk(
     ledger: JsonLines | Tables,
     chain: Chain,
     result: Result,
-    given: tuple[Path | None, Path | None],
+    files: Files,
     progress: Callable[[int], object],
 ) -> None:
-    waiting = _read_checkpoints(ledger, *given, result)
+    waiting = _read_checkpoints(ledger, files, result)
     for row in ledger.rows():
         chain.take(row)
         _compare(chain, waiting.pop(chain.number, []))
@@ -410,6 +437,9 @@ def _walk(
             progress(chain.number)
     chain.finish()
     epoch = ledger.finish(chain)
+    if chain.shortened:
+        count = chain.shortened
+        result.notes.append(f"{count} events are shortened: linked, and not hashed again")
     for revision in sorted(waiting):
         if revision > chain.number:
             reason = f"the ledger ends at {chain.number}, before a checkpoint: it was cut"
@@ -420,25 +450,34 @@ def _walk(
 
 
 def _read_checkpoints(
-    ledger: JsonLines | Tables, file: Path | None, keys: Path | None, result: Result
+    ledger: JsonLines | Tables, files: Files, result: Result
 ) -> dict[int, list[Checkpoint]]:
-    known = read_jwks(keys) if keys else ledger.own_keys()
-    given = list(read_lines(file)) if file else []
+    known = read_jwks(files.keys) if files.keys else ledger.own_keys()
+    given = list(read_lines(files.given)) if files.given else []
     if given and not known:
         raise NothingToJudgeError("Give --keys FILE, the public keys that you trust.")
-    own = ledger.own_checkpoints()
-    if keys:
-        trusted = [line for line in own if isinstance(line, dict) and line.get("kid") in known]
-        if len(trusted) < len(own):
-            count = len(own) - len(trusted)
+    own = list(read_lines(files.own, finished=True)) if files.own else []
+    tables = ledger.own_checkpoints()
+    if files.keys:
+        count = len(own) + len(tables)
+        own, tables = _trusted(own, known), _trusted(tables, known)
+        count -= len(own) + len(tables)
+        if count:
             result.notes.append(f"{count} of the server's own are by keys that were not given")
-        own = trusted
-    result.seen = [read_checkpoint(line, known) for line in [*given, *own]]
+    names = [each.name if each else "" for each in (files.given, files.own)]
+    for lines, place in zip((given, own, tables), (*names, "the database"), strict=True):
+        result.seen += [read_checkpoint(line, known) for line in lines]
+        if lines:
+            result.compared.append(f"{len(lines)} of {place}")
     result.checkpoints = len(set(result.seen))
     waiting: dict[int, list[Checkpoint]] = {}
     for each in result.seen:
         waiting.setdefault(each.revision, []).append(each)
     return waiting
+
+
+def _trusted(lines: list[Any], known: Mapping[str, bytes]) -> list[Any]:
+    return [line for line in lines if isinstance(line, dict) and line.get("kid") in known]
 
 
 def _compare(chain: Chain, checkpoints: Iterable[Checkpoint]) -> None:
@@ -453,6 +492,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Verify a ledger of configsvc.")
     parser.add_argument("source", help="JSON lines, an SQLite file, postgresql://…, or -")
     parser.add_argument("--checkpoint", type=Path, help="checkpoints, as JSON lines")
+    parser.add_argument("--own", type=Path, help="the file of checkpoints that the server writes")
     parser.add_argument("--keys", type=Path, help="the public keys that you trust, as a JWKS")
     parser.add_argument("--json", action="store_true", help="the result as JSON")
     asked = parser.parse_args(arguments)
@@ -462,7 +502,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{count} events hold so far\n")
 
     try:
-        found = verify(source, asked.checkpoint, asked.keys, progress)
+        found = verify(source, asked.checkpoint, asked.keys, progress, asked.own)
     except NothingToJudgeError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -135,12 +135,18 @@ def find_pending(kind: str, key: str) -> Job | None:
 
 
 def put_recurring() -> None:
-    """Make the pending row of each recurring kind that has none."""
+    """Make the pending row of each recurring kind that has none. One that would wait longer than
+    its kind does by now (a setting was changed) becomes due with the next interval.
+    """
     with writing():
         for kind in _kinds.values():
+            if kind.every is None:
+                continue
             pending = Job.objects.filter(kind=kind.name, finished_at__isnull=True)
-            if kind.every is not None and not pending.exists():
+            if not pending.exists():
                 put(kind.name, "", due_at=clock.now() + kind.delay)
+            latest = clock.now() + max(kind.every, kind.delay)
+            pending.filter(lease_owner__isnull=True, due_at__gt=latest).update(due_at=latest)
 
 
 def claim(process: str, *, now: datetime | None = None, pk: int | None = None) -> Claim | None:

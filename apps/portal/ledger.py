@@ -19,6 +19,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from apps.access import policy
+from apps.access.ledger_view import LedgerView
 from apps.access.policy import EVERYWHERE
 from apps.audit import downloads, verification
 from apps.audit.refusals import KEPT
@@ -26,17 +27,18 @@ from apps.audit.selectors import (
     EventFilters,
     head,
     list_checkpoints,
-    list_events,
     list_refused_reads,
     list_verifications,
 )
 from apps.audit.sending import list_sinks
+from apps.audit.shortening import SALT
 from apps.core import clock
 from apps.engine import values
 from apps.engine.errors import NotFoundError, invalid
 from apps.engine.values import parse_canonical
 from apps.portal.shared import actor_of, render
 from apps.portal.shared import page as guarded_page
+from apps.vault.checkpoint_webhook import list_checkpoint_sinks
 
 PAGE = 50
 LAST = 10
@@ -50,8 +52,16 @@ def page(request: HttpRequest) -> HttpResponse:
     policy.require(actor_of(request), "audit", EVERYWHERE)
     asked = {name: request.GET.get(name, "").strip() for name in (*TEXTS, *TIMES)}
     beyond = values.whole(request.GET.get("before", ""))
-    found = list(list_events(_filters(asked), beyond=beyond)[: PAGE + 1])
-    rows = [{"event": event, "data": _shown(parse_canonical(event.data))} for event in found[:PAGE]]
+    view = LedgerView(actor_of(request), asked["key"])
+    found = view.page(_filters(asked), beyond, PAGE + 1)
+    rows = [
+        {
+            "event": each.event,
+            "data": _shown(parse_canonical(each.data)),
+            "shortened": each.shortened,
+        }
+        for each in found[:PAGE]
+    ]
     given = {name: value for name, value in asked.items() if value}
     title = f"Timeline of {asked['target']}" if asked["target"] else "Ledger"
     return render(
@@ -63,7 +73,7 @@ def page(request: HttpRequest) -> HttpResponse:
         query=urlencode(given),
         head=head(),
         last=list_verifications().first(),
-        next_before=found[PAGE - 1].number if len(found) > PAGE else None,
+        next_before=found[PAGE - 1].event.number if len(found) > PAGE else None,
         tabs=ledger_tabs("ledger"),
     )
 
@@ -73,7 +83,7 @@ def _shown(data: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
         for name, value in sorted(data.items())
-        if value not in (None, "", [], {})
+        if value not in (None, "", [], {}) and name != SALT
     ]
 
 
@@ -143,7 +153,7 @@ def proof(request: HttpRequest) -> HttpResponse:
         running=verification.find_running(),
         verifications=list_verifications()[:LAST],
         checkpoints=[parse_canonical(row.line) for row in list_checkpoints()[:LAST]],
-        sinks=list_sinks(),
+        sinks=[*list_sinks(), *list_checkpoint_sinks()],
         head=head(),
         tabs=ledger_tabs("ledger-proof"),
     )
@@ -169,11 +179,14 @@ def download(request: HttpRequest, what: str) -> HttpResponseBase:
     if what in ("ledger.jsonl", "ledger.csv"):
         asked = {name: request.GET.get(name, "").strip() for name in (*TEXTS, *TIMES)}
         filters = replace(_filters(asked), ascending=True)
-        taken = downloads.export(actor=actor, filters=filters, form=what.rpartition(".")[2])
+        form, view = what.rpartition(".")[2], LedgerView(actor, filters.key)
+        taken = downloads.export(actor=actor, filters=filters, form=form, view=view)
         return _attached(taken.chunks, taken.name, taken.media_type)
     if what == "bundle.zip":
         name = f"ledger-{clock.now():%Y-%m-%d}.zip"
-        return _attached(downloads.bundle(actor=actor), name, "application/zip")
+        return _attached(
+            downloads.bundle(actor=actor, view=LedgerView(actor)), name, "application/zip"
+        )
     texts = {
         "checkpoints.jsonl": (downloads.checkpoint_lines, "application/jsonl"),
         "keys.json": (downloads.keys_text, "application/jwk-set+json"),

@@ -38,7 +38,7 @@ def page(request: HttpRequest, service: str, environment: str, number: int) -> H
         number=number,
         keys=_keys(published) if published else [],
         given={name: request.POST.get(name, "") for name in ("key", "message")},
-        versions=list_redacted_by(actor=actor, place=place, revision=revision) if revision else [],
+        versions=list_redacted_by(actor=actor, revision=revision) if revision else [],
         tabs=tabs(place, "config-history"),
     )
     answer.status_code = 422 if request.method == "POST" else 200
@@ -89,7 +89,7 @@ def _redact(request: HttpRequest, place: Place, number: int) -> HttpResponse | N
         names = ", ".join(done.templates)
         messages.warning(
             request,
-            f"These templates hold the value too, and keep it: {names}. Who has the right 'secure' "
+            f"These hold the value too, and keep it: {names}. Who has the right 'secure' "
             "on everything can take it out of them.",
         )
     return HttpResponseRedirect(f"{address('config-redact', place, number)}?done={done.revision}")

@@ -3,11 +3,13 @@
 import uuid
 from datetime import datetime, timedelta
 
+from django.conf import settings
+
 from apps.core import clock
 from apps.core.jobs import Claim, Kind, LaterError, register
 from apps.core.transactions import writing
 from apps.engine.errors import ConflictError
-from apps.vault import destroying, rotating
+from apps.vault import checkpoint_webhook, destroying, rotating
 from apps.vault.connections import DESTROY
 from apps.vault.models import Rotation, RotationRun
 from apps.vault.schedules import DUE, ROTATE, begin_rotation, put_due
@@ -16,6 +18,8 @@ from apps.vault.schedules import DUE, ROTATE, begin_rotation, put_due
 def register_kinds() -> None:
     """Called when the app is ready."""
     register(Kind(DUE, "Rotation of a secret is due", begin_by_schedule, give_up=keep_the_schedule))
+    if settings.CHECKPOINT_WEBHOOK:
+        register(checkpoint_webhook.kind())
     register(Kind(ROTATE, "Rotate a secret", rotating.advance, give_up=rotating.give_up))
     register(
         Kind(

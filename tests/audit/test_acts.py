@@ -163,10 +163,11 @@ def rotate_keys(w):
 
 
 def export(w):
+    from apps.access.ledger_view import LedgerView
     from apps.audit.downloads import export as act
     from apps.audit.selectors import EventFilters
 
-    act(actor=w.actor, filters=EventFilters(), form="csv")
+    act(actor=w.actor, filters=EventFilters(), form="csv", view=LedgerView(w.actor))
 
 
 def sign_key(w):

@@ -22,3 +22,26 @@ def test_register_key__another_server_added_it_while_one_waited__adds_no_event(s
 
     assert not AuditEvent.objects.filter(action="signature_key.added").exists()
     assert PublicKey.objects.count() == 1
+
+
+def test_write_checkpoint__file_with_a_line_that_was_cut__ends_it_and_verifies(system, tmp_path):
+    from apps.audit import verifier
+
+    file = tmp_path / "checkpoints.jsonl"
+    checkpoints.write_checkpoint(actor=system, file=file)
+    whole = file.read_bytes()
+    file.write_bytes(whole + b'{"kind":"configsvc-ch')
+
+    assert list(verifier.read_lines(file, finished=True)) == list(
+        verifier.read_lines(_copy(file, whole))
+    )
+    checkpoints.write_checkpoint(actor=system, file=file)
+
+    assert file.read_bytes().startswith(whole)
+    assert len(list(verifier.read_lines(file))) == 2
+
+
+def _copy(file, content):
+    copy = file.with_name("whole.jsonl")
+    copy.write_bytes(content)
+    return copy

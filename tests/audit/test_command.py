@@ -73,6 +73,53 @@ def test_verify__checkpoint_and_a_changed_row__names_the_revision(made):
     assert verify(made, "--checkpoint", str(made.checkpoints))[0] == 0
 
 
+def cut(made, number):
+    """Take the last events away, set the head back and forget the checkpoints in the database."""
+    tables = ("audit_auditevent", "audit_checkpoint")
+    last = "SELECT hash FROM audit_auditevent WHERE number = (SELECT max(number) FROM audit_auditevent)"
+    at = last.replace("hash", "at")
+    statements = [
+        f"DELETE FROM audit_auditevent WHERE number > {number}",  # noqa: S608 - as above
+        f"UPDATE audit_head SET number = {number}, hash = ({last}), at = ({at})",  # noqa: S608
+        "DELETE FROM audit_checkpoint",
+    ]
+    if made.is_postgres:
+        import psycopg
+
+        with psycopg.connect(made.environment["DATABASE_URL"], autocommit=True) as connection:
+            for verb, done in (("DISABLE", statements), ("ENABLE", [])):
+                for table in tables:
+                    connection.execute(f"ALTER TABLE {table} {verb} TRIGGER USER")
+                for statement in done:
+                    connection.execute(statement)
+        return
+    with sqlite3.connect(made.folder / "configsvc.sqlite3") as connection:
+        for table in tables:
+            connection.execute(f"DROP TRIGGER {table}_no_delete")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_verify__ledger_cut_with_its_table_of_checkpoints__does_not_hold_by_the_servers_file():
+    with installation() as made:
+        made.start().stop()
+        kept = made.folder / "checkpoints.jsonl"
+        made.manage("audit", "checkpoint", "--file", str(kept))
+        revision = json.loads(kept.read_text())["revision"]
+        held = verify(made)
+
+        cut(made, revision - 1)
+        after = verify(made)
+        kept.unlink()
+
+        assert (held[0], "(1 of checkpoints.jsonl, 1 of the database)" in held[1]) == (0, True), (
+            held
+        )
+        assert (after[0], f"Revision {revision} does not hold" in after[1]) == (1, True), after
+        assert "it was cut" in after[1]
+        assert "no checkpoint" in verify(made)[1]
+
+
 def test_verify__checkpoint_of_another_ledger__does_not_hold(made):
     other = made.folder / "other.jsonl"
     mark = json.loads(made.checkpoints.read_text().splitlines()[-1])

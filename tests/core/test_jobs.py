@@ -200,6 +200,18 @@ def test_recurring__has_one_row_pending_also_after_it_failed_for_good(kind):
     assert abs(pending.get().due_at - clock.now() - HOUR) < timedelta(minutes=1)
 
 
+def test_recurring__interval_that_was_made_shorter__holds_from_now_on(kind):
+    kind(lambda _held: None, every=24 * HOUR, delay=HOUR)
+    jobs.put_recurring()
+    runner.run(jobs.claim("test", pk=jobs.list_jobs("due").get(kind="test.note").pk))
+    kind(lambda _held: None, every=HOUR, delay=HOUR)
+
+    jobs.put_recurring()
+
+    due = jobs.list_jobs("due").get(kind="test.note")
+    assert abs(due.due_at - clock.now() - HOUR) < timedelta(minutes=1)
+
+
 def test_again_at__given_by_the_handler__is_the_next_row(kind):
     at = clock.now() + HOUR
     kind(lambda _held: at)

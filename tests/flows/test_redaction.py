@@ -244,3 +244,125 @@ def test_redact__short_value_in_the_reason__is_refused(operator, officer, shop, 
 
     assert refused.status_code == 422
     assert redact(officer, key="p", message="unhunter2ed").status_code == 200
+
+
+# Services that took the value by a reference, and rules that say it
+
+
+def publish(api, service, config, environment="production"):
+    body = {"environment": environment, "config": config, "on_stale": "overwrite"}
+    answer = api.post(f"/config/{service}", body)
+    assert answer.status_code == 201, answer.content
+
+
+@pytest.fixture
+def taken(published):
+    """``cart`` has the value first, ``shop`` took it from there, and ``web`` from shop."""
+    for slug in ("cart", "web", "other"):
+        assert published.post("/services", {"slug": slug}).status_code == 201
+    publish(published, "cart", {"db": {"password": LEAK}})
+    publish(published, "shop", {"p": "${cart:db.password}"})
+    publish(published, "web", {"url": "x://${shop:p}@db", "n": 1})
+    publish(published, "other", {"port": "${shop:timeout:-1}"})
+    publish(published, "cart", {"db": {"password": "${self:none:-1}"}})
+    return published
+
+
+def redact_at(api, service, **members):
+    body = {"environment": "production", "version": 1, "key": "db.password"} | members
+    return api.post(f"/config/{service}/redact", body)
+
+
+@pytest.mark.parametrize(
+    ("service", "members"),
+    [("cart", {}), ("shop", {"version": 4, "key": "p"}), ("web", {"key": "url"})],
+)
+def test_redact__value_that_others_took_by_reference__goes_from_them_too(
+    taken, officer, service, members
+):
+    """From whichever end: shop's version 4 holds it by a reference; web's holds it in a text."""
+    done = redact_at(officer, service, **members)
+
+    assert done.status_code == 200, done.content
+    if service != "web":
+        assert places_of(LEAK) == []
+    old = taken.get(f"/config/web/versions/1?{WHERE}").json()
+    assert old["config"] == {"n": 1, "url": {"$redacted": True}}
+    event = officer.get("/audit?action=configuration_text.redacted").json()["results"][0]
+    assert "other" not in event["data"]["services"]
+
+
+def test_redact__value_that_is_live_where_it_was_taken__is_refused_naming_it(taken, officer):
+    body = {"environment": "production", "to_version": 1}
+    assert taken.post("/config/web/rollback", body).status_code == 201
+    before = places_of(LEAK)
+
+    refused = redact_at(officer, "cart")
+
+    assert refused.status_code == 422
+    [problem] = refused.json()["errors"]
+    assert (problem["code"], "web@production" in problem["message"]) == ("live", True)
+    assert places_of(LEAK) == before
+
+
+def test_redact__without_the_right_where_it_was_taken__is_403_and_counts_what_one_may_not_see(
+    taken, make_api, system
+):
+    from apps.access import services
+    from apps.access.policy import Place
+    from apps.registry.selectors import get_service
+
+    own = make_api("security-officer", "cart")
+    to = f"service-account:{own.account.slug}"
+    services.grant(actor=system, to=to, role="viewer", on=Place(get_service("web")))
+
+    refused = redact_at(own, "cart")
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    detail = refused.json()["detail"]
+    assert "web@production, 1 that you may not see" in detail
+    assert "shop" not in detail
+    assert "configs_text" in places_of(LEAK)
+
+
+def test_redact__text_that_another_service_has_too__is_refused_while_it_is_live_there(
+    operator, officer, shop
+):
+    assert operator.post("/services", {"slug": "twin"}).status_code == 201
+    for service in ("shop", "twin"):
+        publish(operator, service, {"db": {"password": LEAK}})
+    publish(operator, "shop", {"a": 1})
+
+    refused = redact_at(officer, "shop")
+
+    assert refused.status_code == 422
+    assert "twin@production" in refused.json()["errors"][0]["message"]
+    assert operator.get(f"/config/twin?{WHERE}").json()["config"] == {"db": {"password": LEAK}}
+
+
+def test_redact__rule_that_says_the_value__is_refused_and_its_history_loses_it(
+    published, officer, operator
+):
+    rule = {"name": "asks", "service": "shop", "severity": "warning", "message": "as before"}
+    rule |= {"key": "db.password", "equals": LEAK, "tests": []}
+    assert operator.post("/rules", rule).status_code == 201
+
+    refused = redact(officer)
+
+    assert refused.status_code == 422
+    assert "asks" in refused.json()["errors"][0]["message"]
+    assert operator("PATCH", "/rules/asks", {"equals": "other"}).status_code == 200
+    assert "configs_historicalrule" in places_of(LEAK)
+    assert redact(officer).status_code == 200
+    assert places_of(LEAK) == []
+
+
+def test_redact__short_value__stays_in_rules_about_other_keys(operator, officer, shop):
+    for document in ({"pin": 4711, "n": 1}, {"n": 1}):
+        publish(operator, "shop", document)
+    rule = {"name": "port", "service": "shop", "severity": "warning", "key": "port", "equals": 4711}
+    assert operator.post("/rules", rule).status_code == 201
+
+    assert redact(officer, key="pin").status_code == 200
+
+    assert operator.get("/rules/port").json()["equals"] == 4711

@@ -217,3 +217,24 @@ def test_download__beside_many_others__is_asked_to_wait_and_then_served(auditor)
     assert b"".join(slow[1].streaming_content)[:2] == b"PK"
     for each in slow[2:]:
         each.close()
+
+
+def test_proof__webhook_for_checkpoints__is_among_the_sinks(auditor, settings):
+    settings.CHECKPOINT_WEBHOOK = "witness"
+
+    assert "checkpoints to witness" in auditor.get("/admin/ledger/proof/").content.decode()
+
+
+def test_ledger__keys_that_rules_hide__are_on_no_page(two_services, system, auditor):
+    from apps.access.key_rules import create_key_rule
+    from apps.access.policy import Place
+
+    target = "ledger/?target=configuration:shop@production"
+    assert "checksum" in page(auditor, target)
+    create_key_rule(actor=system, pattern="a", place=Place(two_services[0]))
+
+    text = page(auditor, target)
+    assert "shortened: key rules hide" in text
+    assert "checksum" not in text
+    assert "No event matches" in page(auditor, f"{target}&key=a")
+    assert "shortened: key rules hide" in page(auditor, "ledger/")

@@ -82,7 +82,7 @@ def test_redact__while_it_is_live__is_refused_naming_where(leaked, log_in):
     answer = redact(log_in("sam", ("security-officer", None, None)), number=3, key="a")
 
     assert answer.status_code == 422
-    assert "live in production" in text_of(answer)
+    assert "live in shop@production" in text_of(answer)
 
 
 def test_redact__is_for_security_officers(leaked, log_in):

@@ -12,6 +12,7 @@ class Receiver:
     def __init__(self):
         self.calls = []
         self.answers = {}
+        self.status = 204
         self.port = 0
 
     @property
@@ -32,6 +33,20 @@ def receiving(certificate):
             if status in (301, 302, 307):
                 return self.answer(status, headers={"Location": text})
             return self.answer(status, text.encode())
+
+    with listening(Called, certificate) as receiver.port:
+        yield receiver
+
+
+@contextlib.contextmanager
+def receiving_lines(certificate):
+    """The same for calls that are no steps: all are answered with ``status``."""
+    receiver = Receiver()
+
+    class Called(Handler):
+        def asked(self):
+            receiver.calls.append((dict(self.headers.items()), self.body()))
+            return self.answer(receiver.status)
 
     with listening(Called, certificate) as receiver.port:
         yield receiver

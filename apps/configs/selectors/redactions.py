@@ -10,17 +10,16 @@ from apps.configs.models import Redaction, Version
 from apps.core.actor import Actor
 
 
-def list_redacted_by(*, actor: Actor, place: Place, revision: int) -> list[Version]:
-    """The versions of the service that an act of redaction changed, of those that the actor may
-    list, place by place.
+def list_redacted_by(*, actor: Actor, revision: int) -> list[Version]:
+    """The versions that an act of redaction changed, of those that the actor may list, place by
+    place.
     """
     digests = Redaction.objects.filter(revision=revision).values("text_id")
     rows = (
         Version.objects.filter(Q(source__in=digests) | Q(effective__in=digests))
-        .filter(configuration__service=place.service)
         .select_related("configuration__service", "configuration__environment")
         .defer("lock", "extends")
-        .order_by("configuration__environment__rank", "number")
+        .order_by("configuration__service__slug", "configuration__environment__rank", "number")
     )
     return [each for each in rows if policy.allowed(actor, "list", _place(each))]
 

@@ -3,8 +3,7 @@
 Versions, digests and the ledger stay as they are; the texts hold ``{"$redacted": true}`` instead.
 """
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from django.db import connection
@@ -12,35 +11,24 @@ from django.db import connection
 from apps.access import idempotency, policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.audit.services import Event, append
-from apps.configs.models import Change, Live, Redaction, TemplateVersion, Text, Version
+from apps.configs import holders
+from apps.configs.models import Change, Redaction, TemplateVersion, Version
+from apps.configs.searching import REDACTED, Kept, Search, texts_of
 from apps.configs.services.kernel import lock_composition
 from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine import editing, formats, paths
-from apps.engine.errors import (
-    DomainError,
-    ForbiddenError,
-    NotFoundError,
-    UnrepresentableError,
-    invalid,
-)
-from apps.engine.values import Tree, canonical, compact, parse_canonical, same
-from apps.registry.models import Environment
-
-REDACTED: dict[str, Tree] = {"$redacted": True}
-SHOWN = "[redacted]"
-SHORTEST_PART = 8
-"""Shorter texts are replaced as whole values alone: they would be found in ordinary words."""
-Kept = tuple[Text, str]
-"""A text, and the format that it is written in; empty for a canonical document."""
+from apps.engine import paths
+from apps.engine.errors import NotFoundError, invalid
+from apps.engine.values import Tree, canonical, parse_canonical, same
+from apps.registry.models import Service
 
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
     """What an act of redaction did: how many texts and drafts it changed, and its revision.
 
-    ``templates`` hold the value too, and keep it: they are everybody's, and the actor has no right
-    on all that there is.
+    ``templates`` (and rules for all) hold the value too, and keep it: they are everybody's, and the
+    actor has no right on all that there is.
     """
 
     texts: int
@@ -50,72 +38,94 @@ class Redacted:
 
 
 def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = "") -> Redacted:
-    """Redact the value that version ``number`` had at ``key`` from all that the service keeps.
+    """Redact the value that version ``number`` had at ``key`` from all that is kept.
 
     ``message`` is kept in the ledger, and may not hold the value. Sources, effective documents and
-    drafts of the service in every environment, and remembered answers, lose it. Needs ``secure``
-    on the key, and on the service in every environment; with it everywhere, templates lose the
-    value too. Raises :class:`InvalidError` while a live configuration, or the newest version of
-    such a template, still holds it (publish without it first), :class:`NotFoundError` for a version
-    or key that is not there.
+    drafts of the service in every environment, and of the services that share the value by a
+    reference, the histories of their rules, and remembered answers, lose it. Needs ``secure`` on
+    the key, and on each of the services in every environment; with it everywhere, templates and
+    rules for all lose the value too. Raises :class:`InvalidError` while a live configuration, a
+    rule, or the newest version of such a template, still holds it (publish without it first),
+    :class:`NotFoundError` for a version or key that is not there.
     """
     path = paths.parse_path(key)
     policy.require(actor, "secure", place)
     policy.require(actor, "secure", place, [path])
-    _require_everywhere(actor, place)
+    assert place.service is not None  # noqa: S101 - a version is of one
+    holders.require_secure(actor, [place.service])
     with writing():
         lock_composition()
-        value = _value_at(place, number, path)
-        search = _Search(value)
+        search = Search(_value_at(place, number, path))
         if search.is_told(message):
             raise invalid("/message", "value", "The reason holds the value itself: say it without.")
-        versions = list(
-            Version.objects.select_related("source", "effective", "configuration__environment")
-            .filter(configuration__service=place.service)
-            .order_by("revision")
-        )
-        _refuse_live(place, search)
-        texts, kept = _texts_of(versions), _templates_with(search)
-        if policy.allowed_free(actor, "secure", EVERYWHERE):
-            _refuse_newest(kept)
-            texts, kept = [*texts, *((each.content, "") for each in kept)], []
+        services = holders.services_with(search, place.service)
+        holders.require_secure(actor, services)
+        holders.refuse_live(actor, search, services)
+        rules = holders.rules_with(search, services, path, actor)
+        holders.refuse_rules(actor, rules.now)
+        versions = holders.versions_of(services)
+        texts, kept = _texts_to_change(actor, search, versions)
         replaced = dict(search.replacements(texts))
-        drafts = _redact_drafts(place, search)
-        forgotten = idempotency.forget_answers(search.written, service=str(place.service))
-        target = f"configuration:{place}"
+        drafts = _redact_drafts(services, search)
         data: dict[str, Tree] = {
             "version": number,
             "key": key,
             "texts": sorted(replaced),
             "drafts": drafts,
-            "answers": forgotten,
+            "rules": holders.redact_rules(rules.past),
+            "answers": sum(
+                idempotency.forget_answers(search.written, service=each.slug) for each in services
+            ),
+            "services": sorted(each.slug for each in services),
             "message": message,
         }
-        act = append([Event("configuration_text.redacted", target, data)], actor=actor)
-        for digest, content in replaced.items():
-            Redaction.objects.create(
-                text_id=digest,
-                content=content,
-                author=actor.name,
-                revision=act.revision,
-                redacted_at=act.at,
+        event = Event("configuration_text.redacted", f"configuration:{place}", data)
+        revision = _replace(actor, event, replaced)
+    names = {each.template.slug for each in kept} | _parameters_with(search, versions, actor)
+    names |= {f"rule {each.name}" for each in rules.kept}
+    return Redacted(len(replaced), drafts, revision, tuple(sorted(names)))
+
+
+def _texts_to_change(
+    actor: Actor, search: Search, versions: Iterable[Version]
+) -> tuple[list[Kept], list[TemplateVersion]]:
+    """The texts that may hold the value and lose it, and versions of templates that keep it."""
+    texts, templates = texts_of(versions), _templates_with(search)
+    if policy.allowed_free(actor, "secure", EVERYWHERE):
+        _refuse_newest(templates)
+        return [*texts, *((each.content, "") for each in templates)], []
+    shared = {text.digest for text, _format in texts}
+    _refuse_newest(each for each in templates if each.content_id in shared)
+    return texts, [each for each in templates if each.content_id not in shared]
+
+
+def _replace(actor: Actor, event: Event, replaced: dict[str, str]) -> int:
+    """Write the event, and the texts by their digests; gives the act's revision."""
+    act = append([event], actor=actor)
+    for digest, content in replaced.items():
+        Redaction.objects.create(
+            text_id=digest,
+            content=content,
+            author=actor.name,
+            revision=act.revision,
+            redacted_at=act.at,
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE configs_text SET content = %s WHERE digest = %s", [content, digest]
             )
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "UPDATE configs_text SET content = %s WHERE digest = %s", [content, digest]
-                )
-    names = {each.template.slug for each in kept} | _parameters_with(search, versions)
-    return Redacted(len(replaced), drafts, act.revision, tuple(sorted(names)))
+    return act.revision
 
 
-def _parameters_with(search: "_Search", versions: Iterable[Version]) -> set[str]:
+def _parameters_with(search: Search, versions: Iterable[Version], actor: Actor) -> set[str]:
     """What holds the value as a parameter of a template, which stays: it is part of what a version
     was made from.
     """
     found = {
         f"{each.configuration} v{each.number}"
         for each in versions
-        if search.is_said(each.extends) or search.is_said(each.lock)
+        if (search.is_said(each.extends) or search.is_said(each.lock))
+        and policy.sees(actor, Place(each.configuration.service, each.configuration.environment))
     }
     templates = TemplateVersion.objects.select_related("template")
     return found | {
@@ -125,14 +135,7 @@ def _parameters_with(search: "_Search", versions: Iterable[Version]) -> set[str]
     }
 
 
-def _texts_of(versions: Iterable[Version]) -> list[Kept]:
-    """The texts of versions, effective documents and sources."""
-    return [
-        kept for each in versions for kept in ((each.effective, ""), (each.source, each.format))
-    ]
-
-
-def _templates_with(search: "_Search") -> list[TemplateVersion]:
+def _templates_with(search: Search) -> list[TemplateVersion]:
     rows = TemplateVersion.objects.select_related("template", "content")
     return [each for each in rows if dict(search.replacements([(each.content, "")]))]
 
@@ -149,19 +152,6 @@ def _refuse_newest(versions: Iterable[TemplateVersion]) -> None:
         names = ", ".join(sorted(newest))
         raise invalid(
             "/key", "live", f"Template {names} still holds this value: publish it without first."
-        )
-
-
-def _require_everywhere(actor: Actor, place: Place) -> None:
-    """A text is kept once for all environments, so the right is needed in each that has some."""
-    environments = Environment.objects.filter(configurations__service=place.service)
-    if not all(
-        policy.allowed_free(actor, "secure", Place(place.service, each)) for each in environments
-    ):
-        raise ForbiddenError(
-            "This goes through the service in all environments: it needs the right 'secure' on "
-            "the service as a whole.",
-            right="secure",
         )
 
 
@@ -194,22 +184,10 @@ def _value_at(place: Place, number: int, path: paths.Path) -> Tree:
     return value
 
 
-def _refuse_live(place: Place, search: "_Search") -> None:
-    live = Live.objects.select_related(
-        "version__source", "version__effective", "configuration__environment"
-    ).filter(configuration__service=place.service)
-    named = [str(each.configuration.environment) for each in live if search.is_in(each.version)]
-    if named:
-        raise invalid(
-            "/key",
-            "live",
-            f"What is live in {', '.join(named)} still holds this value: publish without it first.",
-        )
-
-
-def _redact_drafts(place: Place, search: "_Search") -> int:
+def _redact_drafts(services: Collection[Service], search: Search) -> int:
     count = 0
-    for draft in Change.objects.select_for_update().filter(configuration__service=place.service):
+    drafts = Change.objects.select_for_update()
+    for draft in drafts.filter(configuration__service__in=services):
         content = search.cleaned(draft.content, draft.format)
         extends = canonical(search.replaced(parse_canonical(draft.extends)))
         if (content, extends) != (draft.content, canonical(parse_canonical(draft.extends))):
@@ -217,83 +195,3 @@ def _redact_drafts(place: Place, search: "_Search") -> int:
             draft.save(update_fields=["content", "extends"])
             count += 1
     return count
-
-
-class _Search:
-    """One value, and the ways in which it may be written in a text."""
-
-    def __init__(self, value: Tree) -> None:
-        self.value = value
-        self.part = value if isinstance(value, str) and len(value) >= SHORTEST_PART else None
-        self.written = sorted(self._ways(), key=len, reverse=True)
-        word = value if isinstance(value, str) else canonical(value)
-        self.word = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
-
-    def _ways(self) -> Iterable[str]:
-        if isinstance(self.value, str):
-            ways = {canonical(self.value)[1:-1], self.value, self.value.strip()}
-        else:
-            ways = {canonical(self.value), compact(self.value)}
-        return {way for way in ways if len(way) >= SHORTEST_PART}
-
-    def is_told(self, message: str) -> bool:
-        """Whether ``message`` holds the value, a short one as a word."""
-        return bool(self.word.search(message)) or any(way in message for way in self.written)
-
-    def replaced(self, tree: Tree, marker: Tree = REDACTED) -> Tree:
-        """``tree`` with the marker wherever the value, or a text with it inside, stands."""
-        if same(tree, self.value):
-            return marker
-        if isinstance(tree, str):
-            return marker if self.part is not None and self.part in tree else tree
-        if isinstance(tree, list):
-            return [self.replaced(item, marker) for item in tree]
-        if isinstance(tree, dict):
-            return {key: self.replaced(child, marker) for key, child in tree.items()}
-        return tree
-
-    def cleaned(self, content: str, format_name: str) -> str:
-        """A source without the value: in its document, and in what is written around it."""
-        try:
-            tree = formats.parse(content, format_name).tree
-            if not same(self.replaced(tree), tree):
-                content = self._edited(content, format_name, tree)
-        except DomainError:  # a draft that does not parse, or a text of before today's rules
-            content = self.word.sub(SHOWN, content)
-        for way in self.written:
-            content = content.replace(way, SHOWN)
-        return content
-
-    def _edited(self, content: str, format_name: str, tree: Tree) -> str:
-        """The source with the marker, or with its text where the format holds no objects."""
-        try:
-            return editing.edit(content, format_name, self.replaced(tree))
-        except UnrepresentableError:
-            return editing.edit(content, format_name, self.replaced(tree, SHOWN))
-
-    def is_said(self, text: str) -> bool:
-        """Whether the value stands in a canonical document."""
-        tree = parse_canonical(text)
-        return not same(self.replaced(tree), tree)
-
-    def is_in(self, version: Version) -> bool:
-        """Whether a version's texts hold the value."""
-        return bool(dict(self.replacements(_texts_of([version]))))
-
-    def replacements(self, texts: Iterable[Kept]) -> Iterator[tuple[str, str]]:
-        """Digests of the texts that hold the value, with what they become."""
-        done: set[str] = set()
-        for text, format_name in texts:
-            if text.digest in done:
-                continue
-            done.add(text.digest)
-            content = self._replacement(text, format_name)
-            if content != text.content:
-                yield text.digest, content
-
-    def _replacement(self, text: Text, format_name: str) -> str:
-        if not format_name:
-            tree = parse_canonical(text.content)
-            changed = self.replaced(tree)
-            return text.content if same(changed, tree) else canonical(changed)
-        return self.cleaned(text.content, format_name) if text.content else text.content
