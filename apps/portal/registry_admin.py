@@ -162,7 +162,7 @@ class EnvironmentAdmin(PortalAdmin):
         }
         if row is None:
             return places.create_environment(actor=actor, slug=data["slug"], **members)
-        return places.update_environment(actor=actor, environment=row, **members)
+        return places.update_environment(actor=actor, environment=row, **members).environment
 
     def remove(self, actor: Any, row: Any) -> None:
         """Hide."""

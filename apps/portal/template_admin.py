@@ -17,6 +17,7 @@ from apps.access import policy
 from apps.configs.models import Template, TemplateVersion
 from apps.configs.selectors.templates import list_template_versions, list_templates, list_users
 from apps.configs.services import templates
+from apps.configs.services.bases import Options
 from apps.core.actor import Actor
 from apps.engine import formats, templating
 from apps.engine.errors import DomainError, Problem
@@ -147,7 +148,9 @@ class TemplateAdmin(PortalAdmin):
             return made.template
         if data["name"] != row.name:
             templates.update_template(actor=actor, template=row, name=data["name"])
-        templates.publish_template(actor=actor, template=row, body=body, message=message)
+        templates.publish_template(
+            actor=actor, template=row, body=body, options=Options(message=message)
+        )
         return row
 
     def change_view(

@@ -438,3 +438,57 @@ def test_redaction__of_a_value_that_is_a_parameter__says_where_it_stays(shop, sy
 
     assert done.templates == ("shop@production v1",)
     assert config(shop, "shop") == {"pin": "other"}
+
+
+def test_template_dry_run__tells_what_would_follow_as_its_author_sees_it(shop, make_api):
+    service(shop, "hidden", "ruled")
+    for name in ("shop", "hidden", "ruled"):
+        extends = [{"template": "postgres", "with": {"host": "h"}}]
+        assert publish(shop, name, {"own": 1}, extends=extends).status_code == 201
+    shop.post("/key-rules", {"pattern": "db.pool", "service": "ruled"})
+    author = make_api("viewer", "shop")
+    for on in ({"verb": "manage"}, {"role": "viewer", "on": {"service": "ruled"}}):
+        to = f"service-account:{author.account.slug}"
+        assert shop.post("/grants", {"to": to, **on}).status_code == 201
+    body = {"content": {"db": {**CONTENT["db"], "pool": 9}}, "message": "More"}
+    head = shop.get("/audit").json()["results"][0]["number"]
+
+    tried = author.post("/templates/postgres/versions", {**body, "dry_run": True})
+    kept = config(shop, "shop")["db"]["pool"]
+
+    told = tried.json()
+    assert (tried.status_code, told["dry_run"], kept) == (200, True, 5)
+    assert not {"version", "revision", "published_at"} & told.keys()
+    change = {"key": "db.pool", "pointer": "/db/pool", "kind": "changed", "old": 5, "new": 9}
+    assert told["affected"] == [
+        {"service": "ruled", "environment": "production", "changes": [], "outdated": "restricted"},
+        {"service": "shop", "environment": "production", "changes": [change]},
+        {"hidden": 1},
+    ]
+    assert shop.get("/audit").json()["results"][0]["number"] == head
+    assert shop.get("/templates/postgres").json()["version"] == 1
+    made = author.post("/templates/postgres/versions", body)
+    assert (made.status_code, made.json()["affected"]) == (201, told["affected"])
+    assert config(shop, "shop")["db"]["pool"] == 9
+    assert make(shop, "new", dry_run=True).status_code == 400
+
+
+def test_template__published_on_a_stale_base__is_a_conflict(shop):
+    content = {"db": {**CONTENT["db"], "pool": 9}}
+    assert (
+        shop.post("/templates/postgres/versions", {"content": content, "base_version": 1})
+    ).status_code == 201
+
+    stale = {"content": {"db": {**CONTENT["db"], "pool": 7}}, "base_version": 1}
+    answer = shop.post("/templates/postgres/versions", stale)
+
+    told = answer.json()
+    assert (answer.status_code, told["code"], told["current_version"]) == (409, "conflict", 2)
+    assert [each["pointer"] for each in told["conflicts"]] == ["/db/pool"]
+    assert shop.get("/templates/postgres").json()["version"] == 2
+    assert (
+        shop.post("/templates/postgres/versions", {**stale, "base_version": 9}).status_code == 409
+    )
+    assert (
+        shop.post("/templates/postgres/versions", {**stale, "base_version": 2}).status_code == 201
+    )

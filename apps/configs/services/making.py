@@ -100,7 +100,7 @@ class Making:
             ):
                 return "unchanged"
             made = templates.publish_template(actor=self._actor, template=found, body=body)
-            return "updated" if newest is None or made.number != newest.number else "unchanged"
+            return "unchanged" if made.unchanged else "updated"
 
         self._step("template", slug, files, make)
 
