@@ -174,6 +174,7 @@ IMPORT = Shape(
         text("map", "THERE:HERE; repeat"),
         text("file", "the name of a single file"),
         text("dry_run"),
+        text("acknowledge", "true: although live configurations fail its sections and rules"),
     ),
     body=True,
 )

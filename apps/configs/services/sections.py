@@ -86,13 +86,20 @@ def _fill(section: Section, members: dict[str, Any]) -> None:
         section.description = check_text("description", members["description"], 10_000)
 
 
-def _save(section: Section, actor: Actor, action: str, acknowledge: bool) -> None:
-    known = refuse_failing(
+def refuse_breaking(*, actor: Actor, section: Section, acknowledge: bool = False) -> int:
+    """Raise :class:`InvalidError` naming the live configurations that break the section, as far as
+    the actor sees them, unless ``acknowledge``. Returns how many do.
+    """
+    return refuse_failing(
         actor,
         Place(section.service),
         lambda _place, tree, secrets: check_sections([section], tree, secrets).errors,
         acknowledge=acknowledge,
     )
+
+
+def _save(section: Section, actor: Actor, action: str, acknowledge: bool) -> None:
+    known = refuse_breaking(actor=actor, section=section, acknowledge=acknowledge)
     mark_history(section, actor)
     section.save()
     data: dict[str, Tree] = {"type": section.type, "schema": values.checksum(section.schema)}
