@@ -6,7 +6,7 @@ from django.http import HttpResponse
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
-from apps.api.base import ApiView, answer_json, bad_member, paged, read_members, typed
+from apps.api.base import ApiView, answer_json, bad_member, paged, read_flag, read_members, typed
 from apps.api.documentation import ENVIRONMENT, LIST, SECTION, SERVICE, TEMPLATE, documented
 from apps.api.writing import present_affected
 from apps.configs import describing
@@ -221,9 +221,14 @@ class SectionView(ApiView):
         return answer_json(present_section(made))
 
     @documented("Take a section's declaration away", SECTION)
-    def delete(self, _request: Any, slug: str, key: str) -> HttpResponse:
-        """The values stay, free of a schema."""
-        sections.delete_section(actor=self.actor, section=self._find(slug, key))
+    def delete(self, request: Any, slug: str, key: str) -> HttpResponse:
+        """The values stay, free of a schema. ``?acknowledge=true`` where lists that merged by it do
+        not compose without it.
+        """
+        acknowledge = read_flag(request.GET.get("acknowledge"), "acknowledge")
+        sections.delete_section(
+            actor=self.actor, section=self._find(slug, key), acknowledge=acknowledge
+        )
         return HttpResponse(status=204)
 
     def _find(self, slug: str, key: str) -> Any:

@@ -144,6 +144,25 @@ def test_import__of_sections_and_rules_that_live_ones_fail__wants_it_acknowledge
     assert set(statuses(bring(built, files, "tree")).values()) == {"unchanged"}
 
 
+def test_import__of_other_merge_keys__tells_what_would_not_compose(built):
+    schema = {"properties": {"list": {"x-merge-key": "name"}}}
+    built.post("/services/shop/sections", {"key": "m", "schema": schema})
+    publish(built, "shop", {"m": {"list": [{"name": "a"}, {"name": "b", "n": 1}]}})
+    own = {"m": {"list": [{"name": "a"}]}, "of": "${self:m.list[1].n}"}
+    publish(built, "shop", own, environment="staging")
+    files = files_of(built.get("/export"))
+    path = "services/shop/_service.yaml"
+    assert b"x-merge-key: name" in files[path]
+    files[path] = files[path].replace(b"x-merge-key: name", b"x-other: name")
+
+    told = bring(built, files, "tree", status=422)
+
+    rows = {each["name"]: each for each in told["results"]}
+    assert [each["pointer"] for each in rows["shop:m"]["errors"]] == ["", "/of"]
+    assert bring(built, files, "tree", acknowledge="true")["stored"] is True
+    assert built.get("/config/shop?environment=staging").json()["outdated"] is True
+
+
 def test_import__of_a_schema_with_documents_that_keep_it__needs_no_acknowledging(built):
     files = files_of(built.get("/export"))
     described = files["services/shop/_service.yaml"].replace(b"'n': {}", b"n: {minimum: 5}")

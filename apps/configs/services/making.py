@@ -12,6 +12,7 @@ from apps.configs.services import places, rules, sections, templates
 from apps.configs.services.bases import Options
 from apps.configs.services.import_report import REFUSED, Row, blame, problems_of
 from apps.configs.services.publishing import Publication, publish_many
+from apps.configs.services.recomposing import judge_merging, world_of
 from apps.core.actor import Actor
 from apps.engine.errors import DomainError, InvalidError, Problem
 from apps.engine.importers.reading import NamedSecret
@@ -124,6 +125,7 @@ class Making:
             found = Section.objects.filter(service=service, key=key).first()
             if found is not None and not _differs(describing.section(found), members):
                 return "unchanged"
+            before = world_of(service)
             if found is None:
                 made = sections.create_section(
                     actor=actor, service=service, key=key, acknowledge=True, **members
@@ -133,6 +135,7 @@ class Making:
                     actor=actor, section=found, acknowledge=True, **members
                 )
             self._judge_at_last(lambda: sections.refuse_breaking(actor=actor, section=made))
+            self._judge_at_last(lambda: judge_merging(actor=actor, service=service, before=before))
             return "created" if found is None else "updated"
 
         self._step("section", f"{service.slug}:{key}", (file,), make)
@@ -189,7 +192,8 @@ class Making:
                 if self._acknowledge:
                     row.warnings += told
                 else:
-                    row.status, row.errors = REFUSED, told
+                    row.status = REFUSED
+                    row.errors += told
 
     def _judge_at_last(self, check: Callable[[], object]) -> None:
         self._judging.append((self.rows[-1], check))
