@@ -106,22 +106,23 @@ def _promote(request: HttpRequest, actor: Actor, place: Place) -> HttpResponse:
 
 def _promotion(actor: Actor, place: Place, asked: QueryDict, text: str) -> Promotion:
     origin, number = read_origin(actor=actor, place=place, text=text)
+    return Promotion(origin, number, asked.get("keys", "").split())
+
+
+def _options(asked: QueryDict, *, dry_run: bool) -> Options:
+    base = values.whole(asked.get("base_version", ""))
     choices = {
         name.removeprefix(CHOICE): str(side)
         for name, side in asked.items()
         if name.startswith(CHOICE)
     }
-    return Promotion(origin, number, asked.get("keys", "").split(), choices)
-
-
-def _options(asked: QueryDict, *, dry_run: bool) -> Options:
-    base = values.whole(asked.get("base_version", ""))
     return Options(
         message=asked.get("message", ""),
         base=Base(base),
         on_stale="merge" if asked.get("merge") else "reject",
         dependents=asked.get("dependents") or "refuse",
         dry_run=dry_run,
+        choices=choices,
     )
 
 

@@ -16,7 +16,12 @@ from unfold.widgets import (
 
 from apps.access import policy
 from apps.configs.models import Template, TemplateVersion
-from apps.configs.selectors.templates import list_template_versions, list_templates, list_users
+from apps.configs.selectors.templates import (
+    list_template_versions,
+    list_templates,
+    list_users,
+    used_version,
+)
 from apps.configs.services import templates
 from apps.configs.services.bases import Base, Options
 from apps.core.actor import Actor
@@ -212,7 +217,7 @@ class TemplateAdmin(PortalAdmin):
                 for each in list_template_versions(actor=row.viewer, template=row)[:MOST_VERSIONS]
             ),
         )
-        found = list_users(actor=row.viewer, template=row)
+        found, hidden = list_users(actor=row.viewer, template=row)
         users = format_html_join(
             "",
             "<li><a class='link' href='{}'>{}</a> <small class='muted'>{}</small></li>",
@@ -223,13 +228,14 @@ class TemplateAdmin(PortalAdmin):
                         args=[str(each.configuration.service), str(each.configuration.environment)],
                     ),
                     each.configuration,
-                    _used_version(each, row),
+                    _used(each, row),
                 )
                 for each in found[:MOST_USERS]
             ),
         )
         count = found.count()
         more = f", {MOST_USERS} of them shown" if count > MOST_USERS else ""
+        more += f", and {hidden} that you may not see" if hidden else ""
         return format_html(
             "<p>Versions</p><ul>{}</ul><p>Live configurations that extend it: {}{}</p><ul>{}</ul>",
             versions,
@@ -239,13 +245,9 @@ class TemplateAdmin(PortalAdmin):
         )
 
 
-def _used_version(live: Any, template: Template) -> str:
-    used = [
-        each["version"]
-        for each in parse_canonical(live.version.lock)
-        if each.get("template") == template.slug
-    ]
-    return f"at v{used[0]}" + (", outdated" if live.outdated else "") if used else ""
+def _used(live: Any, template: Template) -> str:
+    version = used_version(live, template)
+    return f"at v{version}{', outdated' if live.outdated else ''}" if version else ""
 
 
 def _changed_since(row: Any, base: str) -> dict[str, Any]:

@@ -492,3 +492,34 @@ def test_template__published_on_a_stale_base__is_a_conflict(shop):
     assert (
         shop.post("/templates/postgres/versions", {**stale, "base_version": 2}).status_code == 201
     )
+
+
+def test_users__of_a_template__are_listed_with_their_versions_and_counted_where_hidden(
+    shop, make_api
+):
+    service(shop, "cart", "till")
+    for name in ("shop", "cart", "till"):
+        extends = [{"template": "postgres", "with": {"host": "h"}}]
+        assert publish(shop, name, {"own": 1}, extends=extends).status_code == 201
+    shop.post("/rules", {"name": "five", "service": "cart", "expression": "config.db.pool == 5"})
+    content = {"db": {**CONTENT["db"], "pool": 9}}
+    body = {"content": content, "dependents": "leave"}
+    assert shop.post("/templates/postgres/versions", body).status_code == 201
+
+    found = shop.get("/templates/postgres/users").json()
+
+    here = {"environment": "production"}
+    assert found["results"] == [
+        {"service": "cart", **here, "version": 1, "outdated": True},
+        {"service": "shop", **here, "version": 2},
+        {"service": "till", **here, "version": 2},
+    ]
+    assert "hidden" not in found
+    assert shop.get("/templates/postgres/users?page_size=1").json()["next"]
+    seen = make_api("viewer", "shop").get("/templates/postgres/users").json()
+    assert ([each["service"] for each in seen["results"]], seen["hidden"]) == (["shop"], 2)
+    lister = make_api()
+    grant = {"to": f"service-account:{lister.account.slug}", "verb": "list"}
+    assert shop.post("/grants", grant).status_code == 201
+    assert lister.get("/templates/postgres/users").status_code == 403
+    assert make_api().get("/templates/postgres/users").status_code == 404
