@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from email.message import Message
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -20,6 +21,7 @@ from apps.engine.values import Tree, compact
 MAX_INTEGER = 2**63 - 1
 BESIDE_JSON = ("environment",)
 """What may stand in the query of an address whose members are in a JSON body."""
+NOTHING: Final[Mapping[str, Tree]] = MappingProxyType({})
 
 
 class ApiView(APIView):
@@ -217,13 +219,20 @@ def page_link(request: Any, cursor: object) -> str | None:
     return f"{request.path}?{query.urlencode()}"
 
 
-def paged(request: Any, rows: Any, present: Callable[[Any], Tree]) -> HttpResponse:
-    """A page of an ordered queryset; the cursor is an offset, for lists that people keep short."""
-    return paged_together(request, rows, lambda found: [present(row) for row in found])
+def paged(
+    request: Any, rows: Any, present: Callable[[Any], Tree], more: Mapping[str, Tree] = NOTHING
+) -> HttpResponse:
+    """A page of an ordered queryset; the cursor is an offset, for lists that people keep short.
+    ``more`` are further members of the answer.
+    """
+    return paged_together(request, rows, lambda found: [present(row) for row in found], more)
 
 
 def paged_together(
-    request: Any, rows: Any, present: Callable[[list[Any]], list[Tree]]
+    request: Any,
+    rows: Any,
+    present: Callable[[list[Any]], list[Tree]],
+    more: Mapping[str, Tree] = NOTHING,
 ) -> HttpResponse:
     """The same where the rows of a page are looked up together."""
     size = page_size(request)
@@ -236,5 +245,6 @@ def paged_together(
             "results": present(found[:size]),
             "next": page_link(request, following),
             "previous": page_link(request, previous),
+            **more,
         }
     )

@@ -149,6 +149,13 @@ MATRIX = Shape(
     )
 )
 DEPENDENCIES = Shape(parameters=(ENVIRONMENT_PARAMETER,))
+GRAPH = Shape(
+    parameters=(
+        ENVIRONMENT_PARAMETER,
+        number("steps", "1 to 3"),
+        text("format", "json, mermaid or dot"),
+    )
+)
 LIST = Shape(parameters=PAGE)
 ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = RULE = (
     SECRET
@@ -174,6 +181,7 @@ IMPORT = Shape(
         text("map", "THERE:HERE; repeat"),
         text("file", "the name of a single file"),
         text("dry_run"),
+        text("acknowledge", "true: although live configurations fail its sections and rules"),
     ),
     body=True,
 )

@@ -8,9 +8,9 @@ from rest_framework.exceptions import UnsupportedMediaType
 from apps.access import policy
 from apps.api.base import ApiView, answer_json, bad_member, read_body, read_flag
 from apps.api.documentation import EXPORT, IMPORT, documented
-from apps.configs.services.bringing import bring
+from apps.configs.services.bringing import Run, bring
 from apps.configs.services.exporting import export_tree
-from apps.configs.services.making import REFUSED, Row
+from apps.configs.services.import_report import REFUSED, Row
 from apps.engine.importers.reading import packed, unpacked
 from apps.engine.values import Tree
 from apps.registry.selectors import get_default_environment
@@ -41,7 +41,8 @@ class ImportView(ApiView):
     @documented("Import an export, or what another system keeps", IMPORT)
     def post(self, request: Any) -> HttpResponse:
         """``from`` says of which kind; ``map=THERE:HERE`` (repeat) how environments are called here.
-        All of it or nothing: 422 with the same rows when one is refused.
+        All of it or nothing: 422 with the same rows when one is refused. Sections and rules that
+        live configurations fail are refused unless ``acknowledge=true``.
         """
         return self.once(
             lambda: self._bring(request), lambda: policy.require_anywhere(self.actor, "publish")
@@ -57,7 +58,7 @@ class ImportView(ApiView):
             files=_files(request),
             default=environment or get_default_environment().slug,
             mapped=_mapped(request.GET.getlist("map")),
-            dry_run=dry_run,
+            run=Run(dry_run, read_flag(request.GET.get("acknowledge"), "acknowledge")),
         )
         refused = any(row.status == REFUSED for row in rows)
         data: dict[str, Tree] = {"results": [_present(row) for row in rows], "stored": not refused}

@@ -4,14 +4,13 @@ from typing import Any
 
 from django.http import HttpResponse
 
-from apps.api.base import bad_member, read_members, read_texts, typed
+from apps.api.base import read_members, read_texts, typed
 from apps.api.documentation import WRITE, documented
 from apps.api.versions import PlaceView
 from apps.api.writing import OPTION_MEMBERS, answer_outcome, environment_of, read_options
 from apps.configs.selectors import configurations
 from apps.configs.services.promoting import Promotion, promote
 from apps.engine.errors import invalid
-from apps.engine.values import Tree
 
 PROMOTE_MEMBERS = (*OPTION_MEMBERS, "from", "keys", "choices")
 
@@ -37,17 +36,7 @@ class PromoteView(PlaceView):
         outcome = promote(
             actor=self.actor,
             place=place,
-            promotion=Promotion(
-                origin, number, read_texts(members, "keys"), _choices(members.get("choices"))
-            ),
+            promotion=Promotion(origin, number, read_texts(members, "keys")),
             options=read_options(request, members),
         )
         return answer_outcome(outcome, place, request.path.removesuffix("/promote"))
-
-
-def _choices(given: Tree) -> dict[str, str]:
-    if given is None:
-        return {}
-    if not isinstance(given, dict) or not all(isinstance(each, str) for each in given.values()):
-        raise bad_member("choices", "'choices' gives base, ours or theirs by pointer.")
-    return given

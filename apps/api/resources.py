@@ -6,12 +6,14 @@ from django.http import HttpResponse
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
-from apps.api.base import ApiView, answer_json, bad_member, paged, read_members, typed
+from apps.api.base import ApiView, answer_json, bad_member, paged, read_flag, read_members, typed
 from apps.api.documentation import ENVIRONMENT, LIST, SECTION, SERVICE, TEMPLATE, documented
+from apps.api.writing import present_affected
 from apps.configs import describing
 from apps.configs.selectors import places as listed
 from apps.configs.selectors import templates as selected
 from apps.configs.services import places, sections, templates
+from apps.configs.services.bases import Base, Options
 from apps.core import clock
 from apps.engine.errors import InvalidError, invalid
 from apps.engine.values import Tree, parse_canonical
@@ -19,16 +21,8 @@ from apps.engine.values import Tree, parse_canonical
 SERVICE_MEMBERS = ("slug", *places.SERVICE_MEMBERS)
 ENVIRONMENT_MEMBERS = ("slug", *places.ENVIRONMENT_MEMBERS)
 SECTION_MEMBERS = ("key", *sections.MEMBERS, "acknowledge")
-TEMPLATE_MEMBERS = (
-    "slug",
-    "name",
-    "parameters",
-    "content",
-    "extends",
-    "message",
-    "base_version",
-    "dependents",
-)
+TEMPLATE_MEMBERS = ("slug", "name", "parameters", "content", "extends", "message")
+TEMPLATE_VERSION_MEMBERS = (*TEMPLATE_MEMBERS, "base_version", "dependents", "dry_run")
 
 
 def present_environment(row: Any) -> Tree:
@@ -52,11 +46,20 @@ def present_section(row: Any) -> Tree:
 
 def present_template_version(row: Any) -> Tree:
     """One version of a template."""
+    return {**_made(row), **_said(row)}
+
+
+def _made(row: Any) -> dict[str, Tree]:
     return {
         "version": row.number,
         "revision": row.revision,
         "published_at": clock.rfc3339(row.published_at),
         "author": row.author,
+    }
+
+
+def _said(row: Any) -> dict[str, Tree]:
+    return {
         "message": row.message,
         "parameters": parse_canonical(row.parameters),
         "content": parse_canonical(row.content.content),
@@ -98,15 +101,19 @@ class EnvironmentView(ApiView):
     @documented("Change an environment", ENVIRONMENT)
     def patch(self, request: Any, slug: str) -> HttpResponse:
         """Change the given members. Another parent composes all that is below it again;
-        ``"dependents":"leave"`` leaves what would be invalid as it is, outdated.
+        ``"dependents":"leave"`` leaves what would be invalid as it is, outdated;
+        ``"dry_run":true`` says what would follow, and stores nothing.
         """
         row = listed.get_listed_environment(actor=self.actor, slug=slug)
-        members = read_members(request, (*ENVIRONMENT_MEMBERS, "dependents"))
+        members = read_members(request, (*ENVIRONMENT_MEMBERS, "dependents", "dry_run"))
         members["dependents"] = typed(members, "dependents", str, "refuse")
+        members["dry_run"] = dry_run = typed(members, "dry_run", bool, False)
         members = _without_slug(members, row.slug)
-        places.update_environment(actor=self.actor, environment=row, **members)
+        made = places.update_environment(actor=self.actor, environment=row, **members)
         row = listed.get_counted_environment(actor=self.actor, slug=slug)
-        return answer_json(present_environment(row))
+        data = {**present_environment(row), **describing.environment(made.environment)}
+        data["affected"] = present_affected(made.affected)
+        return answer_json({**data, "dry_run": True} if dry_run else data)
 
     @documented("Hide an environment", ENVIRONMENT)
     def delete(self, _request: Any, slug: str) -> HttpResponse:
@@ -214,9 +221,14 @@ class SectionView(ApiView):
         return answer_json(present_section(made))
 
     @documented("Take a section's declaration away", SECTION)
-    def delete(self, _request: Any, slug: str, key: str) -> HttpResponse:
-        """The values stay, free of a schema."""
-        sections.delete_section(actor=self.actor, section=self._find(slug, key))
+    def delete(self, request: Any, slug: str, key: str) -> HttpResponse:
+        """The values stay, free of a schema. ``?acknowledge=true`` where lists that merged by it do
+        not compose without it.
+        """
+        acknowledge = read_flag(request.GET.get("acknowledge"), "acknowledge")
+        sections.delete_section(
+            actor=self.actor, section=self._find(slug, key), acknowledge=acknowledge
+        )
         return HttpResponse(status=204)
 
     def _find(self, slug: str, key: str) -> Any:
@@ -293,8 +305,9 @@ class TemplateVersionsView(ApiView):
 
     @documented("Publish a version of a template", TEMPLATE)
     def post(self, request: Any, slug: str) -> HttpResponse:
-        """Its users follow in the same act; ``"dependents":"leave"`` leaves the invalid ones as
-        they are, outdated.
+        """Its users follow in the same act and are in ``affected``; ``"dependents":"leave"`` leaves
+        the invalid ones as they are, outdated; ``"dry_run":true`` stores nothing. A
+        ``base_version`` that is stale is refused.
         """
         return self.once(
             lambda: self._publish(request, slug),
@@ -303,16 +316,23 @@ class TemplateVersionsView(ApiView):
 
     def _publish(self, request: Any, slug: str) -> HttpResponse:
         row = selected.get_template(actor=self.actor, slug=slug)
-        members = _template_members(request)
+        members = _template_members(request, TEMPLATE_VERSION_MEMBERS)
         made = templates.publish_template(
             actor=self.actor,
             template=row,
             body=_body(members),
-            message=typed(members, "message", str, ""),
-            base=typed(members, "base_version", int),
-            dependents=typed(members, "dependents", str, "refuse"),
+            options=Options(
+                message=typed(members, "message", str, ""),
+                base=Base(typed(members, "base_version", int)),
+                dependents=typed(members, "dependents", str, "refuse"),
+                dry_run=typed(members, "dry_run", bool, False),
+            ),
         )
-        return answer_json(present_template_version(made), 201)
+        data = {**_said(made.version), "affected": present_affected(made.affected)}
+        if made.dry_run:
+            return answer_json({**data, "dry_run": True, "unchanged": made.unchanged})
+        data |= _made(made.version)
+        return answer_json({**data, "unchanged": True} if made.unchanged else data, 201)
 
 
 class TemplateRenderView(ApiView):
@@ -336,8 +356,8 @@ def _template(row: Any, newest: int | None) -> dict[str, Tree]:
     return {"slug": row.slug, "name": row.name, "version": newest}
 
 
-def _template_members(request: Any) -> dict[str, Tree]:
-    members = read_members(request, TEMPLATE_MEMBERS)
+def _template_members(request: Any, known: tuple[str, ...] = TEMPLATE_MEMBERS) -> dict[str, Tree]:
+    members = read_members(request, known)
     if not isinstance(members.get("content"), dict):
         raise bad_member("content", "'content' must be an object.")
     return members

@@ -40,7 +40,7 @@ OPTION_MEMBERS = (
     "dry_run",
     "propose",
 )
-PUBLISH_MEMBERS = (*OPTION_MEMBERS, "config", "content", "format", "extends")
+PUBLISH_MEMBERS = (*OPTION_MEMBERS, "config", "content", "format", "extends", "choices")
 PUBLISH_PARAMETERS = OPTION_MEMBERS
 FLAGS = ("dry_run", "propose")
 
@@ -104,7 +104,15 @@ def read_options(request: Any, members: dict[str, Tree]) -> Options:
         dependents=typed(members, "dependents", str, "refuse"),
         dry_run=typed(members, "dry_run", bool, False),
         propose=typed(members, "propose", bool, False),
+        choices=_choices(members),
     )
+
+
+def _choices(members: dict[str, Tree]) -> dict[str, str]:
+    given: dict[str, Any] = typed(members, "choices", dict, {})
+    if not all(isinstance(each, str) for each in given.values()):
+        raise bad_member("choices", "'choices' gives base, ours or theirs by pointer.")
+    return given
 
 
 def _versions_of_tags(header: str) -> tuple[str, ...]:

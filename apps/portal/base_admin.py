@@ -18,7 +18,8 @@ from apps.configs.selectors.places import list_environments, list_services
 from apps.configs.services.live_failures import FAILING
 from apps.engine.errors import DomainError, Problem
 from apps.portal.addresses import may_ask, place_url
-from apps.portal.shared import actor_of, tell
+from apps.portal.reviewing import ReviewNeeded, others_of
+from apps.portal.shared import actor_of, note, tell
 from apps.registry.models import Environment, Service
 
 KNOWN: dict[Any, Any] = {Service: list_services, Environment: list_environments}
@@ -201,15 +202,28 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The form; a refusal by the service becomes an error of the form."""
+        """The form; a refusal by the service becomes an error of the form, and so does what wants to
+        be looked at first.
+        """
         try:
             answer: HttpResponse = super().changeform_view(
                 request, object_id, form_url, extra_context
             )
-        except DomainError as error:
-            request.refusal = error  # type: ignore[attr-defined] # read by the form below
-            answer = super().changeform_view(request, object_id, form_url, extra_context)
+        except (DomainError, ReviewNeeded) as stop:
+            request.stop = stop  # type: ignore[attr-defined] # read by the form below
+            if isinstance(stop, DomainError):
+                note(request, stop)
+            told = self.told(request, object_id, stop)
+            answer = super().changeform_view(
+                request, object_id, form_url, {**(extra_context or {}), **told}
+            )
         return answer
+
+    def told(
+        self, _request: HttpRequest, _object_id: str | None, stop: DomainError | ReviewNeeded
+    ) -> dict[str, Any]:
+        """What the form shows beside the error."""
+        return {"review": others_of(stop.affected)} if isinstance(stop, ReviewNeeded) else {}
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -225,9 +239,9 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """The form class, which knows the service's refusal on its second turn."""
+        """The form class, which knows on its second turn why the first one was stopped."""
         base = super().get_form(request, obj, change=change, **kwargs)
-        refusal: DomainError | None = getattr(request, "refusal", None)
+        stop: DomainError | ReviewNeeded | None = getattr(request, "stop", None)
 
         class RefusableForm(base):  # type: ignore[misc, valid-type] # made by Django at run time
             def _get_validation_exclusions(self) -> set[str]:
@@ -236,15 +250,17 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
 
             def clean(self) -> dict[str, Any]:
                 data: dict[str, Any] = super().clean()
-                if refusal is not None:
-                    raise ValidationError(_said(refusal))
+                if stop is not None:
+                    raise ValidationError(_said(stop))
                 return data
 
         return RefusableForm
 
 
-def _said(refusal: DomainError) -> str:
+def _said(refusal: DomainError | ReviewNeeded) -> str:
     """A refusal, its problems on a line each; those of live configurations with their place."""
+    if isinstance(refusal, ReviewNeeded):
+        return str(refusal)
     lines = [_line(problem) for problem in refusal.problems]
     if refusal.code == FAILING or not lines:
         lines.insert(0, refusal.detail)

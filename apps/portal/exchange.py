@@ -6,9 +6,9 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.access import policy
 from apps.configs.selectors.places import list_environments, list_services
-from apps.configs.services.bringing import READERS, TREE, bring
+from apps.configs.services.bringing import READERS, TREE, Run, bring
 from apps.configs.services.exporting import export_tree
-from apps.configs.services.making import REFUSED, Row
+from apps.configs.services.import_report import REFUSED, Row
 from apps.engine.errors import DomainError, MalformedError
 from apps.engine.importers.reading import packed, unpacked
 from apps.portal.shared import note, reader_of, render
@@ -49,7 +49,8 @@ def page(request: HttpRequest) -> HttpResponse:
         title="Import and export",
         kinds=KINDS,
         asked={
-            name: request.POST.get(name, "") for name in ("kind", "environment", "mapped", "act")
+            name: request.POST.get(name, "")
+            for name in ("kind", "environment", "mapped", "act", "acknowledge")
         },
         environments=list_environments(actor=actor),
         services=list_services(actor=actor),
@@ -77,7 +78,7 @@ def _bring(request: HttpRequest, *, dry_run: bool) -> list[Row]:
         files=unpacked(content) if archive else {given.name: content},
         default=request.POST.get("environment") or get_default_environment().slug,
         mapped=_mapped(request.POST.get("mapped", "")),
-        dry_run=dry_run,
+        run=Run(dry_run, bool(request.POST.get("acknowledge"))),
     )
 
 

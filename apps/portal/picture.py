@@ -64,19 +64,13 @@ def draw(own: Node, below: Side, above: Side) -> Picture:
     )
 
 
-def label(tie: Tie) -> str:
-    """How two are tied, in a few words."""
-    count = len(tie.links)
-    return f"{count} key{'' if count == 1 else 's'}" if count else tie.how
-
-
 def _boxes(
     columns: list[list[Node]], side: Side, start: int, height: int
 ) -> Iterator[tuple[Node, Box]]:
     labels: dict[Node, list[str]] = {}
     for tie in side.ties:
         for end in (tie.source, tie.target):
-            labels.setdefault(end, []).append(label(tie))
+            labels.setdefault(end, []).append(tie.label)
     for index, column in enumerate(columns):
         shown = column[:MOST_DRAWN]
         top = (height - len(shown) * STEP) // 2 + (STEP - HEIGHT) // 2

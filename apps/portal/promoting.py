@@ -15,6 +15,7 @@ from apps.core.actor import Actor
 from apps.engine import values
 from apps.engine.errors import ConflictError, DomainError, InvalidError
 from apps.portal.editor import followed, sides_of
+from apps.portal.reviewing import others_of
 from apps.portal.shared import actor_of, address, place_of, render, tabs
 from apps.portal.shared import page as guarded_page
 from apps.portal.timeline import shown
@@ -50,11 +51,12 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         place=place,
         live=find_live(actor=actor, place=place) if policy.allowed(actor, "read", place) else None,
         origins=origins,
-        asked={name: asked.get(name, "") for name in ("from", "keys", "message")},
+        asked={name: asked.get(name, "") for name in ("from", "keys", "message", "dependents")},
         merging=bool(asked.get("merge")),
         preview=preview,
         pinned=pinned,
         changes=[shown(each) for each in preview.changes] if preview else [],
+        others=others_of(preview.affected) if preview else None,
         refusal=refusal,
         conflicts=_conflicts(refusal, asked),
         chosen=[each for each in asked.items() if each[0].startswith(CHOICE)],
@@ -104,21 +106,23 @@ def _promote(request: HttpRequest, actor: Actor, place: Place) -> HttpResponse:
 
 def _promotion(actor: Actor, place: Place, asked: QueryDict, text: str) -> Promotion:
     origin, number = read_origin(actor=actor, place=place, text=text)
+    return Promotion(origin, number, asked.get("keys", "").split())
+
+
+def _options(asked: QueryDict, *, dry_run: bool) -> Options:
+    base = values.whole(asked.get("base_version", ""))
     choices = {
         name.removeprefix(CHOICE): str(side)
         for name, side in asked.items()
         if name.startswith(CHOICE)
     }
-    return Promotion(origin, number, asked.get("keys", "").split(), choices)
-
-
-def _options(asked: QueryDict, *, dry_run: bool) -> Options:
-    base = values.whole(asked.get("base_version", ""))
     return Options(
         message=asked.get("message", ""),
         base=Base(base),
         on_stale="merge" if asked.get("merge") else "reject",
+        dependents=asked.get("dependents") or "refuse",
         dry_run=dry_run,
+        choices=choices,
     )
 
 

@@ -23,6 +23,7 @@ from apps.engine.values import parse_canonical
 from apps.portal.addresses import may_ask, place_url
 from apps.portal.base_admin import PortalAdmin, SeenFilter
 from apps.portal.list_filters import LabelFilter
+from apps.portal.reviewing import ReviewedForm, dependents_of, require_review
 from apps.portal.rule_admin import acknowledgement
 from apps.portal.shared import actor_of
 from apps.registry.models import Environment, Service
@@ -133,17 +134,30 @@ class ServiceAdmin(PortalAdmin):
         )
 
 
+class EnvironmentForm(ReviewedForm):
+    """An environment, and what becomes of those that another parent would break."""
+
+    class Meta:
+        model = Environment
+        fields = ("slug", "name", "parent", "rank", "is_default", "is_protected")
+
+
 class EnvironmentAdmin(PortalAdmin):
     """Environments: the tree, the default, the protected."""
 
+    form = EnvironmentForm
+    change_form_before_template = "portal/review.html"
     list_display = ("slug", "name", "parent", "rank", "is_default", "is_protected", "services")
     list_filter = ("is_protected", ("parent", SeenFilter))
-    fields = ("slug", "name", "parent", "rank", "is_default", "is_protected")
     ordering = ("rank", "slug")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Environment]:
         """Those that the person may know of."""
         return list_environments(actor=actor_of(request))
+
+    def get_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """The form's fields."""
+        return (*EnvironmentForm.Meta.fields, "leave") if obj else EnvironmentForm.Meta.fields
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A name never changes."""
@@ -164,7 +178,10 @@ class EnvironmentAdmin(PortalAdmin):
         }
         if row is None:
             return places.create_environment(actor=actor, slug=data["slug"], **members)
-        return places.update_environment(actor=actor, environment=row, **members)
+        members["dependents"] = dependents_of(data)
+        tried = places.update_environment(actor=actor, environment=row, dry_run=True, **members)
+        require_review(tried.affected, data["reviewed"])
+        return places.update_environment(actor=actor, environment=row, **members).environment
 
     def remove(self, actor: Any, row: Any) -> None:
         """Hide."""

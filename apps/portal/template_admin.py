@@ -1,5 +1,6 @@
 """Templates in the admin: parameters, versions, users, and a preview."""
 
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -15,15 +16,23 @@ from unfold.widgets import (
 
 from apps.access import policy
 from apps.configs.models import Template, TemplateVersion
-from apps.configs.selectors.templates import list_template_versions, list_templates, list_users
+from apps.configs.selectors.templates import (
+    list_template_versions,
+    list_templates,
+    list_users,
+    used_version,
+)
 from apps.configs.services import templates
+from apps.configs.services.bases import Base, Options
 from apps.core.actor import Actor
-from apps.engine import formats, templating
-from apps.engine.errors import DomainError, Problem
+from apps.engine import diff, formats, templating, values
+from apps.engine.errors import ConflictError, DomainError, Problem
 from apps.engine.values import canonical, parse_canonical
 from apps.portal.base_admin import PortalAdmin
 from apps.portal.list_filters import InUseFilter
+from apps.portal.reviewing import ReviewedForm, ReviewNeeded, dependents_of, require_review
 from apps.portal.shared import actor_of
+from apps.portal.timeline import shown
 
 
 def _area(rows: int) -> UnfoldAdminTextareaWidget:
@@ -33,9 +42,10 @@ def _area(rows: int) -> UnfoldAdminTextareaWidget:
 MOST_VERSIONS, MOST_USERS = 20, 200
 
 
-class TemplateForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
-    """A template; what its newest version says as YAML texts."""
+class TemplateForm(ReviewedForm):
+    """A template; what its newest version says as YAML texts, and which version that is."""
 
+    base_version = forms.IntegerField(required=False, widget=forms.HiddenInput())
     parameters = forms.CharField(
         required=False,
         widget=_area(8),
@@ -61,6 +71,7 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at 
         super().__init__(*args, **kwargs)
         newest = _newest(self.instance)
         if newest is not None:
+            self.initial["base_version"] = newest.number
             self.initial["content"] = _yaml(newest.content.content)
             self.initial["parameters"] = _yaml(newest.parameters)
             self.initial["extends"] = _yaml(newest.extends)
@@ -110,6 +121,7 @@ class TemplateAdmin(PortalAdmin):
     list_filter = (InUseFilter,)
     search_fields = ("slug", "name")
     ordering = ("slug",)
+    change_form_before_template = "portal/review.html"
     change_form_outer_after_template = "portal/template_preview.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Template]:
@@ -132,7 +144,7 @@ class TemplateAdmin(PortalAdmin):
     def get_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """The form's fields."""
         fields = ("slug", "name", "parameters", "extends", "content", "message")
-        return (*fields, "versions_and_users") if obj else fields
+        return (*fields, "leave", "versions_and_users") if obj else fields
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A name never changes."""
@@ -149,8 +161,23 @@ class TemplateAdmin(PortalAdmin):
             return made.template
         if data["name"] != row.name:
             templates.update_template(actor=actor, template=row, name=data["name"])
-        templates.publish_template(actor=actor, template=row, body=body, message=message)
+        base = Base(data["base_version"] or 0)
+        options = Options(message=message, base=base, dependents=dependents_of(data))
+        given = {"actor": actor, "template": row, "body": body}
+        tried = templates.publish_template(**given, options=replace(options, dry_run=True))
+        require_review(tried.affected, data["reviewed"])
+        templates.publish_template(**given, options=options)
         return row
+
+    def told(
+        self, request: HttpRequest, object_id: str | None, stop: DomainError | ReviewNeeded
+    ) -> dict[str, Any]:
+        """What was published meanwhile, too."""
+        told = super().told(request, object_id, stop)
+        if object_id and isinstance(stop, ConflictError):
+            row = self.get_object(request, unquote(object_id))
+            told["stale"] = _changed_since(row, request.POST.get("base_version", ""))
+        return told
 
     def change_view(
         self,
@@ -161,11 +188,10 @@ class TemplateAdmin(PortalAdmin):
     ) -> HttpResponse:
         """The form, and under it what the newest version gives with parameters that one tries."""
         row = self.get_object(request, unquote(object_id))
-        shown = {}
+        extra = dict(extra_context or {})
         if row is not None and self.has_view_permission(request, row):
             given = request.GET.get("with")
-            shown = {"preview": _preview(actor_of(request), row, given)}
-        extra = {**shown, **(extra_context or {})}
+            extra = {"preview": _preview(actor_of(request), row, given), **extra}
         return super().change_view(request, object_id, form_url, extra)
 
     def remove(self, actor: Any, row: Any) -> None:
@@ -193,7 +219,7 @@ class TemplateAdmin(PortalAdmin):
                 for each in list_template_versions(actor=row.viewer, template=row)[:MOST_VERSIONS]
             ),
         )
-        found = list_users(actor=row.viewer, template=row)
+        found, hidden = list_users(actor=row.viewer, template=row)
         users = format_html_join(
             "",
             "<li><a class='link' href='{}'>{}</a> <small class='muted'>{}</small></li>",
@@ -204,13 +230,14 @@ class TemplateAdmin(PortalAdmin):
                         args=[str(each.configuration.service), str(each.configuration.environment)],
                     ),
                     each.configuration,
-                    _used_version(each, row),
+                    _used(each, row),
                 )
                 for each in found[:MOST_USERS]
             ),
         )
         count = found.count()
         more = f", {MOST_USERS} of them shown" if count > MOST_USERS else ""
+        more += f", and {hidden} that you may not see" if hidden else ""
         return format_html(
             "<p>Versions</p><ul>{}</ul><p>Live configurations that extend it: {}{}</p><ul>{}</ul>",
             versions,
@@ -220,13 +247,34 @@ class TemplateAdmin(PortalAdmin):
         )
 
 
-def _used_version(live: Any, template: Template) -> str:
-    used = [
-        each["version"]
-        for each in parse_canonical(live.version.lock)
-        if each.get("template") == template.slug
-    ]
-    return f"at v{used[0]}" + (", outdated" if live.outdated else "") if used else ""
+def _used(live: Any, template: Template) -> str:
+    version = used_version(live, template)
+    return f"at v{version}{', outdated' if live.outdated else ''}" if version else ""
+
+
+def _changed_since(row: Any, base: str) -> dict[str, Any]:
+    """What the newest version says otherwise than the one that a form began with."""
+    versions = list_template_versions(actor=row.viewer, template=row)
+    newest, before = versions[0], versions.filter(number=values.whole(base) or 0).first()
+    return {
+        "base": before.number if before else "…",
+        "version": newest.number,
+        "author": newest.author,
+        "message": newest.message,
+        "changes": [shown(each) for each in diff.changes(_tree(before), _tree(newest))],
+    }
+
+
+def _tree(version: TemplateVersion | None) -> dict[str, Any]:
+    """All that a version says, as one document."""
+    if version is None:
+        return {}
+    texts = {
+        "content": version.content.content,
+        "extends": version.extends,
+        "parameters": version.parameters,
+    }
+    return {name: parse_canonical(text) for name, text in texts.items()}
 
 
 def _preview(actor: Actor, row: Template, given: str | None) -> dict[str, Any] | None:
@@ -237,10 +285,10 @@ def _preview(actor: Actor, row: Template, given: str | None) -> dict[str, Any] |
     if given is None:
         sample = templating.sample(parse_canonical(newest.parameters))
         given = formats.render(sample, "yaml") if sample else ""
-    shown: dict[str, Any] = {"version": newest.number, "given": given}
+    found: dict[str, Any] = {"version": newest.number, "given": given}
     try:
         tree = formats.parse(given, "yaml").tree if given.strip() else {}
         _version, made = templates.render_template(actor=actor, template=row, given=tree)
-        return {**shown, "text": formats.render(made, "yaml")}
+        return {**found, "text": formats.render(made, "yaml")}
     except DomainError as error:
-        return {**shown, "problems": error.problems or [Problem("", error.code, error.detail)]}
+        return {**found, "problems": error.problems or [Problem("", error.code, error.detail)]}

@@ -82,6 +82,102 @@ def test_export__imported_where_it_came_from__changes_nothing(built):
     assert files_of(built.get("/export")) == files
 
 
+def test_export__of_what_would_not_be_composed_so_today__changes_nothing_either(built):
+    """Pinned, outdated, and breaking what was acknowledged: the source is what is compared."""
+    service(built, "old", "bad")
+    publish(built, "old", {"of": "${shop:s.n}"})
+    sent = {"content": "s:\n  n: 2\n", "format": "yaml"}
+    assert publish(built, "bad", {"n": "text"}).status_code == 201
+    text = {"environment": "production", "base_version": 1, "message": "Two", **sent}
+    assert built.post("/config/shop", text).status_code == 201
+    back = {"environment": "production", "to_version": 1}
+    assert built.post("/config/old/rollback", back).json()["pinned"] is True
+    built("PATCH", "/environments/production", {"protected": True})
+    built.post("/templates/low/versions", {"content": {"low": 2}})
+    schema = {"key": "n", "schema": {"type": "integer"}, "acknowledge": True}
+    assert built.post("/services/bad/sections", schema).status_code == 201
+    files = files_of(built.get("/export"))
+    before = [built.get(f"/config/{each}?{HERE}").json() for each in ("old", "shop", "bad")]
+    head = built.get("/audit").json()["results"][0]["number"]
+
+    told = bring(built, files, "tree")
+
+    assert set(statuses(told).values()) == {"unchanged"}
+    assert built.get("/audit").json()["results"][0]["number"] == head
+    after = [built.get(f"/config/{each}?{HERE}").json() for each in ("old", "shop", "bad")]
+    assert after == before
+    assert (after[0]["pinned"], after[1]["outdated"]) == (True, True)
+
+
+def test_import__of_sections_and_rules_that_live_ones_fail__wants_it_acknowledged(built, tmp_path):
+    from django.core.management import call_command
+    from django.core.management.base import CommandError
+
+    files = files_of(built.get("/export"))
+    files["services/shop/_service.yaml"] = files["services/shop/_service.yaml"].replace(
+        b"properties:", b"maxProperties: 0\n      properties:"
+    )
+    files["rules.yaml"] = files["rules.yaml"].replace(b"config.pool < 99", b"config.pool < 9")
+    head = built.get("/audit").json()["results"][0]["number"]
+
+    told = bring(built, files, "tree", status=422)
+
+    rows = {f"{each['kind']} {each['name']}": each for each in told["results"]}
+    assert (told["stored"], rows["rule small"]["status"]) == (False, "refused")
+    for row, pointer in ((rows["section shop:s"], "/s"), (rows["rule small"], "/pool")):
+        first, second = row["errors"][:2]
+        assert first["code"] == "live_failures"
+        assert (second["service"], second["environment"]) == ("shop", "staging")
+        assert second["pointer"] == pointer
+    assert built.get("/audit").json()["results"][0]["number"] == head
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    with pytest.raises(CommandError, match="were refused"):
+        call_command("import_configs", str(tmp_path), "--from", "tree")
+    call_command("import_configs", str(tmp_path), "--from", "tree", "--acknowledge", "--dry-run")
+    done = bring(built, files, "tree", acknowledge="true")
+    assert done["stored"] is True
+    rows = {f"{each['kind']} {each['name']}": each for each in done["results"]}
+    assert rows["section shop:s"]["status"] == rows["rule small"]["status"] == "updated"
+    assert rows["rule small"]["warnings"][1]["service"] == "shop"
+    assert set(statuses(bring(built, files, "tree")).values()) == {"unchanged"}
+
+
+def test_import__of_other_merge_keys__tells_what_would_not_compose(built):
+    schema = {"properties": {"list": {"x-merge-key": "name"}}}
+    built.post("/services/shop/sections", {"key": "m", "schema": schema})
+    publish(built, "shop", {"m": {"list": [{"name": "a"}, {"name": "b", "n": 1}]}})
+    own = {"m": {"list": [{"name": "a"}]}, "of": "${self:m.list[1].n}"}
+    publish(built, "shop", own, environment="staging")
+    files = files_of(built.get("/export"))
+    path = "services/shop/_service.yaml"
+    assert b"x-merge-key: name" in files[path]
+    files[path] = files[path].replace(b"x-merge-key: name", b"x-other: name")
+
+    told = bring(built, files, "tree", status=422)
+
+    rows = {each["name"]: each for each in told["results"]}
+    assert [each["pointer"] for each in rows["shop:m"]["errors"]] == ["", "/of"]
+    assert bring(built, files, "tree", acknowledge="true")["stored"] is True
+    assert built.get("/config/shop?environment=staging").json()["outdated"] is True
+
+
+def test_import__of_a_schema_with_documents_that_keep_it__needs_no_acknowledging(built):
+    files = files_of(built.get("/export"))
+    described = files["services/shop/_service.yaml"].replace(b"'n': {}", b"n: {minimum: 5}")
+    assert b"minimum" in described
+    files["services/shop/_service.yaml"] = described
+    files["services/shop/production.yaml"] = files["services/shop/production.yaml"].replace(
+        b"n: 1", b"n: 7"
+    )
+
+    told = bring(built, files, "tree")
+
+    assert statuses(told)["section shop:s"] == "updated"
+    assert config(built, "shop")["s"] == {"n": 7}
+
+
 def test_export__imported_under_other_names__gives_the_same(built):
     files = files_of(built.get("/export"))
     places = [("shop", "production"), ("shop", "staging"), ("cart", "production")]

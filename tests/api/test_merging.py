@@ -42,6 +42,37 @@ def test_merge__same_keys__is_409_with_all_three_values(moved):
     assert source(moved)["config"]["a"] == 1
 
 
+def test_merge__same_keys_with_a_choice__publishes_what_was_chosen(moved):
+    config = {"a": 9, "b": 7, "l": [1, 2], "c": 5}
+    stale = {"base_version": 1, "on_stale": "merge"}
+
+    some = publish(moved, config, **stale, choices={"/b": "theirs"})
+    wrong = publish(moved, config, **stale, choices={"/b": "mine"})
+    bad = publish(moved, config, **stale, choices={"/b": 1})
+    done = publish(moved, config, **stale, choices={"/b": "theirs", "/c": "ours"})
+
+    assert [each["pointer"] for each in some.json()["conflicts"]] == ["/c"]
+    assert "choices" in some.json()["detail"]
+    assert (wrong.status_code, bad.status_code) == (422, 400)
+    assert done.status_code == 201, done.content
+    assert source(moved)["config"] == {"a": 9, "b": 2, "l": [1, 2], "c": 5}
+
+
+@pytest.mark.parametrize("act", ["refresh", "rollback", "promote"])
+def test_stale__of_an_act_without_a_document__advises_what_the_act_takes(moved, act):
+    publish(moved, {"a": 1}, environment="staging")
+    body = {"environment": "production", "base_version": 1}
+    body |= {"from": "staging"} if act == "promote" else {}
+
+    refused = moved.post(f"/config/shop/{act}", body)
+
+    told = refused.json()
+    assert (refused.status_code, told["mergeable"], told["conflicts"]) == (409, False, [])
+    assert "on_stale" not in told["detail"]
+    assert '"base_version":2, or without a base' in told["detail"]
+    assert moved.post(f"/config/shop/{act}", {**body, "base_version": 2}).status_code in (200, 201)
+
+
 def test_stale__that_could_be_merged__says_how(moved):
     refused = publish(moved, {"a": 9, "b": 1, "l": [1, 2]}, base_version=1)
 

@@ -272,3 +272,35 @@ def test_explain__names_the_layer_of_each_key_and_what_it_hides(two, make_api):
     viewer = make_api("viewer", "shop")
     seen = viewer.get("/config/shop/explain?environment=staging&key=t.*").json()["results"]
     assert [row["key"] for row in seen] == ["t.x"]
+
+
+def test_graph__over_steps__is_told_as_json_mermaid_and_dot(two, make_api):
+    assert two.post("/services", {"slug": "till"}).status_code == 201
+    two.post("/templates", {"slug": "base", "content": {"t": 1}})
+    publish(two, "cart", {"k": 1}, extends=[{"template": "base"}])
+    publish(two, "shop", {"a": "${cart:k}", "b": "${cart:t}"})
+    publish(two, "till", {"c": "${shop:a}"})
+    at = f"/config/cart/graph?{HERE}"
+
+    near, far = two.get(at).json(), two.get(f"{at}&steps=2").json()
+
+    names = ["template base v1", "cart@production", "shop@production", "till@production"]
+    assert [each["name"] for each in near["nodes"]] == names[:3]
+    assert [each["name"] for each in far["nodes"]] == names
+    assert near["nodes"][0]["template"] == "base"
+    assert far["nodes"][3] == {"name": names[3], "service": "till", "environment": "production"}
+    keys = [{"key": "a", "target": "k"}, {"key": "b", "target": "t"}]
+    edges = [
+        {"from": names[0], "to": names[1], "how": "template", "keys": []},
+        {"from": names[1], "to": names[2], "how": "reference", "keys": keys},
+    ]
+    assert near["edges"] == edges
+    assert (near["hidden"], near["unopened"]) == (0, 0)
+    flow, digraph = (two.get(f"{at}&format={each}") for each in ("mermaid", "dot"))
+    assert flow["Content-Type"] == "text/plain; charset=utf-8"
+    assert flow.content.startswith(b"flowchart LR")
+    assert b'"cart@production" -> "shop@production" [label="2 keys"];' in digraph.content
+    stranger = make_api("viewer", service="cart").get(at).json()
+    assert ([each["name"] for each in stranger["nodes"]], stranger["hidden"]) == (names[:2], 1)
+    for wrong in ("steps=4", "steps=0", "steps=x", "format=svg"):
+        assert two.get(f"{at}&{wrong}").status_code == 400, wrong

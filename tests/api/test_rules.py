@@ -131,6 +131,42 @@ def test_schema__that_live_configurations_break__is_refused_until_acknowledged(s
     assert shop("PATCH", "/services/shop/sections/database", text).status_code == 200
 
 
+def test_merge_key__changed_under_live_lists__is_judged_and_outdates_what_would_differ(shop):
+    schema = {"properties": {"list": {"x-merge-key": "name"}}}
+    plain = {"properties": {"list": {}}}
+    at = "/services/shop/sections/s"
+    section = {"key": "s", "schema": schema}
+    assert shop.post("/services/shop/sections", section).status_code == 201
+    shop("PATCH", "/environments/staging", {"parent": "production"})
+    publish(shop, "shop", {"s": {"list": [{"name": "a", "n": 1}, {"name": "b", "n": 2}]}})
+    own = {"s": {"list": [{"name": "a", "n": 3}]}, "first": "${self:s.list[1].n}"}
+    assert publish(shop, "shop", own, environment="staging").status_code == 201
+
+    refused = shop("PATCH", at, {"schema": plain})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "live_failures")
+    told = [(each["environment"], each["pointer"]) for each in refused.json()["errors"]]
+    assert told == [("staging", "/first")]
+    assert shop("DELETE", at).json()["code"] == "live_failures"
+    assert shop.get(at).json()["schema"] == schema
+    assert shop("PATCH", at, {"schema": plain, "acknowledge": True}).status_code == 200
+    outdated = [
+        shop.get(f"/config/shop?environment={each}").json().get("outdated", False)
+        for each in ("production", "staging")
+    ]
+    assert outdated == [False, True]
+    event = shop.get("/audit?action=section.updated").json()["results"][0]
+    assert event["data"]["outdated"] == 1
+    publish(shop, "shop", {"s": {"list": [{"name": "a", "n": 3}]}}, environment="staging")
+    other = shop("PATCH", at, {"schema": schema})  # composes, and otherwise
+    assert other.status_code == 200
+    assert shop.get("/config/shop?environment=staging").json()["outdated"] is True
+    shop.post("/config/shop/refresh", {"environment": "staging"})
+    assert len(config(shop, "shop", "staging")["s"]["list"]) == 2
+    assert shop("DELETE", at).status_code == 204
+    assert shop.get("/config/shop?environment=staging").json()["outdated"] is True
+
+
 def test_rule__with_tests__is_saved_when_all_agree(shop):
     tests = [{"config": {"database": {"pool": 9}}, "holds": False}]
 

@@ -438,3 +438,88 @@ def test_redaction__of_a_value_that_is_a_parameter__says_where_it_stays(shop, sy
 
     assert done.templates == ("shop@production v1",)
     assert config(shop, "shop") == {"pin": "other"}
+
+
+def test_template_dry_run__tells_what_would_follow_as_its_author_sees_it(shop, make_api):
+    service(shop, "hidden", "ruled")
+    for name in ("shop", "hidden", "ruled"):
+        extends = [{"template": "postgres", "with": {"host": "h"}}]
+        assert publish(shop, name, {"own": 1}, extends=extends).status_code == 201
+    shop.post("/key-rules", {"pattern": "db.pool", "service": "ruled"})
+    author = make_api("viewer", "shop")
+    for on in ({"verb": "manage"}, {"role": "viewer", "on": {"service": "ruled"}}):
+        to = f"service-account:{author.account.slug}"
+        assert shop.post("/grants", {"to": to, **on}).status_code == 201
+    body = {"content": {"db": {**CONTENT["db"], "pool": 9}}, "message": "More"}
+    head = shop.get("/audit").json()["results"][0]["number"]
+
+    tried = author.post("/templates/postgres/versions", {**body, "dry_run": True})
+    kept = config(shop, "shop")["db"]["pool"]
+
+    told = tried.json()
+    assert (tried.status_code, told["dry_run"], kept) == (200, True, 5)
+    assert not {"version", "revision", "published_at"} & told.keys()
+    change = {"key": "db.pool", "pointer": "/db/pool", "kind": "changed", "old": 5, "new": 9}
+    assert told["affected"] == [
+        {"service": "ruled", "environment": "production", "changes": [], "outdated": "restricted"},
+        {"service": "shop", "environment": "production", "changes": [change]},
+        {"hidden": 1},
+    ]
+    assert shop.get("/audit").json()["results"][0]["number"] == head
+    assert shop.get("/templates/postgres").json()["version"] == 1
+    made = author.post("/templates/postgres/versions", body)
+    assert (made.status_code, made.json()["affected"]) == (201, told["affected"])
+    assert config(shop, "shop")["db"]["pool"] == 9
+    assert make(shop, "new", dry_run=True).status_code == 400
+
+
+def test_template__published_on_a_stale_base__is_a_conflict(shop):
+    content = {"db": {**CONTENT["db"], "pool": 9}}
+    assert (
+        shop.post("/templates/postgres/versions", {"content": content, "base_version": 1})
+    ).status_code == 201
+
+    stale = {"content": {"db": {**CONTENT["db"], "pool": 7}}, "base_version": 1}
+    answer = shop.post("/templates/postgres/versions", stale)
+
+    told = answer.json()
+    assert (answer.status_code, told["code"], told["current_version"]) == (409, "conflict", 2)
+    assert [each["pointer"] for each in told["conflicts"]] == ["/db/pool"]
+    assert shop.get("/templates/postgres").json()["version"] == 2
+    assert (
+        shop.post("/templates/postgres/versions", {**stale, "base_version": 9}).status_code == 409
+    )
+    assert (
+        shop.post("/templates/postgres/versions", {**stale, "base_version": 2}).status_code == 201
+    )
+
+
+def test_users__of_a_template__are_listed_with_their_versions_and_counted_where_hidden(
+    shop, make_api
+):
+    service(shop, "cart", "till")
+    for name in ("shop", "cart", "till"):
+        extends = [{"template": "postgres", "with": {"host": "h"}}]
+        assert publish(shop, name, {"own": 1}, extends=extends).status_code == 201
+    shop.post("/rules", {"name": "five", "service": "cart", "expression": "config.db.pool == 5"})
+    content = {"db": {**CONTENT["db"], "pool": 9}}
+    body = {"content": content, "dependents": "leave"}
+    assert shop.post("/templates/postgres/versions", body).status_code == 201
+
+    found = shop.get("/templates/postgres/users").json()
+
+    here = {"environment": "production"}
+    assert found["results"] == [
+        {"service": "cart", **here, "version": 1, "outdated": True},
+        {"service": "shop", **here, "version": 2},
+        {"service": "till", **here, "version": 2},
+    ]
+    assert "hidden" not in found
+    assert shop.get("/templates/postgres/users?page_size=1").json()["next"]
+    seen = make_api("viewer", "shop").get("/templates/postgres/users").json()
+    assert ([each["service"] for each in seen["results"]], seen["hidden"]) == (["shop"], 2)
+    lister = make_api()
+    grant = {"to": f"service-account:{lister.account.slug}", "verb": "list"}
+    assert shop.post("/grants", grant).status_code == 201
+    assert lister.get("/templates/postgres/users").status_code == 403
+    assert make_api().get("/templates/postgres/users").status_code == 404

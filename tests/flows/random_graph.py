@@ -79,7 +79,7 @@ class RandomGraph:
             return templates.publish_template, {
                 "template": self.templates[n],
                 "body": content,
-                "dependents": rule,
+                "options": Options(dependents=rule),
             }
         if kind < 0.25:
             keys = chance.choice([(), ("k1",)])

@@ -426,3 +426,32 @@ def test_environment__whose_new_parent_would_break_something__is_refused_or_leav
     assert config(operator, "a", "staging") == {"own": 1}
     assert operator.get("/config/a?environment=staging").json()["outdated"] is True
     assert operator("PATCH", "/environments/staging", {"dependents": "x"}).status_code == 422
+
+
+def test_environment__dry_run__tells_what_would_follow_and_stores_nothing(operator, make_api):
+    service(operator, "a", "b")
+    publish(operator, "a", {"x": 1, "locked": {"y": 1}})
+    publish(operator, "a", {"own": 1}, environment="staging")
+    publish(operator, "b", {"of": "${a@staging:x:-0}"}, environment="staging")
+    operator.post("/key-rules", {"pattern": "locked.**", "environment": "production"})
+    manager = make_api("viewer", "a")
+    to = f"service-account:{manager.account.slug}"
+    assert operator.post("/grants", {"to": to, "verb": "manage"}).status_code == 201
+    head = operator.get("/audit").json()["results"][0]["number"]
+
+    free = {"parent": "production", "name": "Tried", "dry_run": True}
+    tried = manager("PATCH", "/environments/staging", free).json()
+
+    assert (tried["dry_run"], tried["parent"], tried["name"]) == (True, "production", "Tried")
+    left = {"service": "a", "environment": "staging", "changes": [], "outdated": "restricted"}
+    assert tried["affected"] == [left]  # a rule of the parent to be holds for what it would bring
+    assert operator.get("/environments/staging").json()["parent"] is None
+    assert operator.get("/audit").json()["results"][0]["number"] == head
+    operator("DELETE", f"/key-rules/{operator.get('/key-rules').json()['results'][0]['id']}")
+    told = manager("PATCH", "/environments/staging", free).json()["affected"]
+    assert [change["key"] for change in told[0]["changes"]] == ["x", "locked"]
+    assert told[1] == {"hidden": 1}
+    done = manager("PATCH", "/environments/staging", {"parent": "production"})
+    assert (done.status_code, done.json()["affected"]) == (200, told)
+    assert "dry_run" not in done.json()
+    assert config(operator, "b", "staging") == {"of": 1}

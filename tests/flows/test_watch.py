@@ -129,6 +129,40 @@ def test_sse__publish__arrives_at_once(served, writer, hearer):
     assert sorted(delays)[len(delays) // 2] < 0.4, delays
 
 
+def test_sse__propagation__tells_each_affected_once_with_one_revision_and_one_id(
+    served, writer, hearer
+):
+    names = ["base", "first", "second", "third"]
+    for name in names:
+        assert writer.post("/services", json={"slug": name}).status_code == 201
+    publish(writer, 1, "base")
+    template = {"slug": "shared", "content": {"t": 1}}
+    assert writer.post("/templates", json=template).status_code == 201
+    for name, config in zip(names[1:], ["${base:a}", "${base:a}", "${second:b}"], strict=True):
+        body = {"environment": "production", "config": {"b": config}}
+        body |= {"extends": [{"template": "shared"}]} if name != "third" else {}
+        assert writer.post(f"/config/{name}", json=body).status_code == 201
+    query = "&".join(f"service={name}" for name in names)
+    stream = Stream(hearer, served.raw, f"{query}&environment=production")
+
+    referred = publish(writer, 2, "base")
+    versions = "/templates/shared/versions"
+    shared = writer.post(versions, json={"content": {"t": 2}}).json()
+    ended = publish(writer, 3, "base")["revision"]
+    stream.until(10)
+    time.sleep(1.5)  # a second look at the ledger, which would tell twice
+
+    for revision, told in ((referred["revision"], names), (shared["revision"], names[1:3])):
+        heard = [each for each in stream.changed() if each[0]["revision"] == revision]
+        assert sorted(data["service"] for data, _id in heard) == told
+        *before, (last, id_) = heard
+        assert id_ == f"{last['epoch']}-{revision}"
+        assert id_ not in {other for _data, other in before}
+    order = [data["revision"] for data, _id in stream.changed()]
+    assert order == sorted(order)
+    assert order.count(ended) == len(names)
+
+
 def test_sse__resume__gives_every_later_change_once_and_in_order(served, writer, hearer):
     first = publish(writer, "resume 0")
     for number in range(1, 5):

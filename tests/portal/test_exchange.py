@@ -73,3 +73,21 @@ def test_page__of_somebody_who_may_read_alone__offers_no_import(ada, log_in):
 
     assert "Importing needs the right" in texts(reader.get(PAGE))
     assert send(reader, "shop.yml", b"a: 5\n", act="import").status_code == 403
+
+
+def test_page__with_rules_that_live_ones_fail__wants_them_acknowledged(ada, operator):
+    rule = {"name": "small", "service": "shop", "expression": "config.a < 9"}
+    assert operator.post("/rules", rule).status_code == 201
+    answer = ada.get(f"{PAGE}export/?service=shop&environment=")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as opened:
+        files = {each: opened.read(each) for each in opened.namelist()}
+    files["rules.yaml"] = files["rules.yaml"].replace(b"config.a < 9", b"config.a < 1")
+    sent = {"kind": "tree", "act": "import"}
+
+    refused = send(ada, "configsvc.zip", archive(files), **sent)
+
+    assert refused.status_code == 422
+    assert "<code>shop@production</code> <code>/a</code>" in texts(refused)
+    assert 'name="acknowledge"' in texts(refused)
+    done = send(ada, "configsvc.zip", archive(files), **sent, acknowledge="1")
+    assert "Done: 1 of" in texts(done)

@@ -314,3 +314,39 @@ def test_make_a_token__not_allowed_to_give_it__leaves_nothing_behind(two_service
     assert "Make a token for this configuration" not in page
     assert refused.status_code == 403
     assert not ServiceAccount.objects.exists()
+
+
+def test_diff_page__leads_to_the_difference_as_a_json_patch(two_services, operator, log_in):
+    body = {"environment": "production", "config": {"a": 2}, "base_version": 1}
+    assert operator.post("/config/shop", body).status_code == 201
+    ada = log_in("ada", ("viewer", "shop", None))
+
+    page = ada.get("/admin/config/shop/production/diff/?from=1").content.decode()
+
+    link = page.split("JSON Patch")[0].rsplit('href="', 1)[1].split('"')[0].replace("&amp;", "&")
+    assert ada.get(link).json() == [{"op": "replace", "path": "/a", "value": 2}]
+
+
+def test_outdated__brought_up_to_date_by_the_button__has_what_moved(shop, operator, log_in):
+    """A key of another moved, in a protected environment: the button takes it up."""
+    operator.post("/services", {"slug": "cart"})
+    for name, config in (("cart", {"x": 1}), ("shop", {"of": "${cart:x}"})):
+        body = {"environment": "production", "config": config}
+        assert operator.post(f"/config/{name}", body).status_code == 201
+    operator("PATCH", "/environments/production", {"protected": True})
+    moved = {"environment": "production", "config": {"x": 2}, "base_version": 1}
+    assert operator.post("/config/cart", moved).status_code == 201
+    ada = log_in("ada", ("operator", "shop", None))
+    at = "/admin/config/shop/production/"
+    page = ada.get(at).content.decode()
+    assert "Bring up to date" in page
+    button = page.split("Bring up to date")[0].rsplit("<form", 1)[1]
+
+    done = ada.post(button.split('action="')[1].split('"')[0], follow=True)
+
+    assert "Version 2 is live." in done.content.decode()
+    assert "Bring up to date" not in done.content.decode()
+    live = operator.get("/config/shop?environment=production").json()
+    assert (live["config"], live["version"], live.get("outdated")) == ({"of": 2}, 2, None)
+    row = operator.get("/config/shop/history?environment=production").json()["results"][0]
+    assert (row["cause"], row["author"]) == ("refresh", "user:ada")

@@ -68,3 +68,22 @@ def test_page__of_what_would_be_invalid__says_where(ada, operator):
 
     assert "<code>/a</code> Rule &#x27;least&#x27;: It does not hold." in page
     assert ada.get(f"{PAGE}?from=nowhere").status_code == 404
+
+
+def test_page__where_others_follow__shows_their_changes_or_leaves_them(ada, operator):
+    operator.post("/services", {"slug": "cart"})
+    assert publish(operator, "cart", {"of": "${shop:a}"}).status_code == 201
+
+    page = texts(ada.get(f"{PAGE}?from=staging"))
+
+    assert '<code>cart@production</code> <span class="badge">follows</span>' in page
+    assert "<code>of</code></th><td><code>2</code></td><td><code>1</code>" in page
+    rule = {"name": "least", "service": "cart", "expression": "config.of > 1"}
+    assert operator.post("/rules", rule).status_code == 201
+    assert "cart@production" in texts(ada.get(f"{PAGE}?from=staging"))
+    left = texts(ada.get(f"{PAGE}?from=staging&dependents=leave"))
+    assert "it would be invalid: it becomes outdated" in left
+    assert '<input type="hidden" name="dependents" value="leave">' in left
+    ada.post(PAGE, {"from": "staging", "dependents": "leave"})
+    assert config(operator, "shop") == {"a": 1, "b": 1}
+    assert config(operator, "cart") == {"of": 2}

@@ -51,7 +51,7 @@ def test_form__parameters_and_bases__are_published_with_the_content(ada):
     assert json.loads(newest("web").extends) == [{"template": "db", "with": {"host": "h"}}]
     page = ada.get(change()).content.decode()
     assert "properties:" in page
-    same = form()
+    same = form(base_version="1")
     del same["slug"]
     assert ada.post(change(), same).status_code == 302
     assert newest("db").number == 1
@@ -163,3 +163,94 @@ def test_merge__by_who_does_not_see_all__keeps_the_parameters_that_he_typed(ada,
     assert answer.status_code == 302, answer.content
     kept = json.loads(Change.objects.get().extends)
     assert kept == [{"template": "db"}, {"template": "web", "with": {"host": "typed"}}]
+
+
+def texts(answer):
+    return " ".join(answer.content.decode().split())
+
+
+def publish(api, document, extends, name="shop"):
+    body = {"environment": "production", "config": document, "extends": extends}
+    return api.post(f"/config/{name}", {**body, "on_stale": "overwrite"})
+
+
+def seal(page):
+    return page.split('name="reviewed" value="')[1].split('"')[0]
+
+
+def test_form__of_a_template_that_others_use__shows_their_changes_before_it_saves(ada, operator):
+    used = [{"template": "db", "with": {"host": "h"}}]
+    assert publish(operator, {"own": 1}, used).status_code == 201
+    page = texts(ada.get(change()))
+    assert 'name="base_version" value="1"' in page
+    sent = form(base_version="1", content=CONTENT + "timeout: 3\n", message="Time out")
+
+    shown = texts(ada.post(change(), sent))
+
+    assert newest("db").number == 1
+    assert "Look at what would follow, and save again." in shown
+    assert "<code>shop@production</code>" in shown
+    assert "<code>timeout</code></th><td><code></code></td><td><code>3</code>" in shown
+    assert "timeout: 3" in shown.split("What follows")[1]
+    assert ada.post(change(), {**sent, "reviewed": "another"}).status_code == 200
+    assert ada.post(change(), {**sent, "reviewed": seal(shown)}).status_code == 302
+    assert (newest("db").number, newest("db").message) == (2, "Time out")
+
+
+def test_form__whose_users_would_be_invalid__is_refused_or_leaves_them(ada, operator):
+    assert publish(operator, {"own": 1}, [{"template": "db", "with": {"host": "h"}}]).status_code
+    rule = {"name": "small", "expression": "config.pool < 9"}
+    assert operator.post("/rules", rule).status_code == 201
+    sent = form(base_version="1", content=CONTENT.replace("${param:pool}", "20"))
+
+    refused = texts(ada.post(change(), sent))
+    left = texts(ada.post(change(), {**sent, "leave": "on"}))
+
+    assert "shop@production /pool: Rule" in refused
+    assert 'name="leave"' in refused
+    assert "it would be invalid: it becomes outdated" in left
+    done = ada.post(change(), {**sent, "leave": "on", "reviewed": seal(left)})
+    assert (done.status_code, newest("db").number) == (302, 2)
+    live = operator.get("/config/shop?environment=production").json()
+    assert (live["outdated"], live["config"]["pool"]) == (True, 5)
+
+
+def test_form__opened_before_somebody_else_published__shows_what_changed_and_keeps_the_text(
+    ada, operator
+):
+    body = {"content": {"url": "theirs", "pool": 7}, "message": "Meanwhile"}
+    assert operator.post("/templates/db/versions", body).status_code == 201
+    mine = form(base_version="1", content=CONTENT + "mine: 1\n")
+
+    stale = texts(ada.post(change(), mine))
+
+    assert newest("db").number == 2
+    assert "Version 2 was published by" in stale
+    assert "Meanwhile" in stale
+    assert "<code>content.url</code></th>" in stale
+    assert "<code>&quot;theirs&quot;</code>" in stale
+    assert "mine: 1" in stale
+    assert texts(ada.post(change(), {**mine, "base_version": ""})).count("What changed since") == 1
+    seen = {**mine, "base_version": ["1", "2"]}
+    assert ada.post(change(), seen).status_code == 302
+    assert (newest("db").number, "mine" in newest("db").content.content) == (3, True)
+
+
+def test_environment_form__with_another_parent__shows_what_follows_before_it_saves(ada, operator):
+    from apps.registry.selectors import get_environment
+
+    assert publish(operator, {"a": 1}, []).status_code == 201
+    own = {"environment": "staging", "config": {"own": 1}}
+    assert operator.post("/config/shop", own).status_code == 201
+    staging, production = get_environment("staging"), get_environment("production")
+    at = f"/admin/registry/environment/{staging.pk}/change/"
+    sent = {"name": "Staging", "rank": "20", "parent": str(production.pk)}
+
+    shown = texts(ada.post(at, sent))
+
+    assert get_environment("staging").parent is None
+    assert "<code>shop@staging</code>" in shown
+    assert "<code>a</code></th><td><code></code></td><td><code>1</code>" in shown
+    assert ada.post(at, {**sent, "reviewed": seal(shown)}).status_code == 302
+    assert get_environment("staging").parent == production
+    assert operator.get("/config/shop?environment=staging").json()["config"] == {"a": 1, "own": 1}

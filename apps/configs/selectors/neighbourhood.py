@@ -1,7 +1,9 @@
 """What a configuration is made of and what is made of it, over several steps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -13,6 +15,16 @@ from apps.configs.selectors.dependencies import (
 )
 from apps.configs.selectors.places import known_places
 from apps.core.actor import Actor
+from apps.engine import graphs
+from apps.engine.graphs import Edge, Graph, dot, mermaid
+
+STEPS = (1, 2, 3)
+"""How many steps away one may look."""
+
+TEXTS: Final[Mapping[str, Callable[[Graph], str]]] = MappingProxyType(
+    {"mermaid": mermaid, "dot": dot}
+)
+"""The languages that a graph is written in."""
 
 MOST_OPENED = 60
 """How many configurations are looked into on each side; what lies behind the others is left out."""
@@ -38,6 +50,12 @@ class Tie:
     how: str
     links: tuple[Link, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """How they are tied, in a few words."""
+        count = len(self.links)
+        return f"{count} key{'' if count == 1 else 's'}" if count else self.how
+
 
 @dataclass(slots=True)
 class Side:
@@ -51,7 +69,52 @@ class Side:
     unopened: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """A configuration with what it is made of, and what is made of it."""
+
+    own: Node
+    below: Side
+    above: Side
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Each once, from what is below to what is above."""
+        columns = [*reversed(self.below.columns), [self.own], *self.above.columns]
+        return list(dict.fromkeys(node for column in columns for node in column))
+
+    @property
+    def ties(self) -> list[Tie]:
+        """Each once: what lies on both sides is found from both."""
+        return list(dict.fromkeys([*self.below.ties, *self.above.ties]))
+
+    @property
+    def hidden(self) -> int:
+        """How many are made of it that the actor may not list."""
+        return self.above.hidden
+
+    @property
+    def unopened(self) -> int:
+        """How many were not looked into."""
+        return self.below.unopened + self.above.unopened
+
+    def graph(self) -> Graph:
+        """It as nodes by name and edges."""
+        names = dict.fromkeys(node.name for node in self.nodes)
+        edges = [Edge(tie.source.name, tie.target.name, tie.label) for tie in self.ties]
+        return Graph([graphs.Node(each) for each in names], list(dict.fromkeys(edges)))
+
+
 Find = Callable[[str, str], Place | None]
+
+
+def look_around(*, actor: Actor, place: Place, steps: int) -> Neighbourhood:
+    """Both sides of what is live at ``place``, ``steps`` far (:data:`STEPS`). Needs ``read`` there."""
+    return Neighbourhood(
+        Node(str(place), place),
+        look_below(actor=actor, place=place, depth=steps),
+        look_above(actor=actor, place=place, depth=steps),
+    )
 
 
 def look_below(*, actor: Actor, place: Place, depth: int) -> Side:

@@ -8,6 +8,7 @@ from apps.configs.models import Change, Live, Section, Template, TemplateVersion
 from apps.configs.selectors.configurations import scope_filter
 from apps.core.actor import Actor
 from apps.engine.errors import NotFoundError
+from apps.engine.values import parse_canonical
 from apps.registry.models import Service
 
 
@@ -45,13 +46,23 @@ def in_live_use(templates: QuerySet[Template], *, actor: Actor, used: bool) -> Q
     return templates.filter(users if used else ~users)
 
 
-def list_users(*, actor: Actor, template: Template) -> QuerySet[Live]:
-    """The live configurations that extend the template, as far as the actor may list them."""
-    return (
-        _users(actor)
-        .filter(templates=template)
-        .select_related("version", "configuration__service", "configuration__environment")
-    )
+def list_users(*, actor: Actor, template: Template) -> tuple[QuerySet[Live], int]:
+    """The live configurations that use the template, itself or under another, as far as the actor
+    may list them, and how many more there are. Needs ``read`` somewhere.
+    """
+    policy.require_anywhere(actor, "read")
+    every = Live.objects.filter(templates=template)
+    seen = every.filter(scope_filter(actor, "list", "configuration__"))
+    rows = seen.select_related("version", "configuration__service", "configuration__environment")
+    order = ("configuration__service__slug", "configuration__environment__rank", "pk")
+    return rows.order_by(*order), every.count() - seen.count()
+
+
+def used_version(live: Live, template: Template) -> int | None:
+    """The version of the template that a live configuration is made of."""
+    lock = parse_canonical(live.version.lock)
+    used = (each["version"] for each in lock if each.get("template") == template.slug)
+    return next(used, None)
 
 
 def _users(actor: Actor) -> QuerySet[Live]:

@@ -23,6 +23,7 @@ from apps.engine.merging import Conflict, Merged, merge_three
 from apps.engine.values import Tree
 
 STALE_RULES = ("reject", "merge", "overwrite")
+SIDES = ("base", "ours", "theirs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,9 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The members that every write has beside its document."""
+    """The members that every write has beside its document. ``choices`` say by pointer which side is
+    taken where both changed, with ``on_stale`` ``merge``.
+    """
 
     message: str = ""
     base: Base = field(default_factory=Base)
@@ -55,16 +58,24 @@ class Options:
     dependents: str = "refuse"
     dry_run: bool = False
     propose: bool = False
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuse what is unknown, and what later parts of the product bring."""
         values.check({"message": self.message})
         if self.on_stale not in STALE_RULES:
             raise invalid("/on_stale", "on_stale", "Use reject, merge or overwrite.")
+        check_choices(self.choices)
         if self.dependents not in ("refuse", "leave"):
             raise invalid("/dependents", "dependents", "Use refuse or leave.")
         if self.propose:
             raise invalid("/propose", "not_available", "Change requests are not available yet.")
+
+
+def check_choices(choices: Mapping[str, str]) -> None:
+    """Refuse what names no side."""
+    if any(side not in SIDES for side in choices.values()):
+        raise invalid("/choices", "choice", f"A choice is one of {', '.join(SIDES)}.")
 
 
 def check_base(
@@ -95,20 +106,14 @@ def check_base(
             "Fetch it again and repeat the change on it.",
             current_version=state.number,
         )
-    raise _conflict(state, base, ours, reads)
+    raise _conflict(state, options, ours, reads)
 
 
-def take_base(
-    state: State,
-    options: Options,
-    source: Source,
-    reads: Guard,
-    choices: Mapping[str, str] | None = None,
-) -> Source:
+def take_base(state: State, options: Options, source: Source, reads: Guard) -> Source:
     """What is to be published: ``source`` as it was sent or, with ``on_stale`` ``merge`` and a
     stale base, together with what was published since that base, as far as its author ``reads``.
 
-    The text is the author's, edited as little as possible. ``choices`` settle conflicts, as
+    The text is the author's, edited as little as possible. The choices settle conflicts, as
     :func:`apps.engine.merging.merge_three` takes them. Raises what :func:`check_base` raises:
     :class:`ConflictError` when both changed the same.
     """
@@ -118,7 +123,7 @@ def take_base(
     if before is None and not (stale and options.on_stale == "merge" and base.version == 0):
         check_base(state, options, source.tree, reads=reads)
         return source
-    merged = _merge(state, before, source.tree, reads, choices)
+    merged = _merge(state, before, source.tree, reads, options.choices)
     if merged.conflicts:
         check_base(state, options, source.tree, reads=reads)
     extends = _merged_extends(before, source.extends, state)
@@ -165,16 +170,26 @@ def _merged_extends(
     return ours
 
 
-def _conflict(state: State, base: Base, ours: Tree | None, reads: Guard) -> ConflictError:
+def _conflict(state: State, options: Options, ours: Tree | None, reads: Guard) -> ConflictError:
+    base = options.base
+    said = f"Version {state.number} was published after the base {base.version}."
+    if ours is None:  # an act that needs no base
+        return ConflictError(
+            f'{said} Look at it, and send this again with "base_version":{state.number}, or '
+            "without a base.",
+            current_version=state.number,
+            mergeable=False,
+            conflicts=[],
+        )
     clashes: list[Conflict] = []
     before = _base_version(state, base)
     mergeable = before is not None or base.version == 0
-    if ours is not None and mergeable:
-        clashes = _merge(state, before, ours, reads).conflicts
-    merge = ', send "on_stale":"merge"' if mergeable and not clashes else ""
+    if mergeable:
+        clashes = _merge(state, before, ours, reads, options.choices).conflicts
+    merge = ', send "on_stale":"merge"' if mergeable else ""
+    choose = ' with "choices" by pointer' if clashes else ""
     return ConflictError(
-        f"Version {state.number} was published after the base {base.version}. Fetch it, "
-        f'repeat the change on it{merge}, or send "on_stale":"overwrite".',
+        f'{said} Fetch it, repeat the change on it{merge}{choose}, or send "on_stale":"overwrite".',
         current_version=state.number,
         mergeable=mergeable and not clashes,
         conflicts=[clash.as_dict() for clash in clashes],

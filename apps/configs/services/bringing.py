@@ -1,15 +1,16 @@
 """Bringing in what was read from elsewhere, or an export: all of it or nothing."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
 from apps.access import rights
 from apps.audit.services import as_one_act
 from apps.configs.selectors.places import list_environments
+from apps.configs.services.import_report import REFUSED, Row
 from apps.configs.services.kernel import lock_composition
-from apps.configs.services.making import REFUSED, Making, Row
+from apps.configs.services.making import Making
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import formats
@@ -31,6 +32,17 @@ READERS: Final[Mapping[str, ModuleType]] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How an import is done: only tried, and with live configurations failing knowingly."""
+
+    dry_run: bool = False
+    acknowledge: bool = False
+
+
+AS_IT_IS: Final = Run()
+
+
 def bring(
     *,
     actor: Actor,
@@ -38,7 +50,7 @@ def bring(
     files: Files,
     default: str,
     mapped: Mapping[str, str] = MappingProxyType({}),
-    dry_run: bool = False,
+    run: Run = AS_IT_IS,
 ) -> list[Row]:
     """Bring in ``files`` (by relative path) of a ``kind``: ``tree`` (an export of ours), or one of
     ``READERS``. What names no environment is of the one called ``default``; ``mapped`` says how
@@ -49,7 +61,7 @@ def bring(
     """
     if kind == TREE:
         installation = tree.read(files)
-        return bring_tree(actor=actor, installation=installation, dry_run=dry_run)
+        return bring_tree(actor=actor, installation=installation, run=run)
     if kind not in READERS:
         known = ", ".join((TREE, *READERS))
         raise invalid("/from", "kind", f"What is imported is one of {known}.")
@@ -58,16 +70,16 @@ def bring(
         if name.lower() not in {each.lower() for each in names}:
             raise invalid("/environment", "environment", f"There is no environment '{name[:100]}'.")
     reading = READERS[kind].read(files, Places(names, default, mapped))
-    return bring_reading(actor=actor, reading=reading, dry_run=dry_run)
+    return bring_reading(actor=actor, reading=reading, run=run)
 
 
-def bring_reading(*, actor: Actor, reading: Reading, dry_run: bool = False) -> list[Row]:
+def bring_reading(*, actor: Actor, reading: Reading, run: Run = AS_IT_IS) -> list[Row]:
     """Make what ``reading`` holds: its shared templates, services that are not registered, secrets,
     and a version of each document. One row for each; where one is refused nothing is stored.
 
     A secret that is there already keeps its value. Needs what each of these needs by itself.
     """
-    return _all_or_nothing(actor, dry_run, lambda run: _make_reading(run, reading))
+    return _all_or_nothing(actor, run, lambda making: _make_reading(making, reading))
 
 
 def _make_reading(run: Making, reading: Reading) -> None:
@@ -84,11 +96,14 @@ def _make_reading(run: Making, reading: Reading) -> None:
     run.publish(_text_of(document) for document in reading.documents)
 
 
-def bring_tree(*, actor: Actor, installation: Installation, dry_run: bool = False) -> list[Row]:
+def bring_tree(*, actor: Actor, installation: Installation, run: Run = AS_IT_IS) -> list[Row]:
     """Make the installation as an export says: environments, templates, services with their
     sections, configurations and rules. What is as it says stays untouched, and nothing is deleted.
+
+    Live configurations that its sections and rules would make fail are told; that is refused unless
+    the run acknowledges it.
     """
-    return _all_or_nothing(actor, dry_run, lambda run: _make_tree(run, installation))
+    return _all_or_nothing(actor, run, lambda making: _make_tree(making, installation))
 
 
 def _make_tree(run: Making, installation: Installation) -> None:
@@ -107,21 +122,22 @@ def _make_tree(run: Making, installation: Installation) -> None:
     )
     for rule in installation.rules:
         run.rule(rule)
+    run.judge()
 
 
-def _all_or_nothing(actor: Actor, dry_run: bool, make: Callable[[Making], None]) -> list[Row]:
+def _all_or_nothing(actor: Actor, run: Run, make: Callable[[Making], None]) -> list[Row]:
     """The rows of what ``make`` makes, as one act; kept unless something of it was refused."""
     actor = replace(actor, generation=None)  # what is made moves who may do what
 
-    def run() -> Making:
-        making = Making(actor)
+    def made() -> Making:
+        making = Making(actor, acknowledge=run.acknowledge)
         make(making)
         return making
 
     with writing():
         lock_composition()
         try:
-            return as_one_act(run, keep=lambda made: not dry_run and not made.refused).rows
+            return as_one_act(made, keep=lambda each: not run.dry_run and not each.refused).rows
         finally:
             rights.forget()  # what was remembered of services and environments may be undone
 

@@ -59,7 +59,7 @@ def _load_template(actor: Actor, template: dict[str, Any]) -> None:
             actor=actor,
             template=made.template,
             body=Body(version["content"]),
-            message=version["message"],
+            options=Options(message=version["message"]),
         )
 
 

@@ -40,7 +40,7 @@ def refuse_failing(actor: Actor, scope: Place, failing: Check, *, acknowledge: b
     """
     problems: list[Problem] = []
     places = 0
-    for live in _live_in(scope).iterator(chunk_size=200):
+    for live in live_in(scope).iterator(chunk_size=200):
         place = Place(live.configuration.service, live.configuration.environment)
         if not policy.sees(actor, place):
             continue
@@ -50,6 +50,14 @@ def refuse_failing(actor: Actor, scope: Place, failing: Check, *, acknowledge: b
             replace(each, service=str(place.service), environment=str(place.environment))
             for each in found[: MAX_TOLD - len(problems)]
         ]
+    refuse(places, problems, acknowledge=acknowledge)
+    return places
+
+
+def refuse(places: int, problems: Sequence[Problem], *, acknowledge: bool) -> None:
+    """Raise :class:`InvalidError` where live configurations fail and the actor does not say that he
+    knows.
+    """
     if places and not acknowledge:
         raise InvalidError(
             f"{places} live configuration(s) would not be valid any more, as far as you may read them. Mend them first, or "
@@ -58,7 +66,6 @@ def refuse_failing(actor: Actor, scope: Place, failing: Check, *, acknowledge: b
             problems,
             code=FAILING,
         )
-    return places
 
 
 def _failing(live: Live, place: Place, reads: Guard, failing: Check) -> list[Problem]:
@@ -72,7 +79,8 @@ def _failing(live: Live, place: Place, reads: Guard, failing: Check) -> list[Pro
     ]
 
 
-def _live_in(scope: Place) -> QuerySet[Live]:
+def live_in(scope: Place) -> QuerySet[Live]:
+    """What is live there and not retired, by service and rank."""
     chosen = Q(version__retired=False, configuration__service__deleted_at__isnull=True)
     chosen &= Q(configuration__environment__deleted_at__isnull=True)
     if scope.service:

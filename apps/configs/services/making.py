@@ -1,18 +1,20 @@
 """Making the things of an import one by one, each with a row that says what became of it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.configs import describing, sources
 from apps.configs.models import Rule, Section, Template
+from apps.configs.selectors.configurations import find_live
 from apps.configs.services import places, rules, sections, templates
 from apps.configs.services.bases import Options
+from apps.configs.services.import_report import REFUSED, Row, blame, problems_of
 from apps.configs.services.publishing import Publication, publish_many
+from apps.configs.services.recomposing import judge_merging, world_of
 from apps.core.actor import Actor
-from apps.engine.errors import DomainError, Problem
+from apps.engine.errors import DomainError, InvalidError, Problem
 from apps.engine.importers.reading import NamedSecret
 from apps.engine.importers.tree import Text
 from apps.engine.values import Tree, canonical
@@ -21,38 +23,17 @@ from apps.registry.selectors import find_environment, find_group
 from apps.vault.models import Secret
 from apps.vault.services import create_secret
 
-REFUSED: Final = "refused"
-NOT_STORED: Final = "not_stored"
 OPTIONS: Final = Options(message="Import", on_stale="overwrite")
-
-
-@dataclass(slots=True)
-class Row:
-    """What became of one thing. ``status`` is ``created``, ``updated``, ``unchanged``, ``kept`` (a
-    secret that is there already), ``passed_over``, ``refused`` or ``not_stored``, because another one of
-    its act was refused.
-    """
-
-    kind: str
-    name: str
-    status: str
-    files: tuple[str, ...] = ()
-    version: int | None = None
-    errors: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-
-    @property
-    def said(self) -> str:
-        """The status in words."""
-        return self.status.replace("_", " ")
 
 
 class Making:
     """One run: each step makes one thing, or notes in a row why it cannot be."""
 
-    def __init__(self, actor: Actor) -> None:
+    def __init__(self, actor: Actor, *, acknowledge: bool = False) -> None:
         self.rows: list[Row] = []
         self._actor = actor
+        self._acknowledge = acknowledge
+        self._judging: list[tuple[Row, Callable[[], object]]] = []
         self._services: dict[str, Service] = {}
 
     @property
@@ -100,7 +81,7 @@ class Making:
             ):
                 return "unchanged"
             made = templates.publish_template(actor=self._actor, template=found, body=body)
-            return "updated" if newest is None or made.number != newest.number else "unchanged"
+            return "unchanged" if made.unchanged else "updated"
 
         self._step("template", slug, files, make)
 
@@ -138,17 +119,24 @@ class Making:
         """A section of a service, made or changed."""
         assert service is not None  # noqa: S101 - asked before
 
+        actor = self._actor
+
         def make() -> str:
             found = Section.objects.filter(service=service, key=key).first()
-            if found is None:
-                sections.create_section(
-                    actor=self._actor, service=service, key=key, acknowledge=True, **members
-                )
-                return "created"
-            if not _differs(describing.section(found), members):
+            if found is not None and not _differs(describing.section(found), members):
                 return "unchanged"
-            sections.update_section(actor=self._actor, section=found, acknowledge=True, **members)
-            return "updated"
+            before = world_of(service)
+            if found is None:
+                made = sections.create_section(
+                    actor=actor, service=service, key=key, acknowledge=True, **members
+                )
+            else:
+                made = sections.update_section(
+                    actor=actor, section=found, acknowledge=True, **members
+                )
+            self._judge_at_last(lambda: sections.refuse_breaking(actor=actor, section=made))
+            self._judge_at_last(lambda: judge_merging(actor=actor, service=service, before=before))
+            return "created" if found is None else "updated"
 
         self._step("section", f"{service.slug}:{key}", (file,), make)
 
@@ -174,24 +162,46 @@ class Making:
         """A rule, made or changed."""
         name = str(members.get("name"))
         own: dict[str, Any] = {each: members[each] for each in rules.MEMBERS if each in members}
+        actor = self._actor
 
         def make() -> str:
             found = Rule.objects.filter(name__iexact=name).first()
+            if found is not None and not _differs(describing.rule(found), own):
+                return "unchanged"
             if found is None:
                 place = Place(self._named(members.get("service")), _named_environment(members))
-                rules.create_rule(
-                    actor=self._actor, name=name, place=place, acknowledge=True, **own
+                made = rules.create_rule(
+                    actor=actor, name=name, place=place, acknowledge=True, **own
                 )
-                return "created"
-            if not _differs(describing.rule(found), own):
-                return "unchanged"
-            rules.update_rule(actor=self._actor, rule=found, acknowledge=True, **own)
-            return "updated"
+            else:
+                made = rules.update_rule(actor=actor, rule=found, acknowledge=True, **own)
+            self._judge_at_last(lambda: rules.refuse_breaking(actor=actor, rule=made))
+            return "created" if found is None else "updated"
 
         self._step("rule", name, ("rules.yaml",), make)
 
+    def judge(self) -> None:
+        """Hold what is live in the end against the sections and rules that were made: what fails is
+        told, and refused unless it is acknowledged.
+        """
+        for row, check in self._judging:
+            try:
+                check()
+            except InvalidError as error:
+                told = [Problem("", error.code, error.detail), *error.problems]
+                if self._acknowledge:
+                    row.warnings += told
+                else:
+                    row.status = REFUSED
+                    row.errors += told
+
+    def _judge_at_last(self, check: Callable[[], object]) -> None:
+        self._judging.append((self.rows[-1], check))
+
     def publish(self, texts: Iterable[tuple[str, str, Text]]) -> None:
-        """All documents as one act; each gets a row."""
+        """All documents as one act; each gets a row. What says the same as the live one stays as it
+        is, also where it is outdated, pinned or would not be valid any more.
+        """
         items: list[Publication] = []
         rows: list[Row] = []
         for slug, environment, text in texts:
@@ -203,21 +213,37 @@ class Making:
             try:
                 source = sources.from_text(text.content, text.format, text.extends)
                 place = Place(self._services[slug], _environment(environment))
+                if self._is_live(place, source):
+                    row.status = "unchanged"
+                    continue
                 items.append(Publication(place, source, OPTIONS))
                 rows.append(row)
             except DomainError as error:
-                row.errors += _problems(error)
+                row.errors += problems_of(error)
         if not items:
             return
         try:
             outcomes = publish_many(actor=self._actor, items=items)
         except DomainError as error:
-            _blame(rows, error)
+            blame(rows, error)
             return
         for row, outcome in zip(rows, outcomes, strict=True):
             row.version, row.warnings = outcome.version, outcome.warnings
             first = "created" if outcome.version == 1 else "updated"
             row.status = "unchanged" if outcome.unchanged else first
+
+    def _is_live(self, place: Place, source: sources.Source) -> bool:
+        """Whether that is what is written there, as the actor sees it."""
+        policy.require(self._actor, "publish", place)
+        if not policy.allowed(self._actor, "read", place):
+            return False
+        live = find_live(actor=self._actor, place=place)
+        return (
+            live is not None
+            and not live.row.retired
+            and (live.format, live.source) == (source.format, source.content)
+            and source.extends in (None, live.extends)
+        )
 
     def _named(self, slug: object) -> Service | None:
         if slug is None:
@@ -237,7 +263,7 @@ class Making:
         try:
             row.status = make()
         except DomainError as error:
-            row.errors = _problems(error)
+            row.errors = problems_of(error)
 
 
 def _environment(slug: str) -> Environment:
@@ -255,18 +281,3 @@ def _named_environment(members: Mapping[str, Any]) -> Environment | None:
 
 def _differs(there: Mapping[str, Tree], wanted: Mapping[str, Tree]) -> bool:
     return any(canonical(there.get(name)) != canonical(value) for name, value in wanted.items())
-
-
-def _problems(error: DomainError) -> list[Problem]:
-    return list(error.problems) or [Problem("", error.code, error.detail)]
-
-
-def _blame(rows: list[Row], error: DomainError) -> None:
-    """Give each configuration its own problems; what is of none of them is told with the first."""
-    names = {row.name.lower(): row for row in rows}
-    for each in _problems(error):
-        place = f"{each.service}@{each.environment}".lower()
-        names.get(place, rows[0]).errors.append(each)
-    for row in rows:
-        if not row.errors:
-            row.status = NOT_STORED

@@ -8,13 +8,10 @@ from apps.access.policy import Place
 from apps.configs import sources
 from apps.configs.models import Change
 from apps.configs.restricted import extends_with_hidden, shown_extends
-from apps.configs.services.bases import Base, Options, take_base
+from apps.configs.services.bases import Base, Options, check_choices, take_base
 from apps.configs.services.drafts import Draft, save_draft
 from apps.configs.services.kernel import load_state
 from apps.core.actor import Actor
-from apps.engine.errors import invalid
-
-SIDES = ("base", "ours", "theirs")
 
 
 def merge_draft(*, actor: Actor, place: Place, draft: Draft, choices: Mapping[str, str]) -> Change:
@@ -24,14 +21,13 @@ def merge_draft(*, actor: Actor, place: Place, draft: Draft, choices: Mapping[st
     :class:`ConflictError` while there are others, and what :func:`save_draft` raises.
     """
     policy.require(actor, "read", place)
-    if any(side not in SIDES for side in choices.values()):
-        raise invalid("/choices", "choice", "Take yours, theirs, or what was there before.")
+    check_choices(choices)
     source = sources.from_text(draft.content, draft.format, draft.extends)
     state = load_state(place)
-    options = Options(base=Base(draft.base_version), on_stale="merge")
+    options = Options(base=Base(draft.base_version), on_stale="merge", choices=choices)
     reads = policy.guard(actor, "read", place)
     source = extends_with_hidden(actor, place, source, state.extends)
-    merged = take_base(state, options, source, reads, choices)
+    merged = take_base(state, options, source, reads)
     there = {str(each["template"]).lower() for each in state.extends}
     extends = [
         shown_extends([each], reads)[0] if str(each["template"]).lower() in there else each

@@ -1,21 +1,23 @@
 """Registering, changing and hiding services and environments."""
 
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 
-from apps.access import policy
+from apps.access import policy, rights
 from apps.access.policy import EVERYWHERE, Place
 from apps.audit.services import Event, append
 from apps.configs.models import Live
 from apps.configs.services.bases import Options
-from apps.configs.services.kernel import commit, lock_composition
+from apps.configs.services.kernel import Affected, commit, lock_composition
 from apps.configs.services.propagation import follow
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text, refuse_unknown
-from apps.core.transactions import locked, writing
+from apps.core.transactions import locked, undone, writing
 from apps.engine import values
 from apps.engine.errors import invalid
 from apps.engine.values import Tree
@@ -86,29 +88,48 @@ def create_environment(*, actor: Actor, slug: str, **members: Any) -> Environmen
     return environment
 
 
+@dataclass(frozen=True, slots=True)
+class EnvironmentOutcome:
+    """An environment as it is now, or would be, and which configurations follow or stay behind."""
+
+    environment: Environment
+    affected: list[Affected] = field(default_factory=list)
+
+
 def update_environment(
-    *, actor: Actor, environment: Environment, dependents: str = "refuse", **members: Any
-) -> Environment:
+    *,
+    actor: Actor,
+    environment: Environment,
+    dependents: str = "refuse",
+    dry_run: bool = False,
+    **members: Any,
+) -> EnvironmentOutcome:
     """Change an environment. Where its parent is another, all that is composed in it, and in those
-    that inherit from it, is composed again in the same act.
+    that inherit from it, is composed again in the same act. A ``dry_run`` stores nothing.
 
     Raises :class:`InvalidError` naming what would be invalid then, unless ``dependents`` is ``leave``.
     """
     policy.require(actor, "manage", Place(environment=environment))
     Options(dependents=dependents).check()
+    reader = replace(actor, generation=None)  # another parent's key rules hold from now on
     with writing():
         lock_composition()
-        environment = locked(environment)
-        parent_before = environment.parent_id
-        _fill_environment(environment, members, actor)
-        mark_history(environment, actor)
-        environment.save()
-        moved = environment.parent_id != parent_before
-        spread = follow(
-            [], actor, dependents=dependents, touched=_composed_in(environment) if moved else {}
-        )
-        commit([], actor, spread, also=[_event("environment.updated", environment)])
-    return environment
+        try:
+            with undone() if dry_run else nullcontext():
+                environment = locked(environment)
+                parent_before = environment.parent_id
+                _fill_environment(environment, members, actor)
+                mark_history(environment, actor)
+                environment.save()
+                moved = environment.parent_id != parent_before
+                touched = _composed_in(environment) if moved else {}
+                spread = follow([], reader, dependents=dependents, touched=touched)
+                affected = spread.affected(reader)
+                if not dry_run:
+                    commit([], actor, spread, also=[_event("environment.updated", environment)])
+        finally:
+            rights.forget()  # what was remembered of a parent may be undone
+    return EnvironmentOutcome(environment, affected)
 
 
 def _composed_in(environment: Environment) -> dict[Place, str]:

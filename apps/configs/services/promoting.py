@@ -5,8 +5,8 @@ written and binds where it arrives.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -36,19 +36,16 @@ from apps.engine.paths import Glob, parse_globs
 from apps.engine.specific import SpecificKeys
 from apps.engine.values import Tree, canonical, parse_canonical, same
 
-SIDES: Final = ("base", "ours", "theirs")
-
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
     """What is brought: of which place, its live version or ``number``, which keys (globs; none:
-    all). ``choices`` settle conflicts by pointer, where ``on_stale`` is ``merge``.
+    all).
     """
 
     origin: Place
     number: int | None = None
     keys: Sequence[str] = ()
-    choices: Mapping[str, str] = field(default_factory=dict)
 
 
 def promote(*, actor: Actor, place: Place, promotion: Promotion, options: Options) -> Outcome:
@@ -66,15 +63,14 @@ def promote(*, actor: Actor, place: Place, promotion: Promotion, options: Option
     if promotion.origin.environment == place.environment:
         raise invalid("/from", "same", "Name another environment than the one to promote to.")
     globs = parse_globs(list(promotion.keys)) or list(EVERYTHING)
-    if any(side not in SIDES for side in promotion.choices.values()):
-        raise invalid("/choices", "choice", f"A choice is one of {', '.join(SIDES)}.")
     with writing():
         lock_composition()
         state = load_state(place)
         check_base(state, options, None, base_needed=False)
         brought = _find(promotion)
         work = _Work(actor, state, promotion, World())
-        source = work.source(brought, globs, merging=options.on_stale == "merge")
+        choices = options.choices if options.on_stale == "merge" else None
+        source = work.source(brought, globs, choices)
         origin = work.origin(brought)
         message = options.message or f"Promote {origin['environment']}@{origin['version']}"
         plan, problems = plan_written(actor, state, source, "publish", message, work.world)
@@ -136,12 +132,16 @@ class _Work:
             told["partial"] = True
         return told
 
-    def source(self, brought: Version, globs: Sequence[Glob], *, merging: bool) -> Source:
-        """The source that gives what is wanted here."""
+    def source(
+        self, brought: Version, globs: Sequence[Glob], choices: Mapping[str, str] | None
+    ) -> Source:
+        """The source that gives what is wanted here; with ``choices``, if only empty ones, merged
+        with what is here.
+        """
         wanted = self._wanted(brought, globs)
-        if merging:
-            wanted = self._joined(wanted, globs)
-        start = self._start(brought, whole=tuple(globs) == EVERYTHING and not merging)
+        if choices is not None:
+            wanted = self._joined(wanted, globs, choices)
+        start = self._start(brought, whole=tuple(globs) == EVERYTHING and choices is None)
         content, format_name, extends = start
         source = sources.from_text(content, format_name, extends)
         below = load_layers(self._state.service, self._state.environment, extends, self.world).below
@@ -179,10 +179,10 @@ class _Work:
             self._actor, place, _either(chosen, reads, writes), self._mine, source=True
         )
 
-    def _joined(self, wanted: Tree, globs: Sequence[Glob]) -> Tree:
+    def _joined(self, wanted: Tree, globs: Sequence[Glob], choices: Mapping[str, str]) -> Tree:
         base = self._last_brought()
         before = self._wanted(base, globs) if base is not None else {}
-        merged = merge_three(before, wanted, self._mine, self._merge_keys, self._promotion.choices)
+        merged = merge_three(before, wanted, self._mine, self._merge_keys, choices)
         if merged.conflicts:
             raise ConflictError(
                 "Both sides changed the same keys: choose, or promote without merging.",

@@ -146,15 +146,22 @@ def _checked(rule: Rule) -> Condition:
     return condition
 
 
-def _save(rule: Rule, actor: Actor, action: str, acknowledge: bool) -> None:
-    if not knows_rule(actor, rule):
-        message = "This rule would look at keys that you may not read."
-        raise ForbiddenError(message, right="read")
+def refuse_breaking(*, actor: Actor, rule: Rule, acknowledge: bool = False) -> int:
+    """Raise :class:`InvalidError` naming the live configurations that break the rule, as far as the
+    actor sees them, unless ``acknowledge``. Returns how many do.
+    """
 
     def failing(place: Place, tree: Tree, _secrets: Sequence[Spot]) -> list[Problem]:
         return judge([rule], place, tree, tree, None).errors
 
-    known = refuse_failing(actor, scope_of(rule), failing, acknowledge=acknowledge)
+    return refuse_failing(actor, scope_of(rule), failing, acknowledge=acknowledge)
+
+
+def _save(rule: Rule, actor: Actor, action: str, acknowledge: bool) -> None:
+    if not knows_rule(actor, rule):
+        message = "This rule would look at keys that you may not read."
+        raise ForbiddenError(message, right="read")
+    known = refuse_breaking(actor=actor, rule=rule, acknowledge=acknowledge)
     mark_history(rule, actor)
     rule.save()
     append([_event(action, rule, known)], actor=actor)

@@ -1,6 +1,7 @@
 """Templates: base documents with versions and parameters of their own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from django.db.models import OuterRef, Subquery
 
@@ -10,7 +11,8 @@ from apps.audit.services import Act, Event, append
 from apps.configs.laying import check_extends, check_template, render
 from apps.configs.models import Live, Template, TemplateVersion, Text
 from apps.configs.selectors.templates import list_template_versions
-from apps.configs.services.kernel import commit, digest, lock_composition
+from apps.configs.services.bases import Options
+from apps.configs.services.kernel import Affected, commit, digest, lock_composition
 from apps.configs.services.propagation import follow
 from apps.configs.world import World, newest_template
 from apps.core import clock
@@ -18,8 +20,11 @@ from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
 from apps.core.transactions import locked, writing
 from apps.engine import values
-from apps.engine.errors import NotFoundError, invalid
+from apps.engine.errors import ConflictError, NotFoundError, invalid
+from apps.engine.merging import merge_three
 from apps.engine.values import Tree, canonical
+
+AS_IT_IS: Final = Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,18 @@ class Body:
     content: Tree
     parameters: Tree = None
     extends: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateOutcome:
+    """What publishing a template did, or would do (``dry_run``: ``version`` is not stored then, or is
+    the newest where it is ``unchanged``), and which configurations follow or stay behind.
+    """
+
+    version: TemplateVersion
+    affected: list[Affected] = field(default_factory=list)
+    unchanged: bool = False
+    dry_run: bool = False
 
 
 def create_template(
@@ -58,41 +75,66 @@ def publish_template(
     actor: Actor,
     template: Template,
     body: Body,
-    message: str = "",
-    base: int | None = None,
-    dependents: str = "refuse",
-) -> TemplateVersion:
+    options: Options = AS_IT_IS,
+) -> TemplateOutcome:
     """Publish the next version of a template, and compose afresh, in the same act, all that uses it.
 
-    Raises :class:`InvalidError` for a stale ``base``, for markers that no document may hold, and
-    naming the users that would be invalid, unless ``dependents`` is ``leave``. The same content
-    gives the version there is.
+    Raises :class:`ConflictError` for a stale base, :class:`InvalidError` for markers that no
+    document may hold, and naming the users that would be invalid, unless ``dependents`` is
+    ``leave``. The same content gives the version there is. No base is needed; a dry run stores
+    nothing.
     """
     policy.require(actor, "manage", EVERYWHERE)
+    options.check()
     with writing():
         lock_composition()
         newest = template.versions.select_related("content", "template").first()
-        if base is not None and newest is not None and newest.number != base:
-            raise invalid("/base_version", "stale", f"The template is at version {newest.number}.")
         if newest is not None:
+            _check_base(newest, options.base.version, body)
             body = _completed(body, newest)
-        version = _next_version(template, newest.number + 1 if newest else 1, body, message)
+        number = newest.number + 1 if newest else 1
+        version = _next_version(template, number, body, options.message)
         if newest is not None and _says(newest) == _says(version):
-            return newest
+            return TemplateOutcome(newest, unchanged=True, dry_run=options.dry_run)
         check_template(version, newest_template)
         world = World()
         world.templates[template.slug.lower()] = version
-        users = Live.objects.filter(
-            pk__in=Live.objects.filter(templates__in=_family(template), version__retired=False)
-        ).select_related("configuration__service", "configuration__environment")
-        touched = {
-            Place(each.configuration.service, each.configuration.environment): "template"
-            for each in users
-        }
-        spread = follow([], actor, dependents=dependents, touched=touched, world=world)
+        touched = _touched_by(template)
+        spread = follow([], actor, dependents=options.dependents, touched=touched, world=world)
+        affected = spread.affected(actor)
+        if options.dry_run:
+            return TemplateOutcome(version, affected, dry_run=True)
         _outcomes, act = commit([], actor, spread, also=[_published(version)])
         assert act is not None  # noqa: S101 - the template's own event was written
-        return _store(version, act, actor)
+        return TemplateOutcome(_store(version, act, actor), affected)
+
+
+def _check_base(newest: TemplateVersion, base: int | None, body: Body) -> None:
+    """Refuse a stale base, naming what both changed since."""
+    if base is None or base == newest.number:
+        return
+    before = newest.template.versions.select_related("content").filter(number=base).first()
+    contents = [each.content.content if each else "{}" for each in (before, newest)]
+    was, now = map(values.parse_canonical, contents)
+    clashes = merge_three(was, body.content, now, {}).conflicts if before else []
+    raise ConflictError(
+        f"Version {newest.number} of the template was published after the base {base}. Fetch it, "
+        "and repeat the change on it.",
+        current_version=newest.number,
+        mergeable=False,
+        conflicts=[each.as_dict() for each in clashes],
+    )
+
+
+def _touched_by(template: Template) -> dict[Place, str]:
+    """The live configurations that use it, or a template that extends it."""
+    users = Live.objects.filter(
+        pk__in=Live.objects.filter(templates__in=_family(template), version__retired=False)
+    ).select_related("configuration__service", "configuration__environment")
+    return {
+        Place(each.configuration.service, each.configuration.environment): "template"
+        for each in users
+    }
 
 
 def update_template(*, actor: Actor, template: Template, name: str) -> Template:

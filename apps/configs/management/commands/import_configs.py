@@ -6,11 +6,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.configs.services.bringing import READERS, TREE, bring
+from apps.configs.services.bringing import READERS, TREE, Run, bring
+from apps.configs.services.import_report import REFUSED, Row
 from apps.configs.services.importing import Imported, find_files, import_files
-from apps.configs.services.making import REFUSED, Row
 from apps.core.actor import system
-from apps.engine.errors import DomainError, NotFoundError
+from apps.engine.errors import DomainError, NotFoundError, Problem
 from apps.engine.importers.reading import unpacked
 from apps.registry.selectors import get_default_environment, get_environment
 
@@ -39,6 +39,11 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--dry-run", action="store_true", help="say what would happen, store nothing"
+        )
+        parser.add_argument(
+            "--acknowledge",
+            action="store_true",
+            help="store sections and rules although live configurations fail them",
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -81,7 +86,7 @@ class Command(BaseCommand):
                 files=self._read(path),
                 default=options["environment"] or get_default_environment().slug,
                 mapped=_mapped(options["map"]),
-                dry_run=options["dry_run"],
+                run=Run(options["dry_run"], options["acknowledge"]),
             )
         except DomainError as error:
             raise CommandError(error.detail) from error
@@ -120,10 +125,16 @@ def _mapped(texts: list[str]) -> dict[str, str]:
 def _told(row: Row) -> str:
     version = f" version {row.version}" if row.version and row.status != "unchanged" else ""
     problems = "; ".join(
-        f"{f'line {each.line}: ' if each.line else ''}{each.pointer} {each.message}".strip()
+        f"{_place(each)}{each.pointer} {each.message}".strip()
         for each in (*row.errors, *row.warnings)
     )
     return f"{row.status:<12} {row.kind} {row.name}{version}{f': {problems}' if problems else ''}"
+
+
+def _place(problem: Problem) -> str:
+    if problem.line:
+        return f"line {problem.line}: "
+    return f"{problem.service}@{problem.environment} " if problem.service else ""
 
 
 def _line(each: Imported) -> str:
