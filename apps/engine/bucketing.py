@@ -71,6 +71,11 @@ class Split:
         if not self._choices:
             raise ValueError("No weight is above 0.")
 
+    @property
+    def only(self) -> str | None:
+        """The choice that every unit gets, where there is but one."""
+        return self._choices[0][0] if len(self._choices) == 1 else None
+
     def choose(self, unit: str) -> str:
         """The choice that ``unit`` gets."""
         text = unit.encode()

@@ -108,6 +108,16 @@ class Definition:
         """Whether everyone gets the same."""
         return not self.rules and not self.needs
 
+    @property
+    def serves_everyone(self) -> bool:
+        """Whether it is on and its first rule, or its default, gives everybody one variant."""
+        if not self.enabled or self.needs:
+            return False
+        first = next(iter(self.rules), None)
+        if first is None:
+            return True
+        return first.condition is None and (first.split is None or first.split.only is not None)
+
 
 class FlagSet:
     """The flags of one section, ready to be asked. What is broken says so when it is asked."""
