@@ -20,6 +20,7 @@ from channels.routing import URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.urls import path  # noqa: E402
 
+from apps.api.ofrep.fast import Ofrep  # noqa: E402
 from apps.core.runner import Runner  # noqa: E402
 from apps.core.safety import refuse_unsafe  # noqa: E402
 from apps.delivery.consumers import ConfigConsumer  # noqa: E402
@@ -30,7 +31,7 @@ from apps.delivery.http import Delivery  # noqa: E402
 STOP_JOBS_WITHIN = 2.0
 
 views: Any = django_application
-http = Delivery(WSGIMiddleware(views, workers=settings.VIEW_THREADS))
+http = Ofrep(Delivery(WSGIMiddleware(views, workers=settings.VIEW_THREADS)))
 consumer: Any = ConfigConsumer.as_asgi()
 routes: list[Any] = [path("ws/config", consumer), path("api/v1/ws/config", consumer)]
 websocket = URLRouter(routes)

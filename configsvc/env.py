@@ -58,6 +58,7 @@ class Env:
     debug: bool = False
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     trusted_origins: tuple[str, ...] = ()
+    flag_origins: tuple[str, ...] = ()
     behind_tls: bool = False
     proxy_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
     path_prefix: str = ""

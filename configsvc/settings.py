@@ -51,6 +51,7 @@ check_key("CONFIGSVC_SIGNATURE_KEY", SIGNATURE_KEY)
 DEBUG = ENV.debug
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(ENV.trusted_origins)
+FLAG_ORIGINS = frozenset(ENV.flag_origins)
 PATH_PREFIX = f"/{ENV.path_prefix.strip('/')}" if ENV.path_prefix.strip("/") else ""
 FORCE_SCRIPT_NAME = PATH_PREFIX or None
 

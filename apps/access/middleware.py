@@ -17,6 +17,7 @@ REFUSED = {401: "unauthenticated", 403: "forbidden", 404: "not_found"}
 WAIT = 429
 READING = ("GET", "HEAD", "OPTIONS")
 READ_BY_POST = ("/validate", "/schema")
+EVALUATION = "/ofrep/v1/evaluate/"
 LOGIN = ("/accounts/", "/admin/login/")
 MAX_ADDRESS = 200
 _PART = re.compile(r"<\w+:(\w+)>")  # of Django's routes; people read {service}
@@ -59,7 +60,7 @@ def _record(request: HttpRequest, code: str) -> None:
         refusals.record(actor=actor, action="login.failed", target="user:(unknown)", data=data)
         return
     reveals = path.rstrip("/").endswith("/reveal") or request.GET.get("reveal") in ("true", "1")
-    reads = request.method in READING or path in READ_BY_POST
+    reads = request.method in READING or path in READ_BY_POST or EVALUATION in path
     if reads and not reveals:
         match = request.resolver_match
         if match is not None:

@@ -127,6 +127,13 @@ def rights_of(actor: Actor) -> Rights:
     return rights
 
 
+def rights_end(actor: Actor) -> datetime | None:
+    """When a grant among the actor's rights ends next; ``None`` where none does."""
+    rights_of(actor)
+    held = _remembered.get(actor.user_id) if actor.user_id is not None else None
+    return held[1] if held else None
+
+
 def key_rights(actor: Actor) -> str:
     """A digest of what decides which keys the actor sees: it moves with rules and grants on them."""
     if actor.is_superuser:

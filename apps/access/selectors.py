@@ -61,14 +61,23 @@ def authenticate_token(raw: str, *, now: datetime, address: str | None = None) -
 
 
 def _find_token_holder(digest: str, current: int) -> Actor | None:
-    token = (
-        Token.objects.select_related("account__environment")
-        .filter(digest=digest, withdrawn_at__isnull=True, account__deleted_at__isnull=True)
-        .filter(account__user__is_active=True)
-        .first()
+    token = _live_tokens().filter(digest=digest).first()
+    return replace(_holder(token), generation=current) if token else None
+
+
+def find_token_holder(token_id: str, *, address: str | None = None) -> Actor | None:
+    """The service account of a token that is known by its id; ``None`` once it has ended."""
+    token = _live_tokens().filter(pk=token_id).first()
+    return replace(_holder(token), address=address) if token else None
+
+
+def _live_tokens() -> QuerySet[Token]:
+    return Token.objects.select_related("account__environment").filter(
+        withdrawn_at__isnull=True, account__deleted_at__isnull=True, account__user__is_active=True
     )
-    if token is None:
-        return None
+
+
+def _holder(token: Token) -> Actor:
     account = token.account
     return Actor(
         name=f"service-account:{account.slug}",
@@ -78,7 +87,6 @@ def _find_token_holder(digest: str, current: int) -> Actor | None:
         token_id=str(token.pk),
         expires_at=token.expires_at,
         last_used_at=token.last_used_at,
-        generation=current,
     )
 
 

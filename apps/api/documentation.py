@@ -194,6 +194,9 @@ STREAM = Shape(
     (text("service", many=True), text("environment", "* for all"), text("after"), text("include")),
 )
 OPEN = Shape({200: OBJECT}, ())
+OFREP_SINGLE = Shape({200: OBJECT}, (*COMMON, 413, 415), (ENVIRONMENT_PARAMETER,), body=True)
+OFREP_BULK = Shape({200: OBJECT, 304: {}}, (*COMMON, 413, 415), (ENVIRONMENT_PARAMETER,), body=True)
+OFREP_EVENTS = Shape({200: {}}, COMMON, (text("ticket", "From eventStreams of an evaluation."),))
 
 
 def documented(summary: str, shape: Shape) -> Callable[[Any], Any]:

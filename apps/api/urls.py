@@ -20,6 +20,7 @@ from apps.api import (
     system,
     versions,
 )
+from apps.api.ofrep import views as ofrep
 
 urlpatterns = [
     path("healthz", system.HealthView.as_view()),
@@ -85,6 +86,7 @@ urlpatterns = [
     path("audit/checkpoints", ledger.CheckpointsView.as_view()),
     path("audit/verifier", ledger.VerifierView.as_view()),
     path("audit/verification", ledger.VerificationView.as_view()),
+    *ofrep.urlpatterns,
     path("stream", system.StreamView.as_view()),
     path("stream/tickets", system.TicketsView.as_view()),
 ]

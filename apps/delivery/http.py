@@ -43,7 +43,7 @@ class Delivery:
             if asked.path == "/stream":
                 opened = await _open_stream(asked)
                 if opened is not None:
-                    await _stream(opened, receive, send)
+                    await send_stream(_encoded(opened), receive, send)
                     return
             else:
                 await wait_for_news(asked)
@@ -57,28 +57,36 @@ async def _go_on(django: App, scope: Any, receive: Receive, send: Send) -> None:
     like a whole one. Header names with underscores are dropped, for WSGI cannot tell them from
     those with hyphens, which proxies set.
     """
+    body = await read_whole(scope, receive, send)
+    if body is None:
+        return
+
+    async def whole() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
+    await django({**scope, "headers": headers}, whole, send)
+
+
+async def read_whole(scope: Any, receive: Receive, send: Send) -> bytes | None:
+    """The body; ``None`` when the client is gone, or was answered that it is too large."""
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
         await _too_large(send)
-        return
+        return None
     body = bytearray()
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return
+            return None
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > limit:
             await _too_large(send)
-            return
-
-    async def whole() -> Any:
-        return {"type": "http.request", "body": bytes(body), "more_body": False}
-
-    headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
-    await django({**scope, "headers": headers}, whole, send)
+            return None
+    return bytes(body)
 
 
 async def _too_large(send: Send) -> None:
@@ -125,7 +133,14 @@ def _admit(asked: Asked) -> tuple[Actor, Interest]:
     return actor, interest
 
 
-async def _stream(frames: AsyncIterator[Frame], receive: Receive, send: Send) -> None:
+async def _encoded(frames: AsyncIterator[Frame]) -> AsyncIterator[str]:
+    async with contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
+        async for frame in opened:
+            yield encode(frame)
+
+
+async def send_stream(events: AsyncIterator[str], receive: Receive, send: Send) -> None:
+    """Send server-sent events until they end, their reader is gone or his right is."""
     headers = [
         (b"content-type", b"text/event-stream; charset=utf-8"),
         (b"cache-control", b"no-store"),
@@ -133,7 +148,7 @@ async def _stream(frames: AsyncIterator[Frame], receive: Receive, send: Send) ->
         (b"x-content-type-options", b"nosniff"),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    sender = asyncio.create_task(_send_frames(frames, send))
+    sender = asyncio.create_task(_send_events(events, send))
     hearer = asyncio.create_task(_until_gone(receive))
     try:
         await asyncio.wait({sender, hearer}, return_when=asyncio.FIRST_COMPLETED)
@@ -145,11 +160,11 @@ async def _stream(frames: AsyncIterator[Frame], receive: Receive, send: Send) ->
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_frames(frames: AsyncIterator[Frame], send: Send) -> None:
+async def _send_events(events: AsyncIterator[str], send: Send) -> None:
     with contextlib.suppress(WithdrawnError):
-        async with contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
-            async for frame in opened:
-                await _send_text(send, encode(frame))
+        async with contextlib.aclosing(events) as opened:  # type: ignore[type-var]
+            async for text in opened:
+                await _send_text(send, text)
 
 
 async def _send_text(send: Send, text: str) -> None:
@@ -171,13 +186,18 @@ def encode(frame: Frame) -> str:
     if frame.kind == "bookmark":
         return f"id: {position}\n\n"
     if frame.kind != "changed":
-        retry = random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing
-        return f"retry: {retry}\nevent: {frame.kind}\ndata: {_json(frame.position)}\n\n"
+        return f"{retry_line()}event: {frame.kind}\ndata: {_json(frame.position)}\n\n"
     last = len(frame.messages) - 1
     return "".join(
         (f"id: {position}\n" if index == last else "") + f"event: changed\ndata: {_json(each)}\n\n"
         for index, each in enumerate(frame.messages)
     )
+
+
+def retry_line() -> str:
+    """When a client is to come again, spread over some seconds."""
+    retry = random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing
+    return f"retry: {retry}\n"
 
 
 def _json(data: dict[str, Any]) -> str:

@@ -48,6 +48,7 @@ from apps.portal.shared import (
     page as guarded_page,
 )
 from apps.portal.timeline import shown
+from apps.rollouts.flags import list_sections_of
 from apps.vault.selectors import is_sealed, list_usable, may_name
 
 MAX_VERSION = 2**31
@@ -80,6 +81,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         sections=help_of(actor, place),
         glances=glances(actor, place, tree),
         known=plain(tree),
+        flag_sections=list_sections_of(place.service) if place.service else (),
         tabs=tabs(place, "config"),
         elsewhere=list_live(actor=actor, service=place.service),
         ws_url=f"{get_script_prefix()}ws/config",

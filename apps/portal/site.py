@@ -11,6 +11,7 @@ from apps.engine.errors import SecondFactorRequiredError
 from apps.portal import (
     editor,
     exchange,
+    flags,
     graph,
     jobs,
     key_rules,
@@ -70,6 +71,7 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             (f"{place}draft/", editor.draft, "config-draft"),
             (f"{place}convert/", editor.convert, "config-convert"),
             (f"{place}example/", section_help.insert_example, "config-example"),
+            (f"{place}flags/", flags.page, "config-flags"),
             (f"{place}use/", editor.use, "config-use"),
             (f"{place}history/", timeline.page, "config-history"),
             (f"{place}diff/", timeline.compare, "config-diff"),

@@ -26,6 +26,8 @@
  *            data-make-url        POST content, format, pointer, name: 201 {name, place, content,
  *                                 still}, else {detail, errors}
  *            data-example-url     POST content, format, section: 200 {content, added}, else {detail, errors}
+ *            data-flags-url       POST content, format, extends, and section, flag, patch or context:
+ *                                 200 {sections, content, tried} (see flags.js), else {detail, errors}
  *            data-login-url
  *         ><textarea name="content">…</textarea></div>
  *       <span id="saved" role="status">, <span id="summary" role="status">, <ol id="problems">
@@ -50,6 +52,7 @@ import { cm, language, theme } from "./code.js";
 import { completions } from "./completion.js";
 import { openConverting } from "./converting.js";
 import { openDraft, say } from "./draft.js";
+import { openFlags } from "./flags.js";
 import { openHelping } from "./helping.js";
 import { openInserting } from "./inserting.js";
 import { openMaking } from "./making.js";
@@ -246,9 +249,12 @@ if (document.getElementById("secret-dialog")) {
 
 const helping = document.getElementById("help") ? openHelping({ form, view, format: () => format, sections, url: facts.exampleUrl }) : null;
 
+const flags = document.getElementById("flags") ? openFlags({ form, view, format: () => format, isReadOnly, url: facts.flagsUrl }) : null;
+
 function changed() {
   area.value = text();
   converting.touch();
+  flags?.touch();
   if (isReadOnly) return;
   draft.touch();
   checking.touch();

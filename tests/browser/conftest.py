@@ -12,6 +12,7 @@ from tests.serving import installation
 @pytest.fixture(scope="session")
 def served():
     with installation(demo=True) as made:
+        made.environment["CONFIGSVC_FLAG_ORIGINS"] = "*"
         made.start()
         made.manage("shell", "-c", PEOPLE)
         yield made

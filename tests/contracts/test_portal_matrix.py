@@ -30,6 +30,7 @@ PAGES = {
     "config": (PLACE, None, {"read"}, HERE, 404),
     "config-draft": (PLACE, DOCUMENT, {"edit", "publish"}, HERE, JSON_HIDDEN),
     "config-convert": (PLACE, DOCUMENT, {"list"}, HERE, JSON_HIDDEN),
+    "config-flags": (PLACE, {"content": "free: 1"}, {"read"}, HERE, JSON_HIDDEN),
     "config-example": (PLACE, EXAMPLE, {"list"}, HERE, JSON_HIDDEN),
     "config-use": (PLACE, None, {"read"}, HERE, 404),
     "config-history": (PLACE, None, {"read", "audit"}, HERE, 404),

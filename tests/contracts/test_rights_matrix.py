@@ -75,6 +75,7 @@ CONFIGURATION = [
     ("PATCH", f"secrets/shop/pin?{HERE}", {"rotation": {"rotator": "key"}}, "secure", "free"),
     ("POST", f"secrets/shop/turning/rotate?{HERE}", {}, "secure", "rotate"),
     ("GET", f"config/shop?{HERE}&reveal=true", None, "read", "secret"),
+    ("POST", f"services/shop/ofrep/v1/evaluate/flags?{HERE}", {}, "read", None),
 ]
 # Rights on the installation as a whole: the status of those who have the verb everywhere.
 INSTALLATION = [
@@ -104,6 +105,11 @@ INSTALLATION = [
 ]
 # Every address of REST: those judged above, and why the others need no row.
 ADDRESSES = {
+    "ofrep/v1/evaluate/flags": "as with the service's prefix (test_ofrep)",
+    "ofrep/v1/evaluate/flags/<path:key>": "as all flags (test_ofrep)",
+    "ofrep/v1/events": "by a ticket that an evaluation gave (tests/flows/test_ofrep_served)",
+    "services/<str:service>/ofrep/v1/evaluate/flags": "above",
+    "services/<str:service>/ofrep/v1/evaluate/flags/<path:key>": "as all flags (test_ofrep)",
     "healthz": "open",
     "readyz": "open",
     ".well-known/jwks.json": "open",

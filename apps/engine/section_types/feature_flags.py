@@ -1,7 +1,7 @@
 """Feature flags: whether the definitions of a section can be evaluated (see ``flag_definitions``)."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,15 +12,18 @@ from apps.engine.section_types.flag_definitions import (
     TYPES,
     find_default,
     find_variants,
+    is_whole,
     kind_of,
     list_needs,
     whole,
 )
+from apps.engine.section_types.flag_needs import MAX_LEVEL, in_cycles, levels
 from apps.engine.section_types.section_type import UNKNOWN, Findings, SectionType, find_number
 from apps.engine.values import Tree
 
 WHOLE: Final = 100
 CLOSE: Final = 1e-6
+NUMERIC: Final[dict[Tree, str]] = {"integer": "number", "float": "number"}
 _NAME: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": 256}
 _PERCENT: Final[dict[str, Any]] = {"type": "number", "minimum": 0, "maximum": WHOLE}
 _RULE: Final[dict[str, Any]] = {
@@ -84,44 +87,29 @@ def _examine(section: dict[str, Tree], findings: Findings) -> None:
     variants = {name: find_variants(flags[name]) if name in flags else None for name in section}
     for name, flag in flags.items():
         _FlagCheck(name, flag, variants, segments, findings).run()
-    needs = {name: [each["flag"] for _at, each in list_needs(flag)] for name, flag in flags.items()}
-    for name in _in_cycles(needs):
-        message = "Flags are prerequisites of each other in a circle."
-        findings.error((name, "prerequisites"), "cycle", message, ())
+    needs = {name: {each["flag"] for _at, each in list_needs(flag)} for name, flag in flags.items()}
+    _check_depth(needs, lambda name: (name, "prerequisites"), "Flags are needed by", findings)
 
 
 def _check_segments(segments: dict[str, Tree], findings: Findings) -> None:
     uses = {
-        name: sorted(check_condition((SEGMENTS, name), each, segments, findings))
+        name: check_condition((SEGMENTS, name), each, segments, findings)
         for name, each in segments.items()
     }
-    for name in _in_cycles(uses):
-        message = "Segments refer to each other in a circle."
-        findings.error((SEGMENTS, name), "cycle", message, ())
+    _check_depth(uses, lambda name: (SEGMENTS, name), "Segments refer to", findings)
 
 
-def _in_cycles(needs: Mapping[str, list[str]]) -> list[str]:
-    """The names in circles, or between them: what is left once nothing can be taken away whose
-    needs, or whose users, are all gone.
-    """
-    users: dict[str, list[str]] = {name: [] for name in needs}
-    for name, needed in needs.items():
-        for each in needed:
-            users.get(each, []).append(name)
-    left = set(needs)
-    for away in (needs, users):
-        back = users if away is needs else needs
-        count = {name: sum(each in left for each in away[name]) for name in left}
-        free = [name for name in left if not count[name]]
-        while free:
-            gone = free.pop()
-            left.discard(gone)
-            for each in back[gone]:
-                if each in left:
-                    count[each] -= 1
-                    if not count[each]:
-                        free.append(each)
-    return [name for name in needs if name in left]
+def _check_depth(
+    needs: Mapping[str, Collection[str]], path_of: Callable[[str], Path], what: str, found: Findings
+) -> None:
+    """Note circles, and what goes deeper than ``MAX_LEVEL`` steps."""
+    for name in in_cycles(needs):
+        message = f"{what} each other in a circle."
+        found.error(path_of(name), "cycle", message, ())
+    for name, level in levels(needs).items():
+        if level > MAX_LEVEL:
+            message = f"{what} each other over more than {MAX_LEVEL} steps."
+            found.error(path_of(name), "depth", message, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +155,7 @@ class _FlagCheck:
         elif (
             variants
             and isinstance(declared, str)
-            and declared not in map(kind_of, variants.values())
+            and NUMERIC.get(declared, declared) not in map(kind_of, variants.values())
         ):
             message = "Its variants are of another type."
             self.findings.error((*self.path, "type"), "variant_type", message, path)
@@ -175,12 +163,11 @@ class _FlagCheck:
     def _check_values(self, path: Path, variants: dict[str, Tree], declared: Tree) -> None:
         known = {name: value for name, value in variants.items() if value is not UNKNOWN}
         first = next(filter(None, map(kind_of, known.values())), None)
-        wanted = declared if declared in TYPES else first
+        wanted = NUMERIC.get(declared, declared) if declared in TYPES else first
         for name, value in known.items():
-            if wanted is None or kind_of(value) != wanted:
-                message = (
-                    "All variants are of the flag's one type: boolean, string, number, object."
-                )
+            fits = wanted is not None and kind_of(value) == wanted
+            if not fits or (declared == "integer" and not is_whole(value)):
+                message = f"All variants are of the flag's one type: {', '.join(TYPES)}."
                 others = (path, (*self.path, "type"))
                 self.findings.error((*path, name), "variant_type", message, *others)
 

@@ -13,7 +13,8 @@
 An attribute is a name in the context, or names with dots into its objects. ``now`` is the time of
 the evaluation unless the context gives another. ``before`` is exclusive, ``after`` inclusive; a date is
 its midnight in UTC. An attribute that is absent, or of another type than the operator's, does not
-match (``not_equals`` and ``none_of`` then do). ``any``, ``all``, ``not`` and ``segment`` are no attributes.
+match (``not_equals`` and ``none_of`` then do). One that is a list matches when something in it does, and
+``not_equals`` and ``none_of`` when nothing in it is the value. ``any``, ``all``, ``not`` and ``segment`` are no attributes.
 """
 
 import re

@@ -7,7 +7,7 @@
     price_rounding:
       enabled: true
       description: How prices are rounded
-      type: number                        boolean, string, number or object
+      type: number                        boolean, string, integer, float, number or object
       variants: {none: 0, cents: 2}
       default: cents                      who no rule is about
       off: none                           while it is not enabled, or a prerequisite fails
@@ -20,7 +20,8 @@
     segments: {staff: {email: {ends_with: "@shop.example"}}}
 
 A flag without ``variants`` has ``on`` (true) and ``off`` (false). A list of variants is names that are
-their own values. ``type`` is that of the variants' values, and may be left out. ``default`` is by
+their own values. ``type`` is that of the variants' values, and may be left out; a ``number`` is a
+``float`` when a variant has a fraction, and then all of them are given out with one. ``default`` is by
 default ``on``, the first of a list, or the only variant; other objects name theirs. Without ``off`` a
 flag that is not enabled has no value (but ``off`` where there are no variants). ``share`` is the
 percentage that gets ``on``, ``countries`` whose it may be: both are for flags without variants.
@@ -37,7 +38,7 @@ from apps.engine.section_types.section_type import find_number
 from apps.engine.values import Number, Tree
 
 SEGMENTS: Final = "segments"
-TYPES: Final = ("boolean", "string", "number", "object")
+TYPES: Final = ("boolean", "string", "integer", "float", "number", "object")
 PAIR: Final[Mapping[str, Tree]] = {"on": True, "off": False}
 
 
@@ -127,6 +128,19 @@ def kind_of(value: Tree) -> str | None:
     if isinstance(value, str):
         return "string"
     return "object" if isinstance(value, dict) else None
+
+
+def is_fractional(flag: dict[str, Tree], variants: Mapping[str, Tree]) -> bool:
+    """Whether the variants are numbers that are given out with a fraction (3 as 3.0)."""
+    numbers = [value for value in variants.values() if kind_of(value) == "number"]
+    if not numbers or len(numbers) < len(variants) or flag.get("type") == "integer":
+        return False
+    return flag.get("type") == "float" or not all(map(is_whole, numbers))
+
+
+def is_whole(value: Tree) -> bool:
+    """Whether a number is written without a fraction and an exponent."""
+    return isinstance(value, int) or (isinstance(value, Number) and value.literal == "-0")
 
 
 def list_needs(flag: dict[str, Tree]) -> Iterator[tuple[int, dict[str, Tree]]]:

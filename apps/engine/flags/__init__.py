@@ -1,0 +1,1 @@
+"""Evaluating feature flags: pure functions of definitions, context and time."""

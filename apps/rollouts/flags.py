@@ -1,0 +1,154 @@
+"""The flags of a configuration as one reader sees them, ready to be asked."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Final
+
+from apps.access import policy
+from apps.access.policy import Place
+from apps.configs.models import Section
+from apps.configs.selectors.configurations import Published, find_live
+from apps.core.actor import Actor
+from apps.engine.flags.conditions import Context
+from apps.engine.flags.evaluation import FLAG_NOT_FOUND, Definition, Evaluation, FlagSet
+from apps.engine.section_types.flag_conditions import find_time
+from apps.engine.values import Tree
+from apps.registry.models import Service
+
+KIND: Final = "feature_flags"
+CACHED_SETS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A flag by the key that it is asked for: its section, its name there, and the section's flags."""
+
+    section: str
+    name: str
+    flags: FlagSet
+
+    @property
+    def definition(self) -> Definition | None:
+        """The flag, ``None`` where it cannot be evaluated."""
+        return self.flags.definitions[self.name]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFlags:
+    """All flags of a service in an environment, from its live version.
+
+    The key of a flag is its name. Where sections share a name the first of them, by its key, has
+    it; in the others the flag's key is ``section/name``.
+    """
+
+    service: str
+    environment: str
+    version: int
+    revision: int
+    sections: tuple[str, ...]
+    keys: dict[str, Found]
+    answers: dict[Evaluation, str] = field(default_factory=dict, compare=False, repr=False)
+    """What was answered already, by what came out."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys)
+
+    def evaluate(self, key: str, context: Context) -> Evaluation:
+        """What the context's unit gets of a flag."""
+        found = self.keys.get(key)
+        if found is None:
+            return Evaluation(key, error=FLAG_NOT_FOUND)
+        return found.flags.evaluate(found.name, context)._replace(flag=key)
+
+
+@dataclass(frozen=True, slots=True)
+class StaleFlag:
+    """A flag that could be taken out, and why."""
+
+    key: str
+    section: str
+    reason: str
+    expires: str = ""
+
+
+_sets: OrderedDict[tuple[str, str, tuple[str, ...]], ServiceFlags] = OrderedDict()
+_lock = Lock()
+
+
+def find_flags(*, actor: Actor, place: Place) -> ServiceFlags | None:
+    """The flags at ``place`` in the actor's view; ``None`` while nothing is published there, or
+    what was is retired. Needs ``read``.
+    """
+    published = find_live(actor=actor, place=place)
+    if published is None or published.row.retired or place.service is None:
+        return None
+    return flags_of(published, place.service)
+
+
+def flags_of(published: Published, service: Service) -> ServiceFlags:
+    """The flags of one version."""
+    sections = list_sections_of(service)
+    name = (published.version_id, published.checksum, sections)
+    with _lock:
+        known = _sets.get(name)
+    if known is not None:
+        return known
+    flags = ServiceFlags(
+        published.service,
+        published.environment,
+        published.version,
+        published.revision,
+        sections,
+        collect(published.tree, sections),
+    )
+    with _lock:
+        _sets[name] = flags
+        if len(_sets) > CACHED_SETS:
+            _sets.popitem(last=False)
+    return flags
+
+
+def list_sections_of(service: Service) -> tuple[str, ...]:
+    """The keys of the service's sections of flags."""
+    rows = Section.objects.filter(service=service, type=KIND).order_by("key")
+    return tuple(rows.values_list("key", flat=True))
+
+
+def collect(tree: Tree, sections: tuple[str, ...]) -> dict[str, Found]:
+    """The flags of a document by their keys."""
+    keys: dict[str, Found] = {}
+    for section in sections:
+        flags = FlagSet(tree.get(section))
+        for name in flags:
+            key = f"{section}/{name}" if name in keys else name
+            keys[key] = Found(section, name, flags)
+    return keys
+
+
+def list_readable(*, actor: Actor, place: Place) -> list[Service]:
+    """The services whose configuration the actor may read in the environment of ``place``."""
+    return [
+        service
+        for service in Service.objects.present()
+        if policy.allowed(actor, "read", Place(service, place.environment))
+        and policy.sees(actor, Place(service, place.environment))
+    ]
+
+
+def list_stale(flags: ServiceFlags, now: datetime) -> list[StaleFlag]:
+    """Flags that have expired, and those that give everybody the same for good."""
+    found = []
+    for key, flag in flags.keys.items():
+        definition = flag.definition
+        if definition is None:
+            continue
+        expires = definition.flag.get("expires")
+        moment = find_time(expires) if isinstance(expires, str) else None
+        if moment is not None and moment <= now:
+            found.append(StaleFlag(key, flag.section, "expired", str(expires)))
+        elif moment is None and definition.serves_everyone:
+            found.append(StaleFlag(key, flag.section, "everyone"))
+    return found

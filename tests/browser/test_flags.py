@@ -1,0 +1,91 @@
+"""Flags in a real Chromium: switched in the portal, heard by OpenFeature's own client in a page."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.receivers import Handler, listening
+
+pytestmark = pytest.mark.browser
+
+CONFIG = "/admin/config/checkout/production/"
+CLIENT = (Path(__file__).parent / "vendor" / "openfeature.js").read_text()
+PAGE = """<!doctype html><title>a shop</title><p id="flag">waiting</p><script>CLIENT</script><script>
+const { OpenFeature, OFREPWebProvider } = openfeature;
+const headers = [["Authorization", "Bearer TOKEN"]];
+const provider = new OFREPWebProvider({ baseUrl: "SERVER/services/checkout", headers });
+const client = OpenFeature.getClient();
+const show = () => {
+  const { value, errorCode } = client.getBooleanDetails("guest_orders", false);
+  document.getElementById("flag").textContent = errorCode ?? String(value);
+};
+client.addHandler("PROVIDER_READY", show);
+client.addHandler("PROVIDER_CONFIGURATION_CHANGED", show);
+OpenFeature.setProvider(provider, { targetingKey: "user-1" });
+</script>"""
+
+
+@pytest.fixture
+def shop_page(served):
+    """The address of another origin's page that asks for flags with a token."""
+    server = served.servers[0].url
+    token = served.manage(
+        "create_token", "web-page", "--environment", "production", "--grant", "consumer:checkout"
+    ).stdout.strip()
+    page = PAGE.replace("CLIENT", CLIENT).replace("TOKEN", token).replace("SERVER", server)
+
+    class Shop(Handler):
+        def asked(self):
+            self.answer(200, page.encode(), {"Content-Type": "text/html"})
+
+    with listening(Shop) as port:
+        yield f"http://127.0.0.1:{port}/"
+
+
+def text_of(page):
+    return page.evaluate("document.querySelector('textarea[name=content]').value")
+
+
+def test_flag__switched_in_the_portal__reaches_a_page_without_reload(served, open_page, shop_page):
+    admin = open_page("admin")
+    admin.goto(CONFIG)
+    page = admin.context.new_page()
+    page.goto(shop_page)
+    expect(page.locator("#flag")).to_have_text("true", timeout=8000)
+
+    admin.bring_to_front()
+    admin.click("[data-place='guest_orders switch']")
+    expect(admin.locator("#flags-list")).to_contain_text("off")
+    assert "guest_orders: {enabled: false}" in text_of(admin)
+    admin.click("#review")
+    admin.fill("input[name=message]", "No guests today")
+    admin.click("#publish")
+    expect(page.locator("#flag")).to_have_text("false", timeout=2000)
+
+
+def test_flag__rules_and_shares__are_edited_as_such_and_tried(served, open_page):
+    page = open_page("ada")
+    page.goto("/admin/config/checkout/staging/")
+
+    page.fill("#flags-new input", "checkout_page")
+    page.click("#flags-new button")
+    page.click("[data-place='checkout_page variants']")
+    page.click("[data-place='checkout_page switch']")
+    page.click("[data-place='checkout_page add rule']")
+    page.select_option("[data-place='checkout_page rule 0 kind']", "shares")
+    share = page.locator("[data-place='checkout_page rule 0 exact first']")
+    share.fill("70")
+    share.press("Tab")
+
+    expect(page.locator("[data-place='checkout_page rule 0 exact second']")).to_have_value("30")
+    expect(page.locator("#saved")).to_have_text("Saved", timeout=8000)
+    assert "shares:" in text_of(page)
+    expect(page.locator("#summary")).to_contain_text("Valid", timeout=8000)
+    page.click(".p-try summary")
+    page.fill("#flags-context", json.dumps({"country": "DE", "targetingKey": "u1"}))
+    page.click("#flags-try")
+    expect(page.locator(".p-flag-tried").first).to_contain_text("of 1000 units")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
