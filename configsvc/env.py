@@ -5,6 +5,7 @@ ones, held equal by a test. No secret has a default: keys come from the environm
 files of mode 0600 in the data folder, made by :func:`create_keys` when settings load.
 """
 
+import contextlib
 import os
 import secrets
 from dataclasses import dataclass, field, fields
@@ -100,6 +101,11 @@ class Env:
                 "CONFIGSVC_PRIVATE_TARGETS is networks such as 10.0.0.0/8, separated by commas."
             ) from error
 
+    @property
+    def encryption_key_file(self) -> Path:
+        """Where the keys of secrets are, unless the environment or Transit has them."""
+        return self.data_dir / "keys" / "encryption.key"
+
     def signing_key(self) -> str:
         """The key for sessions, from the environment or the data folder."""
         return self.secret_key or read_key(self.data_dir / "keys" / "signing.key")
@@ -136,11 +142,15 @@ def read_key(path: Path) -> str:
             f"There is no key file {path.name} in the data folder. "
             "Restore it from your backup, or set the variable for it."
         )
-    if path.stat().st_mode & 0o077:
-        raise UnsafeSettingError(f"The key file {path.name} is readable by others: chmod 600.")
+    _check_closed(path)
     key = path.read_text().strip()
     check_key(path.name, key)
     return key
+
+
+def _check_closed(path: Path) -> None:
+    if path.stat().st_mode & 0o077:
+        raise UnsafeSettingError(f"The key file {path.name} is readable by others: chmod 600.")
 
 
 def check_key(name: str, key: str) -> None:
@@ -151,6 +161,22 @@ def check_key(name: str, key: str) -> None:
             f"{name} is weak: use at least {MIN_KEY_LENGTH} random characters, for example from "
             "`python -c 'import secrets; print(secrets.token_urlsafe(48))'`."
         )
+
+
+def check_encryption_keys(env: Env) -> None:
+    """Refuse weak keys of secrets, and a file of them that others may read.
+
+    Without the file, or one that cannot be read, the server starts sealed.
+    """
+    for key in env.encryption_key:
+        check_key("CONFIGSVC_ENCRYPTION_KEY", key)
+    path = env.encryption_key_file
+    if env.transit_url or env.encryption_key or not path.exists():
+        return
+    _check_closed(path)
+    with contextlib.suppress(OSError):
+        for line in filter(None, map(str.strip, path.read_text().splitlines())):
+            check_key(path.name, line)
 
 
 def create_keys(env: Env) -> None:

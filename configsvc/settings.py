@@ -10,7 +10,15 @@ from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from configsvc.env import SQLITE_FILE, Env, check_key, check_login, check_sinks, create_keys
+from configsvc.env import (
+    SQLITE_FILE,
+    Env,
+    check_encryption_keys,
+    check_key,
+    check_login,
+    check_sinks,
+    create_keys,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Env.read()
@@ -18,6 +26,7 @@ ENV = Env.read()
 create_keys(ENV)
 SECRET_KEY = ENV.signing_key()
 check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
+check_encryption_keys(ENV)
 SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
 check_login(ENV)
 check_sinks(ENV)
@@ -261,10 +270,8 @@ KEY_PROVIDER = {
     "transit_key": ENV.transit_key,
     "transit_mount": ENV.transit_mount,
     "keys": ENV.encryption_key,
-    "file": str(ENV.data_dir / "keys" / "encryption.key"),
+    "file": str(ENV.encryption_key_file),
 }
-for _key in ENV.encryption_key:
-    check_key("CONFIGSVC_ENCRYPTION_KEY", _key)
 
 # Jobs run in threads of the server unless worker processes do them.
 JOBS_IN_SERVER = ENV.jobs_in_server

@@ -81,6 +81,60 @@ def test_unsafe_variable__is_refused_by_name(variable, value, named):
 
 
 @same_on_every_database
+@pytest.mark.parametrize("name", ["signing.key", "signature.key", "encryption.key"])
+def test_key_file__that_others_may_read__is_refused_by_name(name):
+    with installation() as made:
+        (made.folder / "keys" / name).chmod(0o644)
+        answer = refusal(made)
+
+    assert answer.returncode != 0
+    assert f"{name} is readable by others" in answer.stderr
+
+
+@same_on_every_database
+def test_encryption_key_file__weak_key_in_it__is_refused_by_name():
+    with installation() as made:
+        path = made.folder / "keys" / "encryption.key"
+        path.write_text(f"{path.read_text()}changeme\n")
+        answer = refusal(made)
+
+    assert answer.returncode != 0
+    assert "encryption.key is weak" in answer.stderr
+
+
+def test_start__without_the_key_file__is_sealed_until_it_is_back():
+    here = "environment=production"
+    with installation() as made:
+        with made.start().client(made.raw) as client:
+            client.post("/services", json={"slug": "shop"})
+            secret = {"service": "shop", "environment": "production", "name": "db", "value": "held"}
+            assert client.post("/secrets", json=secret).status_code == 201
+        made.stop()
+        path = made.folder / "keys" / "encryption.key"
+        kept = path.rename(made.folder / "kept.key")
+
+        with made.start().client(made.raw) as client:
+            ready = client.get("/readyz")
+            assert (ready.status_code, ready.json()["sealed"]) == (200, True)
+            document = {"environment": "production", "config": {"a": 1, "db": {"$secret": "db"}}}
+            assert client.post("/config/shop", json=document).status_code == 201
+            assert client.get(f"/config/shop?{here}").json()["config"] == document["config"]
+            for sealed in (
+                client.post(f"/secrets/shop/db/reveal?{here}", json={}),
+                client.post("/secrets", json=secret | {"name": "other"}),
+                client.get(f"/config/shop?{here}&reveal=true"),
+            ):
+                assert (sealed.status_code, sealed.json()["code"]) == (503, "sealed")
+            assert not path.exists()
+
+            kept.rename(path)
+
+            assert client.get("/readyz").json()["sealed"] is False
+            revealed = client.post(f"/secrets/shop/db/reveal?{here}", json={})
+            assert revealed.json()["value"] == "held"
+
+
+@same_on_every_database
 def test_debug_with_public_host__is_refused_by_name():
     with installation() as made:
         made.environment |= {
