@@ -1,8 +1,9 @@
 """Values that look like credentials in plain text: keys, tokens, passwords in addresses.
 
-The patterns are those of detect-secrets, by Yelp; nothing of a value leaves this module, and none
-of that library's verifiers, which ask other servers, is used. Its patterns are not linear, so each
-is shown short pieces, and of a large document no more than ``MAX_SCANNED`` characters are read.
+The patterns are those of detect-secrets, by Yelp, and beside them formats that it does not know, as
+those who issue them have published them (``FORMATS``). Nothing of a value leaves this module, and
+none of that library's verifiers, which ask other servers, is used. Its patterns are not linear, so
+each is shown short pieces: a document is read whole, in time that grows with its length.
 """
 
 import re
@@ -31,8 +32,7 @@ from detect_secrets.plugins.twilio import TwilioKeyDetector
 from apps.engine.paths import Path, leaves
 from apps.engine.values import Tree
 
-MAX_SCANNED: Final = 131_072
-PIECE: Final = 2_048
+PIECE: Final = 1_024
 OVERLAP: Final = 256
 SHORTEST: Final = 12
 
@@ -56,9 +56,28 @@ _DETECTORS: Final[Sequence[Any]] = (
     TelegramBotTokenDetector,
     TwilioKeyDetector,
 )
+FORMATS: Final[Sequence[tuple[str, str]]] = (
+    ("configsvc Token", r"csk_[A-Za-z0-9_-]{43}"),
+    # RFC 3986, section 3.2.1, with the sub-delims that passwords have, and without a user
+    (
+        "Basic Auth Credentials",
+        r"""://[^\s:/?#@\[\]"'<>{}]{0,128}:(?!\*+@)[^\s/?#@"'<>{}]{1,128}@[^\s/?#@]""",
+    ),
+    ("Google API Key", r"\bAIza[A-Za-z0-9_-]{35}"),
+    ("Google OAuth Client Secret", r"\bGOCSPX-[A-Za-z0-9_-]{28}"),
+    ("HashiCorp Vault Token", r"\bhv[sbr]\.[A-Za-z0-9_-]{24}"),
+    ("HCP Terraform Token", r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{60}"),
+    ("DigitalOcean Token", r"\bdo[opr]_v1_[0-9a-f]{64}"),
+    ("Anthropic API Key", r"\bsk-ant-[a-z0-9]{2,16}-[A-Za-z0-9_-]{32}"),
+    ("GitHub Token", r"\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}"),
+    ("Hugging Face Token", r"\bhf_[A-Za-z0-9]{34}"),
+    ("Grafana Service Account Token", r"\bglsa_[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}"),
+    ("Databricks Token", r"\bdapi[0-9a-f]{32}"),
+    ("age Secret Key", r"\bAGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}"),
+)
 _PATTERNS: Final[Sequence[tuple[str, re.Pattern[str]]]] = (
     *((each.secret_type, pattern) for each in _DETECTORS for pattern in each.denylist),
-    ("configsvc Token", re.compile(r"csk_[A-Za-z0-9_-]{43}")),
+    *((kind, re.compile(pattern)) for kind, pattern in FORMATS),
 )
 
 
@@ -76,7 +95,7 @@ def find(tree: Tree) -> list[Finding]:
         for path, leaf in leaves(tree)
         if isinstance(leaf, str) and len(leaf) >= SHORTEST
     ]
-    joined = "\n".join(text for _path, text in texts)[:MAX_SCANNED]
+    joined = "\n".join(text for _path, text in texts)
     suspected = [each for each in _PATTERNS if _matches(each[1], joined)]
     if not suspected:
         return []
@@ -86,12 +105,8 @@ def find(tree: Tree) -> list[Finding]:
 def _located(
     texts: Sequence[tuple[Path, str]], suspected: Sequence[tuple[str, re.Pattern[str]]]
 ) -> Iterator[Finding]:
-    left = MAX_SCANNED
     for path, text in texts:
-        if left <= 0:
-            return
-        shown, left = text[:left], left - len(text)
-        kind = next((kind for kind, pattern in suspected if _matches(pattern, shown)), None)
+        kind = next((kind for kind, pattern in suspected if _matches(pattern, text)), None)
         if kind is not None:
             yield Finding(path, kind)
 
