@@ -17,7 +17,7 @@ from apps.engine import formats, merge, resolving, sections, spots
 from apps.engine.resolving import Name, Use
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Environment, Service
-from apps.registry.selectors import has_children
+from apps.registry.selectors import read_parents
 
 
 def name_of(service: Service, environment: Environment) -> Name:
@@ -73,6 +73,7 @@ class World:
         self._sections: dict[int, tuple[Section, ...]] = {}
         self._rules: dict[int, list[Rule]] = {}
         self._environments: dict[int, Environment] = {}
+        self._parents: dict[int, tuple[int | None, bool]] = {}
 
     def load(self, places: Collection[tuple[Service, Environment]]) -> None:
         """Read what is live at ``places`` and their services' sections, in few statements."""
@@ -143,8 +144,6 @@ class World:
 
     def inherited(self, service: Service, environment: Environment) -> Inherited | None:
         """The document of the nearest ancestor environment that has one."""
-        if environment.parent_id is None:
-            return None
         chain = self._ancestors(environment)
         unread = {name_of(service, each) for each in chain} - self._live.keys()
         if unread:
@@ -169,34 +168,33 @@ class World:
 
     def depth(self, environment: Environment) -> int:
         """How many environments are above it."""
-        return len(self._ancestors(environment)) if environment.parent_id else 0
+        return len(self._ancestors(environment))
 
     def has_heirs(self, environment: Environment) -> bool:
         """Whether another environment inherits from it."""
-        if not self._environments:
-            return has_children(environment)
-        return any(
-            each.parent_id == environment.pk and each.deleted_at is None
-            for each in self._environments.values()
-        )
+        return (environment.pk, True) in self._read_parents().values()
 
     def _ancestors(self, environment: Environment) -> list[Environment]:
-        self._read_environments()
-        chain: list[Environment] = []
-        above = environment.parent_id
-        while above is not None and len(chain) <= len(self._environments):
-            chain.append(self._environments[above])
-            above = self._environments[above].parent_id
-        return chain
+        """Those above it as they are now: whoever waited for the lock may hold an older row."""
+        parents = self._read_parents()
+        chain: list[int] = []
+        above = parents[environment.pk][0]
+        while above is not None and len(chain) <= len(parents):
+            chain.append(above)
+            above = parents[above][0]
+        if chain and not self._environments:
+            self._environments = {each.pk: each for each in Environment.objects.all()}
+        return [self._environments[each] for each in chain]
+
+    def _read_parents(self) -> dict[int, tuple[int | None, bool]]:
+        if not self._parents:
+            self._parents = {pk: (parent, there) for pk, parent, there in read_parents()}
+        return self._parents
 
     def _read_rules(self, services: Sequence[int]) -> None:
         rows = list(Rule.objects.filter(Q(service__in=services) | Q(service=None)))
         for pk in services:
             self._rules[pk] = [each for each in rows if each.service_id in (None, pk)]
-
-    def _read_environments(self) -> None:
-        if not self._environments:
-            self._environments = {each.pk: each for each in Environment.objects.all()}
 
     def _note(self, rows: Iterable[Live], names: Collection[Name]) -> None:
         self._live |= dict.fromkeys(names)

@@ -77,15 +77,13 @@ def get_configuration(pk: int) -> Configuration:
     return found
 
 
-def has_children(environment: Environment) -> bool:
-    """Whether another environment inherits from it. Every publish asks: a bare statement."""
+def read_parents() -> list[tuple[int, int | None, bool]]:
+    """Of each environment the keys of itself and of its parent, and whether it is there. Every publish
+    asks: a bare statement.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 1 FROM registry_environment"
-            " WHERE parent_id = %s AND deleted_at IS NULL LIMIT 1",
-            [environment.pk],
-        )
-        return cursor.fetchone() is not None
+        cursor.execute("SELECT id, parent_id, deleted_at IS NULL FROM registry_environment")
+        return [(pk, parent, bool(there)) for pk, parent, there in cursor.fetchall()]
 
 
 def refers_to(service: str) -> bool:

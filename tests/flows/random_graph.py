@@ -4,7 +4,9 @@ import itertools
 
 
 class RandomGraph:
-    """``count`` services in three environments, each the parent of the next."""
+    """``count`` services in three environments, each the parent of the next at first; the one in the
+    middle is protected.
+    """
 
     def __init__(self, system, chance, count):
         from apps.configs.services import templates
@@ -16,6 +18,7 @@ class RandomGraph:
         names = ("production", "staging", "development")
         for parent, child in itertools.pairwise(names):
             update_environment(actor=system, environment=get_environment(child), parent=parent)
+        update_environment(actor=system, environment=get_environment("staging"), protected=True)
         self.environments = [get_environment(each) for each in names]
         self.services = [create_service(actor=system, slug=f"s{n}") for n in range(count)]
         self.templates = [
@@ -81,10 +84,14 @@ class RandomGraph:
                 "body": content,
                 "options": Options(dependents=rule),
             }
+        if kind < 0.14:
+            return self._moved(rule)
         if kind < 0.25:
             keys = chance.choice([(), ("k1",)])
             return rollback, {"place": self.place(), "options": Options(), "keys": keys}
-        if kind < 0.35:
+        if kind < 0.32:
+            return self._brought(options)
+        if kind < 0.4:
             items = [
                 publishing.Publication(
                     each, sources.from_tree({"k2": self.value()}, extends), options
@@ -95,3 +102,31 @@ class RandomGraph:
         document = {f"k{n}": self.value() for n in range(4) if chance.random() < 0.8}
         source = sources.from_tree(document, extends)
         return publishing.publish, {"place": self.place(), "source": source, "options": options}
+
+    def _moved(self, rule):
+        """An environment gets another parent, or none."""
+        from apps.configs.services.places import update_environment
+
+        environment = self.chance.choice(self.environments)
+        parent = self.chance.choice([None, *map(str, self.environments)])
+        return update_environment, {
+            "environment": environment,
+            "parent": parent,
+            "dependents": rule,
+        }
+
+    def _brought(self, options):
+        """Something of a configuration that is not its author's text: refreshed, promoted, retired."""
+        from apps.access.policy import Place
+        from apps.configs.services import publishing
+        from apps.configs.services.promoting import Promotion, promote
+
+        place, kind = self.place(), self.chance.random()
+        given = {"place": place, "options": options}
+        if kind < 0.4:
+            return publishing.refresh, given
+        if kind < 0.55:
+            return publishing.retire, given
+        others = [each for each in self.environments if each != place.environment]
+        origin = Place(place.service, self.chance.choice(others))
+        return promote, {**given, "promotion": Promotion(origin)}

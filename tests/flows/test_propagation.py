@@ -125,6 +125,20 @@ def test_left__stays_as_it_is_outdated_until_it_is_refreshed(operator, why):
         assert config(operator, "b") == {"y": 2, "n": 1}
 
 
+def test_protected__when_what_moved_comes_back__is_up_to_date_again(operator):
+    service(operator, "a", "b")
+    publish(operator, "a", {"x": 1})
+    publish(operator, "b", {"y": "${a:x}"})
+    operator("PATCH", "/environments/production", {"protected": True})
+
+    marks = []
+    for value in (2, 1):
+        publish(operator, "a", {"x": value})
+        marks.append(operator.get(f"/config/b?{HERE}").json().get("outdated", False))
+
+    assert marks == [True, False]
+
+
 def test_refused__names_the_dependent_s_key_or_counts_it(operator, make_api):
     service(operator, "a", "b")
     publish(operator, "a", {"x": 1})
@@ -266,12 +280,12 @@ def test_lock__of_a_document_published_with_another_that_stays__names_what_is_li
 
 
 def test_random_graphs__published_in_any_order__equal_composing_from_scratch(system):
-    """References, parents and templates at random; afterwards everything is composed anew."""
+    """References, parents, templates and protection at random; afterwards everything is composed anew:
+    what differs is outdated, and nothing else is.
+    """
     from django.db import connection
 
-    from apps.configs import composing, sources
-    from apps.configs.models import Live
-    from apps.configs.world import World
+    from apps.configs.models import Live, Version
 
     count, acts = (70, 2_000) if pytest.long_form else (12, 130)
     if connection.vendor == "postgresql":  # all in one transaction: nothing is vacuumed meanwhile
@@ -282,69 +296,47 @@ def test_random_graphs__published_in_any_order__equal_composing_from_scratch(sys
 
     done, refused = graph.done, graph.refused
     assert min(done, refused) > acts // 10, (done, refused)
-    differ, left = [], 0
-    for live in Live.objects.select_related(
+    found = {"current": [], "stale": [], "pinned": []}
+    lives = Live.objects.select_related(
         "version__source", "version__effective", "configuration__service"
-    ):
-        if live.outdated or live.pinned:
-            left += 1
-            continue
-        place = live.configuration
-        layers = composing.load_layers(
-            place.service, place.environment, json.loads(live.version.extends), World()
-        )
-        source = sources.from_text(live.version.source.content, live.version.format)
-        fresh = composing.compose(layers, source.tree)
-        if fresh.text != live.version.effective.content:
-            differ.append((str(place), fresh.text, live.version.effective.content))
-    assert differ == []
+    ).filter(version__retired=False)
+    for live in lives:
+        equal, alike = composed_afresh(live)
+        if live.pinned:
+            found["pinned"].append((str(live.configuration), equal))
+        elif live.outdated:
+            found["stale"].append((str(live.configuration), alike))
+        else:
+            found["current"].append((str(live.configuration), equal))
+    assert {same for _name, same in found["current"]} == {True}, found["current"]
+    assert {same for _name, same in found["stale"]} <= {False}, found["stale"]
+    assert found["stale"]
     assert unknown_in_locks() == []
-    assert left < Live.objects.count() // 2
-    assert Live.objects.filter(version__cause__in=["reference", "inherited", "template"]).exists()
+    assert len(found["current"]) > len(found["stale"])
+    causes = set(Version.objects.values_list("cause", flat=True))
+    assert {"reference", "inherited", "template", "retire", "refresh", "rollback"} <= causes
+    assert Version.objects.exclude(promotes="").exists()
 
 
-def test_act_on_many__that_refer_to_each_other__is_one_act_in_any_order(system, operator):
-    from apps.access.policy import Place
-    from apps.configs import sources
-    from apps.configs.services.publishing import Options, Publication, publish_many
+def composed_afresh(live):
+    """Whether composing the live source afresh gives the document that is live; and whether it also
+    gives those that inherit it what they got.
+    """
+    from apps.configs import composing, sources
+    from apps.configs.world import World, merged_tree
     from apps.engine.errors import InvalidError
-    from apps.registry.selectors import get_environment, get_service
+    from apps.engine.values import same
 
-    service(operator, "a", "b", "c")
-    documents = {"a": {"x": "${b:y}", "z": 1}, "b": {"y": "${c:w}", "v": "${a:z}"}, "c": {"w": 5}}
-
-    def item(name, document):
-        place = Place(get_service(name), get_environment("production"))
-        return Publication(place, sources.from_tree(document), Options(on_stale="overwrite"))
-
-    with pytest.raises(InvalidError) as refused:
-        publish_many(actor=system, items=[item(name, documents[name]) for name in ("a", "b")])
-    made = publish_many(actor=system, items=[item(*each) for each in documents.items()])
-    again = {**documents, "c": {"w": 6}}
-    moved = publish_many(actor=system, items=[item(*each) for each in again.items()])
-
-    assert {each.pointer for each in refused.value.problems} >= {"/x"}
-    assert [each.version for each in made] == [1, 1, 1]
-    assert config(operator, "a") == {"x": 6, "z": 1}
-    assert config(operator, "b") == {"y": 6, "v": 1}
-    assert len({each.revision for each in moved} - {each.revision for each in made}) == 1
-    assert last(operator, "a")["version"] == 2
-
-
-def test_hidden_references__are_in_no_lock_and_no_list(operator, make_api):
-    service(operator, "a", "b")
-    publish(operator, "a", {"x": 1})
-    publish(operator, "b", {"y": "${a:x}", "w": 1})
-    operator.post("/key-rules", {"pattern": "y", "service": "b"})
-    viewer, root = make_api("viewer"), operator
-
-    lock = viewer.get(f"/config/b/versions/1?{HERE}").json()["lock"]
-
-    assert not any("reference" in each for each in lock)
-    assert viewer.get(f"/config/b/dependencies?{HERE}").json()["results"] == []
-    assert viewer.get(f"/config/a/dependents?{HERE}").json()["results"] == [{"hidden": 1}]
-    assert viewer.get(f"/config/b/explain?{HERE}").json()["results"][0]["key"] == "w"
-    assert root.get(f"/config/a/dependents?{HERE}").json()["results"] == [{"hidden": 1}]
+    place, world = live.configuration, World()
+    extends = json.loads(live.version.extends)
+    source = sources.from_text(live.version.source.content, live.version.format)
+    try:
+        layers = composing.load_layers(place.service, place.environment, extends, world)
+        fresh = composing.compose(layers, source.tree)
+    except InvalidError:
+        return False, False
+    equal = fresh.text == live.version.effective.content
+    return equal, equal and same(fresh.merged, merged_tree(live.version, layers.merge_keys))
 
 
 def test_rollback__to_any_version__gives_its_document_byte_for_byte(system):

@@ -67,6 +67,35 @@ def test_environment__renamed_with_an_old_parent__keeps_the_new_one(system):
     assert (staging.name, str(staging.parent)) == ("Renamed", "production")
 
 
+def test_publish__with_a_row_from_before_another_parent__is_composed_over_the_new_one(
+    system, shop, operator
+):
+    """Who waited for the lock while the parent was changed."""
+    from apps.access.policy import Place
+    from apps.configs import sources
+    from apps.configs.services.bases import Options
+    from apps.configs.services.places import update_environment
+    from apps.configs.services.publishing import publish
+    from apps.registry.selectors import get_environment
+
+    stale = get_environment("staging")
+    for environment, document in ((get_environment("production"), {"a": 1}), (stale, {"own": 1})):
+        publish(
+            actor=system,
+            place=Place(shop, environment),
+            source=sources.from_tree(document),
+            options=Options(),
+        )
+    update_environment(actor=system, environment=get_environment("staging"), parent="production")
+
+    options = Options(on_stale="overwrite")
+    source = sources.from_tree({"own": 2})
+    publish(actor=system, place=Place(shop, stale), source=source, options=options)
+
+    live = operator.get("/config/shop?environment=staging").json()
+    assert live["config"] == {"a": 1, "own": 2}
+
+
 def test_default__moved_by_two_who_saw_the_same__is_one(system):
     from apps.configs.services.places import update_environment
     from apps.registry.models import Environment

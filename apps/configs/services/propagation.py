@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -26,6 +27,9 @@ from apps.engine.errors import InvalidError, Problem, invalid
 from apps.engine.paths import Path, parse_path
 from apps.engine.resolving import MAX_CHAIN, Name, meet
 from apps.engine.values import same
+
+PINNED: Final = "pinned"
+"""Why a configuration stays that is what an earlier version was."""
 
 
 def conclude(
@@ -199,7 +203,8 @@ class _Walk:
         state = plan.state
         changes = diff.changes(before.effective if before else state.effective, plan.effective)
         if not changes and not self._merges_anew(plan, before):
-            if main is None and before is None and not stays and state.live and state.live.outdated:
+            back = main is None and before is None and stays != PINNED
+            if back and state.live is not None and state.live.outdated:
                 self.settled.append(state.place)
             return
         if stays:
@@ -265,7 +270,7 @@ class _Walk:
 def _stays(state: State) -> str:
     """Why a configuration stays as it is whatever moves below it; empty: it follows."""
     if state.live is not None and state.live.pinned:
-        return "pinned"
+        return PINNED
     return "protected" if state.environment.is_protected else ""
 
 
