@@ -48,7 +48,7 @@ from apps.portal.shared import (
     page as guarded_page,
 )
 from apps.portal.timeline import shown
-from apps.rollouts.flags import list_sections_of
+from apps.rollouts.flags import KIND
 from apps.vault.selectors import is_sealed, list_usable, may_name
 
 MAX_VERSION = 2**31
@@ -64,6 +64,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     published = find_live(actor=actor, place=place)
     rights = may(request, place)
     text = _text(actor, place, published)
+    sections = help_of(actor, place)
     tree = published.tree if published and not published.row.retired else {}
     return render(
         request,
@@ -78,10 +79,10 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         text=text,
         formats=EDITABLE,
         choices=extending.choices(list_templates(actor=actor), text["extends"]),
-        sections=help_of(actor, place),
+        sections=sections,
         glances=glances(actor, place, tree),
         known=plain(tree),
-        flag_sections=list_sections_of(place.service) if place.service else (),
+        flag_sections=[key for key, each in sections.items() if each["kind"] == KIND],
         tabs=tabs(place, "config"),
         elsewhere=list_live(actor=actor, service=place.service),
         ws_url=f"{get_script_prefix()}ws/config",

@@ -59,6 +59,7 @@ def help_of(actor: Actor, place: Place) -> dict[str, Any]:
         return {}
     return {
         section.key: {
+            "kind": section.type,
             "type": SECTION_TYPES[section.type].label,
             "about": SECTION_TYPES[section.type].description,
             "description": section.description,

@@ -199,8 +199,9 @@ def test_override__edited_document__composes_to_it(data, lowest, lower, source, 
     assert values.same(compose(below, edited, merge_keys), wanted)
     assert values.same([source, below, wanted], given_trees)
     for key in source:
-        kept = values.same(effective.get(key), wanted.get(key)) and "$literal" not in edited
-        assert not kept or key not in wanted or values.same(edited.get(key), source[key])
+        there = key in effective and key in wanted and "$literal" not in edited
+        kept = there and values.same(effective[key], wanted[key])
+        assert not kept or values.same(edited.get(key), source[key])
     assert patching.override(source, below, effective, merge_keys) is source
 
 
