@@ -22,7 +22,14 @@ from apps.vault.connections import find_credential
 from apps.vault.models import Rotation, RotationRun, Secret, SecretStage
 from apps.vault.rotators import rotator_of
 from apps.vault.rotators.base import Rotator, Task, contained
-from apps.vault.schedules import find_rotation, put_due, put_end, refuse_early, restart
+from apps.vault.schedules import (
+    end_unstaged,
+    find_rotation,
+    put_due,
+    put_end,
+    refuse_early,
+    restart,
+)
 from apps.vault.versions import (
     add_version,
     check_value,
@@ -139,6 +146,7 @@ def _finish(run: RotationRun) -> RotationRun:
         point(secret, "current", pending)
         ended = run.began_with
         put_end(ended, rotation, ends)
+        end_unstaged(secret, rotation)
         put_due(rotation)
         fresh.state, fresh.ended_at = "done", clock.now()
         event = event_of(

@@ -216,6 +216,16 @@ def put_end(version: SecretVersion, rotation: Rotation, at: datetime) -> None:
     _put_end(version, argument, at)
 
 
+def end_unstaged(secret: Secret, rotation: Rotation) -> None:
+    """Make the rows of the ends of values that no stage names any more, such as were written by
+    hand before one that a rotation replaced: with a rotation no value but the last two stays.
+    """
+    at = clock.now() + timedelta(hours=rotation.keep_hours)
+    for version in secret.versions.filter(wrapped__isnull=False, stages__isnull=True):
+        if pending_end(version) is None:
+            put_end(version, rotation, at)
+
+
 def is_in_use(version: SecretVersion) -> bool:
     """Whether a value is still accepted where a connection brought it, and is to end there."""
     return _use_of(version) is not None

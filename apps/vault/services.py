@@ -77,7 +77,11 @@ def create_secret(
 
 
 def write_secret(*, actor: Actor, secret: Secret, value: Tree) -> SecretVersion:
-    """Give a secret a new value, which is current from now on; the old one is ``previous``."""
+    """Give a secret a new value, which is current from now on; the old one is ``previous``.
+
+    With a rotation, what was ``previous`` until now ends after the time that it says; without one
+    it stays until somebody destroys it.
+    """
     policy.require(actor, "secure", place_of(secret), [key_of(secret.slug)])
     plain = check_value(value)
     with writing():
@@ -86,6 +90,9 @@ def write_secret(*, actor: Actor, secret: Secret, value: Tree) -> SecretVersion:
         events = [written, *news.events_about(secret)]
         made = add_version(secret=secret, plain=plain, events=events, actor=actor)
         make_current(secret, made)
+        rotation = schedules.find_rotation(secret)
+        if rotation is not None:
+            schedules.end_unstaged(secret, rotation)
     return made
 
 

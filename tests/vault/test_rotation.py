@@ -253,6 +253,42 @@ def test_previous__after_its_time__is_destroyed_for_good(make_secret, rotate, ro
     assert events("secret.destroyed") == ["destroyed"]
 
 
+def test_rotation__values_written_by_hand_before__are_destroyed_for_good_too(
+    make_secret, rotate, rotator, system, value_of
+):
+    secret = make_secret(rotation={**NOTING, "keep_hours": 3})
+    services.write_secret(actor=system, secret=secret, value="second value")
+    assert destroyed(secret) == []
+    rotate(secret)
+    assert (stages(secret), destroyed(secret)) == ({"current": 3, "previous": 2}, [])
+
+    runner.run_due(now=clock.now() + timedelta(hours=4))
+
+    assert destroyed(secret) == [1, 2]
+    assert value_of(secret) == "made-1"
+    assert events("secret.destroyed") == ["destroyed", "destroyed"]
+
+
+def test_write__with_a_rotation__ends_what_no_stage_names_any_more(make_secret, rotator, system):
+    secret = make_secret(rotation={**NOTING, "keep_hours": 3})
+    for value in ("second value", "third value"):
+        services.write_secret(actor=system, secret=secret, value=value)
+
+    runner.run_due(now=clock.now() + timedelta(hours=4))
+
+    assert (stages(secret), destroyed(secret)) == ({"current": 3, "previous": 2}, [1])
+
+
+def test_write__without_a_rotation__keeps_what_was_written_before(make_secret, system):
+    secret = make_secret()
+    for value in ("second value", "third value"):
+        services.write_secret(actor=system, secret=secret, value=value)
+
+    runner.run_due(now=clock.now() + timedelta(days=400))
+
+    assert destroyed(secret) == []
+
+
 def test_previous__time_over_while_the_next_rotation_runs__waits_for_it(
     make_secret, rotate, rotator
 ):
