@@ -1,5 +1,6 @@
 """The ledger over REST."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +43,7 @@ class AuditView(ApiView):
         size = page_size(request)
         number, backwards = read_position(request)
         ascending = (request.GET.get("order") == "asc") != backwards
-        filters = replace(read_filters(request), ascending=ascending)
+        filters = replace(read_filters(request.GET), ascending=ascending)
         found = list(list_events(filters, beyond=number)[: size + 1])
         shown, goes_on = found[:size], len(found) > size
         if backwards:
@@ -59,13 +60,15 @@ class AuditView(ApiView):
         )
 
 
-def read_filters(request: Any) -> EventFilters:
-    """What the query narrows the ledger to."""
-    names = ("actor", "action", "target", "key")
+def read_filters(asked: Mapping[str, Any]) -> EventFilters:
+    """What the ledger is narrowed to."""
     return EventFilters(
-        **{name: request.GET.get(name, "") for name in names},
-        since=read_time(request.GET.get("since"), "since"),
-        until=read_time(request.GET.get("until"), "until"),
+        actor=asked.get("actor") or "",
+        action=asked.get("action") or "",
+        target=asked.get("target") or "",
+        key=asked.get("key") or "",
+        since=read_time(asked.get("since"), "since"),
+        until=read_time(asked.get("until"), "until"),
     )
 
 
@@ -79,7 +82,7 @@ class AuditExportView(ApiView):
         form = request.GET.get("format", "jsonl")
         if form not in MEDIA_TYPES:
             raise bad_member("format", "'format' must be jsonl or csv.")
-        taken = export(actor=self.actor, filters=read_filters(request), form=form)
+        taken = export(actor=self.actor, filters=read_filters(request.GET), form=form)
         answer = StreamingHttpResponse(taken.chunks, content_type=taken.media_type)
         answer["Content-Disposition"] = f'attachment; filename="{taken.name}"'
         answer["X-Event-Count"] = str(taken.count)
@@ -120,7 +123,7 @@ class VerificationView(ApiView):
     def get(self, request: Any) -> HttpResponse:
         """A page of results; a header says whether one is running."""
         policy.require(self.actor, "audit", EVERYWHERE)
-        answer = paged(request, list_verifications(), _present_verification)
+        answer = paged(request, list_verifications(), present_verification)
         running = find_running()
         answer["X-Verification"] = running.subject if running else "none is running"
         return answer
@@ -139,7 +142,8 @@ class VerificationView(ApiView):
         return self.once(act, authorize)
 
 
-def _present_verification(row: Any) -> Tree:
+def present_verification(row: Any) -> dict[str, Tree]:
+    """What a verification found."""
     return {
         "at": clock.rfc3339(row.at),
         "actor": row.actor,
@@ -151,7 +155,7 @@ def _present_verification(row: Any) -> Tree:
     }
 
 
-def present_event(event: Any) -> Tree:
+def present_event(event: Any) -> dict[str, Tree]:
     """An event as the contract writes it."""
     return {
         "number": event.number,
