@@ -188,6 +188,9 @@ STREAM = Shape(
 OPEN = Shape({200: OBJECT}, ())
 
 
+GRAPHQL = Shape({200: OBJECT}, (400, 401, 413, 415), body=True)
+
+
 def documented(summary: str, shape: Shape) -> Callable[[Any], Any]:
     """Describe a view method in the OpenAPI schema."""
     responses: dict[Any, Any] = {
