@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
@@ -20,7 +21,17 @@ READ_BY_POST = ("/validate", "/schema")
 EVALUATION = "/ofrep/v1/evaluate/"
 LOGIN = ("/accounts/", "/admin/login/")
 MAX_ADDRESS = 200
+REFUSALS = (ForbiddenError, NotFoundError, UnauthenticatedError)
 _PART = re.compile(r"<\w+:(\w+)>")  # of Django's routes; people read {service}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What was refused of an answer that gives other things: at which of its fields."""
+
+    error: DomainError
+    field: str
+    writes: bool
 
 
 class RefusalMiddleware:
@@ -39,12 +50,14 @@ class RefusalMiddleware:
         code = _code(request, answer.status_code)
         if code:
             _record(request, code)
+        for each in getattr(request, "refusals", ()):
+            _record_one(request, each)
         return answer
 
 
 def _code(request: HttpRequest, status: int) -> str:
     error = getattr(request, "refusal", None)
-    if isinstance(error, (ForbiddenError, NotFoundError, UnauthenticatedError)):
+    if isinstance(error, REFUSALS):
         return error.code
     if status == WAIT and request.path_info.startswith(LOGIN):
         return "too_many_requests"
@@ -71,6 +84,21 @@ def _record(request: HttpRequest, code: str) -> None:
         data["right"] = str(error.extra["right"])
     action = "refused.reveal" if reveals else "refused.write"
     refusals.record(actor=actor, action=action, target=subject or path, data=data)
+
+
+def _record_one(request: HttpRequest, refused: Refused) -> None:
+    if not isinstance(refused.error, REFUSALS):
+        return
+    actor, error = _actor(request), refused.error
+    address = f"{request.path_info.removeprefix('/api/v1')}#{refused.field}"[:MAX_ADDRESS]
+    if not refused.writes:
+        refusals.count_read(actor=actor.name, target=error.subject or address)
+        return
+    data: dict[str, Tree] = {"code": error.code, "method": str(request.method), "address": address}
+    if error.extra.get("right"):
+        data["right"] = str(error.extra["right"])
+    action = "refused.reveal" if refused.field.startswith("reveal") else "refused.write"
+    refusals.record(actor=actor, action=action, target=error.subject or address, data=data)
 
 
 def _actor(request: HttpRequest) -> Actor:

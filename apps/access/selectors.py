@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -182,6 +183,11 @@ def count_live_tokens(
 def list_tokens(account: ServiceAccount) -> QuerySet[Token]:
     """The account's tokens, newest first, withdrawn ones too."""
     return account.tokens.all()
+
+
+def list_tokens_of(accounts: Iterable[int]) -> QuerySet[Token]:
+    """The tokens of several accounts, likewise."""
+    return Token.objects.filter(account__in=accounts)
 
 
 def get_token(account: ServiceAccount, token_id: str) -> Token:

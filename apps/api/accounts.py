@@ -27,7 +27,7 @@ TOKEN_MEMBERS = ("name", "expires_at")
 ROTATION_MEMBERS = ("overlap", "expires_at")
 
 
-def present_account(row: Any) -> Tree:
+def present_account(row: Any) -> dict[str, Tree]:
     """A service account."""
     return {
         "slug": row.slug,
@@ -37,7 +37,7 @@ def present_account(row: Any) -> Tree:
     }
 
 
-def present_token(row: Any) -> Tree:
+def present_token(row: Any) -> dict[str, Tree]:
     """A token without itself."""
     times = ("created_at", "expires_at", "last_used_at", "withdrawn_at")
     found = {name: getattr(row, name) for name in times}
@@ -50,14 +50,19 @@ def present_token(row: Any) -> Tree:
     }
 
 
+def list_known_accounts(actor: Any) -> Any:
+    """The accounts whose environment the actor manages or audits, for who manages something."""
+    policy.require_anywhere(actor, "manage")
+    return selectors.list_accounts_of(actor)
+
+
 class AccountsView(ApiView):
     """Service accounts."""
 
     @documented("List service accounts", LIST)
     def get(self, request: Any) -> HttpResponse:
         """A page of them, for those who manage something."""
-        policy.require_anywhere(self.actor, "manage")
-        return paged(request, selectors.list_accounts_of(self.actor), present_account)
+        return paged(request, list_known_accounts(self.actor), present_account)
 
     @documented("Make a service account", ACCOUNT)
     def post(self, request: Any) -> HttpResponse:
@@ -117,9 +122,14 @@ class AccountView(ApiView):
 def find_managed_account(actor: Any, slug: str) -> Any:
     """The account, for those who manage its environment; 404 for others."""
     row = selectors.get_account(slug)
+    require_managed(actor, row)
+    return row
+
+
+def require_managed(actor: Any, row: Any) -> None:
+    """Raise :class:`NotFoundError` for who does not manage the account's environment."""
     if not policy.allowed(actor, "manage", Place(environment=row.environment)):
         raise NotFoundError("There is no such service account.")
-    return row
 
 
 class TokensView(ApiView):

@@ -32,6 +32,7 @@ from apps.configs.selectors import configurations
 from apps.configs.selectors.configurations import Published
 from apps.configs.selectors.templates import list_env_sections
 from apps.configs.services import publishing
+from apps.core.actor import Actor
 from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
 from apps.delivery.reads import note_read
 from apps.delivery.requests import read_cursor, read_wait
@@ -159,23 +160,18 @@ class ConfigsView(ApiView):
     @documented("Fetch several configurations as of one revision", CONFIG_MANY)
     def get(self, request: Any) -> HttpResponse:
         """``{revision, epoch, results}``; one that is missing or hidden makes the whole 404."""
-        names = request.GET.getlist("service")
-        if not 0 < len(names) <= MAX_SERVICES:
-            raise bad_member("service", f"Name 1 to {MAX_SERVICES} services: ?service=a&service=b.")
+        names = check_names(request.GET.getlist("service"))
         if read_flag(request.GET.get("reveal"), "reveal"):
             raise bad_member("reveal", "Secrets are revealed for one configuration at a time.")
         reached = check_revision(request)
-        found = []
-        for name in names:
-            place = configurations.resolve_place(
-                actor=self.actor,
-                service=name,
-                environment=request.GET.get("environment"),
-                verb="read",
-            )
-            one = configurations.get_as_of(actor=self.actor, place=place, revision=reached.revision)
+        found = list_as_of(
+            actor=self.actor,
+            services=names,
+            environment=request.GET.get("environment"),
+            revision=reached.revision,
+        )
+        for place, one in found:
             _note_instance(self, place, one)
-            found.append((place, one))
         no_news = _no_news(request, [each for _place, each in found], reached)
         if no_news is not None:
             return no_news
@@ -193,6 +189,26 @@ def _note_instance(view: ApiView, place: Place, published: Published) -> None:
     name = view.request.headers.get("X-Config-Instance")
     if name is not None:
         note_instance(actor=view.actor, place=place, name=name, version=published.version)
+
+
+def check_names(names: list[str]) -> list[str]:
+    """The same. Raises :class:`MalformedError` for none, and for too many services."""
+    if not 0 < len(names) <= MAX_SERVICES:
+        raise bad_member("service", f"Name 1 to {MAX_SERVICES} services: ?service=a&service=b.")
+    return names
+
+
+def list_as_of(
+    *, actor: Actor, services: list[str], environment: str | None, revision: int
+) -> list[tuple[Place, Published]]:
+    """What was live of several services as of a revision, with the places."""
+    found = []
+    for name in services:
+        place = configurations.resolve_place(
+            actor=actor, service=name, environment=environment, verb="read"
+        )
+        found.append((place, configurations.get_as_of(actor=actor, place=place, revision=revision)))
+    return found
 
 
 def check_revision(request: Any) -> Position:

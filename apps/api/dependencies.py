@@ -35,7 +35,7 @@ class DependentsView(PlaceView):
     def get(self, request: Any, service: str) -> HttpResponse:
         """Those that the caller may list, and a count of the others."""
         found, hidden = list_dependents(actor=self.actor, place=self.place(service, "read"))
-        results: list[Tree] = [_present(each) for each in found]
+        results: list[Tree] = [present_dependent(each) for each in found]
         return answer_json({"results": [*results, {"hidden": hidden}] if hidden else results})
 
 
@@ -100,7 +100,8 @@ def _edge(tie: Tie) -> dict[str, Tree]:
     return {"from": tie.source.name, "to": tie.target.name, "how": tie.how, "keys": keys}
 
 
-def _present(dependent: Dependent) -> dict[str, Tree]:
+def present_dependent(dependent: Dependent) -> dict[str, Tree]:
+    """One that would change with it, and by which keys."""
     place = dependent.place
     keys: list[Tree] = [{"key": each.key, "target": each.target} for each in dependent.links]
     return {

@@ -199,6 +199,9 @@ OFREP_BULK = Shape({200: OBJECT, 304: {}}, (*COMMON, 413, 415), (ENVIRONMENT_PAR
 OFREP_EVENTS = Shape({200: {}}, COMMON, (text("ticket", "From eventStreams of an evaluation."),))
 
 
+GRAPHQL = Shape({200: OBJECT}, (400, 401, 413, 415), body=True)
+
+
 def documented(summary: str, shape: Shape) -> Callable[[Any], Any]:
     """Describe a view method in the OpenAPI schema."""
     responses: dict[Any, Any] = {

@@ -1,6 +1,7 @@
 """The one place where errors become HTTP answers: problem+json after RFC 9457."""
 
 import logging
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -41,48 +42,61 @@ def handle(error: Exception, context: dict[str, Any]) -> HttpResponse:
     return response(error, context["request"])
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an answer says of an error: its status, the members of the problem, and headers."""
+
+    status: int
+    members: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
 def response(error: Exception, request: Any) -> HttpResponse:
     """The answer to ``error``. What nobody raised on purpose is logged, and shows nothing."""
     if isinstance(error, errors.DomainError):
         # the boundary of the process records refusals (apps.access.middleware)
         getattr(request, "_request", request).refusal = error
-        return _domain(error, request)
-    if isinstance(error, APIException):
-        code = CODES.get(error.status_code, str(error.get_codes()))
-        answer = problem(error.status_code, code, str(error.detail))
-        for name, value in getattr(error, "auth_header", {}).items():
-            answer[name] = value
-        return answer
-    if isinstance(error, Http404):
-        return problem(404, "not_found", "Not found.", title="Not found")
-    if isinstance(error, PermissionDenied):
-        return problem(403, "forbidden", "This is not allowed.")
-    if isinstance(error, (SuspiciousOperation, BadRequest)):
-        return problem(400, "malformed", "The request cannot be read.")
-    logger.error("A request failed", exc_info=error)
-    if isinstance(error, (OperationalError, InterfaceError)):
-        detail = "The database is away. Try again."
-        return problem(503, "unavailable", detail, {"Retry-After": "1"})
-    return problem(500, "internal", "The server failed; its log has the reason.")
-
-
-def _domain(error: errors.DomainError, request: Any) -> HttpResponse:
-    status = next(code for kind, code in STATUSES.items() if isinstance(error, kind))
-    if status == 401 and wants_html(request):  # noqa: PLR2004 - HTTP's own number
+    told = tell(error)
+    if told.status == 401 and isinstance(error, errors.DomainError) and wants_html(request):  # noqa: PLR2004 - HTTP's own number
         return HttpResponseRedirect(
             f"{reverse('admin:login')}?next={quote(request.get_full_path())}"
         )
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 - as above
+    return answer_problem(told)
+
+
+def tell(error: Exception) -> Told:
+    """``error`` as every interface tells of it. What nobody raised on purpose is logged here."""
+    if isinstance(error, errors.DomainError):
+        return _domain(error)
+    if isinstance(error, APIException):
+        code = CODES.get(error.status_code, str(error.get_codes()))
+        headers = dict(getattr(error, "auth_header", {}))
+        return _told(error.status_code, code, str(error.detail), headers)
+    if isinstance(error, Http404):
+        return _told(404, "not_found", "Not found.")
+    if isinstance(error, PermissionDenied):
+        return _told(403, "forbidden", "This is not allowed.")
+    if isinstance(error, (SuspiciousOperation, BadRequest)):
+        return _told(400, "malformed", "The request cannot be read.")
+    logger.error("A request failed", exc_info=error)
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return _told(503, "unavailable", "The database is away. Try again.", {"Retry-After": "1"})
+    return _told(500, "internal", "The server failed; its log has the reason.")
+
+
+def _domain(error: errors.DomainError) -> Told:
+    status = next(code for kind, code in STATUSES.items() if isinstance(error, kind))
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004 - HTTP's own number
     headers |= {"Retry-After": "1"} if status == 503 or error.code == "not_reached" else {}  # noqa: PLR2004
     if "retry_after" in error.extra:
         headers["Retry-After"] = str(error.extra["retry_after"])
     extra = {"errors": [each.as_dict() for each in error.problems]} if error.problems else {}
-    return problem(
+    return _told(
         status, error.code, error.detail, headers, title=error.title, extra=extra | error.extra
     )
 
 
-def problem(
+def _told(
     status: int,
     code: str,
     detail: str,
@@ -90,9 +104,8 @@ def problem(
     *,
     title: str = "",
     extra: dict[str, Any] | None = None,
-) -> HttpResponse:
-    """A problem answer (RFC 9457)."""
-    body = {
+) -> Told:
+    members = {
         "type": "about:blank",
         "title": title or code.replace("_", " ").capitalize(),
         "status": status,
@@ -101,9 +114,14 @@ def problem(
         "errors": [],
         **(extra or {}),
     }
-    answer = HttpResponse(compact(body).encode(), content_type=PROBLEM, status=status)
+    return Told(status, members, headers or {})
+
+
+def answer_problem(told: Told) -> HttpResponse:
+    """A problem answer (RFC 9457)."""
+    answer = HttpResponse(compact(told.members).encode(), content_type=PROBLEM, status=told.status)
     answer["Cache-Control"] = "no-store"
-    for name, value in (headers or {}).items():
+    for name, value in told.headers.items():
         answer[name] = value
     return answer
 

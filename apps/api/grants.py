@@ -26,7 +26,7 @@ GRANT_MEMBERS = ("to", "role", "verb", "on", "expires_at")
 KEY_RULE_MEMBERS = ("pattern", "service", "environment", "description")
 
 
-def present_grant(row: Any) -> Tree:
+def present_grant(row: Any) -> dict[str, Tree]:
     """A grant: to whom, what, on what."""
     what = {"role": row.role} if row.role else {"verb": row.verb}
     return {
@@ -44,7 +44,7 @@ def present_grant(row: Any) -> Tree:
     }
 
 
-def present_key_rule(row: Any) -> Tree:
+def present_key_rule(row: Any) -> dict[str, Tree]:
     """A rule: which keys, and where."""
     return {
         "id": row.pk,
@@ -57,15 +57,29 @@ def present_key_rule(row: Any) -> Tree:
     }
 
 
+def list_known_grants(actor: Any) -> Any:
+    """Every grant, for those who manage or audit everything."""
+    if not policy.allowed(actor, "audit", EVERYWHERE):
+        policy.require(actor, "manage", EVERYWHERE)
+    return selectors.list_grants()
+
+
+def list_known_rules(actor: Any) -> Any:
+    """The key rules that the actor may change or audit."""
+    rows = selectors.list_key_rules()
+    known = [row.pk for row in rows if policy.may_know_rule(actor, row)]
+    if not known:
+        policy.require_anywhere(actor, "secure")
+    return rows.filter(pk__in=known)
+
+
 class GrantsView(ApiView):
     """Who may do what, and where."""
 
     @documented("List grants", LIST)
     def get(self, request: Any) -> HttpResponse:
         """A page of them, for those who manage or audit everything."""
-        if not policy.allowed(self.actor, "audit", EVERYWHERE):
-            policy.require(self.actor, "manage", EVERYWHERE)
-        return paged(request, selectors.list_grants(), present_grant)
+        return paged(request, list_known_grants(self.actor), present_grant)
 
     @documented("Give a role or a verb", GRANT)
     def post(self, request: Any) -> HttpResponse:
@@ -133,11 +147,7 @@ class KeyRulesView(ApiView):
     @documented("List key rules", LIST)
     def get(self, request: Any) -> HttpResponse:
         """A page of those that the caller may change or audit."""
-        rows = selectors.list_key_rules()
-        known = [row.pk for row in rows if policy.may_know_rule(self.actor, row)]
-        if not known:
-            policy.require_anywhere(self.actor, "secure")
-        return paged(request, rows.filter(pk__in=known), present_key_rule)
+        return paged(request, list_known_rules(self.actor), present_key_rule)
 
     @documented("Make a key rule", KEY_RULE)
     def post(self, request: Any) -> HttpResponse:

@@ -1,5 +1,6 @@
 """The ledger over REST."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +45,7 @@ class AuditView(ApiView):
         size = page_size(request)
         number, backwards = read_position(request)
         ascending = (request.GET.get("order") == "asc") != backwards
-        filters = replace(read_filters(request), ascending=ascending)
+        filters = replace(read_filters(request.GET), ascending=ascending)
         found = LedgerView(self.actor, filters.key).page(filters, number, size + 1)
         shown, goes_on = found[:size], len(found) > size
         if backwards:
@@ -61,13 +62,15 @@ class AuditView(ApiView):
         )
 
 
-def read_filters(request: Any) -> EventFilters:
-    """What the query narrows the ledger to."""
-    names = ("actor", "action", "target", "key")
+def read_filters(asked: Mapping[str, Any]) -> EventFilters:
+    """What the ledger is narrowed to."""
     return EventFilters(
-        **{name: request.GET.get(name, "") for name in names},
-        since=read_time(request.GET.get("since"), "since"),
-        until=read_time(request.GET.get("until"), "until"),
+        actor=asked.get("actor") or "",
+        action=asked.get("action") or "",
+        target=asked.get("target") or "",
+        key=asked.get("key") or "",
+        since=read_time(asked.get("since"), "since"),
+        until=read_time(asked.get("until"), "until"),
     )
 
 
@@ -81,7 +84,7 @@ class AuditExportView(ApiView):
         form = request.GET.get("format", "jsonl")
         if form not in MEDIA_TYPES:
             raise bad_member("format", "'format' must be jsonl or csv.")
-        filters = read_filters(request)
+        filters = read_filters(request.GET)
         view = LedgerView(self.actor, filters.key)
         taken = export(actor=self.actor, filters=filters, form=form, view=view)
         answer = StreamingHttpResponse(taken.chunks, content_type=taken.media_type)
@@ -124,7 +127,7 @@ class VerificationView(ApiView):
     def get(self, request: Any) -> HttpResponse:
         """A page of results; a header says whether one is running."""
         policy.require(self.actor, "audit", EVERYWHERE)
-        answer = paged(request, list_verifications(), _present_verification)
+        answer = paged(request, list_verifications(), present_verification)
         running = find_running()
         answer["X-Verification"] = running.subject if running else "none is running"
         return answer
@@ -143,7 +146,8 @@ class VerificationView(ApiView):
         return self.once(act, authorize)
 
 
-def _present_verification(row: Any) -> Tree:
+def present_verification(row: Any) -> dict[str, Tree]:
+    """What a verification found."""
     return {
         "at": clock.rfc3339(row.at),
         "actor": row.actor,
@@ -155,7 +159,7 @@ def _present_verification(row: Any) -> Tree:
     }
 
 
-def present_event(shown: Shown) -> Tree:
+def present_event(shown: Shown) -> dict[str, Tree]:
     """An event as the contract writes it; one that is not whole says so."""
     event = shown.event
     told: dict[str, Tree] = {

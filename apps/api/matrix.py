@@ -54,12 +54,12 @@ class AcrossView(ApiView):
         )
         return answer_json(
             {
-                "environments": [_column(each) for each in found.columns],
+                "environments": [present_column(each) for each in found.columns],
                 "results": [
                     {
                         "key": key,
                         "values": [
-                            _value(column, value)
+                            present_value(column, value)
                             for column, value in zip(found.columns, row, strict=True)
                             if value is not None
                         ],
@@ -76,11 +76,12 @@ def _row(row: Row) -> Tree:
         "name": row.service.name,
         "owner": row.service.owner.name if row.service.owner else None,
         "labels": row.service.labels,
-        "environments": [_cell(each) for each in row.cells if each.is_seen],
+        "environments": [present_cell(each) for each in row.cells if each.is_seen],
     }
 
 
-def _cell(cell: Cell) -> Tree:
+def present_cell(cell: Cell) -> dict[str, Tree]:
+    """What is live in one environment."""
     shown: dict[str, Tree] = {"environment": str(cell.place.environment), "version": None}
     if cell.live is None:
         return shown
@@ -98,7 +99,8 @@ def _cell(cell: Cell) -> Tree:
     return shown
 
 
-def _column(column: Column) -> Tree:
+def present_column(column: Column) -> dict[str, Tree]:
+    """One environment, and what is live there."""
     live = column.live
     return {
         "environment": str(column.place.environment),
@@ -107,7 +109,8 @@ def _column(column: Column) -> Tree:
     }
 
 
-def _value(column: Column, value: Value) -> Tree:
+def present_value(column: Column, value: Value) -> dict[str, Tree]:
+    """What one environment has at a key, and where it comes from."""
     origin = present_origin(value.origin)
     del origin["key"]
     return {"environment": str(column.place.environment), "value": value.tree, **origin}

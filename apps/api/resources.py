@@ -25,7 +25,7 @@ TEMPLATE_MEMBERS = ("slug", "name", "parameters", "content", "extends", "message
 TEMPLATE_VERSION_MEMBERS = (*TEMPLATE_MEMBERS, "base_version", "dependents", "dry_run")
 
 
-def present_environment(row: Any) -> Tree:
+def present_environment(row: Any) -> dict[str, Tree]:
     """An environment as the contract writes it."""
     return {
         **describing.environment(row),
@@ -34,17 +34,17 @@ def present_environment(row: Any) -> Tree:
     }
 
 
-def present_service(row: Any) -> Tree:
+def present_service(row: Any) -> dict[str, Tree]:
     """A service as the contract writes it."""
     return {"slug": row.slug, **describing.service(row)}
 
 
-def present_section(row: Any) -> Tree:
+def present_section(row: Any) -> dict[str, Tree]:
     """A section as the contract writes it."""
     return {"key": row.key, **describing.section(row)}
 
 
-def present_template_version(row: Any) -> Tree:
+def present_template_version(row: Any) -> dict[str, Tree]:
     """One version of a template."""
     return {**_made(row), **_said(row)}
 

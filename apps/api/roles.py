@@ -16,7 +16,7 @@ MEMBERS = ("name", "verbs", "description")
 MISSING = "There is no such role."
 
 
-def present_role(each: Bundle) -> Tree:
+def present_role(each: Bundle) -> dict[str, Tree]:
     """A role: its verbs, and whether it can be changed."""
     return {
         "name": each.name,
@@ -26,15 +26,38 @@ def present_role(each: Bundle) -> Tree:
     }
 
 
+def list_known_roles(actor: Any) -> list[Bundle]:
+    """The built-in roles and one's own, for those who manage, secure or audit something."""
+    _require_known(actor)
+    return list_roles()
+
+
+def find_known_role(actor: Any, name: str) -> Bundle:
+    """One of them. Raises :class:`NotFoundError`."""
+    _require_known(actor)
+    return get_role(name)
+
+
+def _require_known(actor: Any) -> None:
+    if not any(policy.holds_anywhere(actor, verb) for verb in policy.KNOWN_TO):
+        policy.require_anywhere(actor, "manage")
+
+
+def get_role(name: str) -> Bundle:
+    """One role by its name. Raises :class:`NotFoundError`."""
+    found = find_role(name)
+    if found is None:
+        raise NotFoundError(MISSING)
+    return found
+
+
 class RolesView(ApiView):
     """Named bundles of verbs."""
 
     @documented("List roles", LIST)
     def get(self, request: Any) -> HttpResponse:
         """The built-in ones and one's own, for those who manage, secure or audit something."""
-        if not any(policy.holds_anywhere(self.actor, verb) for verb in policy.KNOWN_TO):
-            policy.require_anywhere(self.actor, "manage")
-        return paged(request, list_roles(), present_role)
+        return paged(request, list_known_roles(self.actor), present_role)
 
 
 class RoleView(ApiView):
@@ -43,9 +66,7 @@ class RoleView(ApiView):
     @documented("Fetch a role", ROLE)
     def get(self, _request: Any, name: str) -> HttpResponse:
         """Its verbs as they are now."""
-        if not any(policy.holds_anywhere(self.actor, verb) for verb in policy.KNOWN_TO):
-            policy.require_anywhere(self.actor, "manage")
-        return answer_json(present_role(self._find(name)))
+        return answer_json(present_role(find_known_role(self.actor, name)))
 
     @documented("Make a role, or change its verbs", ROLE)
     def put(self, request: Any, name: str) -> HttpResponse:
@@ -61,21 +82,14 @@ class RoleView(ApiView):
             description=typed(members, "description", str, ""),
         )
         headers = {"Location": request.path} if made else {}
-        return answer_json(present_role(self._find(row.slug)), 201 if made else 200, headers)
+        return answer_json(present_role(get_role(row.slug)), 201 if made else 200, headers)
 
     @documented("End a role that nobody has", ROLE)
     def delete(self, _request: Any, name: str) -> HttpResponse:
         """409 ``in_use`` while grants are made of it."""
         policy.require(self.actor, "manage", EVERYWHERE)
-        found = self._find(name)
+        found = get_role(name)
         if found.row is None:
             raise ConflictError("A built-in role stays.", code="built_in")
         own_roles.delete_role(actor=self.actor, role=found.row)
         return HttpResponse(status=204)
-
-    @staticmethod
-    def _find(name: str) -> Bundle:
-        found = find_role(name)
-        if found is None:
-            raise NotFoundError(MISSING)
-        return found

@@ -41,9 +41,8 @@ def present_secret(row: Any, actor: Actor) -> dict[str, Tree]:
     }
 
 
-def present_status(row: Any) -> Tree:
+def present_status(status: runs.Status) -> dict[str, Tree]:
     """How a secret's rotation stands; ``error`` never holds a value."""
-    status = runs.status_of(row)
     run = status.run
     return {
         "state": status.state,
@@ -60,7 +59,7 @@ def _time(moment: Any) -> str | None:
     return clock.rfc3339(moment) if moment is not None else None
 
 
-def present_version(row: Any) -> Tree:
+def present_version(row: Any) -> dict[str, Tree]:
     """A secret's version without its value; ``destroyed``: its key is gone."""
     return {
         "version": row.number,
@@ -72,6 +71,15 @@ def present_version(row: Any) -> Tree:
     }
 
 
+def narrow(rows: Any, service: str | None, environment: str | None) -> Any:
+    """Those secrets of a service, in an environment; without names: all."""
+    if service:
+        rows = rows.filter(service__slug__lower=service.lower())
+    if environment:
+        rows = rows.filter(environment__slug__lower=environment.lower())
+    return rows
+
+
 class SecretsView(ApiView):
     """Secrets by name."""
 
@@ -79,11 +87,7 @@ class SecretsView(ApiView):
     def get(self, request: Any) -> HttpResponse:
         """Those that the caller may know of; ``service`` and ``environment`` narrow."""
         service, environment = request.GET.get("service"), request.GET.get("environment")
-        rows = selectors.list_secrets(actor=self.actor)
-        if service:
-            rows = rows.filter(service__slug__lower=service.lower())
-        if environment:
-            rows = rows.filter(environment__slug__lower=environment.lower())
+        rows = narrow(selectors.list_secrets(actor=self.actor), service, environment)
         return paged(request, rows, lambda row: present_secret(row, self.actor))
 
     @documented("Make a secret", SECRET)
@@ -146,7 +150,10 @@ class SecretView(OneSecretView):
         ]
         if len(seen) < len(used):
             users.append({"hidden": len(used) - len(seen)})
-        shown = {**present_secret(row, self.actor), "rotation_status": present_status(row)}
+        shown = {
+            **present_secret(row, self.actor),
+            "rotation_status": present_status(runs.status_of(row)),
+        }
         return answer_json({**shown, "users": users})
 
     @documented("Change a secret's description and rotation", SECRET)
@@ -158,7 +165,10 @@ class SecretView(OneSecretView):
         typed(members, "description", str)
         services.update_secret(actor=self.actor, secret=row, changes=members)
         row = self.find(request, service, name)
-        shown = {**present_secret(row, self.actor), "rotation_status": present_status(row)}
+        shown = {
+            **present_secret(row, self.actor),
+            "rotation_status": present_status(runs.status_of(row)),
+        }
         return answer_json(shown)
 
     @documented("Delete a secret", SECRET)
@@ -213,7 +223,9 @@ class SecretRotateView(OneSecretView):
         force = typed(members, "force", bool, False)
         schedules.begin_rotation(actor=self.actor, secret=row, force=force)
         where = f"{request.path.removesuffix('/rotate')}?environment={row.environment.slug}"
-        return answer_json({"rotation_status": present_status(row)}, 202, {"Location": where})
+        return answer_json(
+            {"rotation_status": present_status(runs.status_of(row))}, 202, {"Location": where}
+        )
 
 
 class SecretRevealView(OneSecretView):

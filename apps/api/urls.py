@@ -20,6 +20,7 @@ from apps.api import (
     system,
     versions,
 )
+from apps.api.graphql.view import GraphQLView
 from apps.api.ofrep import views as ofrep
 
 urlpatterns = [
@@ -45,6 +46,7 @@ urlpatterns = [
     path("config/<str:service>/promote", promoting.PromoteView.as_view()),
     path("config/<str:service>/redact", versions.RedactView.as_view()),
     path("config/<str:service>/refresh", versions.RefreshView.as_view()),
+    path("graphql", GraphQLView.as_view(), name="graphql"),
     path("matrix", matrix.MatrixView.as_view()),
     path("validate", versions.ValidateView.as_view(), name="validate"),
     path("environments", resources.EnvironmentsView.as_view()),

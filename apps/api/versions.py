@@ -1,5 +1,6 @@
 """A configuration's past: history, versions, diff, rollback, refresh; and validating."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpResponse
@@ -27,15 +28,15 @@ from apps.api.writing import (
     read_source,
 )
 from apps.configs.selectors import configurations
-from apps.configs.selectors.comparing import compare
-from apps.configs.selectors.history import Filters, list_history
+from apps.configs.selectors.comparing import Comparison, compare
+from apps.configs.selectors.history import Entry, Filters, list_history
 from apps.configs.services import publishing
 from apps.configs.services.redacting import redact
 from apps.configs.services.rollback import rollback
 from apps.configs.services.validation import check_alone, validate
 from apps.core import clock
 from apps.delivery.answers import envelope_members
-from apps.delivery.reads import list_readers, list_unread
+from apps.delivery.reads import Reader, list_readers, list_unread
 from apps.engine import diff, formats, paths
 from apps.engine.errors import NotFoundError
 from apps.engine.values import Tree, parse_canonical
@@ -67,6 +68,33 @@ class PlaceView(ApiView):
         return self.place(service, verb, environment_of(self.request, members))
 
 
+def read_filters(asked: Mapping[str, str | None]) -> Filters:
+    """What a history is narrowed to. Raises :class:`MalformedError`."""
+    key = asked.get("key") or ""
+    if key:
+        paths.Glob(key)
+    return Filters(
+        key=key,
+        author=asked.get("author") or "",
+        since=read_time(asked.get("since"), "since"),
+        until=read_time(asked.get("until"), "until"),
+    )
+
+
+def present_entry(entry: Entry) -> dict[str, Tree]:
+    """A version as a history tells of it."""
+    return {
+        "version": entry.row.number,
+        "revision": entry.row.revision,
+        "published_at": clock.rfc3339(entry.row.published_at),
+        "author": entry.row.author,
+        "message": entry.row.message,
+        "cause": entry.row.cause,
+        "keys": entry.keys,
+        "checksum": entry.checksum,
+    }
+
+
 class HistoryView(PlaceView):
     """The versions of a configuration."""
 
@@ -74,14 +102,7 @@ class HistoryView(PlaceView):
     def get(self, request: Any, service: str) -> HttpResponse:
         """A page of the history."""
         place = self.place(service, "list")
-        filters = Filters(
-            key=request.GET.get("key", ""),
-            author=request.GET.get("author", ""),
-            since=read_time(request.GET.get("since"), "since"),
-            until=read_time(request.GET.get("until"), "until"),
-        )
-        if filters.key:
-            paths.Glob(filters.key)
+        filters = read_filters(request.GET)
         number, backwards = read_position(request)
         page = list_history(
             actor=self.actor,
@@ -91,19 +112,7 @@ class HistoryView(PlaceView):
             after=number if backwards else None,
             size=page_size(request),
         )
-        results = [
-            {
-                "version": entry.row.number,
-                "revision": entry.row.revision,
-                "published_at": clock.rfc3339(entry.row.published_at),
-                "author": entry.row.author,
-                "message": entry.row.message,
-                "cause": entry.row.cause,
-                "keys": entry.keys,
-                "checksum": entry.checksum,
-            }
-            for entry in page.versions
-        ]
+        results = [present_entry(entry) for entry in page.versions]
         back = None if page.previous_after is None else -page.previous_after
         links = {"next": page_link(request, page.next_before), "previous": page_link(request, back)}
         return answer_json({"results": results, **links})
@@ -120,23 +129,26 @@ class VersionView(PlaceView):
         if wanted is None:
             raise NotFoundError("There is no such version.")
         found = configurations.get_version(actor=self.actor, place=place, number=wanted)
-        source: dict[str, Tree] = {
-            "content": found.source,
-            "format": found.format,
-            "extends": found.extends,
-        }
-        members = envelope_members(found, found.text) | {
-            "author": found.author,
-            "message": found.message,
-            "cause": found.cause,
-            "keys": found.keys,
-            "retired": found.row.retired,
-            "restores": found.restores,
-            "promotes": parse_canonical(found.row.promotes or "null"),
-            "source": source,
-            "lock": found.lock,
-        }
+        members = {**envelope_members(found, found.text), **present_past(found)}
+        members |= {"source": present_source(found), "lock": found.lock, "keys": found.keys}
         return answer_json({**members, "config": None if found.row.retired else found.tree})
+
+
+def present_past(found: configurations.Published) -> dict[str, Tree]:
+    """How a version came to be: what is known of it beside the envelope."""
+    return {
+        "author": found.author,
+        "message": found.message,
+        "cause": found.cause,
+        "retired": found.row.retired,
+        "restores": found.restores,
+        "promotes": parse_canonical(found.row.promotes or "null"),
+    }
+
+
+def present_source(found: configurations.Published) -> dict[str, Tree]:
+    """What the author wrote, as far as the reader sees it."""
+    return {"content": found.source, "format": found.format, "extends": found.extends}
 
 
 class DiffView(PlaceView):
@@ -157,12 +169,18 @@ class DiffView(PlaceView):
         if wanted == "patch":
             return answer_json(found.patch())
         if wanted == "unified":
-            texts = [formats.render(each.tree, new.format) for each in (old, new)]
-            names = [f"{each.service}@{each.environment} v{each.version}" for each in (old, new)]
-            text = diff.unified(texts[0], texts[1], names[0], names[1])
+            text = render_unified(found)
             return HttpResponse(text.encode(), content_type="text/x-diff; charset=utf-8")
         changes = [change.as_dict() for change in found.changes()]
         return answer_json({"from": _side(old), "to": _side(new), "changes": changes})
+
+
+def render_unified(found: Comparison) -> str:
+    """What differs as text, in the format of the new side."""
+    old, new = found.old, found.new
+    texts = [formats.render(each.tree, new.format) for each in (old, new)]
+    names = [f"{each.service}@{each.environment} v{each.version}" for each in (old, new)]
+    return diff.unified(texts[0], texts[1], names[0], names[1])
 
 
 def _side(published: configurations.Published) -> Tree:
@@ -236,17 +254,18 @@ class ReadersView(PlaceView):
         """``?key=`` narrows to those who were given that key."""
         place = self.place(service, "audit")
         found = list_readers(actor=self.actor, place=place, key=request.GET.get("key", ""))
-        rows: list[Tree] = [
-            {
-                "account": each.account,
-                "first_at": clock.rfc3339(each.first_at),
-                "last_at": clock.rfc3339(each.last_at),
-                "count": each.count,
-                "version": each.version,
-            }
-            for each in found
-        ]
-        return answer_json({"results": rows})
+        return answer_json({"results": [present_reader(each) for each in found]})
+
+
+def present_reader(each: Reader) -> dict[str, Tree]:
+    """Who has read, and how often."""
+    return {
+        "account": each.account,
+        "first_at": clock.rfc3339(each.first_at),
+        "last_at": clock.rfc3339(each.last_at),
+        "count": each.count,
+        "version": each.version,
+    }
 
 
 class UnreadView(PlaceView):
@@ -256,11 +275,16 @@ class UnreadView(PlaceView):
     def get(self, request: Any, service: str) -> HttpResponse:
         """For ``days`` (90 unless given) days, by the counters."""
         place = self.place(service, "audit")
-        days = read_number(request.GET.get("days", str(UNREAD_DAYS)), "days") or 0
-        if not 1 <= days <= MAX_DAYS:
-            raise bad_member("days", f"'days' is 1 to {MAX_DAYS}.")
+        days = check_days(read_number(request.GET.get("days", str(UNREAD_DAYS)), "days") or 0)
         keys = list_unread(actor=self.actor, place=place, days=days)
         return answer_json({"days": days, "keys": list(keys)})
+
+
+def check_days(days: int) -> int:
+    """The same. Raises :class:`MalformedError` for what is no span that is counted."""
+    if not 1 <= days <= MAX_DAYS:
+        raise bad_member("days", f"'days' is 1 to {MAX_DAYS}.")
+    return days
 
 
 class RefreshView(PlaceView):

@@ -143,7 +143,13 @@ def find_stage_id(secret: Secret, stage: str) -> uuid.UUID | None:
 
 def list_versions(secret: Secret) -> QuerySet[SecretVersion]:
     """The versions of a secret, newest first, with their stages; never the values."""
-    return secret.versions.select_related("wrapped").prefetch_related("stages").defer("sealed")
+    return list_versions_of([secret.pk])
+
+
+def list_versions_of(secrets: Iterable[uuid.UUID]) -> QuerySet[SecretVersion]:
+    """The versions of several secrets, likewise."""
+    rows = SecretVersion.objects.filter(secret__in=secrets).order_by("secret", "-number")
+    return rows.select_related("wrapped").prefetch_related("stages").defer("sealed")
 
 
 def list_users(secret: Secret) -> list[Configuration]:

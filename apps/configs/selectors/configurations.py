@@ -169,7 +169,7 @@ def find_live(*, actor: Actor, place: Place) -> Published | None:
         configuration__service=place.service, configuration__environment=place.environment
     )
     live = next(iter(found), None)
-    return _published(actor, place, live.version, live) if live else None
+    return as_seen(actor, place, live.version, live) if live else None
 
 
 def get_version(*, actor: Actor, place: Place, number: int) -> Published:
@@ -178,7 +178,7 @@ def get_version(*, actor: Actor, place: Place, number: int) -> Published:
     version = _versions(place).filter(number=number).first()
     if version is None:
         raise NotFoundError("There is no such version.")
-    return _published(actor, place, version, None)
+    return as_seen(actor, place, version, None)
 
 
 def get_at(*, actor: Actor, place: Place, moment: datetime) -> Published:
@@ -187,7 +187,7 @@ def get_at(*, actor: Actor, place: Place, moment: datetime) -> Published:
     version = _versions(place).filter(published_at__lte=moment).order_by("-number").first()
     if version is None:
         raise NotFoundError("Nothing was published here by then.")
-    return _published(actor, place, version, None)
+    return as_seen(actor, place, version, None)
 
 
 def get_as_of(*, actor: Actor, place: Place, revision: int) -> Published:
@@ -196,7 +196,7 @@ def get_as_of(*, actor: Actor, place: Place, revision: int) -> Published:
     version = _versions(place).filter(revision__lte=revision).order_by("-number").first()
     if version is None:
         raise NotFoundError(NOTHING_HERE)
-    return refuse_retired(_published(actor, place, version, None))
+    return refuse_retired(as_seen(actor, place, version, None))
 
 
 def get_side(*, actor: Actor, place: Place, text: str) -> Published:
@@ -268,7 +268,8 @@ def _versions(place: Place) -> QuerySet[Version]:
     )
 
 
-def _published(actor: Actor, place: Place, version: Version, live: Live | None) -> Published:
+def as_seen(actor: Actor, place: Place, version: Version, live: Live | None) -> Published:
+    """The version as the actor sees it, whose right to read it was asked; ``live`` where it is."""
     assert place.service is not None  # noqa: S101 - a published version is of one configuration
     assert place.environment is not None  # noqa: S101 - as above
     seen = policy.guard(actor, "read", place)

@@ -1,7 +1,8 @@
 """A configuration's history: newest first, in pages, by key, author and time."""
 
 import json
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,8 +12,11 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.models import Version
 from apps.configs.selectors.configurations import texts_around
+from apps.configs.selectors.several import rows_at
 from apps.core.actor import Actor
+from apps.core.windows import first_of_each
 from apps.engine import paths
+from apps.engine.errors import DomainError
 from apps.engine.guarding import Guard, visible
 from apps.engine.values import canonical, checksum, parse_canonical
 from apps.registry.selectors import find_configuration
@@ -93,6 +97,56 @@ def list_history(
     return Page(page, page[-1].row.number if goes_on else None, came_from)
 
 
+def list_first_pages(
+    *, actor: Actor, places: Iterable[Place], size: int
+) -> dict[Place, Page | DomainError]:
+    """The first page of the history at each of the places, or why the actor may not see it, in one
+    statement. What was never published is left out.
+    """
+    found: dict[Place, Page | DomainError] = {}
+    readable: dict[tuple[int, int], Place] = {}
+    for place in places:
+        try:
+            if not policy.allowed(actor, "audit", place):
+                policy.require(actor, "read", place)
+        except DomainError as error:
+            found[place] = error
+            continue
+        if place.service is not None and place.environment is not None:
+            readable[place.service.pk, place.environment.pk] = place
+    guards = {
+        place: (policy.guard(actor, "list", place), policy.guard(actor, "read", place))
+        for place in readable.values()
+    }
+    at = rows_at(readable.values())
+    rows = Version.objects.filter(at).select_related("configuration").defer("lock", "extends")
+    if not all(guard.is_open for pair in guards.values() for guard in pair):
+        rows = rows.select_related("configuration", "effective")
+    by_place: dict[Place, list[Version]] = defaultdict(list)
+    last = size + 2  # one tells that there are more, and what stood before it is the next
+    for row in first_of_each(
+        rows, by=("configuration_id",), order=("-number",), after=0, until=last
+    ):
+        key = (row.configuration.service_id, row.configuration.environment_id)
+        by_place[readable[key]].append(row)
+    for place, versions in by_place.items():
+        names, seen = guards[place]
+        texts = None if names.is_open else _texts_within(versions)
+        page = _entries(versions[:size], names, seen, texts)
+        goes_on = len(versions) > size
+        found[place] = Page(page, page[-1].row.number if goes_on else None)
+    return found
+
+
+def _texts_within(versions: list[Version]) -> dict[int, list[str]]:
+    """What :func:`texts_around` gives, of versions that follow each other, all but the last."""
+    contents = {each.number: each.effective.content for each in versions}
+    return {
+        number: [text, *filter(None, [contents.get(number - 1)])]
+        for number, text in contents.items()
+    }
+
+
 def _rows(place: Place, filters: Filters) -> QuerySet[Version]:
     configuration = (
         find_configuration(place.service, place.environment)
@@ -112,8 +166,13 @@ def _rows(place: Place, filters: Filters) -> QuerySet[Version]:
     return rows.defer("lock", "extends")
 
 
-def _entries(versions: list[Version], names: Guard, seen: Guard) -> list[Entry]:
-    keys = _keys(versions, names)
+def _entries(
+    versions: list[Version],
+    names: Guard,
+    seen: Guard,
+    texts: Mapping[int, list[str]] | None = None,
+) -> list[Entry]:
+    keys = _keys(versions, names, texts)
     return [Entry(each, keys[each.number], _checksum(each, seen)) for each in versions]
 
 
@@ -123,12 +182,14 @@ def _checksum(version: Version, seen: Guard) -> str:
     return checksum(canonical(visible(parse_canonical(version.effective.content), seen)))
 
 
-def _keys(versions: list[Version], names: Guard) -> dict[int, list[str]]:
+def _keys(
+    versions: list[Version], names: Guard, texts: Mapping[int, list[str]] | None = None
+) -> dict[int, list[str]]:
     """By version the keys that it changed, as far as the reader may know of them."""
     changed = {each.number: json.loads(each.keys) for each in versions}
     if names.is_open:
         return changed
-    texts = texts_around(versions)
+    texts = texts_around(versions) if texts is None else texts
     return {
         number: names.allowed_keys(keys, *map(parse_canonical, texts[number]))
         for number, keys in changed.items()

@@ -1,5 +1,7 @@
 """Reading templates, sections and drafts."""
 
+from collections.abc import Iterable
+
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from apps.access import policy
@@ -69,10 +71,38 @@ def _users(actor: Actor) -> QuerySet[Live]:
     return Live.objects.filter(scope_filter(actor, "list", "configuration__"))
 
 
+def list_newest_versions(*, actor: Actor, templates: Iterable[int]) -> dict[int, TemplateVersion]:
+    """The newest version of each of several templates, by the templates' keys. Needs ``read``
+    somewhere.
+    """
+    rows = list_versions_of(actor=actor, templates=templates).filter(
+        number=Subquery(
+            TemplateVersion.objects.filter(template=OuterRef("template"))
+            .order_by("-number")
+            .values("number")[:1]
+        )
+    )
+    return {each.template_id: each for each in rows}
+
+
+def list_versions_of(*, actor: Actor, templates: Iterable[int]) -> QuerySet[TemplateVersion]:
+    """The versions of several templates, newest first, with their contents, likewise."""
+    policy.require_anywhere(actor, "read")
+    rows = TemplateVersion.objects.filter(template__in=templates)
+    return rows.select_related("content").order_by("template", "-number")
+
+
 def list_sections(*, actor: Actor, service: Service) -> QuerySet[Section]:
     """The service's sections by key. Needs ``list`` on it."""
     policy.require_sight(actor, Place(service))
     return Section.objects.filter(service=service)
+
+
+def list_sections_of(*, actor: Actor, services: Iterable[int]) -> QuerySet[Section]:
+    """The sections of several services, of which the actor sees each, by service and key."""
+    rights = policy.find_rights(actor)
+    seen = [each for each in services if rights is None or rights.touches_service("list", each)]
+    return Section.objects.filter(service__in=seen).order_by("service", "key")
 
 
 def get_section(*, actor: Actor, service: Service, key: str) -> Section:

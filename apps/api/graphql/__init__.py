@@ -1,0 +1,1 @@
+"""GraphQL: the same acts, selectors and rights as REST, as one graph. One module for each noun."""

@@ -1,0 +1,89 @@
+"""``/graphql``: queries and mutations by POST, the console by GET."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse
+from graphql import GraphQLError
+from strawberry.schema.exceptions import CannotGetOperationTypeError
+from strawberry.types import ExecutionResult
+
+from apps.access.middleware import Refused
+from apps.api.base import ApiView, answer_json, read_json, refuse_unknown, typed
+from apps.api.documentation import GRAPHQL, documented
+from apps.api.graphql.context import Context
+from apps.api.graphql.problems import InvalidQueryError, present, refusals_of
+from apps.api.graphql.schema import schema
+from apps.core.actor import Actor
+from apps.engine.errors import MalformedError
+from apps.engine.values import Tree
+
+MEMBERS = ("query", "variables", "operationName", "extensions")
+RESPONSE = "application/graphql-response+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks: the query's text, which of its operations, and the variables."""
+
+    query: str
+    variables: dict[str, Tree]
+    operation: str | None
+
+    @classmethod
+    def of(cls, body: Tree) -> "Asked":
+        """Read a body. Raises :class:`MalformedError`; a list of requests is refused."""
+        if isinstance(body, list):
+            raise MalformedError("Send one request at a time: batches are not taken.", code="batch")
+        if not isinstance(body, dict):
+            raise MalformedError("The body is a JSON object with 'query'.")
+        refuse_unknown(body, MEMBERS)
+        query = typed(body, "query", str, "")
+        if not query.strip():
+            raise MalformedError('Send a query: {"query":"{ services { … } }"}.')
+        typed(body, "extensions", dict)
+        variables = typed(body, "variables", dict, {})
+        return cls(query, variables, typed(body, "operationName", str))
+
+
+class GraphQLView(ApiView):
+    """The one address of GraphQL."""
+
+    @documented("Query or change anything as one graph (GraphQL)", GRAPHQL)
+    def post(self, request: Any) -> HttpResponse:
+        """``{"query","variables","operationName"}``; 200 with ``data`` and ``errors``."""
+        result, context = run(self.actor, Asked.of(read_json(request)))
+        refused = [*context.refused, *refusals_of(result.errors or ())]
+        request._request.refusals = [  # noqa: SLF001 - the boundary of the process records them
+            Refused(error, field, writes=context.writes) for field, error in refused
+        ]
+        return answer_result(result, wants_response=RESPONSE in request.headers.get("Accept", ""))
+
+
+def run(actor: Actor, asked: Asked) -> tuple[ExecutionResult, Context]:
+    """What a request gives, and the context that it was resolved with."""
+    context = Context(actor)
+    try:
+        result = schema.execute_sync(
+            asked.query,
+            variable_values=asked.variables,
+            context_value=context,
+            operation_name=asked.operation,
+        )
+    except CannotGetOperationTypeError as error:
+        cause = InvalidQueryError(error.as_http_error_reason())
+        told = present(GraphQLError(cause.detail, original_error=cause))
+        result = ExecutionResult(data=None, errors=[told])
+    return result, context
+
+
+def answer_result(result: ExecutionResult, *, wants_response: bool) -> HttpResponse:
+    """The answer: 200, or for who takes GraphQL's own media type 400 where nothing was resolved."""
+    body: dict[str, Tree] = {"data": result.data}
+    if result.errors:
+        body = {"errors": [each.formatted for each in result.errors], **body}
+    refused = result.data is None and wants_response
+    answer = answer_json(body, 400 if refused else 200, {"Cache-Control": "no-store"})
+    if wants_response:
+        answer["Content-Type"] = f"{RESPONSE}; charset=utf-8"
+    return answer
