@@ -33,7 +33,7 @@ from apps.configs.selectors.configurations import Published
 from apps.configs.selectors.templates import list_env_sections
 from apps.configs.services import publishing
 from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
-from apps.delivery.reads import note_read
+from apps.delivery.reads import note_given, note_read
 from apps.delivery.requests import read_cursor, read_wait
 from apps.delivery.revealing import Revealing
 from apps.engine import formats, patching, paths
@@ -176,11 +176,11 @@ class ConfigsView(ApiView):
                 verb="read",
             )
             one = configurations.get_as_of(actor=self.actor, place=place, revision=reached.revision)
-            note_read(actor=self.actor, place=place, version=one.version)
             found.append(one)
         no_news = _no_news(request, found, reached)
         if no_news is not None:
             return no_news
+        note_given(actor=self.actor, given=found)
         results = [{**envelope_members(each, each.text), "config": each.tree} for each in found]
         data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
         return answer_json(data, 200, _headers(reached))
