@@ -34,7 +34,7 @@ from apps.configs.selectors.templates import list_env_sections
 from apps.configs.services import publishing
 from apps.core.actor import Actor
 from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
-from apps.delivery.reads import note_read
+from apps.delivery.reads import note_given, note_read
 from apps.delivery.requests import read_cursor, read_wait
 from apps.delivery.revealing import Revealing
 from apps.engine import formats, patching, paths
@@ -164,22 +164,20 @@ class ConfigsView(ApiView):
         if read_flag(request.GET.get("reveal"), "reveal"):
             raise bad_member("reveal", "Secrets are revealed for one configuration at a time.")
         reached = check_revision(request)
-        found = list_as_of(
+        together = list_as_of(
             actor=self.actor,
             services=names,
             environment=request.GET.get("environment"),
             revision=reached.revision,
         )
-        for place, one in found:
+        for place, one in together:
             _note_instance(self, place, one)
-        no_news = _no_news(request, [each for _place, each in found], reached)
+        found = [one for _place, one in together]
+        no_news = _no_news(request, found, reached)
         if no_news is not None:
             return no_news
-        for place, each in found:
-            note_read(actor=self.actor, place=place, version=each.version)
-        results = [
-            {**envelope_members(each, each.text), "config": each.tree} for _place, each in found
-        ]
+        note_given(actor=self.actor, given=found)
+        results = [{**envelope_members(each, each.text), "config": each.tree} for each in found]
         data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
         return answer_json(data, 200, _headers(reached))
 

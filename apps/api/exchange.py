@@ -11,6 +11,7 @@ from apps.api.documentation import EXPORT, IMPORT, documented
 from apps.configs.services.bringing import Run, bring
 from apps.configs.services.exporting import export_tree
 from apps.configs.services.import_report import REFUSED, Row
+from apps.delivery.reads import note_given
 from apps.engine.importers.reading import packed, unpacked
 from apps.engine.values import Tree
 from apps.registry.selectors import get_default_environment
@@ -24,12 +25,13 @@ class ExportView(ApiView):
     @documented("Export services, templates and rules as a ZIP archive", EXPORT)
     def get(self, request: Any) -> HttpResponse:
         """``service`` and ``environment`` (repeat) narrow it. Values of secrets are not in it."""
-        files = export_tree(
+        exported = export_tree(
             actor=self.actor,
             services=request.GET.getlist("service"),
             environments=request.GET.getlist("environment"),
         )
-        answer = HttpResponse(packed(files), content_type="application/zip")
+        note_given(actor=self.actor, given=exported.given)
+        answer = HttpResponse(packed(exported.files), content_type="application/zip")
         answer["Content-Disposition"] = 'attachment; filename="configsvc.zip"'
         answer["Cache-Control"] = "private, no-store"
         return answer

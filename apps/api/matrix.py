@@ -12,6 +12,7 @@ from apps.configs.selectors.matrix import Cell, Row, Wanted, find_services, list
 from apps.configs.selectors.origins import covered_by
 from apps.configs.selectors.places import list_environments
 from apps.core import clock
+from apps.delivery.reads import note_given
 from apps.engine import paths
 from apps.engine.values import Tree
 from apps.registry.selectors import get_service
@@ -52,6 +53,8 @@ class AcrossView(ApiView):
             service=get_service(service),
             chosen=covered_by(paths.parse_globs(globs)),
         )
+        given = [column.live for column in found.columns if column.live]
+        note_given(actor=self.actor, given=given, keys=globs)
         return answer_json(
             {
                 "environments": [present_column(each) for each in found.columns],

@@ -8,6 +8,7 @@ from apps.api.base import answer_json
 from apps.api.documentation import EXPLAIN, documented
 from apps.api.versions import PlaceView
 from apps.configs.selectors.origins import Origin, explain
+from apps.delivery.reads import note_given
 from apps.engine import paths
 from apps.engine.values import Tree
 
@@ -19,8 +20,9 @@ class ExplainView(PlaceView):
     def get(self, request: Any, service: str) -> HttpResponse:
         """``?key=`` (repeat) narrows by globs; a list is one key."""
         place = self.place(service, "read")
-        globs = paths.parse_globs(request.GET.getlist("key"))
-        found = explain(actor=self.actor, place=place, globs=globs)
+        keys = request.GET.getlist("key")
+        live, found = explain(actor=self.actor, place=place, globs=paths.parse_globs(keys))
+        note_given(actor=self.actor, given=[live], keys=keys)
         return answer_json({"results": [present_origin(each) for each in found]})
 
 

@@ -36,7 +36,7 @@ from apps.configs.services.rollback import rollback
 from apps.configs.services.validation import check_alone, validate
 from apps.core import clock
 from apps.delivery.answers import envelope_members
-from apps.delivery.reads import Reader, list_readers, list_unread
+from apps.delivery.reads import Reader, list_readers, list_unread, note_given
 from apps.engine import diff, formats, paths
 from apps.engine.errors import NotFoundError
 from apps.engine.values import Tree, parse_canonical
@@ -129,6 +129,7 @@ class VersionView(PlaceView):
         if wanted is None:
             raise NotFoundError("There is no such version.")
         found = configurations.get_version(actor=self.actor, place=place, number=wanted)
+        note_given(actor=self.actor, given=[found])
         members = {**envelope_members(found, found.text), **present_past(found)}
         members |= {"source": present_source(found), "lock": found.lock, "keys": found.keys}
         return answer_json({**members, "config": None if found.row.retired else found.tree})
@@ -165,6 +166,7 @@ class DiffView(PlaceView):
         if not sides[0]:
             raise bad_member("from", "Name what to compare: ?from=41&to=live.")
         found = compare(actor=self.actor, place=place, sides=sides)
+        note_given(actor=self.actor, given=[found.old, found.new])
         old, new = found.old, found.new
         if wanted == "patch":
             return answer_json(found.patch())

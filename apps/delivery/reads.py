@@ -6,7 +6,7 @@ some seconds of counts, never a disclosure of a secret, which is written before 
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from django.db.models import F
 from apps.access import policy
 from apps.access.policy import Place
 from apps.access.selectors import find_holder
-from apps.configs.selectors.configurations import find_live
+from apps.configs.selectors.configurations import Published, find_live
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.models import User
@@ -31,6 +31,7 @@ MAX_ASKED = 500
 MAX_PATTERNS = 30
 """An account that asks for more different keys than this is counted as reading the whole."""
 MAX_WAITING = 5_000
+PERSON = "user:"
 
 Key = tuple[int, int, str, int, str]
 
@@ -62,6 +63,12 @@ def note_read(*, actor: Actor, place: Place, version: int, keys: Sequence[str] =
         first, _last, count = _waiting.get(key, (now, now, 0))
         if count or len(_waiting) < MAX_WAITING:
             _waiting[key] = (first, now, count + 1)
+
+
+def note_given(*, actor: Actor, given: Iterable[Published], keys: Sequence[str] = ()) -> None:
+    """The same for each of some versions, once, however often it is in the answer."""
+    for each in {published.row.pk: published for published in given}.values():
+        note_read(actor=actor, place=each.place, version=each.version, keys=keys)
 
 
 def flush() -> int:
@@ -143,7 +150,8 @@ def _guard_of(account: str, place: Place) -> Guard:
 
 
 def list_unread(*, actor: Actor, place: Place, days: int) -> list[str]:
-    """The keys of what is live that nobody has been given for ``days`` days, as the actor sees it.
+    """The keys of what is live that no service account has been given for ``days`` days, as the
+    actor sees it: people who look at pages do not use a key.
 
     Needs ``audit`` and ``read``. A key that nobody has asked for since counting began is one.
     """
@@ -154,7 +162,7 @@ def list_unread(*, actor: Actor, place: Place, days: int) -> list[str]:
     since = clock.now() - timedelta(days=days)
     asked: dict[str, set[str]] = defaultdict(set)
     for row in _rows(place):
-        if row.last_at >= since:
+        if row.last_at >= since and not row.account.startswith(PERSON):
             asked[row.account].add(row.asked)
     unread = {paths.format_path(path): path for path, _leaf in paths.leaves(live.tree) if path}
     for account, patterns in asked.items():

@@ -22,6 +22,7 @@ from apps.configs.services.kernel import Affected
 from apps.configs.services.merging import merge_draft
 from apps.core import clock
 from apps.core.actor import Actor
+from apps.delivery.reads import note_given
 from apps.engine import diff, formats, values
 from apps.engine.errors import (
     ConflictError,
@@ -62,6 +63,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     place = place_of(request, service, environment, "read")
     actor = actor_of(request)
     published = find_live(actor=actor, place=place)
+    note_given(actor=actor, given=[published] if published else [])
     rights = may(request, place)
     text = _text(actor, place, published)
     sections = help_of(actor, place)

@@ -9,6 +9,7 @@ from apps.configs.selectors.places import list_environments, list_services
 from apps.configs.services.bringing import READERS, TREE, Run, bring
 from apps.configs.services.exporting import export_tree
 from apps.configs.services.import_report import REFUSED, Row
+from apps.delivery.reads import note_given
 from apps.engine.errors import DomainError, MalformedError
 from apps.engine.importers.reading import packed, unpacked
 from apps.portal.shared import note, reader_of, render
@@ -92,12 +93,14 @@ def _mapped(text: str) -> dict[str, str]:
 @guarded_page
 def export(request: HttpRequest) -> HttpResponse:
     """A ZIP archive of what the person may read."""
-    files = export_tree(
-        actor=reader_of(request),
+    actor = reader_of(request)
+    exported = export_tree(
+        actor=actor,
         services=[each for each in request.GET.getlist("service") if each],
         environments=[each for each in request.GET.getlist("environment") if each],
     )
-    answer = HttpResponse(packed(files), content_type="application/zip")
+    note_given(actor=actor, given=exported.given)
+    answer = HttpResponse(packed(exported.files), content_type="application/zip")
     answer["Content-Disposition"] = 'attachment; filename="configsvc.zip"'
     answer["Cache-Control"] = "private, no-store"
     return answer

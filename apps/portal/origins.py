@@ -11,6 +11,7 @@ from apps.configs.selectors.across import Across, Column, Value, get_across
 from apps.configs.selectors.configurations import find_live
 from apps.configs.selectors.origins import Origin, anything, trace
 from apps.core.actor import Actor
+from apps.delivery.reads import note_given
 from apps.engine import paths
 from apps.engine.errors import MalformedError
 from apps.engine.paths import Glob
@@ -36,6 +37,7 @@ def explain(request: HttpRequest, service: str, environment: str) -> HttpRespons
     if live is not None and not live.row.retired:
         origins = trace(actor=actor, place=place, live=live, chosen=anything)
         found = {each.key: each for each in origins}
+        note_given(actor=actor, given=[live])
     names = [key for key in matching(found, asked["key"]) if _is_from(found[key], asked["from"])]
     page = Paginator(names, PAGE).get_page(request.GET.get("page"))
     layers = Layers(actor, place, list(found.values()))
@@ -72,6 +74,7 @@ def across(request: HttpRequest, service: str, environment: str) -> HttpResponse
     assert place.service is not None  # noqa: S101 - a configuration has one
     asked = {name: request.GET.get(name, "").strip() for name in ("key", "differ")}
     found = get_across(actor=actor, service=place.service, chosen=anything)
+    note_given(actor=actor, given=[column.live for column in found.columns if column.live])
     names = matching(found.keys, asked["key"])
     if asked["differ"]:
         names = [key for key in names if _differs(found, key)]

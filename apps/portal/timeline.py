@@ -15,6 +15,7 @@ from apps.configs.selectors.redactions import redacted_among
 from apps.configs.services import publishing
 from apps.configs.services.bases import Base, Options
 from apps.configs.services.rollback import rollback
+from apps.delivery.reads import note_given
 from apps.engine import diff, formats, values
 from apps.engine.diff import Change
 from apps.engine.errors import DomainError, UnrepresentableError
@@ -86,6 +87,7 @@ def compare(request: HttpRequest, service: str, environment: str) -> HttpRespons
         live = find_live(actor=actor, place=place)
         since = str(max(1, live.version - 1)) if live else "live"
     found = comparing.compare(actor=actor, place=place, sides=(since, to))
+    note_given(actor=actor, given=[found.old, found.new])
     return render(
         request,
         "portal/diff.html",

@@ -47,6 +47,47 @@ def test_readers__fetches_in_every_way__are_counted_by_account_and_key(published
     assert readers(published, "b") == {names[0]: 5, names[2]: 1}
 
 
+@pytest.mark.parametrize(
+    ("path", "count", "of_b"),
+    [
+        (f"/config/shop/versions/1?{HERE}", 1, 1),
+        (f"/config/shop/diff?{HERE}&from=1", 2, 2),
+        (f"/config/shop/diff?{HERE}&from=1&to=1&format=unified", 1, 1),
+        (f"/config/shop/explain?{HERE}", 1, 1),
+        (f"/config/shop/explain?{HERE}&key=a.*", 1, 0),
+        ("/config/shop/across?key=a.x", 1, 0),
+        ("/config/shop/across", 1, 1),
+        ("/export?service=shop", 1, 1),
+    ],
+)
+def test_readers__other_ways_to_a_document__are_counted_too(published, make_api, path, count, of_b):
+    body = {"environment": "production", "config": {"a": {"x": 1, "y": 2}, "b": 4}}
+    assert published.post("/config/shop", body | {"base_version": 1}).status_code == 201
+    api = make_api("viewer")
+    name = f"service-account:{api.account.slug}"
+
+    assert api.get(path).status_code == 200
+
+    assert readers(published).get(name, 0) == count
+    assert readers(published, "a.x").get(name, 0) == count
+    assert readers(published, "b").get(name, 0) == of_b
+
+
+def test_readers__several_at_once_and_nothing_new__are_not_counted(published, make_api):
+    api = make_api("viewer")
+    name = f"service-account:{api.account.slug}"
+    address = f"/config?service=shop&{HERE}"
+    first = api.get(address)
+    assert (first.status_code, readers(published)) == (200, {name: 1})
+
+    after = f"after={first['X-Config-Revision']}"
+    none = api.get(f"{address}&{after}")
+    known = api.get(f"{address}&{after}", if_none_match='"x"')
+
+    assert (none.status_code, known.status_code) == (204, 304)
+    assert readers(published) == {name: 1}
+
+
 def test_readers__of_a_key_that_somebody_may_not_see__do_not_name_him(published, make_api, system):
     from apps.access.key_rules import create_key_rule
     from apps.access.policy import EVERYWHERE

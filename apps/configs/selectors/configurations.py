@@ -37,6 +37,7 @@ class Published:
     hides; ``names`` says which keys he may know of.
     """
 
+    place: Place
     service: str
     environment: str
     version: int
@@ -277,6 +278,7 @@ def as_seen(actor: Actor, place: Place, version: Version, live: Live | None) -> 
     if not seen.is_open:
         text = canonical(visible(parse_canonical(text), seen))
     return Published(
+        place=place,
         service=place.service.slug,
         environment=place.environment.slug,
         version=version.number,

@@ -34,18 +34,14 @@ class Origin:
     secrets: tuple[str, ...]
 
 
-def explain(*, actor: Actor, place: Place, globs: Sequence[Glob]) -> list[Origin]:
-    """The origins of the keys that the globs cover (none: all) in the live version, in its order.
+def explain(*, actor: Actor, place: Place, globs: Sequence[Glob]) -> tuple[Published, list[Origin]]:
+    """The live version, and the origins of its keys that the globs cover (none: all), in its order.
 
     In the actor's view. Needs ``read``. Raises :class:`NotFoundError` before the first publish and
     :class:`GoneError` for what is retired.
     """
-    return trace(
-        actor=actor,
-        place=place,
-        live=get_live(actor=actor, place=place),
-        chosen=covered_by(globs),
-    )
+    live = get_live(actor=actor, place=place)
+    return live, trace(actor=actor, place=place, live=live, chosen=covered_by(globs))
 
 
 def anything(_path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Writing the installation, or a part of it, as a folder tree of files."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from apps.access import policy
@@ -24,18 +25,27 @@ from apps.engine.values import Tree, parse_canonical
 from apps.registry.models import Environment, Service
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The files by path, and the versions whose documents are in them."""
+
+    files: dict[str, bytes]
+    given: list[Published]
+
+
 def export_tree(
     *,
     actor: Actor,
     services: Collection[str] = (),
     environments: Collection[str] = (),
-) -> dict[str, bytes]:
+) -> Exported:
     """The files of what the actor may read, by path: of the named services and environments, or
     of all. Values of secrets are not in it. An act of its own in the ledger.
 
     Raises :class:`NotFoundError` for a name that he may not know of.
     """
     policy.require_anywhere(actor, "read")
+    given: list[Published] = []
     chosen = _chosen(list(list_services(actor=actor)), services)
     where = _chosen(list(list_environments(actor=actor)), environments)
     made = Installation(
@@ -46,16 +56,19 @@ def export_tree(
             for each in list_rules(actor=actor)
             if each.service in (None, *chosen) and each.environment in (None, *where)
         ],
-        services={each.slug: _service(actor, each, where) for each in chosen},
+        services={each.slug: _service(actor, each, where, given) for each in chosen},
     )
     files = tree.write(made)
     with writing():
         data: dict[str, Tree] = {"services": len(chosen), "files": len(files)}
         append([Event("installation.exported", "installation", data)], actor=actor)
-    return files
+    return Exported(files, given)
 
 
-def _service(actor: Actor, service: Service, where: list[Environment]) -> ServicePart:
+def _service(
+    actor: Actor, service: Service, where: list[Environment], given: list[Published]
+) -> ServicePart:
+    """A service's part; the versions in it are added to ``given``."""
     sections = {
         each.key: describing.section(each) for each in list_sections(actor=actor, service=service)
     }
@@ -67,6 +80,7 @@ def _service(actor: Actor, service: Service, where: list[Environment]) -> Servic
         live = find_live(actor=actor, place=place)
         if live is not None and not live.row.retired:
             texts[environment.slug] = _text(live)
+            given.append(live)
     return ServicePart(describing.service(service), sections, texts, "")
 
 

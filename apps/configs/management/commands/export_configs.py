@@ -32,7 +32,7 @@ class Command(BaseCommand):
                 actor=system("export_configs"),
                 services=options["service"],
                 environments=options["environment"],
-            )
+            ).files
         except DomainError as error:
             raise CommandError(error.detail) from error
         for number, (path, content) in enumerate(files.items(), start=1):
