@@ -148,16 +148,17 @@ def _merged_order(base: list[Named], ours: list[Named], theirs: list[Named]) -> 
     if mine not in (was, other) and other != was:
         return None
     kept = mine if other == was else other
+    both_made = (set(ours) & set(theirs)) - common
     after: dict[Named | None, list[list[Named]]] = {}
     runs = [dict(_runs(side, common)) for side in (ours, theirs)]
     for anchor in (None, *kept):
         mine, other = (run[anchor] for run in runs)
         if mine == other:
             after[anchor] = [mine]
-        elif any(name in theirs for name in mine if name not in base):
+        elif not both_made.isdisjoint(mine):
             return None  # both sides made it, beside different others
         else:
-            after[anchor] = [mine, [name for name in other if name not in mine]]
+            after[anchor] = [mine, other]
     order: list[Named] = []
     for anchor in (None, *kept):
         if anchor is not None:

@@ -5,79 +5,138 @@ offline, with regular expressions that run in linear time. Messages name the key
 never repeat the document's values.
 """
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 
-from apps.engine.errors import Problem, invalid
+from apps.engine.errors import InvalidError, Problem, invalid
 from apps.engine.paths import find
+from apps.engine.schema_costs import CHARACTERS, COPIED, MAX_STEPS, Costs, measure
+from apps.engine.subschemas import check_references
 from apps.engine.values import Number, Tree, canonical, escape
 
 MAX_PROBLEMS: Final = 100
-MAX_REACH: Final = 100_000
-MAX_UNIQUE_ITEMS: Final = 100_000
 DRAFTS: Final = {
     "https://json-schema.org/draft/2020-12/schema": jsonschema_rs.Draft202012Validator,
     "http://json-schema.org/draft-07/schema": jsonschema_rs.Draft7Validator,
 }
 DEFAULT_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
-_VALUES: Final = ("const", "enum", "default", "examples")
-_NO_SUBSCHEMAS: Final = ("$defs", "definitions", *_VALUES)
-_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def check_schema(schema: Tree) -> None:
     """Raise :class:`InvalidError` unless ``schema`` can be used here.
 
     Refused are: what the draft's meta-schema refuses (code ``schema``), other drafts, a ``$ref``
-    out of the document (``remote_ref``: nothing is ever fetched), and references that fan out to
-    more than ``MAX_REACH`` subschemas (``reach``: validating would take exponential time).
+    out of the document (``remote_ref``: nothing is ever fetched) or to nothing in it
+    (``reference``), and what could take too long to check, whatever the document (``reach``).
     """
     if not isinstance(schema, (dict, bool)):
         raise invalid("/schema", "schema", "A JSON Schema is an object, true or false.")
-    _draft(schema)
-    for pointer, reference in _references(schema, ""):
-        if not isinstance(reference, str) or not reference.startswith("#"):
-            raise invalid(
-                f"/schema{pointer}", "remote_ref", "A $ref may point into this schema alone."
-            )
-    _check_reach(schema)
-    try:
-        _compile(canonical(schema))
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        pointer = "".join(f"/{escape(step)}" for step in getattr(error, "instance_path", ()))
-        message = getattr(error, "message", "") or "This is not a usable JSON Schema."
-        raise invalid(f"/schema{pointer}", "schema", str(message)[:300]) from error
+    _ready(canonical(schema))
 
 
 def validate(schema: Tree, tree: Tree) -> list[Problem]:
     """What ``tree`` breaks of a schema that :func:`check_schema` accepted; at most a hundred.
 
-    ``pointer`` is the place in ``tree``, ``code`` the keyword that fails.
+    ``pointer`` is the place in ``tree``, ``code`` the keyword that fails. When that could take too
+    long, by the costs of the schema and the size of ``tree``, it is the one problem (``reach``),
+    and when only telling all problems could, the first one stands for all.
     """
     if schema in ({}, True):
         return []
-    validator = _compile(canonical(schema))
-    found: list[Problem] = []
-    for error in validator.iter_errors(_plain(tree)):
-        found.append(_problem(error, schema))
-        if len(found) >= MAX_PROBLEMS:
-            break
-    return found
+    try:
+        ready = _ready(canonical(schema))
+    except InvalidError as error:  # it was saved when less was refused
+        return [replace(each, pointer="") for each in error.problems]
+    sizes = _sizes(tree)
+    if _steps(ready.costs.checked, sizes) > MAX_STEPS:
+        return [Problem("", "reach", _TOO_LONG)]
+    plain = _plain(tree)
+    if ready.validator.is_valid(plain):
+        return []
+    if _steps(ready.costs.told, sizes) > MAX_STEPS:
+        return [_first(ready, plain, schema)]
+    errors = itertools.islice(ready.validator.iter_errors(plain), MAX_PROBLEMS)
+    return [_problem(error, schema) for error in errors]
+
+
+class _Ready(NamedTuple):
+    """A schema that can be used: its validator, and what using it costs."""
+
+    validator: Any
+    costs: Costs
+
+
+_TOO_LONG: Final = (
+    "The document is too large for its schema: checking it could take too long. Make the document "
+    "smaller, or combine less in the schema (allOf, anyOf, $ref)."
+)
+_NOT_ALL: Final = "It does not match its schema, and is too large for that schema to tell where."
 
 
 @lru_cache(maxsize=256)
-def _compile(text: str) -> Any:
+def _ready(text: str) -> _Ready:
     schema = json.loads(text)
-    return _draft(schema)(
-        schema,
-        offline=True,
-        validate_formats=True,
-        pattern_options=jsonschema_rs.RegexOptions(),
-    )
+    draft = _draft(schema)
+    costs = Costs((1,), (1,), has_alternatives=False)
+    if isinstance(schema, dict):
+        costs = measure(schema, check_references(schema))
+    try:
+        validator = draft(
+            schema,
+            offline=True,
+            validate_formats=True,
+            pattern_options=jsonschema_rs.RegexOptions(),
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        pointer = "".join(f"/{escape(step)}" for step in getattr(error, "instance_path", ()))
+        message = getattr(error, "message", "") or "This is not a usable JSON Schema."
+        raise invalid(f"/schema{pointer}", "schema", str(message)[:300]) from error
+    return _Ready(validator, costs)
+
+
+def _sizes(tree: Tree) -> list[int]:
+    """By depth, how many values there are, long texts counted as several."""
+    sizes: list[int] = []
+    level = [tree]
+    while level:
+        size = len(level)
+        inner: list[Tree] = []
+        for node in level:
+            if isinstance(node, dict):
+                inner += node.values()
+                size += sum(map(len, node)) // CHARACTERS
+            elif isinstance(node, list):
+                inner += node
+            elif isinstance(node, str):
+                size += len(node) // CHARACTERS
+        sizes.append(size)
+        level = inner
+    return sizes
+
+
+def _steps(costs: Sequence[int], sizes: Sequence[int]) -> int:
+    """The steps that a document of these sizes may take: what is at a value, and what is in it."""
+    total, inside = 0, sum(sizes)
+    for cost, size in zip(costs, sizes, strict=False):
+        total += cost * (size + inside // COPIED)
+        inside -= size
+    return total
+
+
+def _first(ready: _Ready, plain: Tree, schema: Tree) -> Problem:
+    """The first problem alone; where there are alternatives, telling that takes as long as all."""
+    if not ready.costs.has_alternatives:
+        try:
+            ready.validator.validate(plain)
+        except jsonschema_rs.ValidationError as error:
+            return _problem(error, schema)
+    return Problem("", "schema", _NOT_ALL)
 
 
 def _draft(schema: Tree) -> Any:
@@ -87,69 +146,6 @@ def _draft(schema: Tree) -> Any:
         known = ", ".join(DRAFTS)
         raise invalid("/schema/$schema", "draft", f"The draft is one of {known}.")
     return draft
-
-
-def _references(schema: Tree, pointer: str) -> Iterator[tuple[str, Tree]]:
-    if isinstance(schema, dict):
-        for key, child in schema.items():
-            place = f"{pointer}/{escape(key)}"
-            if key in _REFERENCES and not isinstance(child, dict):
-                yield place, child
-            elif key not in _VALUES:
-                yield from _references(child, place)
-    elif isinstance(schema, list):
-        for index, child in enumerate(schema):
-            yield from _references(child, f"{pointer}/{index}")
-
-
-def _check_reach(schema: Tree) -> None:
-    """Refuse schemas whose references multiply: 25 doubled ``allOf`` are 33 million subschemas."""
-    if _Reach(schema).of(schema, frozenset()) > MAX_REACH:
-        raise invalid("/schema", "reach", "Its references fan out too far to be checked quickly.")
-
-
-class _Reach:
-    """Counts the subschemas that validating one value can come by, references followed."""
-
-    def __init__(self, schema: Tree) -> None:
-        self._schema = schema
-        self._known: dict[str, int] = {}
-
-    def of(self, node: Tree, open_references: frozenset[str]) -> int:
-        """The count from ``node`` on."""
-        if isinstance(node, list):
-            return sum(self.of(child, open_references) for child in node)
-        if not isinstance(node, dict):
-            return 0
-        total = 1
-        for key, child in node.items():
-            if key in _REFERENCES and isinstance(child, str):
-                total += self._follow(child, open_references)
-            elif key not in _NO_SUBSCHEMAS:
-                total += self.of(child, open_references)
-        return total
-
-    def _follow(self, reference: str, open_references: frozenset[str]) -> int:
-        if reference in open_references:
-            return 1  # recursion follows the document, whose depth is limited
-        if reference not in self._known:
-            target = _target(self._schema, reference)
-            reach = self.of(target, open_references | {reference})
-            self._known[reference] = min(reach, MAX_REACH + 1)
-        return self._known[reference]
-
-
-def _target(schema: Tree, reference: str) -> Tree:
-    node = schema
-    for step in reference.removeprefix("#").split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, dict):
-            node = node.get(name)
-        elif isinstance(node, list) and name.isdigit() and int(name) < len(node):
-            node = node[int(name)]
-        else:
-            return None
-    return node
 
 
 def _plain(tree: Tree) -> Tree:

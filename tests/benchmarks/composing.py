@@ -145,6 +145,11 @@ def differing():
         sides = ({"l": items}, {"l": moved}, {"l": "name"})
         found.setdefault("diff by name", []).append(timed(5, diff.changes, *sides))
         found.setdefault("patch by name", []).append(timed(5, diff.patch, *sides))
+        more = ([{"name": f"{side}{i}", "port": i} for i in range(len(items))] for side in "ab")
+        sides = ({"l": items}, *({"l": [*items, *each]} for each in more))
+        found.setdefault("merge by name", []).append(
+            timed(5, merging.merge_three, *sides, {"l": "name"})
+        )
         print(
             f"diff of {len(items)} items by name in another order: {found['diff by name'][-1]:.0f} ms"
         )

@@ -181,3 +181,16 @@ def test_merge__large_documents__take_little_time():
     assert len(merge_three(hosts, more, fewer, KEYS).tree["hosts"]) == 7_991
 
     assert time.process_time() - started < 5
+
+
+def test_merge__many_new_items_on_both_sides__takes_little_time():
+    base = [{"name": f"n{i}"} for i in range(1_000)]
+    ours, theirs = ([{"name": f"{side}{i}"} for i in range(15_000)] for side in "ab")
+    started = time.process_time()
+
+    made = merge_three(*({"hosts": side} for side in (base, base + ours, theirs + base)), KEYS)
+    same_place = merge_three(*({"hosts": side} for side in ([], ours, theirs)), KEYS)
+
+    assert (made.conflicts, len(made.tree["hosts"])) == ([], 31_000)
+    assert (same_place.conflicts, same_place.tree["hosts"]) == ([], ours + theirs)
+    assert time.process_time() - started < 2
