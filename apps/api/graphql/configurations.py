@@ -27,7 +27,7 @@ from apps.configs.selectors.comparing import compare
 from apps.configs.selectors.dependencies import list_dependencies, list_dependents
 from apps.configs.selectors.origins import explain
 from apps.configs.selectors.several import list_numbered, list_published
-from apps.delivery.reads import list_readers, list_unread
+from apps.delivery.reads import list_readers, list_unread, note_given
 from apps.engine import paths
 
 From = Annotated[str, strawberry.argument(name="from")]
@@ -143,6 +143,7 @@ class Configuration:
         The changes from the old side to the new.
         """
         found = compare(actor=info.context.actor, place=self.here.place, sides=(from_, to))
+        note_given(actor=info.context.actor, given=[found.old, found.new])
         return Diff.of(found, self.here.place)
 
     @field(cost=HEAVY)
@@ -151,7 +152,8 @@ class Configuration:
         place, actor = self.here.place, info.context.actor
         policy.require_seen(actor, "read", place)
         globs = paths.parse_globs(keys or [])
-        found = explain(actor=actor, place=place, globs=globs)
+        live, found = explain(actor=actor, place=place, globs=globs)
+        note_given(actor=actor, given=[live], keys=keys or [])
         return [Origin.of(each) for each in found]
 
     @field(cost=HEAVY)

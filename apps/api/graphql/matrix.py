@@ -16,6 +16,7 @@ from apps.configs.selectors.across import Value, get_across
 from apps.configs.selectors.matrix import Cell as FoundCell
 from apps.configs.selectors.matrix import Row, Wanted, find_services, list_rows
 from apps.configs.selectors.origins import covered_by
+from apps.delivery.reads import note_given
 from apps.engine import paths
 from apps.registry.selectors import get_service
 
@@ -144,6 +145,8 @@ class Queries:
             service=get_service(service),
             chosen=covered_by(paths.parse_globs(keys or [])),
         )
+        given = [column.live for column in found.columns if column.live]
+        note_given(actor=info.context.actor, given=given, keys=keys or [])
         columns = [AcrossColumn(**present_column(each)) for each in found.columns]
 
         def values(row: list[Value | None]) -> list[AcrossValue]:
