@@ -1,12 +1,13 @@
 """The admin classes' common part: our rights, our services, our errors."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
@@ -50,6 +51,22 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     show_full_result_count = False
     compressed_fields = True
     change_form_outer_before_template = "portal/rights_link.html"
+    read_only: Mapping[str, str] = {}
+    """By a field of the form: the method that shows it to who may only read it; ``""``: nothing."""
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The form's fields; for who may only read, what shows them, without what one only writes."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "fields": self._shown(options["fields"])})
+            for title, options in fieldsets
+        ]
+
+    def _shown(self, fields: Any) -> list[Any]:
+        found = [self.read_only.get(each, each) for each in fields]
+        return [each for each in found if each]
 
     def place(self, _row: Any) -> Place:
         """What the row's rights hang on."""
@@ -240,6 +257,12 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
                 return data
 
         return RefusableForm
+
+
+def as_text(text: str) -> str:
+    """A text of many lines, as somebody reads it who may not change it."""
+    shown = "<pre class='portal code p-pre p-wrap'>{}</pre>"
+    return format_html(shown, text.strip()) if text.strip() else ""
 
 
 def _said(refusal: DomainError) -> str:

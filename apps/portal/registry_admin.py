@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.access import policy
-from apps.access.policy import Place
+from apps.access.policy import EVERYWHERE, Place
 from apps.configs.models import Section
 from apps.configs.selectors.places import list_environments, list_services
 from apps.configs.services import places, sections
@@ -21,7 +21,7 @@ from apps.engine.errors import DomainError
 from apps.engine.sections import SECTION_TYPES
 from apps.engine.values import parse_canonical
 from apps.portal.addresses import may_ask, place_url
-from apps.portal.base_admin import PortalAdmin, SeenFilter
+from apps.portal.base_admin import PortalAdmin, SeenFilter, as_text
 from apps.portal.rule_admin import acknowledgement
 from apps.portal.shared import actor_of
 from apps.registry.models import Environment, Service
@@ -63,6 +63,7 @@ class ServiceAdmin(PortalAdmin):
     list_filter = (("owner", SeenFilter),)
     search_fields = ("slug", "name", "description")
     ordering = ("slug",)
+    read_only = {"owner": "read_owner", "label_lines": "label_badges"}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
         """Those that the person may know of."""
@@ -99,6 +100,15 @@ class ServiceAdmin(PortalAdmin):
     def name_and_slug(row: Service) -> str:
         """Name over slug."""
         return format_html("{}<br><small class='muted'>{}</small>", row.name, row.slug)
+
+    @staticmethod
+    @admin.display(description="Owner")
+    def read_owner(row: Any) -> str:
+        """The group that owns it; a link for who may open the groups' pages."""
+        if row.owner is None or not may_ask(row.viewer, EVERYWHERE):
+            return row.owner.name if row.owner else ""
+        address = reverse("admin:auth_group_change", args=[row.owner.pk])
+        return format_html("<a class='link' href='{}'>{}</a>", address, row.owner.name)
 
     @staticmethod
     @admin.display(description="Labels")
@@ -213,6 +223,7 @@ class SectionAdmin(PortalAdmin):
     list_display = ("key", "service", "type", "description")
     list_filter = (("service", SeenFilter), "type")
     search_fields = ("key", "service__slug")
+    read_only = {"schema": "read_schema", "acknowledge": ""}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Section]:
         """Those of services that the person may know of."""
@@ -239,6 +250,12 @@ class SectionAdmin(PortalAdmin):
                 actor=actor, service=data["service"], key=data["key"], **members
             )
         return sections.update_section(actor=actor, section=row, **members)
+
+    @staticmethod
+    @admin.display(description="Schema")
+    def read_schema(row: Section) -> str:
+        """The JSON Schema, a member on each line."""
+        return as_text(formats.render(parse_canonical(row.schema or "{}"), "json"))
 
     def remove(self, actor: Any, row: Any) -> None:
         """Take the declaration away."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -21,7 +22,7 @@ from apps.core.actor import Actor
 from apps.engine import formats, templating
 from apps.engine.errors import DomainError, Problem
 from apps.engine.values import canonical, parse_canonical
-from apps.portal.base_admin import PortalAdmin
+from apps.portal.base_admin import PortalAdmin, as_text
 from apps.portal.shared import actor_of
 
 
@@ -109,6 +110,12 @@ class TemplateAdmin(PortalAdmin):
     search_fields = ("slug", "name")
     ordering = ("slug",)
     change_form_outer_after_template = "portal/template_preview.html"
+    read_only = {
+        "parameters": "read_parameters",
+        "extends": "read_extends",
+        "content": "read_content",
+        "message": "",
+    }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Template]:
         """Every template, for those who may list something."""
@@ -169,6 +176,27 @@ class TemplateAdmin(PortalAdmin):
     def remove(self, actor: Any, row: Any) -> None:
         """Hide."""
         templates.delete_template(actor=actor, template=row)
+
+    @staticmethod
+    @admin.display(description="Parameters")
+    def read_parameters(row: Any) -> str:
+        """The newest version's schema of what it takes."""
+        newest = _newest(row)
+        return as_text(_yaml(newest.parameters)) if newest else ""
+
+    @staticmethod
+    @admin.display(description="Extends")
+    def read_extends(row: Any) -> str:
+        """The templates under the newest version."""
+        newest = _newest(row)
+        return as_text(_yaml(newest.extends)) if newest else ""
+
+    @staticmethod
+    @admin.display(description="Content")
+    def read_content(row: Any) -> str:
+        """What the newest version says."""
+        newest = _newest(row)
+        return as_text(_yaml(newest.content.content)) if newest else ""
 
     @staticmethod
     def newest(row: Any) -> str:
