@@ -41,6 +41,9 @@ class AccountAdmin(PortalAdmin):
     fields = ("slug", "description", "environment")
     search_fields = ("slug", "description")
     change_form_outer_after_template = "portal/tokens.html"
+    deleting = (
+        "Its tokens end at once: whatever uses them is refused. Its name is never used again."
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ServiceAccount]:
         """Those of environments that the person manages or audits."""

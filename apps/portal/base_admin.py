@@ -51,6 +51,9 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     show_full_result_count = False
     compressed_fields = True
     change_form_outer_before_template = "portal/rights_link.html"
+    delete_confirmation_template = "portal/delete.html"
+    deleting = "It is taken away."
+    """What deleting a row does."""
     read_only: Mapping[str, str] = {}
     """By a field of the form: the method that shows it to who may only read it; ``""``: nothing."""
 
@@ -197,6 +200,10 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         """Hide the row by its service."""
         self.remove(actor_of(request), obj)
 
+    def obstacles(self, row: Any) -> list[dict[str, Any]]:
+        """What stands in the way of hiding the row: titles, rows with links, how many are hidden."""
+        return []
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Nothing is erased, so nothing stands in the way here; the service decides."""
         return [str(each) for each in objs], {}, set(), []
@@ -230,9 +237,16 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The confirmation; a refusal is shown above the list."""
+        """The confirmation with what is in the way; a refusal is shown above the list."""
+        row = self.get_object(request, unquote(object_id))
+        may = row is not None and self.has_delete_permission(request, row)
+        found = self.obstacles(row) if may else []
+        held = any(each["rows"] or each["hidden"] for each in found)
+        shown = {"effect": self.deleting, "obstacles": found, "is_held": held}
         try:
-            answer: HttpResponse = super().delete_view(request, object_id, extra_context)
+            answer: HttpResponse = super().delete_view(
+                request, object_id, {**shown, **(extra_context or {})}
+            )
         except DomainError as error:
             tell(request, error)
             answer = self.response_post_save_change(request, None)

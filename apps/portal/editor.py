@@ -73,6 +73,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         may_write=rights["edit"] or rights["publish"],
         live=published,
         retired=bool(published and published.row.retired),
+        before=published.version - 1 if published else 0,
         draft=find_draft(actor=actor, place=place),
         text=text,
         formats=EDITABLE,

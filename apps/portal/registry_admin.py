@@ -15,16 +15,23 @@ from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.configs.models import Section
 from apps.configs.selectors.places import list_environments, list_services
+from apps.configs.selectors.standing import list_live_at
 from apps.configs.services import places, sections
+from apps.core.actor import Actor
 from apps.engine import formats
 from apps.engine.errors import DomainError
 from apps.engine.sections import SECTION_TYPES
 from apps.engine.values import parse_canonical
 from apps.portal.addresses import may_ask, place_url
 from apps.portal.base_admin import PortalAdmin, SeenFilter, as_text
+from apps.portal.retiring import obstacle
 from apps.portal.rule_admin import acknowledgement
-from apps.portal.shared import actor_of
+from apps.portal.shared import actor_of, address
 from apps.registry.models import Environment, Service
+from apps.vault.models import Secret
+from apps.vault.selectors import list_secrets
+
+HIDDEN = "It is hidden, and its name is never used again."
 
 
 class ServiceForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
@@ -64,6 +71,7 @@ class ServiceAdmin(PortalAdmin):
     search_fields = ("slug", "name", "description")
     ordering = ("slug",)
     read_only = {"owner": "read_owner", "label_lines": "label_badges"}
+    deleting = HIDDEN
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
         """Those that the person may know of."""
@@ -94,6 +102,10 @@ class ServiceAdmin(PortalAdmin):
     def remove(self, actor: Any, row: Any) -> None:
         """Hide."""
         places.delete_service(actor=actor, service=row)
+
+    def obstacles(self, row: Any) -> list[dict[str, Any]]:
+        """What is live, and its secrets."""
+        return _held_at(row.viewer, self.place(row))
 
     @staticmethod
     @admin.display(description="Service", ordering="slug")
@@ -147,6 +159,7 @@ class EnvironmentAdmin(PortalAdmin):
 
     list_display = ("slug", "name", "parent", "rank", "is_default", "is_protected", "services")
     fields = ("slug", "name", "parent", "rank", "is_default", "is_protected")
+    deleting = HIDDEN
     ordering = ("rank", "slug")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Environment]:
@@ -178,10 +191,49 @@ class EnvironmentAdmin(PortalAdmin):
         """Hide."""
         places.delete_environment(actor=actor, environment=row)
 
+    def obstacles(self, row: Any) -> list[dict[str, Any]]:
+        """What is live in it, its secrets, what inherits from it, and that it is the default."""
+        known = list_environments(actor=row.viewer).filter(parent=row)
+        hidden = row.children.present().count() - len(known)
+        below = [{"title": each.slug, "url": _change(each)} for each in known]
+        first = [{"title": "make another one the default first", "url": ""}]
+        return [
+            *_held_at(row.viewer, self.place(row)),
+            {"title": "Environments that inherit from it", "rows": below, "hidden": hidden},
+            {"title": "It is the default", "rows": first if row.is_default else [], "hidden": 0},
+        ]
+
     @staticmethod
     def services(row: Any) -> int:
         """How many configurations are live there."""
         return int(row.services)
+
+
+def _held_at(actor: Actor, place: Place) -> list[dict[str, Any]]:
+    """The live configurations and the secrets at a place, which must go first."""
+    kept, known = Secret.objects.present(), list_secrets(actor=actor)
+    for name, at in (("service", place.service), ("environment", place.environment)):
+        if at is not None:
+            kept, known = kept.filter(**{name: at}), known.filter(**{name: at})
+    rows = [
+        {
+            "title": str(each),
+            "url": address("config-secret", Place(each.service, each.environment), each.slug),
+        }
+        for each in known
+    ]
+    return [
+        obstacle(actor, "Live there; retire them first", list_live_at(actor=actor, place=place)),
+        {
+            "title": "Secrets are kept there; delete them first",
+            "rows": rows,
+            "hidden": kept.count() - len(rows),
+        },
+    ]
+
+
+def _change(environment: Environment) -> str:
+    return reverse("admin:registry_environment_change", args=[environment.pk])
 
 
 class SectionForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
@@ -224,6 +276,7 @@ class SectionAdmin(PortalAdmin):
     list_filter = (("service", SeenFilter), "type")
     search_fields = ("key", "service__slug")
     read_only = {"schema": "read_schema", "acknowledge": ""}
+    deleting = "Its declaration is taken away; the values stay, free of a schema."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Section]:
         """Those of services that the person may know of."""

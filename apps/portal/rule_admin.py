@@ -140,6 +140,7 @@ class RuleAdmin(PortalAdmin):
     list_filter = ("severity", ("service", SeenFilter), ("environment", SeenFilter))
     search_fields = ("name", "expression", "key", "message")
     ordering = ("name",)
+    deleting = "It ends: no publish is held to it any more."
     read_only = {
         "expression": "read_condition",
         "key": "",

@@ -16,13 +16,20 @@ from unfold.widgets import (
 
 from apps.access import policy
 from apps.configs.models import Template, TemplateVersion
-from apps.configs.selectors.templates import list_template_versions, list_templates, list_users
+from apps.configs.selectors.standing import list_extending
+from apps.configs.selectors.templates import (
+    list_template_heirs,
+    list_template_versions,
+    list_templates,
+    list_users,
+)
 from apps.configs.services import templates
 from apps.core.actor import Actor
 from apps.engine import formats, templating
 from apps.engine.errors import DomainError, Problem
 from apps.engine.values import canonical, parse_canonical
 from apps.portal.base_admin import PortalAdmin, as_text
+from apps.portal.retiring import obstacle
 from apps.portal.shared import actor_of
 
 
@@ -116,6 +123,7 @@ class TemplateAdmin(PortalAdmin):
         "content": "read_content",
         "message": "",
     }
+    deleting = "It is hidden, and its name is never used again."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Template]:
         """Every template, for those who may list something."""
@@ -176,6 +184,18 @@ class TemplateAdmin(PortalAdmin):
     def remove(self, actor: Any, row: Any) -> None:
         """Hide."""
         templates.delete_template(actor=actor, template=row)
+
+    def obstacles(self, row: Any) -> list[dict[str, Any]]:
+        """What extends it."""
+        users = list_extending(actor=row.viewer, template=row)
+        heirs = [
+            {"title": each.slug, "url": reverse("admin:configs_template_change", args=[each.pk])}
+            for each in list_template_heirs(row)
+        ]
+        return [
+            obstacle(row.viewer, "Live configurations that extend it", users, "config"),
+            {"title": "Templates that extend it", "rows": heirs, "hidden": 0},
+        ]
 
     @staticmethod
     @admin.display(description="Parameters")

@@ -8,6 +8,7 @@ from apps.configs.models import Change, Live, Section, Template, TemplateVersion
 from apps.configs.selectors.configurations import scope_filter
 from apps.core.actor import Actor
 from apps.engine.errors import NotFoundError
+from apps.engine.values import parse_canonical
 from apps.registry.models import Service
 
 
@@ -37,6 +38,22 @@ def list_template_versions(*, actor: Actor, template: Template) -> QuerySet[Temp
     """The template's versions, newest first, with their contents. Needs ``read`` somewhere."""
     policy.require_anywhere(actor, "read")
     return template.versions.select_related("content").order_by("-number")
+
+
+def list_template_heirs(template: Template) -> list[Template]:
+    """The templates whose newest versions extend it."""
+    newest = TemplateVersion.objects.filter(template=OuterRef("template")).order_by("-number")
+    rows = TemplateVersion.objects.filter(
+        template__deleted_at__isnull=True, number=Subquery(newest.values("number")[:1])
+    ).exclude(extends="[]")
+    return [
+        row.template
+        for row in rows.select_related("template")
+        if any(
+            each["template"].lower() == template.slug.lower()
+            for each in parse_canonical(row.extends)
+        )
+    ]
 
 
 def list_users(*, actor: Actor, template: Template) -> QuerySet[Live]:
