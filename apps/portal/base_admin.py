@@ -1,12 +1,13 @@
 """The admin classes' common part: our rights, our services, our errors."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
@@ -52,6 +53,25 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     show_full_result_count = False
     compressed_fields = True
     change_form_outer_before_template = "portal/rights_link.html"
+    delete_confirmation_template = "portal/delete.html"
+    deleting = "It is taken away."
+    """What deleting a row does."""
+    read_only: Mapping[str, str] = {}
+    """By a field of the form: the method that shows it to who may only read it; ``""``: nothing."""
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The form's fields; for who may only read, what shows them, without what one only writes."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "fields": self._shown(options["fields"])})
+            for title, options in fieldsets
+        ]
+
+    def _shown(self, fields: Any) -> list[Any]:
+        found = [self.read_only.get(each, each) for each in fields]
+        return [each for each in found if each]
 
     def place(self, _row: Any) -> Place:
         """What the row's rights hang on."""
@@ -120,12 +140,19 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The form, with the way to the page about rights for those who may open it."""
+        """The form, with the ways to the rights and the history for those who may open them."""
         row = self.get_object(request, unquote(object_id))
-        rights = {"rights_url": self.rights_url(row)} if row is not None else {}
+        ways = {}
+        if row is not None:
+            may_open = self.may_open_history(request, row)
+            ways = {"rights_url": self.rights_url(row), "show_history": may_open}
         return super().change_view(  # type: ignore[no-any-return]
-            request, object_id, form_url, {**rights, **(extra_context or {})}
+            request, object_id, form_url, {**ways, **(extra_context or {})}
         )
+
+    def may_open_history(self, request: HttpRequest, row: Any) -> bool:
+        """Whether the way to the row's history leads anywhere."""
+        return self.has_view_history_permission(request, row)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Of services and environments, those that the person may know of, and the row's own."""
@@ -182,6 +209,10 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         """Hide the row by its service."""
         self.remove(actor_of(request), obj)
 
+    def obstacles(self, row: Any) -> list[dict[str, Any]]:
+        """What stands in the way of hiding the row: titles, rows with links, how many are hidden."""
+        return []
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Nothing is erased, so nothing stands in the way here; the service decides."""
         return [str(each) for each in objs], {}, set(), []
@@ -228,9 +259,16 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The confirmation; a refusal is shown above the list."""
+        """The confirmation with what is in the way; a refusal is shown above the list."""
+        row = self.get_object(request, unquote(object_id))
+        may = row is not None and self.has_delete_permission(request, row)
+        found = self.obstacles(row) if may else []
+        held = any(each["rows"] or each["hidden"] for each in found)
+        shown = {"effect": self.deleting, "obstacles": found, "is_held": held}
         try:
-            answer: HttpResponse = super().delete_view(request, object_id, extra_context)
+            answer: HttpResponse = super().delete_view(
+                request, object_id, {**shown, **(extra_context or {})}
+            )
         except DomainError as error:
             tell(request, error)
             answer = self.response_post_save_change(request, None)
@@ -255,6 +293,12 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
                 return data
 
         return RefusableForm
+
+
+def as_text(text: str) -> str:
+    """A text of many lines, as somebody reads it who may not change it."""
+    shown = "<pre class='portal code p-pre p-wrap'>{}</pre>"
+    return format_html(shown, text.strip()) if text.strip() else ""
 
 
 def _said(refusal: DomainError | ReviewNeeded) -> str:

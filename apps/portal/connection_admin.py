@@ -158,6 +158,11 @@ class ConnectionAdmin(PortalAdmin):
         """Hide."""
         delete_connection(actor=actor, connection=row)
 
+    def obstacles(self, row: Any) -> list[dict[str, Any]]:
+        """The secrets that rotate through it."""
+        rows = [{"title": str(each.secret), "url": ""} for each in row.rotations.all()]
+        return [{"title": "Secrets that rotate through it", "rows": rows, "hidden": 0}]
+
     @staticmethod
     @admin.display(description="Used by")
     def used_by(row: Connection) -> str:

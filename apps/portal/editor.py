@@ -77,6 +77,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         may_write=rights["edit"] or rights["publish"],
         live=published,
         retired=bool(published and published.row.retired),
+        before=published.version - 1 if published else 0,
         draft=find_draft(actor=actor, place=place),
         text=text,
         formats=EDITABLE,
@@ -85,7 +86,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         glances=glances(actor, place, tree),
         known=plain(tree),
         flag_sections=[key for key, each in sections.items() if each["kind"] == KIND],
-        tabs=tabs(place, "config"),
+        tabs=tabs(request, place, "config"),
         elsewhere=list_live(actor=actor, service=place.service),
         ws_url=f"{get_script_prefix()}ws/config",
         **_secrets(request, place),
@@ -216,7 +217,7 @@ def _older(
         extends=_spelled(given),
         draft=newer,
         difference=difference,
-        tabs=tabs(place, "config"),
+        tabs=tabs(request, place, "config"),
     )
     answer.status_code = 409
     return answer
@@ -242,7 +243,7 @@ def _stale(
         conflicts=[
             sides_of(clash) for clash in cast("list[Any]", error.extra.get("conflicts", []))
         ],
-        tabs=tabs(place, "config"),
+        tabs=tabs(request, place, "config"),
     )
     answer.status_code = 409
     return answer
@@ -343,5 +344,5 @@ def use(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         token=token,
         account=reader_name(place),
         may_make=may_make_reader(actor, place),
-        tabs=tabs(place, "config-use"),
+        tabs=tabs(request, place, "config-use"),
     )

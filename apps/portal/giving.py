@@ -153,6 +153,7 @@ def grant_row(actor: Actor, grant: Grant) -> dict[str, Any]:
     return {
         "grant": grant,
         "holder": name,
+        "is_group": grant.group_id is not None,
         "url": actor_url(name),
         "what": grant.role or grant.verb,
         "where": _words(on),

@@ -12,21 +12,28 @@ from django.utils.html import format_html, format_html_join
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.access import policy
-from apps.access.policy import Place
+from apps.access.policy import EVERYWHERE, Place
 from apps.configs.models import Section
 from apps.configs.selectors.places import list_environments, list_services
+from apps.configs.selectors.standing import list_live_at
 from apps.configs.services import places, sections
+from apps.core.actor import Actor
 from apps.engine import formats
 from apps.engine.errors import DomainError
 from apps.engine.sections import SECTION_TYPES
 from apps.engine.values import parse_canonical
 from apps.portal.addresses import may_ask, place_url
-from apps.portal.base_admin import PortalAdmin, SeenFilter
+from apps.portal.base_admin import PortalAdmin, SeenFilter, as_text
 from apps.portal.list_filters import LabelFilter
+from apps.portal.retiring import obstacle
 from apps.portal.reviewing import ReviewedForm, dependents_of, require_review
 from apps.portal.rule_admin import acknowledgement
-from apps.portal.shared import actor_of
+from apps.portal.shared import actor_of, address
 from apps.registry.models import Environment, Service
+from apps.vault.models import Secret
+from apps.vault.selectors import list_secrets
+
+HIDDEN = "It is hidden, and its name is never used again."
 
 
 class ServiceForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
@@ -65,6 +72,8 @@ class ServiceAdmin(PortalAdmin):
     list_filter = (("owner", SeenFilter), LabelFilter)
     search_fields = ("slug", "name", "description")
     ordering = ("slug",)
+    read_only = {"owner": "read_owner", "label_lines": "label_badges"}
+    deleting = HIDDEN
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Service]:
         """Those that the person may know of."""
@@ -96,11 +105,24 @@ class ServiceAdmin(PortalAdmin):
         """Hide."""
         places.delete_service(actor=actor, service=row)
 
+    def obstacles(self, row: Any) -> list[dict[str, Any]]:
+        """What is live, and its secrets."""
+        return _held_at(row.viewer, self.place(row))
+
     @staticmethod
     @admin.display(description="Service", ordering="slug")
     def name_and_slug(row: Service) -> str:
         """Name over slug."""
         return format_html("{}<br><small class='muted'>{}</small>", row.name, row.slug)
+
+    @staticmethod
+    @admin.display(description="Owner")
+    def read_owner(row: Any) -> str:
+        """The group that owns it; a link for who may open the groups' pages."""
+        if row.owner is None or not may_ask(row.viewer, EVERYWHERE):
+            return row.owner.name if row.owner else ""
+        address = reverse("admin:auth_group_change", args=[row.owner.pk])
+        return format_html("<a class='link' href='{}'>{}</a>", address, row.owner.name)
 
     @staticmethod
     @admin.display(description="Labels")
@@ -149,6 +171,7 @@ class EnvironmentAdmin(PortalAdmin):
     change_form_before_template = "portal/review.html"
     list_display = ("slug", "name", "parent", "rank", "is_default", "is_protected", "services")
     list_filter = ("is_protected", ("parent", SeenFilter))
+    deleting = HIDDEN
     ordering = ("rank", "slug")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Environment]:
@@ -187,10 +210,49 @@ class EnvironmentAdmin(PortalAdmin):
         """Hide."""
         places.delete_environment(actor=actor, environment=row)
 
+    def obstacles(self, row: Any) -> list[dict[str, Any]]:
+        """What is live in it, its secrets, what inherits from it, and that it is the default."""
+        known = list_environments(actor=row.viewer).filter(parent=row)
+        hidden = row.children.present().count() - len(known)
+        below = [{"title": each.slug, "url": _change(each)} for each in known]
+        first = [{"title": "make another one the default first", "url": ""}]
+        return [
+            *_held_at(row.viewer, self.place(row)),
+            {"title": "Environments that inherit from it", "rows": below, "hidden": hidden},
+            {"title": "It is the default", "rows": first if row.is_default else [], "hidden": 0},
+        ]
+
     @staticmethod
     def services(row: Any) -> int:
         """How many configurations are live there."""
         return int(row.services)
+
+
+def _held_at(actor: Actor, place: Place) -> list[dict[str, Any]]:
+    """The live configurations and the secrets at a place, which must go first."""
+    kept, known = Secret.objects.present(), list_secrets(actor=actor)
+    for name, at in (("service", place.service), ("environment", place.environment)):
+        if at is not None:
+            kept, known = kept.filter(**{name: at}), known.filter(**{name: at})
+    rows = [
+        {
+            "title": str(each),
+            "url": address("config-secret", Place(each.service, each.environment), each.slug),
+        }
+        for each in known
+    ]
+    return [
+        obstacle(actor, "Live there; retire them first", list_live_at(actor=actor, place=place)),
+        {
+            "title": "Secrets are kept there; delete them first",
+            "rows": rows,
+            "hidden": kept.count() - len(rows),
+        },
+    ]
+
+
+def _change(environment: Environment) -> str:
+    return reverse("admin:registry_environment_change", args=[environment.pk])
 
 
 class SectionForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run time
@@ -232,6 +294,8 @@ class SectionAdmin(PortalAdmin):
     list_display = ("key", "service", "type", "description")
     list_filter = (("service", SeenFilter), "type")
     search_fields = ("key", "service__slug")
+    read_only = {"schema": "read_schema", "acknowledge": ""}
+    deleting = "Its declaration is taken away; the values stay, free of a schema."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Section]:
         """Those of services that the person may know of."""
@@ -258,6 +322,12 @@ class SectionAdmin(PortalAdmin):
                 actor=actor, service=data["service"], key=data["key"], **members
             )
         return sections.update_section(actor=actor, section=row, **members)
+
+    @staticmethod
+    @admin.display(description="Schema")
+    def read_schema(row: Section) -> str:
+        """The JSON Schema, a member on each line."""
+        return as_text(formats.render(parse_canonical(row.schema or "{}"), "json"))
 
     def remove(self, actor: Any, row: Any) -> None:
         """Take the declaration away."""

@@ -22,7 +22,7 @@ from apps.configs.services import rules
 from apps.engine import formats
 from apps.engine.errors import DomainError
 from apps.engine.values import Tree, canonical, parse_canonical
-from apps.portal.base_admin import PortalAdmin, SeenFilter
+from apps.portal.base_admin import PortalAdmin, SeenFilter, as_text
 from apps.portal.shared import actor_of
 
 NOTHING = object()
@@ -102,8 +102,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run 
         super().__init__(*args, **kwargs)
         rule: Rule = self.instance
         self.initial["equals"] = rule.equals
-        tests = parse_canonical(rule.tests or "[]")
-        self.initial["tests"] = "".join(f"- {canonical(each)}\n" for each in tests)
+        self.initial["tests"] = _lines(rule.tests)
 
     def clean_equals(self) -> Any:
         """The value as a tree; ``NOTHING`` where none is given."""
@@ -128,6 +127,11 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at run 
         """The service checks and writes; the row here is only shown."""
 
 
+def _lines(tests: str) -> str:
+    """The tests as YAML, one on each line."""
+    return "".join(f"- {canonical(each)}\n" for each in parse_canonical(tests or "[]"))
+
+
 class RuleAdmin(PortalAdmin):
     """Rules and configuration tests."""
 
@@ -136,6 +140,14 @@ class RuleAdmin(PortalAdmin):
     list_filter = ("severity", ("service", SeenFilter), ("environment", SeenFilter))
     search_fields = ("name", "expression", "key", "message")
     ordering = ("name",)
+    deleting = "It ends: no publish is held to it any more."
+    read_only = {
+        "expression": "read_condition",
+        "key": "",
+        "equals": "",
+        "tests": "read_tests",
+        "acknowledge": "",
+    }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rule]:
         """Those that the person may know of."""
@@ -187,6 +199,18 @@ class RuleAdmin(PortalAdmin):
         if row.service is None and row.environment is None:
             return "everything"
         return str(scope_of(row)).replace("*@", "every service in ").replace("@*", "")
+
+    @staticmethod
+    @admin.display(description="Condition")
+    def read_condition(row: Rule) -> str:
+        """What must hold, whole."""
+        return as_text(f"{row.key} = {row.equals}" if row.key else row.expression)
+
+    @staticmethod
+    @admin.display(description="Tests")
+    def read_tests(row: Rule) -> str:
+        """Documents, and whether it holds for them."""
+        return as_text(_lines(row.tests))
 
     @staticmethod
     @admin.display(description="Condition")

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from django import forms
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +17,9 @@ from unfold.widgets import (
 
 from apps.access import policy
 from apps.configs.models import Template, TemplateVersion
+from apps.configs.selectors.standing import list_extending
 from apps.configs.selectors.templates import (
+    list_template_heirs,
     list_template_versions,
     list_templates,
     list_users,
@@ -28,8 +31,9 @@ from apps.core.actor import Actor
 from apps.engine import diff, formats, templating, values
 from apps.engine.errors import ConflictError, DomainError, Problem
 from apps.engine.values import canonical, parse_canonical
-from apps.portal.base_admin import PortalAdmin
+from apps.portal.base_admin import PortalAdmin, as_text
 from apps.portal.list_filters import InUseFilter
+from apps.portal.retiring import obstacle
 from apps.portal.reviewing import ReviewedForm, ReviewNeeded, dependents_of, require_review
 from apps.portal.shared import actor_of
 from apps.portal.timeline import shown
@@ -123,6 +127,13 @@ class TemplateAdmin(PortalAdmin):
     ordering = ("slug",)
     change_form_before_template = "portal/review.html"
     change_form_outer_after_template = "portal/template_preview.html"
+    read_only = {
+        "parameters": "read_parameters",
+        "extends": "read_extends",
+        "content": "read_content",
+        "message": "",
+    }
+    deleting = "It is hidden, and its name is never used again."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Template]:
         """Every template, for those who may list something."""
@@ -197,6 +208,39 @@ class TemplateAdmin(PortalAdmin):
     def remove(self, actor: Any, row: Any) -> None:
         """Hide."""
         templates.delete_template(actor=actor, template=row)
+
+    def obstacles(self, row: Any) -> list[dict[str, Any]]:
+        """What extends it."""
+        users = list_extending(actor=row.viewer, template=row)
+        heirs = [
+            {"title": each.slug, "url": reverse("admin:configs_template_change", args=[each.pk])}
+            for each in list_template_heirs(row)
+        ]
+        return [
+            obstacle(row.viewer, "Live configurations that extend it", users, "config"),
+            {"title": "Templates that extend it", "rows": heirs, "hidden": 0},
+        ]
+
+    @staticmethod
+    @admin.display(description="Parameters")
+    def read_parameters(row: Any) -> str:
+        """The newest version's schema of what it takes."""
+        newest = _newest(row)
+        return as_text(_yaml(newest.parameters)) if newest else ""
+
+    @staticmethod
+    @admin.display(description="Extends")
+    def read_extends(row: Any) -> str:
+        """The templates under the newest version."""
+        newest = _newest(row)
+        return as_text(_yaml(newest.extends)) if newest else ""
+
+    @staticmethod
+    @admin.display(description="Content")
+    def read_content(row: Any) -> str:
+        """What the newest version says."""
+        newest = _newest(row)
+        return as_text(_yaml(newest.content.content)) if newest else ""
 
     @staticmethod
     def newest(row: Any) -> str:

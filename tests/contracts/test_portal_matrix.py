@@ -117,6 +117,7 @@ ROWS = {
 OTHERS = {
     "config-publish": "as publishing by REST, whose service it calls (test_pages)",
     "config-rollback": "below: the rights on all keys that change",
+    "config-retire": "below: the same",
     "rights-of": "below: about oneself, and of others what is in one's own places",
     "key-rule": "below: 404 for those who may not know of the rule",
     "access_serviceaccount_tokens": "below",
@@ -277,16 +278,18 @@ def test_sidebar__of_each_kind_of_person__shows_exactly_what_opens(world):
         assert shown == opens, (name, shown ^ opens)
 
 
-def test_rollback_page__needs_the_right_on_every_key_that_changes(world):
-    found = {
-        name: ask(world[name], "config-rollback", (*PLACE, 1), None).status_code for name in ACTORS
-    }
+@pytest.mark.parametrize(
+    ("page", "parts", "verb"),
+    [("config-rollback", (*PLACE, 1), "rollback"), ("config-retire", PLACE, "publish")],
+)
+def test_page_of_an_act_on_all_keys__needs_the_right_on_every_one(world, page, parts, verb):
+    found = {name: ask(world[name], page, parts, None).status_code for name in ACTORS}
 
     for name, status in found.items():
         _grants, free, ruled = ACTORS[name]
         if "list" not in free:
             assert status == 404, name
-        elif "rollback" in free and "rollback" in ruled:
+        elif verb in free and verb in ruled:
             assert status == 200, name
         else:
             assert status == 403, name

@@ -42,6 +42,22 @@ def list_template_versions(*, actor: Actor, template: Template) -> QuerySet[Temp
     return template.versions.select_related("content").order_by("-number")
 
 
+def list_template_heirs(template: Template) -> list[Template]:
+    """The templates whose newest versions extend it."""
+    newest = TemplateVersion.objects.filter(template=OuterRef("template")).order_by("-number")
+    rows = TemplateVersion.objects.filter(
+        template__deleted_at__isnull=True, number=Subquery(newest.values("number")[:1])
+    ).exclude(extends="[]")
+    return [
+        row.template
+        for row in rows.select_related("template")
+        if any(
+            each["template"].lower() == template.slug.lower()
+            for each in parse_canonical(row.extends)
+        )
+    ]
+
+
 def in_live_use(templates: QuerySet[Template], *, actor: Actor, used: bool) -> QuerySet[Template]:
     """Those that a live configuration which the actor may list extends, or those that none does."""
     users = Exists(_users(actor).filter(templates=OuterRef("pk")))

@@ -10,13 +10,13 @@ from apps.access.policy import Place
 from apps.configs import sources
 from apps.configs.composing import expect
 from apps.configs.models import Version
-from apps.configs.referring import list_referring
 from apps.configs.restricted import (
     extends_with_hidden,
     keep_hidden,
     require_changes,
     source_with_hidden,
 )
+from apps.configs.selectors.standing import list_referring_to
 from apps.configs.services.bases import Options, check_base, take_base
 from apps.configs.services.drafts import Draft, consume_draft
 from apps.configs.services.kernel import (
@@ -29,7 +29,7 @@ from apps.configs.services.kernel import (
 from apps.configs.services.planning import live_source, plan_written, rewritten_source
 from apps.configs.services.propagation import conclude
 from apps.configs.sources import Source
-from apps.configs.world import World, name_of
+from apps.configs.world import World
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import values
@@ -164,13 +164,10 @@ def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
 
 def _refuse_referred(actor: Actor, state: State) -> None:
     """Refuse to retire what live configurations refer to, naming those that the actor may list."""
-    found = list_referring(name_of(state.service, state.environment))
-    if found:
-        shown = [
-            str(each) for each in found if policy.sees(actor, Place(each.service, each.environment))
-        ]
-        hidden = len(found) - len(shown)
-        names = ", ".join([*shown[:20], *([f"{hidden} that you may not see"] if hidden else [])])
+    found = list_referring_to(actor=actor, place=state.place)
+    more = [f"{found.hidden} that you may not see"] if found.hidden else []
+    names = ", ".join([*map(str, found.shown[:20]), *more])
+    if names:
         raise invalid("", "in_use", f"Live configurations refer to it: {names}.")
 
 

@@ -3,14 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from django.db.models import OuterRef, Subquery
-
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.audit.services import Act, Event, append
 from apps.configs.laying import check_extends, check_template, render
 from apps.configs.models import Live, Template, TemplateVersion, Text
-from apps.configs.selectors.templates import list_template_versions
+from apps.configs.selectors.templates import list_template_heirs, list_template_versions
 from apps.configs.services.bases import Options
 from apps.configs.services.kernel import Affected, commit, digest, lock_composition
 from apps.configs.services.propagation import follow
@@ -159,7 +157,7 @@ def delete_template(*, actor: Actor, template: Template) -> None:
             "configuration__service", "configuration__environment"
         )
         names = [str(each.configuration) for each in users[:20]]
-        names += [f"template {each}" for each in _heirs(template)]
+        names += [f"template {each}" for each in list_template_heirs(template)]
         if names:
             raise invalid("", "in_use", f"Still extended by {', '.join(names)}.")
         template = locked(template)
@@ -217,26 +215,10 @@ def _family(template: Template) -> list[Template]:
     """
     found, ahead = [template], [template]
     while ahead:
-        more = [each for each in _heirs(ahead.pop()) if each not in found]
+        more = [each for each in list_template_heirs(ahead.pop()) if each not in found]
         found += more
         ahead += more
     return found
-
-
-def _heirs(template: Template) -> list[Template]:
-    """The templates whose newest versions extend it."""
-    newest = TemplateVersion.objects.filter(template=OuterRef("template")).order_by("-number")
-    rows = TemplateVersion.objects.filter(
-        template__deleted_at__isnull=True, number=Subquery(newest.values("number")[:1])
-    ).exclude(extends="[]")
-    return [
-        row.template
-        for row in rows.select_related("template")
-        if any(
-            each["template"].lower() == template.slug.lower()
-            for each in values.parse_canonical(row.extends)
-        )
-    ]
 
 
 def _says(version: TemplateVersion) -> tuple[str, str, str]:
