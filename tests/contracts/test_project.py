@@ -191,9 +191,9 @@ COUNTS = {
 }
 PAGES = {
     "/admin/": 11,
-    "/admin/config/shop/production/": 15,
-    "/admin/config/shop/production/history/": 8,
-    "/admin/config/shop/production/secrets/": 12,
+    "/admin/config/shop/production/": 16,
+    "/admin/config/shop/production/history/": 9,
+    "/admin/config/shop/production/secrets/": 13,
     "/admin/registry/service/": 6,
     "/admin/registry/environment/": 6,
     "/admin/configs/section/": 7,
