@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from apps.access import people, policy, selectors, services
 from apps.access.models import ServiceAccount
-from apps.access.policy import Place
+from apps.access.policy import EVERYWHERE, Place
 from apps.access.rotation import LONGEST_OVERLAP, rotate_token
 from apps.core import clock
 from apps.core.models import User
@@ -131,7 +131,13 @@ class AccountAdmin(PortalAdmin):
         account = self.get_object(request, unquote(object_id))
         tokens = selectors.list_tokens(account) if account else []
         ended = {each.pk for each in tokens if each.expires_at and each.expires_at <= clock.now()}
-        extra = {"tokens": tokens, "ended": ended, "overlaps": OVERLAPS, "rights_words": MAY_DO}
+        extra = {
+            "tokens": tokens,
+            "ended": ended,
+            "overlaps": OVERLAPS,
+            "rights_words": MAY_DO,
+            "may_manage": account is not None and self.has_change_permission(request, account),
+        }
         return super().change_view(request, object_id, extra_context=extra)
 
     def rights_url(self, row: Any) -> str:
@@ -201,6 +207,10 @@ class PersonAdmin(PortalAdmin):
         """A user name never changes."""
         return ("username",) if obj else ()
 
+    def may_open_history(self, request: HttpRequest, _row: Any) -> bool:
+        """It is in the ledger."""
+        return policy.allowed(actor_of(request), "audit", EVERYWHERE)
+
     def rights_url(self, row: Any) -> str:
         """What the person may do."""
         return actor_url(f"user:{row.username}")
@@ -253,6 +263,10 @@ class GroupAdmin(PortalAdmin):
         """What was done to a group is in the ledger."""
         group = self.get_known(request, object_id)
         return HttpResponseRedirect(f"{reverse('admin:ledger')}?target=group:{quote(group.name)}")
+
+    def may_open_history(self, request: HttpRequest, _row: Any) -> bool:
+        """It is in the ledger."""
+        return policy.allowed(actor_of(request), "audit", EVERYWHERE)
 
     def rights_url(self, row: Any) -> str:
         """What its members may do through it."""

@@ -138,12 +138,19 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The form, with the way to the page about rights for those who may open it."""
+        """The form, with the ways to the rights and the history for those who may open them."""
         row = self.get_object(request, unquote(object_id))
-        rights = {"rights_url": self.rights_url(row)} if row is not None else {}
+        ways = {}
+        if row is not None:
+            may_open = self.may_open_history(request, row)
+            ways = {"rights_url": self.rights_url(row), "show_history": may_open}
         return super().change_view(  # type: ignore[no-any-return]
-            request, object_id, form_url, {**rights, **(extra_context or {})}
+            request, object_id, form_url, {**ways, **(extra_context or {})}
         )
+
+    def may_open_history(self, request: HttpRequest, row: Any) -> bool:
+        """Whether the way to the row's history leads anywhere."""
+        return self.has_view_history_permission(request, row)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Of services and environments, those that the person may know of, and the row's own."""

@@ -81,7 +81,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         sections=help_of(actor, place),
         glances=glances(actor, place, tree),
         known=plain(tree),
-        tabs=tabs(place, "config"),
+        tabs=tabs(request, place, "config"),
         elsewhere=list_live(actor=actor, service=place.service),
         ws_url=f"{get_script_prefix()}ws/config",
         **_secrets(request, place),
@@ -212,7 +212,7 @@ def _older(
         extends=_spelled(given),
         draft=newer,
         difference=difference,
-        tabs=tabs(place, "config"),
+        tabs=tabs(request, place, "config"),
     )
     answer.status_code = 409
     return answer
@@ -238,7 +238,7 @@ def _stale(
         conflicts=[
             sides_of(clash) for clash in cast("list[Any]", error.extra.get("conflicts", []))
         ],
-        tabs=tabs(place, "config"),
+        tabs=tabs(request, place, "config"),
     )
     answer.status_code = 409
     return answer
@@ -339,5 +339,5 @@ def use(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         token=token,
         account=reader_name(place),
         may_make=may_make_reader(actor, place),
-        tabs=tabs(place, "config-use"),
+        tabs=tabs(request, place, "config-use"),
     )

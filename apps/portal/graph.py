@@ -52,7 +52,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         picture=drawn,
         boxes=[{"box": each, "url": _url(links, each.node, depth)} for each in drawn.boxes],
         size={"width": picture.WIDTH, "height": picture.HEIGHT},
-        tabs=tabs(place, "config-graph"),
+        tabs=tabs(request, place, "config-graph"),
     )
 
 

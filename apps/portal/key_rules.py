@@ -37,7 +37,7 @@ def page(request: HttpRequest) -> HttpResponse:
     actor = reader_of(request)
     rows = selectors.list_key_rules().annotate(given=Count("grants"))
     known = [each for each in rows if policy.may_know_rule(actor, each)]
-    if not known:
+    if not any(policy.holds_anywhere(actor, verb) for verb in policy.KNOWN_TO):
         policy.require_anywhere(actor, "secure")
     if request.method == "POST":
         try:

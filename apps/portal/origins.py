@@ -56,7 +56,7 @@ def explain(request: HttpRequest, service: str, environment: str) -> HttpRespons
         page=page,
         asked=asked,
         choices=layers.choices(found.values()),
-        tabs=tabs(place, "config-explain"),
+        tabs=tabs(request, place, "config-explain"),
     )
 
 
@@ -91,7 +91,7 @@ def across(request: HttpRequest, service: str, environment: str) -> HttpResponse
         ],
         page=page,
         asked=asked,
-        tabs=tabs(place, "config-across"),
+        tabs=tabs(request, place, "config-across"),
     )
 
 

@@ -58,7 +58,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         refusal=refusal,
         conflicts=_conflicts(refusal, asked),
         chosen=[each for each in asked.items() if each[0].startswith(CHOICE)],
-        tabs=tabs(place, "config"),
+        tabs=tabs(request, place, "config"),
     )
 
 

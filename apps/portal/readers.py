@@ -32,5 +32,5 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         unread=unread[:MAX_SHOWN],
         more=max(0, len(unread) - MAX_SHOWN),
         days=DAYS,
-        tabs=tabs(place, "config-readers"),
+        tabs=tabs(request, place, "config-readers"),
     )

@@ -39,7 +39,7 @@ def page(request: HttpRequest, service: str, environment: str, number: int) -> H
         keys=_keys(published) if published else [],
         given={name: request.POST.get(name, "") for name in ("key", "message")},
         versions=list_redacted_by(actor=actor, place=place, revision=revision) if revision else [],
-        tabs=tabs(place, "config-history"),
+        tabs=tabs(request, place, "config-history"),
     )
     answer.status_code = 422 if request.method == "POST" else 200
     return answer

@@ -43,7 +43,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         refusal=refusal,
         follows=len(preview.affected) if preview else 0,
         obstacles=[_referring(actor, place)],
-        tabs=tabs(place, "config"),
+        tabs=tabs(request, place, "config"),
     )
 
 

@@ -58,7 +58,7 @@ def page(request: HttpRequest) -> HttpResponse:
         more_rules=max(len(known) - MOST_RULES, 0),
         hidden_rules=len(rules) - len(known),
         may_give=policy.allowed(actor, "manage", place) or (one and _may_give_on(actor, one)),
-        tabs=tabs(place, "rights") if place.service and place.environment else [],
+        tabs=tabs(request, place, "rights") if place.service and place.environment else [],
         **_listed(request, actor, place, key, by_grant=by_grant),
         **giving.form(request, on=one or place),
         may_audit=policy.allowed(actor, "audit", place),

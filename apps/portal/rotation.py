@@ -53,7 +53,7 @@ def page(request: HttpRequest, service: str, environment: str, name: str) -> Htt
         if rotator.needs
         else [],
         runs=runs.list_rotation_runs(secret)[:SHOWN_RUNS],
-        tabs=tabs(place, "config-secrets"),
+        tabs=tabs(request, place, "config-secrets"),
         **summary(secret),
     )
 

@@ -92,7 +92,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         refused=refused,
         may_write=policy.allowed_free(actor, "secure", place),
         sealed=selectors.is_sealed(),
-        tabs=tabs(place, "config-secrets"),
+        tabs=tabs(request, place, "config-secrets"),
     )
     answer.status_code = 422 if refused else 200
     return answer
@@ -172,7 +172,7 @@ def one(request: HttpRequest, service: str, environment: str, name: str) -> Http
         may_write=policy.allowed(actor, "secure", place, keys),
         sealed=selectors.is_sealed(),
         rights_url=place_url(place, keys[0]) if may_ask(actor, place) else "",
-        tabs=tabs(place, "config-secrets"),
+        tabs=tabs(request, place, "config-secrets"),
         **rotation.summary(secret),
         **_seen(reader_of(request), selectors.list_users(secret)),
     )

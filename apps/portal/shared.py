@@ -26,6 +26,7 @@ from apps.engine.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from apps.portal.addresses import may_ask, place_url
 
 Page = Callable[..., HttpResponseBase]
 
@@ -137,21 +138,27 @@ def address(name: str, place: Place, *more: Any) -> str:
     return reverse(f"admin:{name}", args=[str(place.service), str(place.environment), *more])
 
 
-def tabs(place: Place, active: str) -> list[dict[str, Any]]:
-    """The tabs of a configuration's pages."""
-    names = [
-        ("config", "Configuration"),
-        ("config-history", "History"),
-        ("config-explain", "Origins"),
-        ("config-across", "Environments"),
-        ("config-graph", "Graph"),
-        ("config-secrets", "Secrets"),
-        ("config-use", "Use this"),
-        ("config-readers", "Readers"),
-    ]
+def tabs(request: HttpRequest, place: Place, active: str) -> list[dict[str, Any]]:
+    """The tabs of a configuration's pages: those that the person may open."""
+    actor = reader_of(request)
     links = [
         {"title": title, "url": address(name, place), "active": name == active}
-        for name, title in names
+        for name, title, verbs in TABS
+        if any(policy.allowed(actor, verb, place) for verb in verbs)
     ]
-    rights = f"{reverse('admin:rights')}?service={place.service}&environment={place.environment}"
-    return [*links, {"title": "Rights", "url": rights, "active": active == "rights"}]
+    if may_ask(actor, place):
+        links.append({"title": "Rights", "url": place_url(place), "active": active == "rights"})
+    return links
+
+
+TABS = (
+    ("config", "Configuration", ("read",)),
+    ("config-history", "History", ("read", "audit")),
+    ("config-explain", "Origins", ("read",)),
+    ("config-across", "Environments", ("read",)),
+    ("config-graph", "Graph", ("read",)),
+    ("config-secrets", "Secrets", ("list",)),
+    ("config-use", "Use this", ("read",)),
+    ("config-readers", "Readers", ("audit",)),
+)
+"""Pages, titles, and the rights of which one opens each."""

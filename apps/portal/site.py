@@ -1,13 +1,21 @@
 """The admin site: who may enter, its addresses, its navigation."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest
 from django.urls import URLPattern, path
 from django.utils.functional import SimpleLazyObject
 from unfold.sites import UnfoldAdminSite
 
-from apps.engine.errors import SecondFactorRequiredError
+from apps.engine.errors import (
+    NOTHING_HERE,
+    ForbiddenError,
+    NotFoundError,
+    SecondFactorRequiredError,
+)
 from apps.portal import (
     editor,
     exchange,
@@ -30,6 +38,9 @@ from apps.portal import (
     timeline,
 )
 from apps.portal.login import views as own_login
+from apps.portal.shared import refused
+
+NO_RIGHT = "This page needs a right that you do not have. Ask somebody with the right 'manage'."
 
 
 class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
@@ -43,6 +54,20 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
         return bool(
             user.is_active and not user.is_anonymous and not hasattr(user, "service_account")
         )
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
+        """A view behind the log-in; Django's refusals look like our own, with a way back."""
+
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return view(request, *args, **kwargs)
+            except PermissionDenied:
+                return refused(request, ForbiddenError(NO_RIGHT))
+            except Http404:
+                return refused(request, NotFoundError(NOTHING_HERE))
+
+        return super().admin_view(guarded, cacheable)
 
     login = staticmethod(own_login.login)
     logout = staticmethod(own_login.logout)

@@ -62,7 +62,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         live=find_live(actor=actor_of(request), place=place)
         if may(request, place)["read"]
         else None,
-        tabs=tabs(place, "config-history"),
+        tabs=tabs(request, place, "config-history"),
     )
 
 
@@ -92,7 +92,7 @@ def compare(request: HttpRequest, service: str, environment: str) -> HttpRespons
         title=f"{service} · {environment}",
         place=place,
         sides=(since, to),
-        tabs=tabs(place, "config-history"),
+        tabs=tabs(request, place, "config-history"),
         **difference(found),
     )
 
@@ -153,7 +153,7 @@ def roll_back(request: HttpRequest, service: str, environment: str, number: int)
         live=live,
         target=target,
         preview=preview,
-        tabs=tabs(place, "config-history"),
+        tabs=tabs(request, place, "config-history"),
         **(difference(Comparison(live, target, merge_keys_of(place))) if live else {}),
     )
 
