@@ -196,9 +196,7 @@ class RuleAdmin(PortalAdmin):
     @admin.display(description="Holds for")
     def where(row: Rule) -> str:
         """Its scope in words."""
-        if row.service is None and row.environment is None:
-            return "everything"
-        return str(scope_of(row)).replace("*@", "every service in ").replace("@*", "")
+        return scope_of(row).words
 
     @staticmethod
     @admin.display(description="Condition")
