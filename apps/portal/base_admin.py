@@ -16,12 +16,14 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.configs.selectors.places import list_environments, list_services
-from apps.configs.services.live_failures import FAILING
+from apps.configs.services.live_failures import FAILING, HOW
 from apps.engine.errors import DomainError, Problem
 from apps.portal.addresses import may_ask, place_url
 from apps.portal.shared import actor_of, tell
 from apps.registry.models import Environment, Service
 
+ACKNOWLEDGE = "Save although live configurations fail"
+"""The switch by which one saves what live configurations fail."""
 KNOWN: dict[Any, Any] = {Service: list_services, Environment: list_environments}
 """How one lists what a person may know of a model that rows point to."""
 
@@ -290,7 +292,7 @@ def _said(refusal: DomainError) -> str:
     """A refusal, its problems on a line each; those of live configurations with their place."""
     lines = [_line(problem) for problem in refusal.problems]
     if refusal.code == FAILING or not lines:
-        lines.insert(0, refusal.detail)
+        lines.insert(0, refusal.detail.replace(HOW, f"choose “{ACKNOWLEDGE}”"))
     return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
 
 

@@ -551,3 +551,13 @@ def test_places__of_more_than_one_configuration__are_said_in_words(two_services,
     assert "Rights on shop in every environment" in pages[1]
     assert "shop in every environment" in pages[2]
     assert "<td>directly</td>" in pages[2]
+
+
+def test_refusal__of_one_field__is_said_once_and_without_its_pointer(two_services, log_in):
+    ines = log_in("ines", superuser=True)
+
+    answer = ines.post("/admin/rights/", {"to": "user:nobody-of-us", "role": "viewer"})
+
+    page = answer.content.decode()
+    assert page.count("There is no such user") == 1
+    assert "/to" not in page.split("There is no such user")[1][:40]
