@@ -54,6 +54,7 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     compressed_fields = True
     change_form_outer_before_template = "portal/rights_link.html"
     delete_confirmation_template = "portal/delete.html"
+    object_history_list_template = "portal/row_history.html"
     deleting = "It is taken away."
     """What deleting a row does."""
     read_only: Mapping[str, str] = {}
