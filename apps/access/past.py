@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group
 
 from apps.access import policy
 from apps.access.models import Grant, KeyRule, Role, ServiceAccount
-from apps.access.policy import Place
+from apps.access.policy import EVERYWHERE, Place
 from apps.access.roles import ROLES, VERBS, verbs_of
 from apps.audit.models import AuditEvent
 from apps.core import clock
@@ -33,7 +33,7 @@ MEMBERSHIPS = ("user.groups", "user.updated", "user.created")
 class Held:
     """That somebody had verbs on the day: by what, where, through which group, from when to when.
 
-    ``what`` is a role, a verb or ``superuser``. ``on`` is a place or a key rule.
+    ``what`` is a role, a verb or ``superuser``. ``on`` is a place in words, or a key rule.
     """
 
     who: str
@@ -58,14 +58,15 @@ class PastRule:
 
 @dataclass(frozen=True, slots=True)
 class PastRights:
-    """Everything that decided at a place on a day."""
+    """Everything that decided at a place, or at a part of it, on a day."""
 
     held: list[Held]
     rules: list[PastRule]
 
 
 def rights_on(*, actor: Actor, place: Place, day: date) -> PastRights:
-    """Who could do what at ``place`` at any moment of ``day`` (UTC). Needs ``audit`` there.
+    """Who could do what at ``place``, or at a part of it, at any moment of ``day`` (UTC). Needs
+    ``audit`` there.
 
     A grant that began or ended on that day is in it, with the moment. Raises
     :class:`InvalidError` for a day to come.
@@ -117,20 +118,20 @@ def _rules(actor: Actor, place: Place, window: tuple[datetime, datetime]) -> dic
     above = [each.pk for each in ancestors(place.environment)] if place.environment else []
     for state, span in _states(history.order_by("history_date", "history_id")):
         scope = Place(state.service, state.environment)
-        decides = _meets(span, window) and _covers(place, state, above)
+        decides = _meets(span, window) and _decides(place, state, above)
         if decides and policy.may_know_rules_of(actor, scope):
-            found[state.id] = PastRule(state.pattern, str(scope), *span)
+            found[state.id] = PastRule(state.pattern, scope.words, *span)
     return found
 
 
-def _covers(place: Place, state: Any, above: Iterable[int] = ()) -> bool:
-    """Whether what is on service and environment of ``state`` decides at ``place``.
+def _decides(place: Place, state: Any, above: Iterable[int] = ()) -> bool:
+    """Whether what is on service and environment of ``state`` decides at ``place`` or a part of it.
 
     A key rule follows its keys down: give it the environments ``above``.
     """
-    services = (None, place.service.pk if place.service else None)
-    environments = (None, place.environment.pk if place.environment else None, *above)
-    return state.service_id in services and state.environment_id in environments
+    services = (None, place.service.pk if place.service else state.service_id)
+    own = place.environment.pk if place.environment else state.environment_id
+    return state.service_id in services and state.environment_id in (None, own, *above)
 
 
 def _granted(
@@ -143,7 +144,7 @@ def _granted(
         ends = [each for each in (span[1], state.expires_at) if each is not None]
         while_given = (span[0], min(ends, default=None))
         on_rule = state.key_rule_id is not None
-        decides = state.key_rule_id in rules if on_rule else _covers(place, state)
+        decides = state.key_rule_id in rules if on_rule else _decides(place, state)
         if not decides or not _meets(while_given, window):
             continue
         on = f"keys {patterns.get(state.key_rule_id, '')}" if on_rule else ""
@@ -155,7 +156,7 @@ def _granted(
                     who=who,
                     what=state.role or state.verb,
                     verbs=verbs,
-                    on=on or str(Place(state.service, state.environment)),
+                    on=on or Place(state.service, state.environment).words,
                     through=through,
                     since=shared[0],
                     until=shared[1],
@@ -179,7 +180,7 @@ def _verbs_then(
 def _superusers(people: "_People") -> Iterable[Held]:
     for who, span in people.superusers():
         since = None if span[0] == BEGINNING else span[0]
-        yield Held(who, "superuser", VERBS, "*@*", "", since, span[1], "")
+        yield Held(who, "superuser", VERBS, EVERYWHERE.words, "", since, span[1], "")
 
 
 class _People:

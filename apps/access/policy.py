@@ -24,6 +24,13 @@ class Place:
         parts = (self.service.slug if self.service else "*", self.environment)
         return f"{parts[0]}@{parts[1] or '*'}"
 
+    @property
+    def words(self) -> str:
+        """The same for people, where it is more than one configuration."""
+        if self.service is None:
+            return f"every service in {self.environment}" if self.environment else "everything"
+        return str(self) if self.environment else f"{self.service} in every environment"
+
 
 EVERYWHERE = Place()
 IMPLIED_BY = {"secure": "manage"}
@@ -69,7 +76,7 @@ def require_free(actor: Actor, verb: str, place: Place) -> None:
     """Raise unless :func:`allowed_free`, as :func:`require` does."""
     if not allowed_free(actor, verb, place):
         require_sight(actor, place)
-        raise _missing(f"This needs the right '{verb}' on {place}.", verb, place)
+        raise _missing(f"This needs the right '{verb}' on {place.words}.", verb, place)
 
 
 def allowed_below(actor: Actor, verb: str, place: Place) -> bool:
@@ -89,7 +96,7 @@ def require_below(actor: Actor, verb: str, place: Place) -> None:
     require_free(actor, verb, place)
     if not allowed_below(actor, verb, place):
         raise ForbiddenError(
-            f"This holds in the environments that inherit from {place} too, and needs the right "
+            f"This holds in the environments that inherit from {place.words} too, and needs the right "
             f"'{verb}' in each of them.",
             right=verb,
         )
@@ -130,7 +137,7 @@ def require(actor: Actor, verb: str, place: Place, keys: Sequence[Path] = ()) ->
     if allowed(actor, verb, place, keys):
         return
     require_sight(actor, place)
-    on = f"{', '.join(map(format_path, keys))} of {place}" if keys else str(place)
+    on = f"{', '.join(map(format_path, keys))} of {place.words}" if keys else place.words
     detail = f"This needs the right '{verb}' on {on}. Ask somebody with the right 'manage' there."
     raise _missing(detail, verb, place)
 

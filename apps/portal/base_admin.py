@@ -16,13 +16,15 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.configs.selectors.places import list_environments, list_services
-from apps.configs.services.live_failures import FAILING
+from apps.configs.services.live_failures import FAILING, HOW
 from apps.engine.errors import DomainError, Problem
 from apps.portal.addresses import may_ask, place_url
 from apps.portal.reviewing import ReviewNeeded, others_of
 from apps.portal.shared import actor_of, note, tell
 from apps.registry.models import Environment, Service
 
+ACKNOWLEDGE = "Save although live configurations fail"
+"""The switch by which one saves what live configurations fail."""
 KNOWN: dict[Any, Any] = {Service: list_services, Environment: list_environments}
 """How one lists what a person may know of a model that rows point to."""
 
@@ -54,6 +56,7 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     compressed_fields = True
     change_form_outer_before_template = "portal/rights_link.html"
     delete_confirmation_template = "portal/delete.html"
+    object_history_list_template = "portal/row_history.html"
     deleting = "It is taken away."
     """What deleting a row does."""
     read_only: Mapping[str, str] = {}
@@ -307,7 +310,7 @@ def _said(refusal: DomainError | ReviewNeeded) -> str:
         return str(refusal)
     lines = [_line(problem) for problem in refusal.problems]
     if refusal.code == FAILING or not lines:
-        lines.insert(0, refusal.detail)
+        lines.insert(0, refusal.detail.replace(HOW, f"choose “{ACKNOWLEDGE}”"))
     return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
 
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from apps.access import policy, selectors, services
 from apps.access.explaining import Answer, Reason
 from apps.access.models import Grant, KeyRule
-from apps.access.policy import Place
+from apps.access.policy import EVERYWHERE, Place
 from apps.access.roles import VERBS, list_roles
 from apps.configs.selectors.places import (
     get_listed_environment,
@@ -123,7 +123,7 @@ def form(
         "services": list_services(actor=actor),
         "environments": list_environments(actor=actor),
         "key_rules": [
-            each
+            {"pk": each.pk, "title": _words(each)}
             for each in selectors.list_key_rules()
             if policy.allowed(actor, "secure", Place(each.service, each.environment))
         ],
@@ -177,13 +177,10 @@ def _words(on: Place | KeyRule) -> str:
 
 def describe(place: Place) -> str:
     """A place in words."""
-    if place.service is None and place.environment is None:
+    if place == EVERYWHERE:
         return "everywhere"
-    if place.service is None:
-        return f"every service in {place.environment}"
-    if place.environment is None:
-        return f"{place.service} in every environment"
-    return f"{place.service} in {place.environment}"
+    whole = place.service and place.environment
+    return f"{place.service} in {place.environment}" if whole else place.words
 
 
 def _reason(actor: Actor, reason: Reason, *, own: bool) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def page(request: HttpRequest) -> HttpResponse:
             messages.success(request, "The rule holds: its keys need grants on it now.")
             return HttpResponseRedirect(rule_url(made))
     words = request.GET.get("q", "").strip().lower()
-    found = [each for each in known if words in f"{each} {each.description}".lower()]
+    found = [each for each in known if words in f"{each} {_where(each)} {each.description}".lower()]
     paged = Paginator(found, PAGE).get_page(request.GET.get("page"))
     answer = render(
         request,

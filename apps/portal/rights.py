@@ -73,8 +73,8 @@ def _may_give_on(actor: Actor, rule: KeyRule) -> bool:
 
 def _title(place: Place, key: paths.Path | None) -> str:
     if key is None:
-        return f"Rights on {place}" if place != EVERYWHERE else "Rights everywhere"
-    return f"Rights on {paths.format_path(key)} of {place}"
+        return f"Rights on {place.words}" if place != EVERYWHERE else "Rights everywhere"
+    return f"Rights on {paths.format_path(key)} of {place.words}"
 
 
 def _listed(

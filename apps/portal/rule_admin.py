@@ -22,7 +22,7 @@ from apps.configs.services import rules
 from apps.engine import formats
 from apps.engine.errors import DomainError
 from apps.engine.values import Tree, canonical, parse_canonical
-from apps.portal.base_admin import PortalAdmin, SeenFilter, as_text
+from apps.portal.base_admin import ACKNOWLEDGE, PortalAdmin, SeenFilter, as_text
 from apps.portal.shared import actor_of
 
 NOTHING = object()
@@ -37,7 +37,7 @@ def acknowledgement() -> forms.BooleanField:
     """The switch by which one saves what live configurations fail."""
     return forms.BooleanField(
         required=False,
-        label="Save although live configurations fail",
+        label=ACKNOWLEDGE,
         help_text="They stay as they are; their next publish must mend them.",
         widget=UnfoldBooleanSwitchWidget(),
     )
@@ -196,9 +196,7 @@ class RuleAdmin(PortalAdmin):
     @admin.display(description="Holds for")
     def where(row: Rule) -> str:
         """Its scope in words."""
-        if row.service is None and row.environment is None:
-            return "everything"
-        return str(scope_of(row)).replace("*@", "every service in ").replace("@*", "")
+        return scope_of(row).words
 
     @staticmethod
     @admin.display(description="Condition")

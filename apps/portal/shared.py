@@ -22,6 +22,7 @@ from apps.engine.errors import (
     DomainError,
     ForbiddenError,
     NotFoundError,
+    Problem,
     TooManyAttemptsError,
     UnauthenticatedError,
     UnavailableError,
@@ -126,11 +127,19 @@ def note(request: HttpRequest, error: DomainError) -> None:
 def tell(request: HttpRequest, error: DomainError) -> None:
     """Show a refusal, with what is wrong where, above the next page."""
     note(request, error)
-    places = [
-        f"{'line ' + str(each.line) + ': ' if each.line else ''}{each.pointer} {each.message}"
-        for each in error.problems[:10]
-    ]
-    messages.error(request, " ".join([error.detail, *places]))
+    messages.error(request, said(error))
+
+
+def said(error: DomainError) -> str:
+    """A refusal as one text, and what is wrong where; what is the refusal itself is said once."""
+    if [each.message for each in error.problems] == [error.detail]:
+        return _in_line(error.problems[0]) + error.detail
+    places = [f"{_in_line(each)}{each.pointer} {each.message}" for each in error.problems[:10]]
+    return " ".join([error.detail, *places])
+
+
+def _in_line(problem: Problem) -> str:
+    return f"line {problem.line}: " if problem.line else ""
 
 
 def address(name: str, place: Place, *more: Any) -> str:

@@ -205,6 +205,16 @@ class TemplateAdmin(PortalAdmin):
             extra = {"preview": _preview(actor_of(request), row, given), **extra}
         return super().change_view(request, object_id, form_url, extra)
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Its versions, and what was changed of the row itself."""
+        row, actor = self.get_known(request, object_id), actor_of(request)
+        shown = {}
+        if policy.holds_anywhere(actor, "read"):
+            shown = {"versions": list_template_versions(actor=actor, template=row)[:MOST_VERSIONS]}
+        return super().history_view(request, object_id, {**shown, **(extra_context or {})})
+
     def remove(self, actor: Any, row: Any) -> None:
         """Hide."""
         templates.delete_template(actor=actor, template=row)

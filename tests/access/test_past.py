@@ -71,10 +71,10 @@ def asked(system, place, day):
 
 READ = ("user:bob", "read", "shop@production", "")
 ROBOT = ("service-account:robot", "consumer", "shop@production", "")
-CREW = ("user:ada", "operator", "shop@*", "group:crew")
+CREW = ("user:ada", "operator", "shop in every environment", "group:crew")
 SHORT = ("user:bob", "rollback", "shop@production", "")
 ON_RULE = ("user:bob", "read", "keys security.**", "")
-ROOT = ("user:bob", "superuser", "*@*", "")
+ROOT = ("user:bob", "superuser", "everything", "")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,27 @@ def test_rights_on__another_place__shows_what_was_on_it_alone(changed, system):
 
     held, _rules = asked(system, Place(get_service("other")), 3)
 
-    assert held == {("user:bob", "administrator", "other@*", "")}
+    assert held == {("user:bob", "administrator", "other in every environment", "")}
+
+
+def test_rights_on__everything__tells_of_parts_of_it_with_their_places(on, system, db):
+    from apps.access import key_rules, people, services
+    from apps.access.policy import EVERYWHERE, Place
+    from apps.configs.services.places import create_service
+    from apps.registry.selectors import get_environment
+
+    on(2)
+    shop, production = create_service(actor=system, slug="shop"), get_environment("production")
+    people.create_person(actor=system, username="bob")
+    services.grant(actor=system, to="user:bob", role="viewer", on=Place(shop, production))
+    key_rules.create_key_rule(actor=system, pattern="pin", place=Place(shop))
+    on(20)
+
+    one = {("user:bob", "viewer", "shop@production", "")}
+    assert asked(system, EVERYWHERE, 3) == (one, ["pin"])
+    assert asked(system, Place(shop), 3) == (one, ["pin"])
+    assert asked(system, Place(environment=production), 3) == (one, ["pin"])
+    assert asked(system, Place(environment=get_environment("staging")), 3) == (set(), ["pin"])
 
 
 def test_rights_on__superuser_from_before_the_ledger__is_known_by_what_ended_it(on, system, db):
@@ -127,7 +147,7 @@ def test_rights_on__superuser_from_before_the_ledger__is_known_by_what_ended_it(
     people.update_person(actor=system, user=person, is_active=True, is_superuser=False)
     on(9)
 
-    assert asked(system, Place(shop), 3)[0] == {("user:root", "superuser", "*@*", "")}
+    assert asked(system, Place(shop), 3)[0] == {("user:root", "superuser", "everything", "")}
     assert asked(system, Place(shop), 6)[0] == set()
 
 

@@ -350,3 +350,36 @@ def test_outdated__brought_up_to_date_by_the_button__has_what_moved(shop, operat
     assert (live["config"], live["version"], live.get("outdated")) == ({"of": 2}, 2, None)
     row = operator.get("/config/shop/history?environment=production").json()["results"][0]
     assert (row["cause"], row["author"]) == ("refresh", "user:ada")
+
+
+def test_history__of_a_row__says_who_did_it_in_the_portal_s_format(two_services, log_in, api_shop):
+    from apps.configs.models import Template
+    from apps.configs.services import templates
+    from apps.core.actor import system
+
+    auditor = log_in("olu", ("auditor", None, None))
+    page = auditor.get(f"/admin/registry/service/{api_shop.pk}/history/").content.decode()
+    assert "user:ines" in page
+    assert ">None<" not in " ".join(page.split()).replace("> ", ">").replace(" <", "<")
+    assert re.search(r">\d{4}-\d\d-\d\d \d\d:\d\d:\d\d</time>", page)
+
+    templates.create_template(actor=system("test"), slug="base", body=templates.Body({"a": 1}))
+    base = Template.objects.get()
+    body = templates.Body({"a": 2})
+    templates.publish_template(
+        actor=system("test"), template=base, body=body, message="second thoughts"
+    )
+    page = auditor.get(f"/admin/configs/template/{base.pk}/history/").content.decode()
+    assert "v2" in page
+    assert "second thoughts" in page
+
+
+@pytest.fixture
+def api_shop(two_services, log_in):
+    """``shop``, renamed by a person."""
+    service = two_services[0]
+    log_in("ines", superuser=True).post(
+        f"/admin/registry/service/{service.pk}/change/",
+        {"name": "Shop", "description": "", "owner": "", "label_lines": ""},
+    )
+    return service

@@ -533,3 +533,31 @@ def test_place__with_many_key_rules__names_some_and_leads_to_the_others(
 
     assert "k11" in page
     assert "18 more" in page
+
+
+def test_places__of_more_than_one_configuration__are_said_in_words(two_services, log_in, system):
+    from apps.access.key_rules import create_key_rule
+    from apps.access.policy import EVERYWHERE
+
+    create_key_rule(actor=system, pattern="pin", place=EVERYWHERE)
+    ines = log_in("ines", ("administrator", None, None))
+    log_in("vera", ("viewer", "shop", None))
+    pages = [
+        ines.get(f"/admin/{path}").content.decode()
+        for path in ("rights/", "rights/?service=shop", "rights/past/", "key-rules/", "roles/")
+    ]
+
+    assert not any("@*" in page or "*@" in page for page in pages)
+    assert "Rights on shop in every environment" in pages[1]
+    assert "shop in every environment" in pages[2]
+    assert "<td>directly</td>" in pages[2]
+
+
+def test_refusal__of_one_field__is_said_once_and_without_its_pointer(two_services, log_in):
+    ines = log_in("ines", superuser=True)
+
+    answer = ines.post("/admin/rights/", {"to": "user:nobody-of-us", "role": "viewer"})
+
+    page = answer.content.decode()
+    assert page.count("There is no such user") == 1
+    assert "/to" not in page.split("There is no such user")[1][:40]

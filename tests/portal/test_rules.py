@@ -92,6 +92,8 @@ def test_form__of_what_live_configurations_break__names_them_and_takes_a_yes(ada
         "1 live configuration(s) would not be valid any more, as far as you may read them."
         in texts(refused)
     )
+    assert "or choose “Save although live configurations fail”" in texts(refused)
+    assert "&quot;acknowledge&quot;:true" not in texts(refused)
     assert known.status_code == 302
     from apps.registry.models import Service
 

@@ -19,6 +19,8 @@ from apps.engine.values import Tree, parse_canonical
 
 MAX_TOLD: Final = 100
 FAILING: Final = "live_failures"
+HOW: Final = 'acknowledge it ("acknowledge":true)'
+"""How one saves all the same, in the words of the API."""
 MISSING: Final = ("required", "minProperties", "dependentRequired")
 """What is said of an object that may only seem to lack something."""
 
@@ -60,8 +62,8 @@ def refuse(places: int, problems: Sequence[Problem], *, acknowledge: bool) -> No
     """
     if places and not acknowledge:
         raise InvalidError(
-            f"{places} live configuration(s) would not be valid any more, as far as you may read them. Mend them first, or "
-            'acknowledge it ("acknowledge":true): they stay as they are, and their next publish must '
+            f"{places} live configuration(s) would not be valid any more, as far as you may read "
+            f"them. Mend them first, or {HOW}: they stay as they are, and their next publish must "
             "mend them.",
             problems,
             code=FAILING,
