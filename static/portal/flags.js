@@ -12,7 +12,7 @@ import { element } from "./checking.js";
 import { cardOf } from "./flag-card.js";
 import { why } from "./inserting.js";
 import { replaceWith } from "./making.js";
-import { post } from "./server.js";
+import { backOff, post } from "./server.js";
 
 /** @typedef {import("../vendor/codemirror/codemirror.js").EditorView} EditorView */
 /** @typedef {{name: string, text: string}} Variant */
@@ -45,6 +45,8 @@ import { post } from "./server.js";
 /** @typedef {{op: "add" | "replace" | "remove", path: (string | number)[], value?: string}} Operation value: JSON text */
 
 const AFTER_TYPING = 500;
+const FIRST_AGAIN = 1_000;
+const LAST_AGAIN = 30_000;
 
 /**
  * @param {object} options
@@ -63,6 +65,7 @@ export function openFlags({ form, view, format, isReadOnly, url }) {
   const fresh = /** @type {HTMLElement | null} */ (document.getElementById("flags-new"));
   const open = new Set();
   let isTrying = false;
+  let tries = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   /** @type {AbortController | undefined} */
@@ -88,8 +91,14 @@ export function openFlags({ form, view, format, isReadOnly, url }) {
     if (answer.outcome !== "ok") {
       status.textContent = answer.outcome === "refused" ? `As the text stands it cannot be read: ${why(answer)}` : why(answer);
       list.classList.add("p-old");
+      if (answer.outcome === "unreachable") {
+        clearTimeout(timer);
+        timer = setTimeout(refresh, backOff(tries, FIRST_AGAIN, LAST_AGAIN));
+        tries += 1;
+      }
       return;
     }
+    tries = 0;
     status.textContent = "";
     show(answer.data.sections, answer.data.tried);
   }

@@ -355,6 +355,7 @@ def test_outdated__brought_up_to_date_by_the_button__has_what_moved(shop, operat
 def test_history__of_a_row__says_who_did_it_in_the_portal_s_format(two_services, log_in, api_shop):
     from apps.configs.models import Template
     from apps.configs.services import templates
+    from apps.configs.services.bases import Options
     from apps.core.actor import system
 
     auditor = log_in("olu", ("auditor", None, None))
@@ -366,9 +367,8 @@ def test_history__of_a_row__says_who_did_it_in_the_portal_s_format(two_services,
     templates.create_template(actor=system("test"), slug="base", body=templates.Body({"a": 1}))
     base = Template.objects.get()
     body = templates.Body({"a": 2})
-    templates.publish_template(
-        actor=system("test"), template=base, body=body, message="second thoughts"
-    )
+    options = Options(message="second thoughts")
+    templates.publish_template(actor=system("test"), template=base, body=body, options=options)
     page = auditor.get(f"/admin/configs/template/{base.pk}/history/").content.decode()
     assert "v2" in page
     assert "second thoughts" in page
