@@ -21,7 +21,6 @@ from apps.engine.errors import DomainError, invalid
 from apps.engine.flags.conditions import Context
 from apps.engine.flags.evaluation import MESSAGES, SPLIT, Evaluation, FlagSet
 from apps.engine.merge import ABSENT
-from apps.engine.section_types.flag_conditions import find_time
 from apps.engine.section_types.flag_definitions import (
     SEGMENTS,
     find_default,
@@ -33,7 +32,7 @@ from apps.engine.section_types.section_type import find_number
 from apps.engine.values import Tree, compact
 from apps.portal import extending
 from apps.portal.shared import actor_of, answers_json, place_of
-from apps.rollouts.flags import Found, collect, list_sections_of
+from apps.rollouts.flags import Found, collect, find_staleness, list_sections_of
 
 UNITS: Final = 1_000
 MAX_FLAGS: Final = 500
@@ -122,7 +121,7 @@ def _flag(key: str, found: Found, given: Tree, written: Tree) -> dict[str, Any]:
         "countries": [each for each in _list(flag.get("countries")) if isinstance(each, str)],
         "needs": [compact(each) for each in _list(flag.get("prerequisites"))],
         "expires": _text(flag.get("expires")),
-        "expired": _has_ended(flag.get("expires")),
+        "stale": find_staleness(found, clock.now()),
         "seed": _text(flag.get("seed")),
     }
 
@@ -146,11 +145,6 @@ def _list(value: Tree) -> list[Tree]:
 
 def _text(value: Tree) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _has_ended(expires: Tree) -> bool:
-    moment = find_time(expires) if isinstance(expires, str) else None
-    return moment is not None and moment <= clock.now()
 
 
 def _try(keys: dict[str, Found], text: str) -> dict[str, Any]:

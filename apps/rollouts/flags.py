@@ -64,16 +64,6 @@ class ServiceFlags:
         return found.flags.evaluate(found.name, context)._replace(flag=key)
 
 
-@dataclass(frozen=True, slots=True)
-class StaleFlag:
-    """A flag that could be taken out, and why."""
-
-    key: str
-    section: str
-    reason: str
-    expires: str = ""
-
-
 _sets: OrderedDict[tuple[str, str, tuple[str, ...]], ServiceFlags] = OrderedDict()
 _lock = Lock()
 
@@ -138,17 +128,15 @@ def list_readable(*, actor: Actor, place: Place) -> list[Service]:
     ]
 
 
-def list_stale(flags: ServiceFlags, now: datetime) -> list[StaleFlag]:
-    """Flags that have expired, and those that give everybody the same for good."""
-    found = []
-    for key, flag in flags.keys.items():
-        definition = flag.definition
-        if definition is None:
-            continue
-        expires = definition.flag.get("expires")
-        moment = find_time(expires) if isinstance(expires, str) else None
-        if moment is not None and moment <= now:
-            found.append(StaleFlag(key, flag.section, "expired", str(expires)))
-        elif moment is None and definition.serves_everyone:
-            found.append(StaleFlag(key, flag.section, "everyone"))
-    return found
+def find_staleness(flag: Found, now: datetime) -> str:
+    """Why a flag could be taken out: it has ``expired``, or gives ``everyone`` the same and is not
+    meant to end by itself; empty for one that could not.
+    """
+    definition = flag.definition
+    if definition is None:
+        return ""
+    expires = definition.flag.get("expires")
+    moment = find_time(expires) if isinstance(expires, str) else None
+    if moment is not None:
+        return "expired" if moment <= now else ""
+    return "everyone" if definition.serves_everyone else ""

@@ -53,7 +53,7 @@ export function cardOf({ flag, section, isReadOnly, tried, isOpen, toggled, chan
 function badgesOf(flag) {
   const badges = [];
   if (flag.broken) badges.push(element("span", "badge warn", "cannot be evaluated"));
-  if (flag.expired) badges.push(element("span", "badge warn", `expired ${flag.expires}`));
+  if (flag.stale === "expired") badges.push(element("span", "badge warn", `expired ${flag.expires}`));
   if (!flag.own) badges.push(element("span", "badge", "inherited"));
   return badges;
 }

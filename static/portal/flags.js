@@ -38,7 +38,7 @@ import { backOff, post } from "./server.js";
  * @property {string[]} countries
  * @property {string[]} needs prerequisites as JSON
  * @property {string} expires
- * @property {boolean} expired
+ * @property {"" | "expired" | "everyone"} stale why it could be taken out
  * @property {string} seed
  */
 /** @typedef {{key: string, flags: Flag[], more: number, segments: string[]}} Section */
@@ -113,6 +113,7 @@ export function openFlags({ form, view, format, isReadOnly, url }) {
     list.replaceChildren(
       ...sections.flatMap((section) => [
         ...(sections.length > 1 ? [element("h3", "", section.key)] : []),
+        ...staleOf(section),
         ...section.flags.map((flag) =>
           cardOf({
             flag,
@@ -187,6 +188,23 @@ export function openFlags({ form, view, format, isReadOnly, url }) {
       timer = setTimeout(refresh, AFTER_TYPING);
     },
   };
+}
+
+/**
+ * The flags that could be taken out, and why; each leads to its card.
+ * @param {Section} section
+ */
+function staleOf(section) {
+  const stale = section.flags.filter((flag) => flag.stale);
+  if (!stale.length) return [];
+  const line = element("p", "p-flag-stale muted", "Could be taken out: ");
+  for (const flag of stale) {
+    const link = /** @type {HTMLButtonElement} */ (element("button", "p-chip", `${flag.name}: ${flag.stale === "expired" ? `expired ${flag.expires}` : "the same for everyone"}`));
+    link.type = "button";
+    link.addEventListener("click", () => /** @type {HTMLElement | null} */ (document.querySelector(`[data-place="${CSS.escape(`${flag.key} name`)}"]`))?.focus());
+    line.append(link, " ");
+  }
+  return [line];
 }
 
 /**

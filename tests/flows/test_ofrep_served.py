@@ -107,9 +107,32 @@ def test_path_before_django__answers_as_the_views_do(served, reader, key, contex
     assert without_tickets(fast) == without_tickets(slow)
     for name in ("content-type", "etag", "cache-control", "vary"):
         assert fast.headers.get(name) == slow.headers.get(name), name
-    if "etag" in fast.headers:
-        known = {"If-None-Match": fast.headers["etag"]}
-        assert evaluate(reader, key, context, headers=known).status_code == 304
+    for known in (fast.headers.get("etag", ""), f"W/{fast.headers.get('etag')}", "*", '"x"'):
+        told = [
+            evaluate(reader, key, context, headers={"If-None-Match": known}, params=more)
+            for more in ({}, {"through": "django"})
+        ]
+        assert [each.status_code for each in told] == [told[0].status_code] * 2, known
+        if "etag" in fast.headers and known != '"x"':
+            assert told[0].status_code == 304
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/services/sh%00op/ofrep/v1/evaluate/flags",
+        f"{EVALUATE}/sea%00rch",
+        f"{EVALUATE}?environment=%00",
+        f"{EVALUATE}?environment=%ff",
+        f"{EVALUATE}?flagConfigEtag=csk_x",
+        "/ofrep/v1/events?ticket=%00",
+    ],
+)
+def test_odd_address__is_a_4xx_problem(reader, address):
+    answer = reader.get(address) if "events" in address else reader.post(address, json={})
+
+    assert 400 <= answer.status_code < 500
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_path_before_django__a_publish_and_a_withdrawn_right__are_seen(served, writer, reader):

@@ -62,6 +62,23 @@ def test_page__of_a_text__shows_its_flags(ada):
     ]
 
 
+def test_page__flags_that_could_go__are_said_with_the_reason(ada):
+    text = (
+        "flags:\n  old: {enabled: true, share: 5, expires: 2020-01-01}\n  all: true\n"
+        "  off: false\n  soon: {enabled: true, expires: 2999-01-01}\n  half: {enabled: true, share: 50}\n"
+    )
+
+    found = flags_of(ask(ada, text))
+
+    assert {name: flag["stale"] for name, flag in found.items()} == {
+        "old": "expired",
+        "all": "everyone",
+        "off": "",
+        "soon": "",
+        "half": "",
+    }
+
+
 def test_change__of_a_switch__keeps_comments_and_digits(ada):
     answer = change(ada, "page", [{"op": "add", "path": "/enabled", "value": False}])
 

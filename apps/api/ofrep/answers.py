@@ -34,6 +34,11 @@ class Answer:
     body: bytes
     etag: str = ""
 
+    def is_known(self, if_none_match: str) -> bool:
+        """Whether the client has it already (RFC 9110, section 13.1.2)."""
+        tags = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
+        return bool(self.etag) and (self.etag in tags or "*" in tags)
+
 
 def read_context(body: bytes, now: datetime) -> Context:
     """The context of a request. Raises :class:`ContextError`, :class:`MalformedError`."""

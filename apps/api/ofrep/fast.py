@@ -123,9 +123,12 @@ class Ofrep:
         """The answer, or ``None`` where the views are to say what is wrong."""
         raw = headers.get("authorization", "").removeprefix("Bearer ")
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+        named = "".join([scope["path"], *query.values()])
         kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if (
             not raw.startswith(TOKEN_PREFIX)
+            or "\0" in named
+            or TOKEN_PREFIX in named
             or not PARAMETERS.issuperset(query)
             or kind != "application/json"
             or len(body) > settings.MAX_BODY_BYTES
@@ -241,7 +244,7 @@ async def _say(served: Served, key: str, context: Context) -> Answer:
 
 
 async def _send(answer: Answer, known: str, send: Send) -> None:
-    has_it = bool(answer.etag) and answer.etag in [each.strip() for each in known.split(",")]
+    has_it = answer.is_known(known)
     headers = [
         (name.lower().encode(), value.encode()) for name, value in headers_of(answer).items()
     ]

@@ -149,11 +149,9 @@ def event_address(actor: Actor, place: Place, origin: str, now: datetime) -> str
 
 
 def _sent(answer: Answer, known: str) -> HttpResponse:
-    tags = [each.strip().removeprefix("W/") for each in known.split(",")]
-    has_it = bool(answer.etag) and (answer.etag in tags or "*" in tags)
     sent = (
         HttpResponse(status=304)
-        if has_it
+        if answer.is_known(known)
         else HttpResponse(answer.body, status=answer.status, content_type=answers.MEDIA_TYPE)
     )
     for name, value in headers_of(answer).items():
