@@ -108,6 +108,14 @@ def test_evaluate__decisions__are_as_documented(case):
     assert told(ask(text, **attributes)) == wanted
 
 
+def test_evaluate__rule__is_the_one_that_was_written():
+    ruled = f"{{f: {{enabled: true, {TWO}, rules: [{{variant: b}}]}}}}"
+
+    assert ask(ruled).rule == 0
+    for text in ("{f: {enabled: true, share: 100}}", "{f: {enabled: true, countries: [DE]}}"):
+        assert ask(text, targetingKey="u").rule is None
+
+
 CONDITIONS = [
     ("{x: 1}", {"x": 1.0}, True),
     ("{x: 1}", {"x": True}, False),

@@ -69,8 +69,12 @@ class _NoUnitError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Who it is about (``None``: everyone), and what they get: a variant, or a split."""
+    """Who it is about (``None``: everyone), and what they get: a variant, or a split.
 
+    ``number`` is its place among the flag's rules; ``None`` for ``countries`` and ``share``.
+    """
+
+    number: int | None
     condition: Predicate | None
     variant: str
     split: Split | None
@@ -176,10 +180,10 @@ class FlagSet:
 
 def _decide(definition: Definition, context: Context) -> Evaluation:
     try:
-        for index, rule in enumerate(definition.rules):
+        for rule in definition.rules:
             if rule.condition is None or rule.condition(context):
                 variant, reason = rule.choose(context)
-                return Evaluation(definition.name, variant, reason, True, index)
+                return Evaluation(definition.name, variant, reason, True, rule.number)
     except _NoUnitError:
         return Evaluation(definition.name, error=TARGETING_KEY_MISSING)
     reason = STATIC if definition.is_static else TARGETING_MATCH
@@ -200,7 +204,10 @@ def _definition(name: str, flag: dict[str, Tree], segments: Segments) -> Definit
         raise CannotEvaluateError("It has no variants, or no switch.")
     seed = flag.get("seed", name)
     default, off = find_default(flag), flag.get("off", "off" if variants is PAIR else "")
-    rules = [_rule(each, variants, seed, segments) for each in _list(flag, "rules")]
+    rules = [
+        _rule(number, each, variants, seed, segments)
+        for number, each in enumerate(_list(flag, "rules"))
+    ]
     if variants is PAIR:
         rules += _pair_rules(flag, seed)
     if (
@@ -239,16 +246,18 @@ def _wanted(need: dict[str, Tree]) -> frozenset[str] | None:
     return frozenset(named)
 
 
-def _rule(rule: Tree, variants: Mapping[str, Tree], seed: Tree, segments: Segments) -> _Rule:
+def _rule(
+    number: int, rule: Tree, variants: Mapping[str, Tree], seed: Tree, segments: Segments
+) -> _Rule:
     if not isinstance(rule, dict):
         raise CannotEvaluateError("A rule is no object.")
     when = rule.get("when")
     condition = make_condition(when, segments) if when else None
     if "shares" in rule:
-        return _Rule(condition, "", _split(seed, rule["shares"], variants))
+        return _Rule(number, condition, "", _split(seed, rule["shares"], variants))
     if rule.get("variant") not in variants:
         raise CannotEvaluateError("A rule names no variant of the flag.")
-    return _Rule(condition, str(rule["variant"]), None)
+    return _Rule(number, condition, str(rule["variant"]), None)
 
 
 def _split(seed: Tree, shares: Tree, variants: Mapping[str, Tree]) -> Split:
@@ -269,12 +278,12 @@ def _pair_rules(flag: dict[str, Tree], seed: Tree) -> list[_Rule]:
     rules = []
     if "countries" in flag:
         outside = {"country": {"none_of": _list(flag, "countries")}}
-        rules.append(_Rule(make_condition(outside, Segments(None)), "off", None))
+        rules.append(_Rule(None, make_condition(outside, Segments(None)), "off", None))
     if "share" in flag:
         share = find_number(flag["share"])
         if share is None:
             raise CannotEvaluateError("A share is a percentage.")
-        rules.append(_Rule(None, "", _split(seed, {"on": share, "off": 100 - share}, PAIR)))
+        rules.append(_Rule(None, None, "", _split(seed, {"on": share, "off": 100 - share}, PAIR)))
     return rules
 
 
