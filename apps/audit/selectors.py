@@ -1,6 +1,6 @@
 """Reading the ledger."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -107,9 +107,9 @@ def batches(events: QuerySet[AuditEvent]) -> Iterator[list[AuditEvent]]:
         after = batch[-1].number
 
 
-def has_event(*, action: str, target: str, after: int) -> bool:
-    """Whether there is an event of that action on that target after revision ``after``."""
-    rows = AuditEvent.objects.filter(action=action, target=target, number__gt=after)
+def has_event(*, actions: Collection[str], target: str, after: int) -> bool:
+    """Whether there is an event of one of the actions on that target after revision ``after``."""
+    rows = AuditEvent.objects.filter(action__in=actions, target=target, number__gt=after)
     return rows.exists()
 
 

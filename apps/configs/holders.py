@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
-from apps.configs.models import Live, Rule, Version
+from apps.configs.models import Live, Overlay, Rule, Version
 from apps.configs.searching import Search, texts_of
 from apps.configs.selectors.rules import knows_rule
 from apps.core.actor import Actor
@@ -95,6 +95,14 @@ def refuse_live(actor: Actor, search: Search, services: Collection[Service]) -> 
         Place(each.configuration.service, each.configuration.environment)
         for each in live.filter(configuration__service__in=services)
         if search.is_in(each.version)
+    ]
+    laid = Overlay.objects.select_related(
+        "patch", "configuration__service", "configuration__environment"
+    ).filter(laid=True, configuration__service__in=services)
+    places += [
+        Place(each.configuration.service, each.configuration.environment)
+        for each in laid
+        if search.is_said(each.patch.content)
     ]
     if places:
         raise invalid(

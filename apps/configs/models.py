@@ -247,6 +247,51 @@ class Live(models.Model):
         return str(self.version)
 
 
+class Overlay(models.Model):
+    """A merge patch (RFC 7396) over what a configuration is composed to, for some of its readers.
+
+    While it is ``laid``, every version is made with it too, and must be valid so. ``label`` is what
+    problems call it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    configuration = models.ForeignKey(
+        Configuration, on_delete=models.PROTECT, related_name="overlays"
+    )
+    label = models.CharField(max_length=300)
+    patch = models.ForeignKey(Text, on_delete=models.PROTECT, related_name="+")
+    laid = models.BooleanField(default=False)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class OverlaidDocument(AppendOnlyModel):
+    """What a version is with an overlay laid over it: document and secrets, as a version has them.
+
+    A version without a row for an overlay is served as it is.
+    """
+
+    version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="overlaid")
+    overlay = models.ForeignKey(Overlay, on_delete=models.PROTECT, related_name="documents")
+    effective = models.ForeignKey(Text, on_delete=models.PROTECT, related_name="+")
+    secrets = models.TextField(default="[]")
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["version", "overlay"], name="overlaid_document_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} with {self.overlay}"
+
+
 class Change(models.Model):
     """A draft on the way to a version: one per author and configuration, kept on the server."""
 

@@ -1,6 +1,6 @@
 """Keys that need a right of their own, in what somebody writes and in what he is told of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from apps.engine import diff, editing, formats
 from apps.engine.errors import ForbiddenError, Problem
 from apps.engine.guarding import Guard, graft, refused_keys, split
 from apps.engine.merge import ABSENT
-from apps.engine.paths import from_pointer
+from apps.engine.paths import Path, format_path, from_pointer
 from apps.engine.values import Tree, same
 
 
@@ -126,6 +126,16 @@ def require_changes(actor: Actor, verb: str, place: Place, before: Tree, after: 
         return
     changed = diff.changed_keys({} if old is ABSENT else old, {} if new is ABSENT else new)
     raise _forbidden(verb, place, policy.guard(actor, "list", place).allowed_keys(changed))
+
+
+def require_paths(actor: Actor, verb: str, place: Place, paths: Iterable[Path]) -> None:
+    """Raise :class:`ForbiddenError` unless the actor has ``verb`` on every key at and below the
+    paths, whatever stands there.
+    """
+    guard = policy.guard(actor, verb, place)
+    refused = [format_path(path) for path in paths if not guard.allows_whole(path)]
+    if refused:
+        raise _forbidden(verb, place, policy.guard(actor, "list", place).allowed_keys(refused))
 
 
 def _forbidden(verb: str, place: Place, keys: Sequence[str]) -> ForbiddenError:

@@ -1,12 +1,13 @@
 """One value, and finding it in whatever is kept: versions' texts, drafts, rules."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from apps.configs.models import Text, Version
+from apps.configs.models import OverlaidDocument, Overlay, Text, Version
 from apps.engine import editing, formats, paths
 from apps.engine.errors import DomainError, UnrepresentableError
 from apps.engine.values import Tree, canonical, compact, parse_canonical, same
+from apps.registry.models import Service
 
 REDACTED: dict[str, Tree] = {"$redacted": True}
 SHOWN = "[redacted]"
@@ -21,6 +22,16 @@ def texts_of(versions: Iterable[Version]) -> list[Kept]:
     return [
         kept for each in versions for kept in ((each.effective, ""), (each.source, each.format))
     ]
+
+
+def texts_over(services: Collection[Service]) -> list[Kept]:
+    """The texts of what is, or was, laid over configurations of the services."""
+    over = {"configuration__service__in": services}
+    overlays = Overlay.objects.select_related("patch").filter(**over)
+    documents = OverlaidDocument.objects.select_related("effective").filter(
+        overlay__in=overlays.values("pk")
+    )
+    return [(each.patch, "") for each in overlays] + [(each.effective, "") for each in documents]
 
 
 class Search:

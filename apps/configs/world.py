@@ -11,12 +11,19 @@ from typing import Any, Final
 from django.db.models import Q, QuerySet
 
 from apps.configs.laying import Laid, laid_again, lay
-from apps.configs.models import Live, Rule, Section, TemplateVersion, Version
+from apps.configs.models import (
+    Live,
+    Overlay,
+    Rule,
+    Section,
+    TemplateVersion,
+    Version,
+)
 from apps.core.statements import Statement
 from apps.engine import formats, merge, resolving, sections, spots
 from apps.engine.resolving import Name, Use
 from apps.engine.values import Tree, canonical, parse_canonical
-from apps.registry.models import Environment, Service
+from apps.registry.models import Configuration, Environment, Service
 from apps.registry.selectors import read_parents
 
 
@@ -72,6 +79,7 @@ class World:
         self._members: dict[Name, Member | None] = {}
         self._sections: dict[int, tuple[Section, ...]] = {}
         self._rules: dict[int, list[Rule]] = {}
+        self._overlays: dict[int, list[Overlay]] | None = None
         self._environments: dict[int, Environment] = {}
         self._parents: dict[int, tuple[int | None, bool]] = {}
 
@@ -114,6 +122,12 @@ class World:
             self._rules[service.pk] = _rules_of(service)
         found = self._rules[service.pk]
         return [each for each in found if each.environment_id in (None, environment.pk)]
+
+    def overlays(self, configuration: Configuration | None) -> list[Overlay]:
+        """What is laid over a configuration, by the order in which it was made."""
+        if self._overlays is None:
+            self._overlays = _overlays_laid()
+        return self._overlays.get(configuration.pk, []) if configuration is not None else []
 
     def merge_keys(self, service: Service) -> dict[str, str]:
         """By the path of a list, the member by which its items merge."""
@@ -227,6 +241,14 @@ def _rules_of(service: Service) -> list[Rule]:
     """The rules for a service, those for all among them, as far as they are judged."""
     rows = _RULES.rows(service.pk)
     return [Rule(**dict(zip(RULE_COLUMNS, row, strict=True))) for row in rows]
+
+
+def _overlays_laid() -> dict[int, list[Overlay]]:
+    """All overlays that are laid, by their configuration: they are few."""
+    found: dict[int, list[Overlay]] = {}
+    for each in Overlay.objects.select_related("patch").filter(laid=True).order_by("label"):
+        found.setdefault(each.configuration_id, []).append(each)
+    return found
 
 
 def _lives() -> QuerySet[Live]:

@@ -104,6 +104,7 @@ def test_append_only__update_and_delete__are_refused_by_the_database(system, sho
         "audit_checkpoint",
         "audit_publickey",
         "audit_verification",
+        "configs_overlaiddocument",
         "configs_redaction",
         "configs_templateversion",
         "configs_text",

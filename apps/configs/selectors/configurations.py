@@ -1,8 +1,9 @@
 """Reading what is published: live, by number, by time, or as of a revision."""
 
 import json
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db.models import Q, QuerySet
 from apps.access import policy
 from apps.access.policy import Place
 from apps.access.rights import find_pair_as_of
-from apps.configs.models import Live, Version
+from apps.configs.models import Live, OverlaidDocument, Version
 from apps.configs.restricted import shown_extends
 from apps.core import clock
 from apps.core.actor import Actor
@@ -34,7 +35,8 @@ class Published:
     """One version as one reader sees it.
 
     ``text`` is the canonical effective document and ``checksum`` of it, without what ``values``
-    hides; ``names`` says which keys he may know of.
+    hides; ``names`` says which keys he may know of. ``variant`` names the variant of an experiment that
+    he is served, ``overlaid`` what that makes of the version, where it is not the version itself.
     """
 
     place: Place
@@ -56,11 +58,13 @@ class Published:
     row: Version
     values: Guard
     names: Guard
+    variant: str = ""
+    overlaid: OverlaidDocument | None = None
 
     @property
     def is_partial(self) -> bool:
         """Whether the reader does not see the whole document."""
-        return self.checksum != self.row.checksum
+        return self.checksum != f"sha256:{(self.overlaid or self.row).effective_id}"
 
     @property
     def tree(self) -> Tree:
@@ -70,7 +74,7 @@ class Published:
     @property
     def secrets(self) -> list[Spot]:
         """Where secrets stand in the effective document."""
-        found = spots.load(parse_canonical(self.row.secrets))
+        found = spots.load(parse_canonical((self.overlaid or self.row).secrets))
         if not found or not self.is_partial:
             return found
         tree = self.tree
@@ -298,6 +302,23 @@ def as_seen(actor: Actor, place: Place, version: Version, live: Live | None) -> 
         values=seen,
         names=policy.guard(actor, "list", place),
     )
+
+
+def in_variant(published: Published, variant: str, overlay: uuid.UUID | None) -> Published:
+    """The same as a reader sees it in a variant that lays ``overlay``; ``None``: nothing.
+
+    A version that the overlay was not valid with is served as it is, and in no variant.
+    """
+    if overlay is None:
+        return replace(published, variant=variant)
+    rows = OverlaidDocument.objects.select_related("effective")
+    found = rows.filter(version=published.row, overlay=overlay).first()
+    if found is None:
+        return published
+    text = found.effective.content
+    if not published.values.is_open:
+        text = canonical(visible(parse_canonical(text), published.values))
+    return replace(published, text=text, checksum=checksum(text), variant=variant, overlaid=found)
 
 
 def _find_moment(text: str) -> datetime | None:

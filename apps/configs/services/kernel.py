@@ -16,8 +16,9 @@ from django.db import connection
 from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.services import Act, Event, append
-from apps.configs.models import Live, Template, Version
+from apps.configs.models import Live, OverlaidDocument, Template, Version
 from apps.configs.naming_secrets import note_uses
+from apps.configs.overlaying import Overlaid
 from apps.configs.referring import note_references
 from apps.configs.restricted import shown_problems
 from apps.configs.sources import dump_extends
@@ -115,6 +116,7 @@ class Plan:
     retired: bool = False
     exact: bool = False
     unchanged: bool = False
+    overlaid: Sequence[Overlaid] = ()
     warnings: list[Problem] = field(default_factory=list)
     id: uuid.UUID = field(init=False)
     _changes: list[diff.Change] | None = None
@@ -279,13 +281,15 @@ def commit(
                 service=plan.state.service, environment=plan.state.environment
             )
     keys = [diff.keys_of(plan.changes()) for plan in moving]
-    _store_texts(text for plan in moving for text in (plan.content, plan.text))
+    store_texts(text for plan in moving for text in (plan.content, plan.text))
     events = [_event(plan, changed, spread) for plan, changed in zip(moving, keys, strict=True)]
     act = append([*also, *events], actor=actor)
     versions = [
         _version(plan, changed, act, actor) for plan, changed in zip(moving, keys, strict=True)
     ]
     Version.objects.bulk_create(versions)
+    for plan, version in zip(moving, versions, strict=True):
+        store_overlaid(version, plan.overlaid)
     _point(list(zip(moving, versions, strict=True)))
     mark_outdated(spread.left)
     mark_outdated(spread.settled, outdated=False)
@@ -328,7 +332,23 @@ def _event(plan: Plan, keys: list[str], spread: Spread) -> Event:
     return Event(f"configuration.{plan.cause}", f"configuration:{plan.state.place}", data)
 
 
-def _store_texts(texts: Iterable[str]) -> None:
+def store_overlaid(version: Version, overlaid: Sequence[Overlaid]) -> None:
+    """Keep what overlays make of a version."""
+    if not overlaid:
+        return
+    store_texts(each.text for each in overlaid)
+    OverlaidDocument.objects.bulk_create(
+        OverlaidDocument(
+            version=version,
+            overlay=each.overlay,
+            effective_id=digest(each.text),
+            secrets=spots.dump(each.secrets),
+        )
+        for each in overlaid
+    )
+
+
+def store_texts(texts: Iterable[str]) -> None:
     """Keep each text once. Bare SQL: ``bulk_create`` quotes arrays in Python, at ten times the cost."""
     rows = {digest(text): text for text in texts}
     with connection.cursor() as cursor:
@@ -385,8 +405,9 @@ def _point(made: Sequence[tuple[Plan, Version]]) -> None:
 
 def _note(plan: Plan, version: Version, live: Live) -> None:
     """Note what a live version uses, as far as that has changed."""
-    if plan.secrets or plan.state.secrets:
-        note_uses(version.configuration, plan.secrets)
+    laid = [spot for each in plan.overlaid for spot in each.secrets]
+    if plan.secrets or plan.state.secrets or laid:
+        note_uses(version.configuration, [*plan.secrets, *laid])
     if plan.uses or plan.state.uses:
         note_references(version.configuration, plan.uses)
     before = _locked_templates(plan.state.version.lock) if plan.state.version else []

@@ -6,6 +6,7 @@ from apps.configs import composing, sources, validating
 from apps.configs.judging import judge
 from apps.configs.models import Version
 from apps.configs.naming_secrets import check_names
+from apps.configs.overlaying import Base, lay_all
 from apps.configs.referring import references_of
 from apps.configs.restricted import shown_problems
 from apps.configs.services.bases import source_tree
@@ -58,6 +59,16 @@ def plan_composed(
         problems += validating.locate(
             missing, state.service, state.environment, source.parsed.positions
         )
+    base = Base(
+        state.service,
+        state.environment,
+        composed.effective,
+        composed.secrets,
+        state.effective,
+        problems,
+    )
+    laid, broken = lay_all(actor, world.overlays(state.configuration), base, world)
+    problems += broken
     plan = Plan(
         state=state,
         content=source.content,
@@ -72,6 +83,7 @@ def plan_composed(
         message=message,
         merged=lambda _keys: composed.merged,
         merge_keys=layers.merge_keys,
+        overlaid=laid,
         warnings=found.warnings,
     )
     plan.unchanged = _is_unchanged(plan, source)

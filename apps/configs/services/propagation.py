@@ -277,7 +277,7 @@ def _stays(state: State) -> str:
 def _renew(main: Plan, plan: Plan) -> None:
     """Make a plan of the act what composing it again gave."""
     main.unchanged = False
-    for name in ("effective", "text", "lock", "secrets", "uses", "merged", "warnings"):
+    for name in ("effective", "text", "lock", "secrets", "uses", "merged", "overlaid", "warnings"):
         setattr(main, name, getattr(plan, name))
     main.forget_changes()
 

@@ -13,7 +13,7 @@ from apps.access.policy import EVERYWHERE, Place
 from apps.audit.services import Event, append
 from apps.configs import holders
 from apps.configs.models import Change, Redaction, TemplateVersion, Version
-from apps.configs.searching import REDACTED, Kept, Search, texts_of
+from apps.configs.searching import REDACTED, Kept, Search, texts_of, texts_over
 from apps.configs.services.kernel import lock_composition
 from apps.core.actor import Actor
 from apps.core.transactions import writing
@@ -65,7 +65,7 @@ def redact(*, actor: Actor, place: Place, number: int, key: str, message: str = 
         holders.refuse_rules(actor, rules.now)
         versions = holders.versions_of(services)
         texts, kept = _texts_to_change(actor, search, versions)
-        replaced = dict(search.replacements(texts))
+        replaced = dict(search.replacements([*texts, *texts_over(services)]))
         drafts = _redact_drafts(services, search)
         data: dict[str, Tree] = {
             "version": number,

@@ -9,6 +9,7 @@ from apps.access.policy import Place
 from apps.configs import validating
 from apps.configs.judging import HIDDEN, judge
 from apps.configs.models import Version
+from apps.configs.overlaying import Base, lay_all
 from apps.configs.restricted import require_changes, shown_problems
 from apps.configs.services.bases import Options, check_base
 from apps.configs.services.kernel import (
@@ -112,14 +113,20 @@ def _plan(actor: Actor, state: State, target: Version, options: Options) -> Plan
 
 
 def _failures(actor: Actor, plan: Plan) -> list[Problem]:
-    """What of today's sections and rules the plan does not keep: it is restored all the same."""
+    """What of today's sections and rules the plan does not keep: it is restored all the same, and
+    served without the overlays that it is not valid with.
+    """
     state, world = plan.state, World()
     declared = world.sections(state.service)
     broken = validating.check_sections(declared, plan.effective, plan.secrets)
     rules = world.rules(state.service, state.environment)
     judged = judge(rules, state.place, plan.effective, state.effective, actor)
     told = [*broken.errors, *judged.errors, *broken.warnings, *judged.warnings]
-    told = [each for each in told if each.code != HIDDEN]
+    base = Base(
+        state.service, state.environment, plan.effective, plan.secrets, state.effective, told
+    )
+    plan.overlaid, unlaid = lay_all(actor, world.overlays(state.configuration), base, world)
+    told = [each for each in (*told, *unlaid) if each.code != HIDDEN]
     return validating.locate(told, state.service, state.environment, None)
 
 
