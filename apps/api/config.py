@@ -43,6 +43,7 @@ from apps.engine.errors import (
     MalformedError,
 )
 from apps.engine.signing import answer_header
+from apps.rollouts.assigning import as_assigned
 from apps.rollouts.services import note_instance
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, X-Config-Unit, X-Config-Instance"
@@ -73,6 +74,8 @@ class ConfigView(ApiView):
         no_news = _no_news(request, [published], reached)
         if no_news is not None:
             return no_news
+        if question.view != SOURCE:
+            published = _assigned(self, published)
         note_read(actor=self.actor, place=place, version=published.version, keys=question.keys)
         return serve(self, place, published, question, reached)
 
@@ -150,6 +153,7 @@ class ConfigValueView(ApiView):
         question = Question(VALUE, "", (key,))
         if no_news is not None:
             return no_news
+        published = _assigned(self, published)
         note_read(actor=self.actor, place=place, version=published.version, keys=question.keys)
         return serve(self, place, published, question, reached)
 
@@ -176,6 +180,7 @@ class ConfigsView(ApiView):
         no_news = _no_news(request, found, reached)
         if no_news is not None:
             return no_news
+        found = [_assigned(self, one) for one in found]
         note_given(actor=self.actor, given=found)
         results = [{**envelope_members(each, each.text), "config": each.tree} for each in found]
         data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
@@ -187,6 +192,19 @@ def _note_instance(view: ApiView, place: Place, published: Published) -> None:
     name = view.request.headers.get("X-Config-Instance")
     if name is not None:
         note_instance(actor=view.actor, place=place, name=name, version=published.version)
+
+
+def _assigned(view: ApiView, published: Published) -> Published:
+    """What is live, in the variant of the unit that the request names; else the same.
+
+    The past is served as it was: variants are laid over what is live.
+    """
+    request: Any = view.request
+    unit = request.headers.get("X-Config-Unit") or request.GET.get("unit")
+    if not unit or request.GET.get("version") or request.GET.get("at"):
+        return published
+    instance = request.headers.get("X-Config-Instance", "")
+    return as_assigned(actor=view.actor, published=published, unit=unit, instance=instance)
 
 
 def check_names(names: list[str]) -> list[str]:

@@ -104,15 +104,20 @@ CONFIG_GET = Shape(
         text("view", "source: what was written."),
         text("format", "json, yaml, toml, xml, env or properties: the document alone."),
         text("section", "For env and properties: one section."),
+        text("unit", "As the header X-Config-Unit: picks the variants of experiments."),
         text("reveal", "true: with the values of secrets, for those with that right on all."),
         text("after", "Long poll: REVISION or EPOCH-REVISION."),
         number("wait", "Seconds, at most 60."),
         text("min_revision", "Wait up to 5 s until this server has seen it."),
     ),
 )
-CONFIG_VALUE = Shape({200: {}}, (*COMMON, 410, 412), (ENVIRONMENT_PARAMETER, text("key")))
+CONFIG_VALUE = Shape(
+    {200: {}}, (*COMMON, 410, 412), (ENVIRONMENT_PARAMETER, text("key"), text("unit"))
+)
 CONFIG_MANY = Shape(
-    {200: OBJECT}, (*COMMON, 410), (ENVIRONMENT_PARAMETER, text("service", many=True))
+    {200: OBJECT},
+    (*COMMON, 410),
+    (ENVIRONMENT_PARAMETER, text("service", many=True), text("unit")),
 )
 WRITE = Shape({200: OBJECT, 201: OBJECT}, (*WRITING, 428), (ENVIRONMENT_PARAMETER,), body=True)
 HISTORY = Shape(
@@ -197,8 +202,10 @@ OPEN = Shape({200: OBJECT}, ())
 OFREP_SINGLE = Shape({200: OBJECT}, (*COMMON, 413, 415), (ENVIRONMENT_PARAMETER,), body=True)
 OFREP_BULK = Shape({200: OBJECT, 304: {}}, (*COMMON, 413, 415), (ENVIRONMENT_PARAMETER,), body=True)
 OFREP_EVENTS = Shape({200: {}}, COMMON, (text("ticket", "From eventStreams of an evaluation."),))
-
-
+EXPERIMENTS = Shape(parameters=(text("service"), text("environment"), *PAGE))
+EXPERIMENT = Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)
+OUTCOMES = Shape({200: OBJECT}, WRITING, body=True)
+RESULTS = Shape()
 GRAPHQL = Shape({200: OBJECT}, (400, 401, 413, 415), body=True)
 
 

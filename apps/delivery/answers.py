@@ -64,9 +64,10 @@ class Answer:
 
 
 def etag(published: Published, question: Question) -> str:
-    """The strong entity tag: the version's random id, then a hash of the question."""
+    """The strong entity tag: the version's random id, then a hash of the question and the variant."""
     view = published.checksum[7:19] if published.is_partial else ""
-    return f'"{published.version_id}-{question.digest}{view}"'
+    variant = published.variant and hashlib.sha256(published.variant.encode()).hexdigest()[:12]
+    return f'"{published.version_id}-{question.digest}{view}{variant}"'
 
 
 def answer(
@@ -117,6 +118,9 @@ def envelope_members(published: Published, text: str) -> dict[str, Tree]:
         members["pinned"] = True
     if published.outdated:
         members["outdated"] = True
+    if published.variant:
+        experiment, _slash, variant = published.variant.partition("/")
+        members["experiment"] = {"id": experiment, "variant": variant}
     return members
 
 

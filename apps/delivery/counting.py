@@ -7,6 +7,7 @@ from django.db import close_old_connections, connection
 
 from apps.audit import refusals
 from apps.delivery import reads
+from apps.rollouts import assigning
 
 logger = logging.getLogger(__name__)
 
@@ -14,7 +15,7 @@ EVERY = 5.0
 
 
 class Counting:
-    """A thread that writes the counters of reads and of refusals until stopped, and then once."""
+    """A thread that writes the counters of reads, exposures and refusals until stopped, then once."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -40,6 +41,7 @@ class Counting:
         try:
             close_old_connections()
             reads.flush()
+            assigning.flush()
             refusals.flush(everything=everything)
         except Exception:
             logger.exception("Counters could not be written.")

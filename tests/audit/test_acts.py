@@ -423,6 +423,11 @@ def test_acts__services_that_write__are_all_in_the_table():
         "connection.deleted",
         "job.put",  # tests/portal/test_rotation.py
         "installation.exported",  # tests/api/test_exchange.py
+        "experiment.created",  # tests/api/test_experiments.py
+        "experiment.updated",
+        "experiment.started",
+        "experiment.stopped",
+        "experiment.deleted",
     }
 
     assert written - actions - elsewhere == set()

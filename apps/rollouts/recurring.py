@@ -1,0 +1,22 @@
+"""What the job runner does for this app: experiments that start and stop by themselves."""
+
+import uuid
+from functools import partial
+
+from apps.core.actor import system
+from apps.core.jobs import Claim, Kind, register
+from apps.rollouts.experiments import START, STOP, end_by_schedule
+from apps.rollouts.models import Experiment
+
+
+def register_kinds() -> None:
+    """Called when the app is ready."""
+    register(Kind(START, "Start an experiment", partial(_end, START)))
+    register(Kind(STOP, "Stop an experiment", partial(_end, STOP)))
+
+
+def _end(act: str, held: Claim) -> None:
+    rows = Experiment.objects.select_related("configuration__service", "configuration__environment")
+    found = rows.filter(pk=uuid.UUID(held.job.key)).first()
+    if found is not None:
+        end_by_schedule(system("jobs"), found, act)

@@ -1,0 +1,54 @@
+"""Reading experiments."""
+
+import uuid
+
+from django.db.models import QuerySet
+
+from apps.access import policy
+from apps.configs.selectors.configurations import scope_filter
+from apps.core.actor import Actor
+from apps.engine.errors import NOTHING_HERE, NotFoundError
+from apps.engine.guarding import visible
+from apps.engine.values import Tree, parse_canonical
+from apps.rollouts.experiments import place_of
+from apps.rollouts.models import Experiment
+
+
+def list_experiments(
+    *, actor: Actor, service: str = "", environment: str = ""
+) -> QuerySet[Experiment]:
+    """The experiments over configurations that the actor may read, newest first."""
+    rows = Experiment.objects.select_related(
+        "configuration__service", "configuration__environment"
+    ).prefetch_related("variants__overlay__patch")
+    rows = rows.filter(
+        scope_filter(actor, "read", "configuration__"),
+        configuration__service__deleted_at__isnull=True,
+        configuration__environment__deleted_at__isnull=True,
+    )
+    if service:
+        rows = rows.filter(configuration__service__slug__lower=service.lower())
+    if environment:
+        rows = rows.filter(configuration__environment__slug__lower=environment.lower())
+    return rows
+
+
+def get_experiment(*, actor: Actor, pk: str) -> Experiment:
+    """One by its id. Raises :class:`NotFoundError`, for one that the actor may not read too."""
+    try:
+        found = list_experiments(actor=actor).filter(pk=uuid.UUID(pk)).first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise NotFoundError(NOTHING_HERE)
+    return found
+
+
+def seen_patches(*, actor: Actor, experiment: Experiment) -> dict[str, Tree]:
+    """What each variant lays, without the keys that the actor may not see; the control nothing."""
+    reads = policy.guard(actor, "read", place_of(experiment))
+    return {
+        each.name: visible(parse_canonical(each.overlay.patch.content), reads)
+        for each in experiment.variants.all()
+        if each.overlay is not None
+    }
