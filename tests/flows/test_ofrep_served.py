@@ -1,4 +1,6 @@
-"""OFREP through real servers: the path before Django, OpenFeature's own client, events, other origins."""
+"""What rollouts decide, through real servers: OFREP with the path before Django, OpenFeature's own
+client, events and other origins; and experiments.
+"""
 
 import json
 import threading
@@ -281,3 +283,46 @@ def test_foreign_host__is_refused_as_elsewhere(served, reader):
 
     assert answer.status_code == 400
     assert "elsewhere" not in answer.text
+
+
+def test_experiment__started_on_one_node__is_heard_and_served_on_the_other(served, writer, reader):
+    publish(writer, FLAGS, settings={"steps": 3})
+    variants = [{"name": "a"}, {"name": "b", "patch": {"settings": {"steps": 1}}}]
+    made = writer.post(
+        "/experiments",
+        json={
+            "service": "shop",
+            "environment": "production",
+            "name": "steps",
+            "variants": variants,
+            "metrics": [{"name": "paid"}],
+        },
+    )
+    address = f"/experiments/{made.json()['id']}"
+    with connect_sse(reader, "GET", "/stream?service=shop&environment=production") as stream:
+        events = stream.iter_sse()
+        assert next(events).event == "ready"
+        assert writer.post(f"{address}/start").status_code == 200
+        told = json.loads(next(each for each in events if each.event == "changed").data)
+    revision = f"{told['epoch']}-{told['revision']}"
+
+    def steps(unit):
+        where = f"/config/shop?environment=production&min_revision={revision}"
+        return reader.get(where, headers={"X-Config-Unit": unit}).json()
+
+    answers = [steps(f"u{n}") for n in range(20)]
+    short = [each for each in answers if each["experiment"]["variant"] == "b"]
+
+    assert (told["cause"], told["keys"]) == ("experiment", ["settings.steps"])
+    assert {each["config"]["settings"]["steps"] for each in short} == {1}
+    batch = {"outcomes": [{"unit": "u0", "metric": "paid"}]}
+    assert reader.post(f"{address}/outcomes", json=batch).json() == {"recorded": 1}
+    wait_for(lambda: sum(writer.get(f"{address}/results").json()["units"].values()) == 20)
+    assert writer.post(f"{address}/publish", json={"variant": "b"}).status_code == 201
+
+
+def wait_for(holds, within=20):
+    ends = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
