@@ -188,3 +188,17 @@ def test_start__server_without_its_database__is_stale(server, connect, tmp_path)
 
     wait_until(lambda: not config.stale)
     assert json.loads((tmp_path / "checkout.json").read_text())["epoch"] == "e1"
+
+
+def test_copy__of_two_units__is_one_for_each(server, connect, tmp_path):
+    server.publish({"steps": 1})
+    connect(cache_dir=tmp_path, unit="ada")
+    server.publish({"steps": 2})
+    connect(cache_dir=tmp_path, unit="bob")
+    connect(cache_dir=tmp_path)
+    server.stop()
+
+    kept = [connect(cache_dir=tmp_path, unit=unit).get("steps") for unit in ("ada", "bob", None)]
+
+    assert kept == [1, 2, 2]
+    assert len(list(tmp_path.iterdir())) == 3

@@ -41,11 +41,12 @@ def test_document__changed_by_the_caller__changes_nothing_here(server, connect):
 
 
 def test_fetch__given_options__sends_them(server, connect):
-    connect(environment="production", instance="node-7")
+    connect(environment="production", instance="node-7", unit="user-3")
 
     path, query, headers = server.asked[-1]
     assert (path, query) == ("/config/checkout", {"environment": "production"})
     assert headers["X-Config-Instance"] == "node-7"
+    assert headers["X-Config-Unit"] == "user-3"
     assert headers["Authorization"] == "Bearer csk_right"
 
 
@@ -158,7 +159,7 @@ def test_config__bad_url__is_refused(url):
         Config("checkout", url=url, token="x")
 
 
-@pytest.mark.parametrize("option", ["token", "instance"])
+@pytest.mark.parametrize("option", ["token", "instance", "unit"])
 def test_config__line_break_in_a_header__is_refused_without_repeating_it(connect, option):
     with pytest.raises(ValueError, match=option) as caught:
         connect(**{option: "secret\r\nX-Other: 1"})

@@ -33,6 +33,9 @@ class Config:
     ``CONFIGSVC_CACHE_DIR`` and ``CONFIGSVC_CA_FILE`` when they are not given. ``verify`` is ``True``,
     a file of certificate authorities, or ``False``.
 
+    ``unit`` is whom experiments go by, one of a customer or a machine: it is served the variant that it
+    is in, and the same one each time.
+
     ``signed_by`` (or the file that ``CONFIGSVC_KEYS_FILE`` names) is the JSON Web Key Set of the
     server, from ``/.well-known/jwks.json``, got by a way that is trusted: then answers must be signed by
     one of its keys, be about this service and environment (none given: that of the first answer), and
@@ -41,7 +44,7 @@ class Config:
     It is fetched once when made, and followed from ``start``, ``on_change`` or ``with`` on. The last
     good copy is kept in ``cache_dir`` and used, marked ``stale``, when the server is away at the start
     or refuses. Raises :class:`ConfigError` when there is no such copy either, :class:`ValueError` for
-    a URL, token or instance name that cannot be sent, :class:`OSError` for a file of authorities that
+    a URL, token, instance or unit that cannot be sent, :class:`OSError` for a file of authorities that
     cannot be read.
     """
 
@@ -53,6 +56,7 @@ class Config:
         url: str | None = None,
         token: str | None = None,
         instance: str | None = None,
+        unit: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         verify: Verify | None = None,
         timing: Timing | None = None,
@@ -63,13 +67,15 @@ class Config:
         self._url = url or variable("URL") or "http://127.0.0.1:8000"
         self._given_token = token
         self._instance = instance or variable("INSTANCE")
+        self._unit = unit
         self._verify = variable("CA_FILE") or True if verify is None else verify
         self._timing = timing or Timing()
         trusted = signed_by or variable("KEYS_FILE")
         self._signatures = Signatures(trusted, service, self._environment) if trusted else None
         check_sendable("instance", self._instance or "")
+        check_sendable("unit", unit or "")
         folder = cache_dir or variable("CACHE_DIR")
-        copy = Copy(Path(folder), service, self._environment) if folder else None
+        copy = Copy(Path(folder), service, self._environment, unit) if folder else None
         if self._verify is False and self._url.startswith("https:"):
             logger.warning("The server's certificate is not verified.")
         self._lock = threading.Lock()
@@ -145,6 +151,7 @@ class Config:
             service=self.service,
             environment=self._environment,
             instance=self._instance,
+            unit=self._unit,
             timing=self._timing,
             signatures=self._signatures,
         )

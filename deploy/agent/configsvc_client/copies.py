@@ -33,12 +33,15 @@ class Copy:
     Whoever reads it, at whatever moment, finds the old copy or the new one, also after a power cut.
     """
 
-    def __init__(self, folder: Path, service: str, environment: str | None) -> None:
+    def __init__(
+        self, folder: Path, service: str, environment: str | None, unit: str | None = None
+    ) -> None:
         self._service, self._environment = service, environment
         names = [
             urllib.parse.quote(each.lower(), safe="") for each in (service, environment) if each
         ]
-        self.path = folder / f"{'@'.join(names)}.json"
+        variant = f"+{_digest(unit)[:16]}" if unit else ""  # units are served different documents
+        self.path = folder / f"{'@'.join(names)}{variant}.json"
 
     def read(self) -> Kept | None:
         """The copy; ``None`` when there is none, or it is damaged or of something else."""

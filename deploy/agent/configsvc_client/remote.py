@@ -49,6 +49,7 @@ class Remote:
         service: str,
         environment: str | None,
         instance: str | None,
+        unit: str | None,
         timing: Timing,
         signatures: Signatures | None = None,
     ) -> None:
@@ -59,6 +60,8 @@ class Remote:
         self._headers = {"User-Agent": "configsvc-client/0.1"}
         if instance:
             self._headers["X-Config-Instance"] = instance
+        if unit:
+            self._headers["X-Config-Unit"] = unit
         self.retry: float | None = None
 
     def cut(self) -> None:
