@@ -14,7 +14,6 @@ from apps.api.documentation import GRAPHQL, documented
 from apps.api.graphql.context import Context
 from apps.api.graphql.problems import InvalidQueryError, present, refusals_of
 from apps.api.graphql.schema import schema
-from apps.core.actor import Actor
 from apps.engine.errors import MalformedError
 from apps.engine.values import Tree
 
@@ -52,7 +51,8 @@ class GraphQLView(ApiView):
     @documented("Query or change anything as one graph (GraphQL)", GRAPHQL)
     def post(self, request: Any) -> HttpResponse:
         """``{"query","variables","operationName"}``; 200 with ``data`` and ``errors``."""
-        result, context = run(self.actor, Asked.of(read_json(request)))
+        context = Context(self.actor, request.headers.get("Idempotency-Key"))
+        result = run(context, Asked.of(read_json(request)))
         refused = [*context.refused, *refusals_of(result.errors or ())]
         request._request.refusals = [  # noqa: SLF001 - the boundary of the process records them
             Refused(error, field, writes=context.writes) for field, error in refused
@@ -60,11 +60,10 @@ class GraphQLView(ApiView):
         return answer_result(result, wants_response=RESPONSE in request.headers.get("Accept", ""))
 
 
-def run(actor: Actor, asked: Asked) -> tuple[ExecutionResult, Context]:
-    """What a request gives, and the context that it was resolved with."""
-    context = Context(actor)
+def run(context: Context, asked: Asked) -> ExecutionResult:
+    """What a request gives. Mutations are done one after the other, each an act of its own."""
     try:
-        result = schema.execute_sync(
+        return schema.execute_sync(
             asked.query,
             variable_values=asked.variables,
             context_value=context,
@@ -73,8 +72,7 @@ def run(actor: Actor, asked: Asked) -> tuple[ExecutionResult, Context]:
     except CannotGetOperationTypeError as error:
         cause = InvalidQueryError(error.as_http_error_reason())
         told = present(GraphQLError(cause.detail, original_error=cause))
-        result = ExecutionResult(data=None, errors=[told])
-    return result, context
+        return ExecutionResult(data=None, errors=[told])
 
 
 def answer_result(result: ExecutionResult, *, wants_response: bool) -> HttpResponse:
