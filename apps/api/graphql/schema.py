@@ -16,6 +16,7 @@ from apps.api.graphql import (
     rules,
     secrets,
     services,
+    subscriptions,
     templates,
 )
 from apps.api.graphql.limits import Limits
@@ -64,6 +65,7 @@ class Schema(strawberry.Schema):
 schema = Schema(
     query=merge_types("Query", tuple(each.Queries for each in NOUNS)),
     mutation=merge_types("Mutation", tuple(each.Mutations for each in ACTS)),
+    subscription=subscriptions.Subscriptions,
     config=StrawberryConfig(scalar_map=SCALARS),
     extensions=[Problems, Limits],
 )

@@ -1,5 +1,7 @@
 """``/graphql``: queries and mutations by POST, the console by GET."""
 
+import contextlib
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,9 +72,30 @@ def run(context: Context, asked: Asked) -> ExecutionResult:
             operation_name=asked.operation,
         )
     except CannotGetOperationTypeError as error:
-        cause = InvalidQueryError(error.as_http_error_reason())
-        told = present(GraphQLError(cause.detail, original_error=cause))
-        return ExecutionResult(data=None, errors=[told])
+        return _no_operation(error)
+
+
+async def stream(context: Context, asked: Asked) -> AsyncGenerator[ExecutionResult, None]:
+    """What a subscription gives, until it ends or is refused."""
+    try:
+        found: Any = await schema.stream(
+            asked.query,
+            variable_values=asked.variables,
+            context_value=context,
+            operation_name=asked.operation,
+        )
+    except CannotGetOperationTypeError as error:
+        yield _no_operation(error)
+        return
+    async with contextlib.aclosing(found) as results:
+        async for each in results:
+            yield each
+
+
+def _no_operation(error: CannotGetOperationTypeError) -> ExecutionResult:
+    cause = InvalidQueryError(error.as_http_error_reason())
+    told = present(GraphQLError(cause.detail, original_error=cause))
+    return ExecutionResult(data=None, errors=[told])
 
 
 def answer_result(result: ExecutionResult, *, wants_response: bool) -> HttpResponse:
