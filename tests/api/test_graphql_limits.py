@@ -199,11 +199,17 @@ def many(operator):
             assert operator.post("/services", {"slug": name}).status_code == 201
             section = {"key": "k", "type": "application_settings"}
             operator.post(f"/services/{name}/sections", section)
+            flags = {"key": "flags", "type": "feature_flags"}
+            operator.post(f"/services/{name}/sections", flags)
             operator.post("/templates", {"slug": name, "content": {"pool": 5}})
             for environment in ("staging", "production"):
                 publish(operator, name, {"n": 1, "name": name}, environment=environment)
                 publish(
-                    operator, name, {"n": 2}, environment=environment, extends=[{"template": name}]
+                    operator,
+                    name,
+                    {"n": 2, "flags": {"a": True}},
+                    environment=environment,
+                    extends=[{"template": name}],
                 )
                 secret = {"service": name, "environment": environment, "name": "pin", "value": "v"}
                 assert operator.post("/secrets", secret).status_code == 201
@@ -236,6 +242,8 @@ GRAPHS = {
        audit { edges { node { action } } } }""": 13,
     """{ matrix { edges { node { service { slug } cells { environment apart { keys }
        configuration { live { version } } } } } } }""": 7,
+    """{ services { edges { node { configurations(first: 2) { edges { node {
+       flags { key stale evaluation { value reason } } } } } } } } }""": 5,
 }
 """Queries over lists in lists, and in how many statements each is answered."""
 
