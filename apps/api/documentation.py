@@ -42,6 +42,7 @@ TEXTS = {
     401: "Credentials are needed",
     403: "A right is missing",
     404: "It does not exist, or the caller may not know that it does",
+    405: "A browser alone may GET this",
     406: "The format cannot hold the document",
     409: "The base is stale",
     410: "The configuration is retired",
@@ -199,6 +200,7 @@ OFREP_BULK = Shape({200: OBJECT, 304: {}}, (*COMMON, 413, 415), (ENVIRONMENT_PAR
 OFREP_EVENTS = Shape({200: {}}, COMMON, (text("ticket", "From eventStreams of an evaluation."),))
 
 
+CONSOLE = Shape({200: {}}, (401, 405))
 GRAPHQL = Shape({200: OBJECT}, (400, 401, 413, 415), body=True)
 
 

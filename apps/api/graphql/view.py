@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import get_script_prefix
 from graphql import GraphQLError
+from rest_framework.exceptions import MethodNotAllowed
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 from strawberry.types import ExecutionResult
 
 from apps.access.middleware import Refused
+from apps.api.authentication import BrowserAuthentication
 from apps.api.base import ApiView, answer_json, read_json, refuse_unknown, typed
-from apps.api.documentation import GRAPHQL, documented
+from apps.api.documentation import CONSOLE, GRAPHQL, documented
+from apps.api.errors import wants_html
 from apps.api.graphql.context import Context
 from apps.api.graphql.problems import InvalidQueryError, present, refusals_of
 from apps.api.graphql.schema import schema
-from apps.engine.errors import MalformedError
+from apps.engine.errors import MalformedError, UnauthenticatedError
 from apps.engine.values import Tree
 
 MEMBERS = ("query", "variables", "operationName", "extensions")
@@ -49,6 +54,18 @@ class Asked:
 
 class GraphQLView(ApiView):
     """The one address of GraphQL."""
+
+    @documented("The GraphQL console, a page for people who are logged in", CONSOLE)
+    def get(self, request: Any) -> HttpResponse:
+        """GraphiQL, for a browser with a session. Queries go by POST."""
+        if not wants_html(request):
+            raise MethodNotAllowed("GET")
+        if not isinstance(request.successful_authenticator, BrowserAuthentication):
+            raise UnauthenticatedError("The console is for people: log in.")
+        context = {"socket": f"{get_script_prefix()}ws/graphql"}
+        answer = render(request._request, "api/console.html", context)  # noqa: SLF001 - Django's own
+        answer["Cache-Control"] = "no-store"
+        return answer
 
     @documented("Query or change anything as one graph (GraphQL)", GRAPHQL)
     def post(self, request: Any) -> HttpResponse:
