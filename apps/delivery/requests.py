@@ -33,7 +33,7 @@ from apps.registry.selectors import get_default_environment, get_environment, ge
 from apps.rollouts.services import check_instance_name, note_instance
 
 API_PREFIX = "/api/v1"
-STREAMS = ("/stream", "/ws/config")
+STREAMS = ("/stream", "/ws/config", "/ws/graphql")
 MAX_SERVICES = 200
 MAX_WAIT = 60
 _SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")

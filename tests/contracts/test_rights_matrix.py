@@ -139,7 +139,7 @@ ADDRESSES = {
     "experiments/<str:pk>/publish": "publish (test_experiments)",
     "experiments/<str:pk>/outcomes": "read (test_experiments)",
     "experiments/<str:pk>/results": "read (test_experiments)",
-    "graphql": "as REST, field by field (tests/api/test_graphql_rights)",
+    "graphql": "as REST, field by field (tests/api/test_graphql_rights); GET: whoever is logged in",
     "matrix": "filtered by sight (tests/api/test_matrix)",
     "validate": "above",
     "environments": "above; the list is filtered by sight (test_common_rules)",
