@@ -11,14 +11,13 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import InterfaceError, OperationalError
 
-from apps.access import policy
-from apps.access.policy import Place
 from apps.access.selectors import still_valid
 from apps.audit import refusals
+from apps.configs.selectors.configurations import resolve_environment, resolve_place
 from apps.core import clock
 from apps.core.actor import Actor, stranger
 from apps.delivery.feed import Feed, running_feed
-from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor
+from apps.delivery.requests import Asked, find_actor, interest_of, note_stream, read_cursor
 from apps.delivery.watch import (
     LOOK_AT_RIGHTS_EVERY,
     Cursor,
@@ -29,7 +28,6 @@ from apps.delivery.watch import (
 )
 from apps.engine import values
 from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, invalid
-from apps.registry.selectors import get_environment, get_service
 from apps.rollouts.services import note_instance
 
 logger = logging.getLogger(__name__)
@@ -155,7 +153,7 @@ class ConfigConsumer(AsyncWebsocketConsumer):
         elif kind == "subscribe":
             await self._subscribe(actor, message)
         elif kind == "unsubscribe":
-            task = self.subscriptions.pop(_key(message), None)
+            task = self.subscriptions.pop(await _key(actor, message), None)
             if task is not None:
                 task.cancel()
         elif kind == "applied":
@@ -166,10 +164,10 @@ class ConfigConsumer(AsyncWebsocketConsumer):
     async def _subscribe(self, actor: Actor, message: dict[str, Any]) -> None:
         if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
             raise invalid("", "subscriptions", f"At most {MAX_SUBSCRIPTIONS} on one socket.")
-        key = _key(message)
+        key = await _key(actor, message)
         after = message.get("after")
         cursor = read_cursor(None if after is None else str(after))
-        interest = await _interest(actor, key, message.get("include"))
+        interest = await _admit(actor, key, message.get("include"), self.instance)
         previous = self.subscriptions.pop(key, None)
         if previous is not None:
             previous.cancel()
@@ -196,7 +194,7 @@ class ConfigConsumer(AsyncWebsocketConsumer):
         name = message.get("instance") or self.instance
         if not isinstance(name, str):
             raise invalid("/instance", "instance", "Name the instance: X-Config-Instance.")
-        await _note(actor, _key(message), name, version)
+        await _note(actor, await _key(actor, message), name, version)
 
     async def _say(self, message: dict[str, Any]) -> None:
         if not self.ended:
@@ -209,16 +207,18 @@ def _still_valid(actor: Actor | None) -> Actor | None:
 
 
 @database_sync_to_async
-def _interest(actor: Actor, key: Key, include: object) -> Interest:
+def _admit(actor: Actor, key: Key, include: object, instance: str | None) -> Interest:
     service, environment = key
     names = [service] if service else []
-    return interest_of(actor, names, environment or None, str(include or "") or None)
+    interest = interest_of(actor, names, environment, str(include or "") or None)
+    note_stream(actor, interest, instance)
+    return interest
 
 
 @database_sync_to_async
 def _note(actor: Actor, key: Key, name: str, version: int) -> None:
-    place = Place(get_service(key[0]), get_environment(key[1]))
-    policy.require_seen(actor, "read", place)
+    service, environment = key
+    place = resolve_place(actor=actor, service=service, environment=environment, verb="read")
     note_instance(actor=actor, place=place, name=name, version=version)
 
 
@@ -241,9 +241,14 @@ def _parse(text: str) -> dict[str, Any]:
     return message
 
 
-def _key(message: dict[str, Any]) -> Key:
+@database_sync_to_async
+def _key(actor: Actor, message: dict[str, Any]) -> Key:
+    """What a message is about, the same however it is written: names in lower case (no service:
+    all), and the environment that is meant where it names none.
+    """
     service, environment = message.get("service"), message.get("environment")
     for name, given in (("service", service), ("environment", environment)):
         if given is not None and not isinstance(given, str):
             raise invalid(f"/{name}", "type", f"'{name}' is a name.")
-    return service or "", environment or ""
+    environment = environment or resolve_environment(actor=actor, environment=None).slug
+    return (service or "").lower(), environment.lower()
