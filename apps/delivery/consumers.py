@@ -198,7 +198,8 @@ class ConfigConsumer(AsyncWebsocketConsumer):
 
     async def _say(self, message: dict[str, Any]) -> None:
         if not self.ended:
-            await self.send(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+            with contextlib.suppress(OSError):  # the client is gone, and its tasks end with it
+                await self.send(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
 
 
 @database_sync_to_async

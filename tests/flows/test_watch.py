@@ -837,6 +837,18 @@ def test_websocket__two_hundred_subscriptions_at_once__are_taken(served, writer,
         assert receive(socket, "pong")
 
 
+def test_websocket__client_gone_while_it_is_told__is_no_failure(served, writer, hearer):
+    for number in range(30):
+        publish(writer, f"backlog {number} {time.time()}")
+    for _ in range(5):
+        with socket_to(hearer, served.raw) as socket:
+            socket.send('{"type":"subscribe","after":0,"include":"config"}')
+            receive(socket, "changed")
+    time.sleep(0.5)
+
+    assert "A subscription failed" not in hearer.log.read_text()
+
+
 @pytest.mark.parametrize("text", ['{"type":"\\ud800"}', '{"type":"applied","version":1e999}'])
 def test_websocket__what_no_database_holds__is_an_error(served, hearer, text):
     with socket_to(hearer, served.raw) as socket:
