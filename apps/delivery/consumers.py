@@ -8,17 +8,15 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
-from apps.access import policy
-from apps.access.policy import Place
 from apps.audit import refusals
+from apps.configs.selectors.configurations import resolve_environment, resolve_place
 from apps.core.actor import Actor
 from apps.delivery.feed import running_feed
-from apps.delivery.requests import interest_of, read_cursor
+from apps.delivery.requests import interest_of, note_stream, read_cursor
 from apps.delivery.sockets import FAILED, WITHDRAWN, GuardedConsumer
 from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
 from apps.engine import values
 from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, invalid
-from apps.registry.selectors import get_environment, get_service
 from apps.rollouts.services import note_instance
 
 logger = logging.getLogger(__name__)
@@ -63,7 +61,7 @@ class ConfigConsumer(GuardedConsumer):
         elif kind == "subscribe":
             await self._subscribe(actor, message)
         elif kind == "unsubscribe":
-            task = self.tasks.pop(_key(message), None)
+            task = self.tasks.pop(await _key(actor, message), None)
             if task is not None:
                 task.cancel()
         elif kind == "applied":
@@ -74,10 +72,10 @@ class ConfigConsumer(GuardedConsumer):
     async def _subscribe(self, actor: Actor, message: dict[str, Any]) -> None:
         if len(self.tasks) >= MAX_SUBSCRIPTIONS:
             raise invalid("", "subscriptions", f"At most {MAX_SUBSCRIPTIONS} on one socket.")
-        key = _key(message)
+        key = await _key(actor, message)
         after = message.get("after")
         cursor = read_cursor(None if after is None else str(after))
-        interest = await _interest(actor, key, message.get("include"))
+        interest = await _admit(actor, key, message.get("include"), self.instance)
         previous = self.tasks.pop(key, None)
         if previous is not None:
             previous.cancel()
@@ -104,23 +102,25 @@ class ConfigConsumer(GuardedConsumer):
         name = message.get("instance") or self.instance
         if not isinstance(name, str):
             raise invalid("/instance", "instance", "Name the instance: X-Config-Instance.")
-        await _note(actor, _key(message), name, version)
+        await _note(actor, await _key(actor, message), name, version)
 
     async def _say(self, message: dict[str, Any]) -> None:
         await self.say(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
 
 
 @database_sync_to_async
-def _interest(actor: Actor, key: Key, include: object) -> Interest:
+def _admit(actor: Actor, key: Key, include: object, instance: str | None) -> Interest:
     service, environment = key
     names = [service] if service else []
-    return interest_of(actor, names, environment or None, str(include or "") or None)
+    interest = interest_of(actor, names, environment, str(include or "") or None)
+    note_stream(actor, interest, instance)
+    return interest
 
 
 @database_sync_to_async
 def _note(actor: Actor, key: Key, name: str, version: int) -> None:
-    place = Place(get_service(key[0]), get_environment(key[1]))
-    policy.require_seen(actor, "read", place)
+    service, environment = key
+    place = resolve_place(actor=actor, service=service, environment=environment, verb="read")
     note_instance(actor=actor, place=place, name=name, version=version)
 
 
@@ -143,9 +143,14 @@ def _parse(text: str) -> dict[str, Any]:
     return message
 
 
-def _key(message: dict[str, Any]) -> Key:
+@database_sync_to_async
+def _key(actor: Actor, message: dict[str, Any]) -> Key:
+    """What a message is about, the same however it is written: names in lower case (no service:
+    all), and the environment that is meant where it names none.
+    """
     service, environment = message.get("service"), message.get("environment")
     for name, given in (("service", service), ("environment", environment)):
         if given is not None and not isinstance(given, str):
             raise invalid(f"/{name}", "type", f"'{name}' is a name.")
-    return service or "", environment or ""
+    environment = environment or resolve_environment(actor=actor, environment=None).slug
+    return (service or "").lower(), environment.lower()

@@ -127,7 +127,8 @@ class GuardedConsumer(AsyncWebsocketConsumer):
     async def say(self, text: str) -> None:
         """Send a message, unless the socket has ended."""
         if not self.ended:
-            await self.send(text)
+            with contextlib.suppress(OSError):  # the client is gone, and its tasks end with it
+                await self.send(text)
 
 
 @database_sync_to_async
