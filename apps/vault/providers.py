@@ -55,10 +55,12 @@ class LocalKeys:
 
     def wrap(self, data_key: bytes, context: bytes) -> tuple[str, bytes]:
         """See :class:`KeyProvider`."""
-        key_id = self.current()
+        keys = self._keys()
+        if not keys:
+            raise SealedError(NO_KEY)
+        key_id, key = next(iter(keys.items()))
         nonce = secrets.token_bytes(sealing.NONCE_BYTES)
-        named = _named(context, key_id)
-        wrapped = sealing.seal(data_key, key=self._keys()[key_id], nonce=nonce, context=named)
+        wrapped = sealing.seal(data_key, key=key, nonce=nonce, context=_named(context, key_id))
         return key_id, wrapped
 
     def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes:

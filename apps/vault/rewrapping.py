@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from apps.audit.services import Event, append, lock_ledger
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import sealing
-from apps.engine.errors import IntegrityError, InvalidError
+from apps.engine.errors import GoneError, IntegrityError, InvalidError
 from apps.engine.values import Tree
 from apps.vault.models import KnownKey, WrappedKey
 from apps.vault.providers import key_provider, read_key_file
 from apps.vault.versions import context_of, unwrap
+from apps.vault.wrapping import last_key_change
 
 KEY_TEXT_BYTES = 48
 
@@ -37,31 +39,45 @@ def make_key(*, actor: Actor) -> str:
 
 
 def rewrap_all(*, actor: Actor, batch: int) -> Iterator[tuple[int, int]]:
-    """Wrap every data key by the current key, in transactions of ``batch``.
+    """Wrap every data key by the current key, ``batch`` at a time.
 
     Yields how many were done and how many are left, batch by batch. What was done stays done
-    when it is stopped. A damaged one is passed over: at the end :class:`IntegrityError` tells how
+    when it is stopped. When it ends no key is wrapped by another, and none will be by what was
+    wrapped before. A damaged one is passed over: at the end :class:`IntegrityError` tells how
     many there are, and the ledger which. Raises :class:`SealedError` without one of the keys.
     """
     total = 0
     damaged: list[WrappedKey] = []
-    while True:
+    ended = False
+    while not ended:
         current = key_provider().current()  # it may move meanwhile
         done = _rewrap_batch(current, batch, damaged)
         total += done
-        left = WrappedKey.objects.exclude(key_id=current).count()
+        left = _others(current, damaged).count()
         yield done, left
-        if left <= len(damaged):
-            break
-    with writing():
-        told: dict[str, Tree] = {"wrapped": total, "damaged": len(damaged)}
-        broken = [_damaged(each) for each in damaged]
-        append([*broken, Event("key.rotated", f"key:{current}", told)], actor=actor)
+        ended = not left and _end(current, total, damaged, actor)
     if damaged:
         raise IntegrityError(
             f"{len(damaged)} secret version(s) do not open and keep their old key; the ledger "
             "names them (secret.integrity). All others are wrapped by the current key."
         )
+
+
+def _others(current: str, damaged: list[WrappedKey]) -> QuerySet[WrappedKey]:
+    rows = WrappedKey.objects.exclude(key_id=current)
+    return rows.exclude(pk__in=[each.pk for each in damaged])
+
+
+def _end(current: str, total: int, damaged: list[WrappedKey], actor: Actor) -> bool:
+    """Write down that all are wrapped by ``current``, unless another was written meanwhile."""
+    with writing():
+        lock_ledger()
+        if _others(current, damaged).exists():
+            return False
+        told: dict[str, Tree] = {"wrapped": total, "damaged": len(damaged)}
+        broken = [_damaged(each) for each in damaged]
+        append([*broken, Event("key.rotated", f"key:{current}", told)], actor=actor)
+    return True
 
 
 def _damaged(row: WrappedKey) -> Event:
@@ -70,28 +86,32 @@ def _damaged(row: WrappedKey) -> Event:
 
 
 def _rewrap_batch(current: str, batch: int, damaged: list[WrappedKey]) -> int:
-    """How many were wrapped again; those that do not open are added to ``damaged``."""
-    provider = key_provider()
-    done = 0
+    """How many were wrapped again; those that do not open are added to ``damaged``.
+
+    The key service is asked while no lock is held: what changed meanwhile is left as it is.
+    """
+    as_of = last_key_change()
+    rows = _others(current, damaged).select_related("version__secret").order_by("pk")[:batch]
+    again = []
+    for row in rows:
+        context = context_of(row.version.secret, row.version_id)
+        try:
+            key = unwrap(row, context)
+        except GoneError:
+            continue
+        except IntegrityError:
+            damaged.append(row)
+            continue
+        again.append((row, *key_provider().wrap(key, context)))
     with writing():
-        rows = list(
-            WrappedKey.objects.select_for_update(of=("self",))
-            .exclude(key_id=current)
-            .exclude(pk__in=[each.pk for each in damaged])
-            .select_related("version__secret")
-            .order_by("pk")[:batch]
-        )
-        for row in rows:
-            context = context_of(row.version.secret, row.version_id)
-            try:
-                key = unwrap(row, context)
-            except IntegrityError:
-                damaged.append(row)
-                continue
-            row.key_id, row.wrapped = provider.wrap(key, context)
-            KnownKey.objects.get_or_create(key_id=row.key_id)
-            row.save(update_fields=["key_id", "wrapped"])
-            done += 1
+        lock_ledger()
+        if last_key_change() != as_of:
+            return 0  # one of these keys may be forgotten by now
+        done = 0
+        for row, key_id, wrapped in again:
+            same = WrappedKey.objects.filter(pk=row.pk, key_id=row.key_id)
+            KnownKey.objects.get_or_create(key_id=key_id)
+            done += same.update(key_id=key_id, wrapped=wrapped)
     return done
 
 
