@@ -25,8 +25,10 @@ KEY_TEXT_BYTES = 48
 def make_key(*, actor: Actor) -> str:
     """Put a new key before the others in the key file; gives its id.
 
-    Raises :class:`InvalidError` when keys come from somewhere else.
+    Raises :class:`InvalidError` when another provider wraps.
     """
+    if settings.KEY_PROVIDER["wraps"] != "file":
+        raise InvalidError("The current key is not in a file here: change it where it comes from.")
     path = _key_file()
     text = secrets.token_urlsafe(KEY_TEXT_BYTES)
     key_id = sealing.key_id(text)
@@ -116,28 +118,33 @@ def _rewrap_batch(current: str, batch: int, damaged: list[WrappedKey]) -> int:
 
 
 def forget_unused(*, actor: Actor) -> list[str]:
-    """Take the keys out of the key file that wrap nothing; the current one stays."""
+    """Take the keys out of the key file that wrap nothing; the current one stays.
+
+    Where another provider wraps none is current, and a file without any key left is removed.
+    """
     path = _key_file()
     with writing():
-        lock_ledger()  # whoever wraps by an older key now has committed, or reads the new file
-        first, *older = read_key_file(path)
+        lock_ledger()  # whoever wrapped by an older key has committed, or wraps again
+        texts = read_key_file(path) if path.exists() else []
         used = set(WrappedKey.objects.order_by().values_list("key_id", flat=True).distinct())
-        kept = [text for text in older if sealing.key_id(text) in used]
-        gone = [sealing.key_id(text) for text in older if text not in kept]
+        kept = [text for text in texts if sealing.key_id(text) in used]
+        if settings.KEY_PROVIDER["wraps"] == "file" and texts and texts[0] not in kept:
+            kept.insert(0, texts[0])
+        gone = [sealing.key_id(text) for text in texts if text not in kept]
         if gone:
             append([Event("key.removed", f"key:{key_id}", {}) for key_id in gone], actor=actor)
-            _write(path, [first, *kept])
+            _write(path, kept)
     return gone
 
 
 def _key_file() -> Path:
-    chosen = settings.KEY_PROVIDER
-    if chosen["transit_url"] or chosen["keys"]:
-        raise InvalidError("The keys are not in a file here: change them where they come from.")
-    return Path(str(chosen["file"]))
+    return Path(str(settings.KEY_PROVIDER["file"]))
 
 
 def _write(path: Path, texts: list[str]) -> None:
+    if not texts:
+        path.unlink()
+        return
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

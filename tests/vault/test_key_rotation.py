@@ -134,7 +134,11 @@ def test_rotate_keys__without_the_old_key__says_so_and_loses_nothing(secrets, sy
 
 @pytest.mark.django_db
 def test_rotate_keys__with_keys_from_the_environment__makes_none(secrets, settings):
-    settings.KEY_PROVIDER = {**settings.KEY_PROVIDER, "keys": ("x" * 50,)}
+    settings.KEY_PROVIDER = {
+        **settings.KEY_PROVIDER,
+        "wraps": "environment",
+        "keys": ("x" * 50,),
+    }
 
     with pytest.raises(CommandError, match="not in a file"):
         call_command("rotate_keys", "--new-key")
