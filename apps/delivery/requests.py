@@ -150,8 +150,9 @@ def interest_of(
     found = [get_service(name) for name in services]
     place = None if environment == "*" else _environment(actor, environment)
     for service in found:
-        policy.require_sight(actor, Place(service, place))
-        if place is not None:
+        if place is None:
+            policy.require_in_some_environment(actor, "read", service)
+        else:
             policy.require(actor, "read", Place(service, place))
     if not found:
         policy.require_sight(actor, Place(environment=place))
