@@ -155,8 +155,9 @@ def interest_of(
     if environment != "*":
         place = resolve_environment(actor=actor, environment=environment)
     for service in found:
-        policy.require_sight(actor, Place(service, place))
-        if place is not None:
+        if place is None:
+            policy.require_in_some_environment(actor, "read", service)
+        else:
             policy.require(actor, "read", Place(service, place))
     if not found:
         policy.require_sight(actor, Place(environment=place))

@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from tests.contracts.test_rights_matrix import ACTORS, EVERYWHERE
+from tests.contracts.actors import ACTORS, EVERYWHERE
 from tests.portal.conftest import log_in  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
