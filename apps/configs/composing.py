@@ -15,6 +15,7 @@ from typing import Any
 from apps.configs.models import Section
 from apps.configs.world import Member, World, name_of
 from apps.engine import merge, resolving
+from apps.engine.merge_keys import MergeKeys
 from apps.engine.resolving import May, Name, Resolver, Use
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical
@@ -46,7 +47,7 @@ class Layers:
     world: World
     trees: tuple[merge.Layer, ...]
     lock: Lock
-    merge_keys: Mapping[str, str]
+    merge_keys: MergeKeys
     sections: tuple[Section, ...]
 
     @property

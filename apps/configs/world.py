@@ -13,7 +13,8 @@ from django.db.models import Q, QuerySet
 from apps.configs.laying import Laid, laid_again, lay
 from apps.configs.models import Live, Rule, Section, TemplateVersion, Version
 from apps.core.statements import Statement
-from apps.engine import formats, merge, resolving, sections, spots
+from apps.engine import formats, merge, resolving, spots
+from apps.engine.merge_keys import KEYWORD, MergeKeys
 from apps.engine.resolving import Name, Use
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Environment, Service
@@ -34,7 +35,7 @@ class Member:
     number: int
     key: str
     document: resolving.Document
-    merged: Callable[[Mapping[str, str]], Tree]
+    merged: Callable[[MergeKeys], Tree]
     retired: bool = False
 
 
@@ -54,7 +55,7 @@ class Inherited:
             "id": self.member.key,
         }
 
-    def layer(self, merge_keys: Mapping[str, str]) -> merge.Layer:
+    def layer(self, merge_keys: MergeKeys) -> merge.Layer:
         """It as a layer."""
         return merge.Layer(f"environment:{self.environment.slug}", self.member.merged(merge_keys))
 
@@ -71,6 +72,7 @@ class World:
         self._live: dict[Name, Live | None] = {}
         self._members: dict[Name, Member | None] = {}
         self._sections: dict[int, tuple[Section, ...]] = {}
+        self._merge_keys: dict[int, MergeKeys] = {}
         self._rules: dict[int, list[Rule]] = {}
         self._environments: dict[int, Environment] = {}
         self._parents: dict[int, tuple[int | None, bool]] = {}
@@ -115,9 +117,11 @@ class World:
         found = self._rules[service.pk]
         return [each for each in found if each.environment_id in (None, environment.pk)]
 
-    def merge_keys(self, service: Service) -> dict[str, str]:
+    def merge_keys(self, service: Service) -> MergeKeys:
         """By the path of a list, the member by which its items merge."""
-        return _merge_keys(self.sections(service))
+        if service.pk not in self._merge_keys:
+            self._merge_keys[service.pk] = _merge_keys(self.sections(service))
+        return self._merge_keys[service.pk]
 
     def uses(self, name: Name) -> tuple[Use, ...]:
         """What the live version of that name takes from elsewhere."""
@@ -254,25 +258,24 @@ def _member(version: Version) -> Member:
     )
 
 
-def _merged_once(version: Version) -> Callable[[Mapping[str, str]], Tree]:
+def _merged_once(version: Version) -> Callable[[MergeKeys], Tree]:
     """:func:`merged_tree` of the version, made at most once for the same merge keys."""
-    made: dict[tuple[tuple[str, str], ...], Tree] = {}
+    made: dict[MergeKeys, Tree] = {}
 
-    def merged(merge_keys: Mapping[str, str]) -> Tree:
-        key = tuple(sorted(merge_keys.items()))
-        if key not in made:
-            made[key] = merged_tree(version, merge_keys)
-        return made[key]
+    def merged(merge_keys: MergeKeys) -> Tree:
+        if merge_keys not in made:
+            made[merge_keys] = merged_tree(version, merge_keys)
+        return made[merge_keys]
 
     return merged
 
 
-def merged_tree(version: Version, merge_keys: Mapping[str, str]) -> Tree:
+def merged_tree(version: Version, merge_keys: MergeKeys) -> Tree:
     """The merged, unresolved tree of a version, from the layers that its lock names."""
     return merge.merge_layers(layers_of(version, merge_keys), merge_keys)
 
 
-def layers_of(version: Version, merge_keys: Mapping[str, str]) -> list[merge.Layer]:
+def layers_of(version: Version, merge_keys: MergeKeys) -> list[merge.Layer]:
     """The layers that a version's lock names, lowest first, and its own document."""
     layers: list[merge.Layer] = []
     for entry in parse_canonical(version.lock):
@@ -299,8 +302,6 @@ def newest_template(slug: str) -> TemplateVersion | None:
     )
 
 
-def _merge_keys(declared: Sequence[Section]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for section in declared:
-        found.update(sections.merge_keys(parse_canonical(section.schema), section.key))
-    return found
+def _merge_keys(declared: Sequence[Section]) -> MergeKeys:
+    mentioning = (each for each in declared if f'"{KEYWORD}"' in each.schema)
+    return MergeKeys({each.key: parse_canonical(each.schema) for each in mentioning})

@@ -9,12 +9,12 @@ No function here changes its arguments, and what it gives may share parts with t
 as values.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from apps.engine.errors import invalid
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
 from apps.engine.paths import Path, format_path, pointer
 from apps.engine.values import Tree
 
@@ -25,7 +25,6 @@ LIST_MARKERS: Final = ("$append", "$prepend")
 OPAQUE: Final = ("$literal", "$secret")
 TEMPLATE_MARKERS: Final = ("$if", "$for", "$param")
 RESERVED: Final = frozenset(("$replace", "$remove", *LIST_MARKERS, *OPAQUE, *TEMPLATE_MARKERS))
-NO_KEYS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class _Place(NamedTuple):
         return _Place(self.path, (*self.written, marker))
 
 
-def merge_layers(layers: Sequence[Layer], merge_keys: Mapping[str, str] = NO_KEYS) -> Tree:
+def merge_layers(layers: Sequence[Layer], merge_keys: MergeKeys = NO_KEYS) -> Tree:
     """The merged, unresolved tree: no markers are left in it but ``$literal`` and ``$secret``.
 
     Raises :class:`InvalidError` with the JSON Pointer in the layer's document.
@@ -60,13 +59,13 @@ def merge_layers(layers: Sequence[Layer], merge_keys: Mapping[str, str] = NO_KEY
     return merged
 
 
-def merge(below: Tree, above: Tree, merge_keys: Mapping[str, str] = NO_KEYS) -> Tree:
+def merge(below: Tree, above: Tree, merge_keys: MergeKeys = NO_KEYS) -> Tree:
     """``above`` over ``below``, whole documents both."""
     merged = merge_at((), below, above, merge_keys)
     return {} if merged is ABSENT else merged
 
 
-def merge_at(path: Path, below: Any, above: Tree, merge_keys: Mapping[str, str] = NO_KEYS) -> Any:
+def merge_at(path: Path, below: Any, above: Tree, merge_keys: MergeKeys = NO_KEYS) -> Any:
     """``above`` over ``below`` at one place of a document; ``below`` and the answer may be
     ``ABSENT``.
     """
@@ -99,7 +98,7 @@ def marker_of(tree: Tree, path: Path = ()) -> str | None:
     raise invalid(pointer(path), "marker", message)
 
 
-def _merge(below: Any, above: Tree, place: _Place, keys: Mapping[str, str]) -> Any:
+def _merge(below: Any, above: Tree, place: _Place, keys: MergeKeys) -> Any:
     if isinstance(above, list):
         return _merge_list(below, above, place, keys)
     if not isinstance(above, dict):
@@ -110,9 +109,7 @@ def _merge(below: Any, above: Tree, place: _Place, keys: Mapping[str, str]) -> A
     return _merge_marker(marker, below, above[marker], place, keys)
 
 
-def _merge_marker(
-    marker: str, below: Any, given: Tree, place: _Place, keys: Mapping[str, str]
-) -> Any:
+def _merge_marker(marker: str, below: Any, given: Tree, place: _Place, keys: MergeKeys) -> Any:
     if marker in OPAQUE:
         return {marker: given}
     if marker == "$replace":
@@ -124,9 +121,7 @@ def _merge_marker(
     return ABSENT
 
 
-def _merge_object(
-    below: Any, above: dict[str, Tree], place: _Place, keys: Mapping[str, str]
-) -> Tree:
+def _merge_object(below: Any, above: dict[str, Tree], place: _Place, keys: MergeKeys) -> Tree:
     result = dict(below) if is_object(below) else {}
     for key, value in above.items():
         merged = _merge(result.get(key, ABSENT), value, place.at(key), keys)
@@ -137,8 +132,8 @@ def _merge_object(
     return result
 
 
-def _merge_list(below: Any, above: list[Tree], place: _Place, keys: Mapping[str, str]) -> Tree:
-    member = keys.get(format_path(place.path)) if keys else None
+def _merge_list(below: Any, above: list[Tree], place: _Place, keys: MergeKeys) -> Tree:
+    member = keys.of(place.path)
     if member is None:
         return _items(above, place, keys)
     result = list(below) if isinstance(below, list) else []
@@ -170,14 +165,12 @@ def removes_item(item: Tree, member: str) -> bool:
     )
 
 
-def _items(items: list[Tree], place: _Place, keys: Mapping[str, str]) -> list[Tree]:
+def _items(items: list[Tree], place: _Place, keys: MergeKeys) -> list[Tree]:
     merged = (_merge(ABSENT, item, place.at(index), keys) for index, item in enumerate(items))
     return [item for item in merged if item is not ABSENT]
 
 
-def _extended(
-    below: Any, given: Tree, marker: str, place: _Place, keys: Mapping[str, str]
-) -> list[Tree]:
+def _extended(below: Any, given: Tree, marker: str, place: _Place, keys: MergeKeys) -> list[Tree]:
     if not isinstance(given, list):
         raise invalid(pointer(place.written), "marker", f"'{marker}' takes a list.")
     if below is not ABSENT and not isinstance(below, list):
@@ -202,7 +195,7 @@ class _Origin:
 
 
 def origins(
-    layers: Sequence[Layer], effective: Tree, merge_keys: Mapping[str, str] = NO_KEYS
+    layers: Sequence[Layer], effective: Tree, merge_keys: MergeKeys = NO_KEYS
 ) -> dict[str, tuple[str, ...]]:
     """The names of the layers that each key of the effective document comes from, lowest first.
 
@@ -216,7 +209,7 @@ def origins(
 
 
 def _trace(
-    below: _Origin | None, above: Tree, by: tuple[str, Mapping[str, str]], path: Path
+    below: _Origin | None, above: Tree, by: tuple[str, MergeKeys], path: Path
 ) -> _Origin | None:
     """The origins at one place after merging ``above`` there; ``None``: nothing is there."""
     name, keys = by
@@ -229,7 +222,7 @@ def _trace(
     if marker in LIST_MARKERS:
         return _Origin((*kept, name), list)
     if isinstance(above, list):
-        merges = below is not None and below.kind is list and format_path(path) in keys
+        merges = below is not None and below.kind is list and keys.of(path) is not None
         return _Origin((*(kept if merges else ()), name), list)
     if marker is not None or not isinstance(above, dict):
         return _Origin((name,), type(None))

@@ -8,13 +8,14 @@ with the spots of its secrets. Each key is resolved once, when something asks fo
 import contextlib
 import itertools
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeVar
 
 from apps.engine import references, spots
 from apps.engine.errors import InvalidError, LimitError, Problem, invalid
-from apps.engine.merge import NO_KEYS, Layer, merge_layers
+from apps.engine.merge import Layer, merge_layers
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
 from apps.engine.paths import Path, find, format_path, pointer
 from apps.engine.references import Parameter, Reference, SecretName
 from apps.engine.spots import Spot
@@ -326,7 +327,7 @@ ALONE: Final = Name("self", "here")
 
 def compose(
     layers: Sequence[Layer],
-    merge_keys: Mapping[str, str] = NO_KEYS,
+    merge_keys: MergeKeys = NO_KEYS,
     name: Name = ALONE,
     lookup: Lookup = nothing_else,
 ) -> Resolution:

@@ -65,6 +65,17 @@ def validate(schema: Tree, tree: Tree) -> list[Problem]:
     return [_problem(error, schema) for error in errors]
 
 
+def matches(pattern: str, name: str) -> bool:
+    """Whether a member's name matches a regular expression of a schema that was checked."""
+    return bool(_pattern(pattern).is_valid(name))
+
+
+@lru_cache(maxsize=256)
+def _pattern(pattern: str) -> Any:
+    rules = jsonschema_rs.RegexOptions()
+    return jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=rules)
+
+
 class _Ready(NamedTuple):
     """A schema that can be used: its validator, and what using it costs."""
 

@@ -74,3 +74,38 @@ def test_diff__of_who_may_not_see_an_item__has_nothing_of_the_list(hosts, make_a
 
     assert told(answers[0]["changes"]) == [("free", "added", None)]
     assert "hosts" not in json.dumps(answers)
+
+
+BEHIND = {
+    "$ref": "#/$defs/pool",
+    "$defs": {
+        "named": {"type": "array", "x-merge-key": "name"},
+        "pool": {"allOf": [{"properties": {"all": {"$ref": "#/$defs/hosts"}}}]},
+        "hosts": {
+            "$ref": "#/$defs/named",
+            "items": {"properties": {"ports": {"$ref": "#/$defs/named"}}},
+        },
+    },
+}
+
+
+def test_merge_key__behind_references_and_in_items__holds_for_merging_and_telling(operator, shop):
+    section = {"key": "hosts", "type": "application_settings", "schema": BEHIND}
+    assert operator.post("/services/shop/sections", section).status_code == 201
+    ports = [{"name": "http", "at": 80}, {"name": "tls", "at": 443}]
+    content = {"hosts": {"all": [{"name": "web", "ports": ports}]}}
+    operator.post("/templates", {"slug": "net", "content": content})
+    own = {"hosts": {"all": [{"name": "web", "ports": [{"name": "tls", "at": 8443}]}]}}
+    publish(operator, "shop", own, extends=[{"template": "net"}])
+    moved = {"hosts": {"all": [{"name": "web", "ports": [ports[1], ports[0]]}]}}
+    publish(operator, "shop", moved, extends=[])
+
+    first = operator.get(f"/config/shop/versions/1?{HERE}").json()["config"]
+    compared = operator.get(f"/config/shop/diff?{HERE}&from=1&to=2").json()
+
+    merged = [ports[0], {"name": "tls", "at": 8443}]
+    assert first == {"hosts": {"all": [{"name": "web", "ports": merged}]}}
+    assert told(compared["changes"]) == [
+        ("hosts.all[0].ports[0]", "moved", {"name": "tls"}),
+        ("hosts.all[0].ports[0].at", "changed", {"name": "tls"}),
+    ]

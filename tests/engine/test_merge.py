@@ -6,18 +6,20 @@ from hypothesis import given, settings
 from apps.engine import diff, merge, resolving, values
 from apps.engine.errors import InvalidError
 from apps.engine.merge import Layer
+from apps.engine.merge_keys import NO_KEYS
 from apps.engine.overriding import resolve_alone
 from tests.engine import strategies
+from tests.engine.keyed import keyed
 from tests.limits import examples
 
-BY_NAME = {"hosts": "name"}
+BY_NAME = keyed({"hosts": "name"})
 
 
 def layers(*trees):
     return [Layer(str(number), tree) for number, tree in enumerate(trees)]
 
 
-def compose(*trees, merge_keys=merge.NO_KEYS):
+def compose(*trees, merge_keys=NO_KEYS):
     return resolving.compose(layers(*trees), merge_keys).tree
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.engine import schemas, sections, values
+from apps.engine import schemas, values
 from apps.engine.errors import InvalidError
 from tests.limits import examples
 
@@ -313,14 +313,3 @@ def test_validate__schema_saved_before_it_was_refused__is_told_and_not_tried():
 def test_validate__kept_digits__count_as_numbers():
     assert schemas.validate({"type": "number"}, values.number("1.10")) == []
     assert schemas.validate({"maximum": 1}, values.number("1.10"))[0].code == "maximum"
-
-
-def test_merge_keys__nested_lists__are_found_by_path():
-    schema = {
-        "properties": {
-            "hosts": {"x-merge-key": "name"},
-            "b": {"properties": {"c": {"x-merge-key": "id"}}},
-        }
-    }
-
-    assert sections.merge_keys(schema, "net") == {"net.hosts": "name", "net.b.c": "id"}

@@ -114,7 +114,7 @@ def _check_base(newest: TemplateVersion, base: int | None, body: Body) -> None:
     before = newest.template.versions.select_related("content").filter(number=base).first()
     contents = [each.content.content if each else "{}" for each in (before, newest)]
     was, now = map(values.parse_canonical, contents)
-    clashes = merge_three(was, body.content, now, {}).conflicts if before else []
+    clashes = merge_three(was, body.content, now).conflicts if before else []
     raise ConflictError(
         f"Version {newest.number} of the template was published after the base {base}. Fetch it, "
         "and repeat the change on it.",
