@@ -361,3 +361,41 @@ def test_secret__in_a_ruled_key__is_revealed_with_the_right_on_that_rule_only(
     assert admin.get(f"/config/shop?{WHERE}&reveal=true").status_code == 403
     give(system, admin, "reveal", rule)
     assert config(admin, "&reveal=true")["config"] == {"security": {"pin": "1234"}}
+
+
+HIDING = {
+    "required": ["user", "password"],
+    "properties": {
+        "user": {"type": "string"},
+        "password": {"type": "string"},
+        "mode": {},
+        "pool": {"type": "integer"},
+    },
+    "additionalProperties": False,
+    "minProperties": 2,
+    "dependentRequired": {"password": ["mode"]},
+    "if": {"required": ["password"]},
+    "then": {"required": ["pool"]},
+}
+
+
+@pytest.mark.parametrize("hidden", [{}, {"password": "x"}, {"password": "x", "mode": 1}])
+def test_schema__that_hidden_keys_break_or_mend__says_nothing_of_them(
+    shop, operator, make_api, system, hidden
+):
+    live = {"environment": "production", "config": {"db": {**hidden, "user": "u"}}}
+    assert operator.post("/config/shop", live).status_code == 201
+    section = {"key": "db", "schema": HIDING, "acknowledge": True}
+    assert make_api("administrator").post("/services/shop/sections", section).status_code == 201
+    key_rules.create_key_rule(actor=system, pattern="db.password", place=EVERYWHERE)
+
+    where = {"service": "shop", "environment": "production"}
+    broken = operator.post("/validate", {**where, "config": {"db": {"pool": "?", "odd": 1}}})
+    fine = operator.post("/validate", {**where, "config": {"db": {"user": "u"}}})
+
+    assert sorted((each["pointer"], each["code"]) for each in broken.json()["errors"]) == [
+        ("/db/odd", "additionalProperties"),
+        ("/db/pool", "type"),
+        ("/db/user", "required"),
+    ]
+    assert (fine.json()["errors"], fine.json()["valid"]) == ([], True)

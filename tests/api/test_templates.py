@@ -70,7 +70,7 @@ def test_parameters__given__are_in_the_document_with_their_types(shop):
 @pytest.mark.parametrize(
     ("given", "pointer", "code"),
     [
-        ({}, "/extends/0/with", "required"),
+        ({}, "/extends/0/with/host", "required"),
         ({"host": 1}, "/extends/0/with/host", "type"),
         ({"host": "a", "pool": 0}, "/extends/0/with/pool", "minimum"),
         ({"host": "a", "pol": 1}, "/extends/0/with/pol", "parameter"),
@@ -156,7 +156,7 @@ def test_template__published_anew__goes_through_its_users_or_is_refused(shop):
     needs_more = {"parameters": {**schema, "required": ["host", "port"]}, "content": other}
     refused = shop.post("/templates/postgres/versions", needs_more)
     assert refused.status_code == 422
-    assert [each["pointer"] for each in refused.json()["errors"]] == ["/extends/0/with"]
+    assert [each["pointer"] for each in refused.json()["errors"]] == ["/extends/0/with/port"]
     assert config(shop, "shop")["db"]["pool"] == 5
 
     schema["properties"]["port"]["default"] = 5432
@@ -260,7 +260,7 @@ def test_render__with_parameters__gives_the_tree_and_stores_nothing(shop, make_a
         "version": 1,
         "content": {"db": {"url": "postgres://db1/shop", "pool": 5, "replicas": []}},
     }
-    assert errors(shop.post("/templates/postgres/render", {}))[0][:2] == ("/with", "required")
+    assert errors(shop.post("/templates/postgres/render", {}))[0][:2] == ("/with/host", "required")
     assert shop.post("/templates/postgres/render", {"version": 7}).status_code == 404
     assert make_api().post("/templates/postgres/render", {}).status_code == 404
     assert (
