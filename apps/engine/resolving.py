@@ -534,19 +534,27 @@ class _Parts:
     def __init__(self, document: Document) -> None:
         self._secrets = _sorted(document.secrets)
         self._uses = _sorted(document.uses)
+        self._uses_at: dict[Path, list[Use]] = {}
+        for use in document.uses:
+            self._uses_at.setdefault(use.path, []).append(use)
         self.secret_paths = {spot.path for spot in document.secrets}
 
     def at(self, path: Path) -> tuple[tuple[Spot, ...], tuple[Use, ...]]:
-        """Those at ``path`` and inside of it, by their paths from there."""
+        """Those at ``path`` and inside of it, by their paths from there. What ``path`` lies in may
+        come from elsewhere: then it comes from as far inside of that.
+        """
         length = len(path)
         secrets = tuple(
             Spot(spot.path[length:], spot.names, spot.texts)
             for spot in _within(self._secrets, path)
         )
-        uses = tuple(
-            Use(use.path[length:], use.target, use.hops) for use in _within(self._uses, path)
+        around = (
+            Use((), Target(use.target.document, (*use.target.path, *path[at:])), use.hops)
+            for at in range(length)
+            for use in self._uses_at.get(path[:at], ())
         )
-        return secrets, uses
+        inside = (Use(use.path[length:], use.target, use.hops) for use in _within(self._uses, path))
+        return secrets, (*around, *inside)
 
 
 Placed = TypeVar("Placed", Spot, Use)

@@ -399,3 +399,23 @@ def test_schema__that_hidden_keys_break_or_mend__says_nothing_of_them(
         ("/db/user", "required"),
     ]
     assert (fine.json()["errors"], fine.json()["valid"]) == ([], True)
+
+
+def test_rule__on_a_key_inside_of_what_a_referred_key_refers_to__is_followed_too(
+    operator, make_api, system
+):
+    for name in ("vault", "middle", "front"):
+        assert operator.post("/services", {"slug": name}).status_code == 201
+    documents = {
+        "vault": {"db": {"pin": "PINSECRET", "port": 1}},
+        "middle": {"all": "${vault:db}"},
+        "front": {"port": "${middle:all.port}", "code": "${middle:all.pin}"},
+    }
+    for name, document in documents.items():
+        body = {"environment": "production", "config": document}
+        assert operator.post(f"/config/{name}", body).status_code == 201
+    key_rules.create_key_rule(actor=system, pattern="db.pin", place=EVERYWHERE)
+
+    seen = json.loads(make_api("viewer").get(f"/config/front?{WHERE}").content)
+
+    assert seen["config"] == {"port": 1}

@@ -226,6 +226,15 @@ def test_retire__what_others_refer_to__is_422_and_names_them(two, make_api):
     assert two("DELETE", f"/config/cart?{HERE}").status_code == 201
 
 
+def test_cycle__by_a_key_inside_of_what_another_refers_to__is_refused(two):
+    publish(two, "shop", {"o": {"inner": 1}})
+    publish(two, "cart", {"y": "${shop:o}"})
+
+    closed = publish(two, "shop", {"o": {"inner": "${self:x}"}, "x": "${cart:y.inner}"})
+
+    assert [each[:2] for each in errors(closed)] == [("/o/inner", "cycle")]
+
+
 def test_cycle__closed_by_the_second_document__is_refused_and_the_graph_may_have_loops(two):
     publish(two, "shop", {"port": "${cart:db.port}", "name": "shop"})
 

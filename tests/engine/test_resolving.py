@@ -313,3 +313,42 @@ def test_resolve__any_graph__gives_what_following_each_key_by_itself_gives(trees
             assert {each.pointer for each in caught.value.problems} == wrong
         else:
             assert values.same(made.resolve(name, tree).tree, expected)
+
+
+@st.composite
+def nested(draw):
+    """Documents without circles whose keys refer to objects, and into them, of those before."""
+    trees, known = {}, []
+    for service in "abcd":
+        tree = {}
+        for key in ("k", "l"):
+            targets = st.sampled_from([f"${{{there}}}" for there in known] or [1])
+            inner = st.fixed_dictionaries({"x": st.sampled_from([1, 2]) | targets, "y": targets})
+            tree[key] = draw(inner | targets | st.just({"x": {"x": 1, "y": 2}, "y": 3}))
+        trees[Name(service, "prod")] = tree
+        known += [f"{service}:{key}{rest}" for key in tree for rest in ("", ".x", ".y", ".x.y")]
+    return trees
+
+
+@given(nested())
+@settings(max_examples=300, deadline=None)
+def test_resolve__over_what_is_served__gives_what_composing_together_gives(trees):
+    served, together = {}, resolver(trees)
+
+    def lookup(service, environment):
+        name = Name(service, environment)
+        return name, served.get(name)
+
+    for name, tree in trees.items():
+        found = []
+        for asked in (together, Resolver(lookup)):
+            try:
+                found.append(asked.resolve(name, tree))
+            except InvalidError as error:
+                found.append([(each.pointer, each.code) for each in error.problems])
+        if isinstance(found[0], list) or isinstance(found[1], list):
+            assert found[0] == found[1]
+            return
+        assert found[0].tree == found[1].tree
+        assert set(found[0].uses) == set(found[1].uses)
+        served[name] = Document(found[1].tree, found[1].secrets, found[1].uses, served=True)
