@@ -241,7 +241,12 @@ def test_cycle__closed_by_the_second_document__is_refused_and_the_graph_may_have
     for value in ("${shop:port}", "${shop:port:-1}"):
         closed = publish(two, "cart", {"db": {"port": value}})
         assert errors(closed) == [
-            ("/db/port", "cycle", "The key db.port comes from itself, by way of other documents.")
+            (
+                "/db/port",
+                "cycle",
+                "The key db.port comes from itself, by way of others: cart@production:db.port → "
+                "shop@production:port → cart@production:db.port.",
+            )
         ]
     loop = publish(two, "cart", {"db": {"port": 1}, "front": "${shop:name}"})
     assert loop.status_code == 201
