@@ -187,58 +187,72 @@ def escape_text(text: str) -> str:
 
 @dataclass(slots=True)
 class _Origin:
-    """Which layers gave one place, lowest first, and what is known of the keys in it."""
+    """Which layers gave one place, lowest first, which it hides there, and what is known of the keys
+    in it. Its ``kind`` is ``type(ABSENT)`` where something was removed.
+    """
 
     names: tuple[str, ...]
     kind: type
+    hides: tuple[str, ...] = ()
     members: dict[str, "_Origin"] = field(default_factory=dict)
+
+
+class Origin(NamedTuple):
+    """The names of the layers that a key comes from, and of those whose value there, or around it,
+    was replaced or removed from above; lowest first both.
+    """
+
+    gives: tuple[str, ...]
+    hides: tuple[str, ...]
 
 
 def origins(
     layers: Sequence[Layer], effective: Tree, merge_keys: MergeKeys = NO_KEYS
-) -> dict[str, tuple[str, ...]]:
-    """The names of the layers that each key of the effective document comes from, lowest first.
+) -> dict[str, Origin]:
+    """Where each key of the effective document comes from.
 
-    By the dotted path of each leaf key; a list is one leaf, and so is an empty object. A layer
-    whose value was replaced from above is not named. ``effective`` is what the layers compose to.
+    By the dotted path of each leaf key; a list is one leaf, and so is an empty object. ``effective``
+    is what the layers compose to.
     """
     root = _Origin((), dict)
     for layer in layers:
-        root = _trace(root, layer.tree, (layer.name, merge_keys), ()) or _Origin((), dict)
-    return dict(_leaf_origins(root, effective, ())) if effective else {}
+        root = _trace(root, layer.tree, (layer.name, merge_keys), ())
+    return dict(_leaf_origins(root, effective, (), ())) if effective else {}
 
 
-def _trace(
-    below: _Origin | None, above: Tree, by: tuple[str, MergeKeys], path: Path
-) -> _Origin | None:
-    """The origins at one place after merging ``above`` there; ``None``: nothing is there."""
+def _trace(below: _Origin | None, above: Tree, by: tuple[str, MergeKeys], path: Path) -> _Origin:
+    """The origins at one place after merging ``above`` there."""
     name, keys = by
-    kept = below.names if below else ()
+    kept, hidden = (below.names, below.hides) if below else ((), ())
     marker = marker_of(above, path)
     if marker == "$remove":
-        return None
+        return _Origin((), type(ABSENT), (*hidden, *kept))
     if marker == "$replace":
-        return _trace(None, above[marker], by, path)
+        made = _trace(None, above[marker], by, path)
+        made.hides = (*hidden, *kept)
+        return made
     if marker in LIST_MARKERS:
-        return _Origin((*kept, name), list)
-    if isinstance(above, list):
-        merges = below is not None and below.kind is list and keys.of(path) is not None
-        return _Origin((*(kept if merges else ()), name), list)
-    if marker is not None or not isinstance(above, dict):
-        return _Origin((name,), type(None))
-    merges = below is not None and below.kind is dict
-    result = _Origin((*(kept if merges else ()), name), dict)
-    result.members = dict(below.members) if below is not None and merges else {}
-    for key, value in above.items():
-        traced = _trace(result.members.pop(key, None), value, by, (*path, key))
-        if traced is not None:
-            result.members[key] = traced
+        return _Origin((*kept, name), list, hidden)
+    kind = type(above) if marker is None and isinstance(above, (dict, list)) else type(None)
+    merges = below is not None and below.kind is kind
+    merges = merges and (kind is dict or (kind is list and keys.of(path) is not None))
+    if not merges:
+        kept, hidden = (), (*hidden, *kept)
+    result = _Origin((*kept, name), kind, hidden)
+    if kind is dict:
+        result.members = dict(below.members) if below is not None and merges else {}
+        for key, value in above.items():
+            result.members[key] = _trace(result.members.pop(key, None), value, by, (*path, key))
     return result
 
 
-def _leaf_origins(origin: _Origin, tree: Tree, path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _leaf_origins(
+    origin: _Origin, tree: Tree, path: Path, hidden: tuple[str, ...]
+) -> Iterator[tuple[str, Origin]]:
+    hidden = tuple(dict.fromkeys((*hidden, *origin.hides)))
     if not isinstance(tree, dict) or not tree:
-        yield format_path(path), origin.names
+        hides = tuple(each for each in hidden if each not in origin.names)
+        yield format_path(path), Origin(origin.names, hides)
         return
     for key, child in tree.items():  # the keys of a literal have the origin of the whole
-        yield from _leaf_origins(origin.members.get(key, origin), child, (*path, key))
+        yield from _leaf_origins(origin.members.get(key, origin), child, (*path, key), hidden)

@@ -288,6 +288,23 @@ def test_explain__names_the_layer_of_each_key_and_what_it_hides(two, make_api):
     assert [row["key"] for row in seen] == ["t.x"]
 
 
+def test_explain__object_over_a_scalar_or_a_literal__names_each_layer_that_is_hidden(two, make_api):
+    assert two("PATCH", "/environments/staging", {"parent": "production"}).status_code == 200
+    two.post("/templates", {"slug": "raw", "content": {"db": {"$literal": {"url": "${x"}}}})
+    publish(two, "shop", {"db": "pg://", "cut": {"pin": 1}})
+    own = {"db": {"url": "u"}, "cut": {"$replace": {"on": 1}}}
+    publish(two, "shop", own, environment="staging", extends=[{"template": "raw"}])
+
+    def hidden(api):
+        rows = api.get("/config/shop/explain?environment=staging").json()["results"]
+        return {row["key"]: [each["kind"] for each in row["hides"]] for row in rows}
+
+    assert hidden(two) == {"db.url": ["environment", "template"], "cut.on": ["environment"]}
+    two.post("/key-rules", {"pattern": "cut.pin", "service": "shop"})
+    told = hidden(make_api("viewer", "shop"))
+    assert told == {"db.url": ["environment", "template"], "cut.on": []}
+
+
 def test_graph__over_steps__is_told_as_json_mermaid_and_dot(two, make_api):
     assert two.post("/services", {"slug": "till"}).status_code == 201
     two.post("/templates", {"slug": "base", "content": {"t": 1}})
