@@ -271,6 +271,36 @@ def test_render__with_parameters__gives_the_tree_and_stores_nothing(shop, make_a
     )
 
 
+def test_render__for_a_service__resolves_references_that_one_may_read(shop, make_api):
+    shop.post("/services", {"slug": "cart"})
+    publish(shop, "cart", {"port": 80, "pin": "PINSECRET"})
+    publish(shop, "cart", {"port": 81}, environment="staging")
+    content = {
+        "port": "${cart:port}",
+        "text": "$${x} ${self:port}",
+        "key": {"$secret": "key"},
+        "none": "${cart:gone:-7}",
+    }
+    make(shop, "refs", parameters={}, content=content)
+    make(shop, "pin", parameters={}, content={"a": "${cart:pin}"})
+    publish(shop, "shop", {"a": "${cart:pin}"})
+
+    def render(api, slug="refs", **place):
+        return api.post(f"/templates/{slug}/render", place)
+
+    here = {"service": "shop", "environment": "production"}
+    made = {"text": "${x} 80", "key": {"$secret": "key"}, "none": 7}
+    assert render(shop).json()["content"] == content
+    assert render(shop, **here).json()["content"] == {**made, "port": 80}
+    there = render(shop, **{**here, "environment": "staging"}).json()["content"]
+    assert there == {**made, "port": 81, "text": "${x} 81"}
+    assert render(shop, environment="staging").status_code == 400
+    assert render(make_api("viewer", "cart"), **here).status_code == 404
+    refused = render(make_api("viewer", "shop"), "pin", **here)  # what is live is no reason
+    assert [each[:2] for each in errors(refused)] == [("/a", "reference")]
+    assert b"PINSECRET" not in refused.content
+
+
 def test_template__fetched__says_its_parameters_and_bases(shop):
     found = shop.get("/templates/postgres").json()
 
