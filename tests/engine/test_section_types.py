@@ -133,7 +133,7 @@ WRONG = [
     (VARIABLES, "{1A: x}", ["/1A name"]),
     (VARIABLES, "{A: [1], B: null}", ["/A type", "/B type"]),
     # ---- service discovery
-    (DISCOVERY, "{a: {policy: round-robin}}", ["/a required"]),
+    (DISCOVERY, "{a: {policy: round-robin}}", ["/a/endpoints required"]),
     (DISCOVERY, "{a: {endpoints: []}}", ["/a/endpoints minItems"]),
     (DISCOVERY, "{a: {policy: fastest, endpoints: [x:1]}}", ["/a/policy enum"]),
     (DISCOVERY, "{a: {endpoints: [x]}}", ["/a/endpoints/0 endpoint"]),
@@ -225,7 +225,7 @@ WRONG = [
     (SECURITY, "{keys: {signing: c2VjcmV0}}", ["/keys/signing plain_key"]),
     (SECURITY, "{oauth: {client_secret: hunter}}", ["/oauth/client_secret plain_key"]),
     # ---- feature flags
-    (FLAGS, "{a: {}}", ["/a required"]),
+    (FLAGS, "{a: {}}", ["/a/enabled required"]),
     (FLAGS, "{a: {enabled: 'yes'}}", ["/a/enabled type"]),
     (FLAGS, "{a: {enabled: true, share: 101}}", ["/a/share maximum"]),
     (FLAGS, "{a: {enabled: true, countries: [de]}}", ["/a/countries/0 pattern"]),

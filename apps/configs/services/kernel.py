@@ -28,6 +28,7 @@ from apps.core.transactions import lock_row
 from apps.engine import diff, resolving, spots
 from apps.engine.errors import Problem
 from apps.engine.guarding import visible
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
 from apps.engine.resolving import Name, Use
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
@@ -108,8 +109,8 @@ class Plan:
     uses: Sequence[Use]
     cause: str
     message: str
-    merged: Callable[[Mapping[str, str]], Tree]
-    merge_keys: Mapping[str, str] = field(default_factory=dict)
+    merged: Callable[[MergeKeys], Tree]
+    merge_keys: MergeKeys = NO_KEYS
     restores: int | None = None
     promotes: Mapping[str, Tree] | None = None
     pinned: bool = False
