@@ -12,6 +12,7 @@ from apps.configs.selectors.matrix import Cell, Row, Wanted, find_services, list
 from apps.configs.selectors.places import list_environments, list_services
 from apps.core.actor import Actor
 from apps.portal.shared import address, reader_of
+from apps.portal.waiting import waiting
 
 PAGE = 25
 
@@ -32,6 +33,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "environments": environments,
         "asked": asked,
         "owners": sorted(set(owners)),
+        "waiting": waiting(actor),
         "may_manage": policy.allowed(actor, "manage", EVERYWHERE),
     }
 
