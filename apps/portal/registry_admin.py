@@ -128,7 +128,9 @@ class ServiceAdmin(PortalAdmin):
     @admin.display(description="Labels")
     def label_badges(row: Service) -> str:
         """Labels as badges."""
-        return format_html_join(" ", "<span class='badge'>{}={}</span>", sorted(row.labels.items()))
+        labels = sorted(row.labels.items())
+        badges = format_html_join(" ", "<span class='badge'>{}={}</span>", labels)
+        return format_html("<span class='p-labels'>{}</span>", badges) if labels else ""
 
     @staticmethod
     def sections_and_configurations(row: Any) -> str:
