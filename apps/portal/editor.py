@@ -88,7 +88,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         known=plain(tree),
         flag_sections=[key for key, each in sections.items() if each["kind"] == KIND],
         tabs=tabs(request, place, "config"),
-        waiting=waiting(actor, place),
+        waiting=waiting(reader_of(request), place),
         elsewhere=list_live(actor=actor, service=place.service),
         ws_url=f"{get_script_prefix()}ws/config",
         **_secrets(request, place),

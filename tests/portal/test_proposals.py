@@ -59,6 +59,7 @@ def test_draft__handed_over__is_seen_as_a_difference_and_published_with_its_auth
     dev, olu = people
     for at in ("/admin/", PLACE):
         assert f'href="{handed}">shop@production</a>' in text(olu.get(at))
+    assert f'href="{PLACE}">1 draft waits</a>' in text(olu.get("/admin/"))
     assert "<b>Handed over</b>" in text(dev.get(PLACE))
     page = text(olu.get(handed))
     assert "<code>a</code></th><td><code>1</code></td><td><code>2</code>" in page

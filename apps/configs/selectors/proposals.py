@@ -12,9 +12,10 @@ from apps.engine.errors import NOTHING_HERE, NotFoundError
 
 def list_proposals(*, actor: Actor, place: Place | None = None) -> list[Change]:
     """What others handed over where the actor may publish and read every key, longest waiting first:
-    a draft may say what a key that is hidden from him holds.
+    a draft may say what a key that is hidden from him holds. Their texts are not loaded.
     """
-    return [each for each in _others(actor, place) if _may_look(actor, each)]
+    rows = _others(actor, place).defer("content", "extends")
+    return [each for each in rows if _may_look(actor, each)]
 
 
 def get_proposal(*, actor: Actor, place: Place, number: int) -> Change:
