@@ -113,6 +113,7 @@ class Plan:
     merge_keys: MergeKeys = NO_KEYS
     restores: int | None = None
     promotes: Mapping[str, Tree] | None = None
+    drafted_by: str = ""
     pinned: bool = False
     retired: bool = False
     exact: bool = False
@@ -327,6 +328,8 @@ def _event(plan: Plan, keys: list[str], spread: Spread) -> Event:
         data["restores"] = plan.restores
     if plan.promotes is not None:
         data["promotes"] = dict(plan.promotes)
+    if plan.drafted_by:
+        data["drafted_by"] = plan.drafted_by
     invalid = sorted(str(place) for place, why in spread.left.items() if why == INVALID)
     if invalid and plan not in spread.plans:
         data["left_invalid"] = list(invalid)
@@ -384,6 +387,7 @@ def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
         published_at=act.at,
         restores=plan.restores,
         promotes=canonical(dict(plan.promotes)) if plan.promotes else "",
+        drafted_by=plan.drafted_by,
         retired=plan.retired,
     )
 
