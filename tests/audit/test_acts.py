@@ -454,10 +454,16 @@ def test_act__settings_that_matter__are_in_its_event(world, name):
 
 def test_acts__every_event_that_the_code_can_write__is_in_a_table_or_a_test():
     from apps.configs.secret_news import CAUSE
+    from apps.configs.services import overlays
     from apps.configs.services.planning import FOLLOWING
 
     events = Modules("apps").written()
-    causes = {*Modules("apps/configs", "cause", "Plan").written(), *FOLLOWING, CAUSE}
+    causes = {
+        *Modules("apps/configs", "cause", "Plan").written(),
+        *FOLLOWING,
+        CAUSE,
+        overlays.CAUSE,
+    }
     assert PUT_TOGETHER.keys() <= events.keys() | causes
     names = events.keys() | {f"configuration.{each}" for each in causes - PUT_TOGETHER.keys()}
     written = names - PUT_TOGETHER.keys()

@@ -6,7 +6,7 @@ from apps.core.appendonly import AppendOnly
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('configs', '0009_version_promotes'),
+        ('configs', '0010_overlays'),
     ]
 
     operations = [
