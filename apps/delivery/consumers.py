@@ -38,6 +38,7 @@ class ConfigConsumer(GuardedConsumer):
         await self.accept()
         asked = await self.admit()
         self.instance = asked.headers.get("x-config-instance") if asked else None
+        self.unit = (asked.headers.get("x-config-unit") or asked.one("unit")) if asked else None
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take one message; a bad one is answered with ``error`` and the socket stays open."""
@@ -75,7 +76,8 @@ class ConfigConsumer(GuardedConsumer):
         key = await _key(actor, message)
         after = message.get("after")
         cursor = read_cursor(None if after is None else str(after))
-        interest = await _admit(actor, key, message.get("include"), self.instance)
+        unit = str(message.get("unit") or self.unit or "")
+        interest = await _admit(actor, key, message.get("include"), self.instance, unit)
         previous = self.tasks.pop(key, None)
         if previous is not None:
             previous.cancel()
@@ -109,10 +111,10 @@ class ConfigConsumer(GuardedConsumer):
 
 
 @database_sync_to_async
-def _admit(actor: Actor, key: Key, include: object, instance: str | None) -> Interest:
+def _admit(actor: Actor, key: Key, include: object, instance: str | None, unit: str) -> Interest:
     service, environment = key
     names = [service] if service else []
-    interest = interest_of(actor, names, environment, str(include or "") or None)
+    interest = interest_of(actor, names, environment, str(include or "") or None, unit)
     note_stream(actor, interest, instance)
     return interest
 

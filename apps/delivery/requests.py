@@ -31,6 +31,7 @@ from apps.engine.errors import (
 )
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import get_service
+from apps.rollouts.assigning import check_unit
 from apps.rollouts.services import check_instance_name, note_instance
 
 API_PREFIX = "/api/v1"
@@ -139,15 +140,24 @@ def admit_stream(actor: Actor, asked: Asked) -> Interest:
     names = asked.query.get("service", [])
     if len(names) > MAX_SERVICES:
         raise invalid("", "service", f"At most {MAX_SERVICES} services in one stream.")
-    interest = interest_of(actor, names, asked.one("environment"), asked.one("include"))
+    unit = asked.headers.get("x-config-unit") or asked.one("unit") or ""
+    interest = interest_of(actor, names, asked.one("environment"), asked.one("include"), unit)
     note_stream(actor, interest, asked.headers.get("x-config-instance"))
     return interest
 
 
 def interest_of(
-    actor: Actor, services: list[str], environment: str | None, include: str | None
+    actor: Actor,
+    services: list[str],
+    environment: str | None,
+    include: str | None,
+    unit: str = "",
 ) -> Interest:
-    """The interest in ``services`` (none: all) in one environment (``*``: in all)."""
+    """The interest in ``services`` (none: all) in one environment (``*``: in all), with what is
+    included as a ``unit`` of experiments is served it.
+    """
+    if unit:
+        check_unit(unit)
     if include not in (None, "", "config"):
         raise invalid("/include", "include", "The only thing to include is 'config'.")
     found = [get_service(name) for name in services]
@@ -166,6 +176,7 @@ def interest_of(
         frozenset(each.pk for each in found) if found else None,
         place.pk if place else None,
         include == "config",
+        unit,
     )
 
 

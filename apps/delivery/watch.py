@@ -23,6 +23,7 @@ from apps.delivery.reads import note_read
 from apps.engine.errors import DomainError
 from apps.engine.values import parse_canonical
 from apps.registry.selectors import get_environment, get_service
+from apps.rollouts.assigning import as_assigned
 
 BOOKMARK_EVERY = 15.0
 LOOK_AT_RIGHTS_EVERY = 1.0
@@ -32,11 +33,14 @@ MAX_BACKLOG = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What a stream is about. ``None`` stands for all that the actor may see."""
+    """What a stream is about. ``None`` stands for all that the actor may see. ``unit`` is whom
+    experiments go by in what ``with_config`` brings.
+    """
 
     service_ids: frozenset[int] | None = None
     environment_id: int | None = None
     with_config: bool = False
+    unit: str = ""
 
     def covers(self, notice: Notice) -> bool:
         """Whether the notice is about this."""
@@ -192,7 +196,8 @@ class _Gate:
         seen = [each for each in notices if self._may_read(each)]
         told = [each if self._sees_all(each) else await _in_view(self.actor, each) for each in seen]
         if self.interest.with_config:
-            return tuple([await _with_config(self.actor, each) for each in told])
+            unit = self.interest.unit
+            return tuple([await _with_config(self.actor, each, unit) for each in told])
         return tuple(each.message for each in told)
 
     def _may_read_something(self) -> bool:
@@ -243,7 +248,7 @@ def _in_view(actor: Actor, notice: Notice) -> Notice:
 
 
 @database_sync_to_async
-def _with_config(actor: Actor, notice: Notice) -> dict[str, Any]:
+def _with_config(actor: Actor, notice: Notice, unit: str) -> dict[str, Any]:
     """The message with its document, where that is still what is live and still to be seen."""
     message = notice.message
     try:
@@ -253,5 +258,8 @@ def _with_config(actor: Actor, notice: Notice) -> dict[str, Any]:
         return message
     if live is None or live.version != message["version"] or live.row.retired:
         return message
+    if unit:
+        live = as_assigned(actor=actor, published=live, unit=unit)
+        message = {**message, "checksum": live.checksum}
     note_read(actor=actor, place=place, version=live.version)
     return {**message, "config": parse_canonical(live.text)}

@@ -287,7 +287,10 @@ def test_foreign_host__is_refused_as_elsewhere(served, reader):
 
 def test_experiment__started_on_one_node__is_heard_and_served_on_the_other(served, writer, reader):
     publish(writer, FLAGS, settings={"steps": 3})
-    variants = [{"name": "a"}, {"name": "b", "patch": {"settings": {"steps": 1}}}]
+    variants = [  # whoever asks is in b, but for one of a million
+        {"name": "a", "weight": 0.001},
+        {"name": "b", "weight": 1_000, "patch": {"settings": {"steps": 1}}},
+    ]
     made = writer.post(
         "/experiments",
         json={
@@ -299,8 +302,9 @@ def test_experiment__started_on_one_node__is_heard_and_served_on_the_other(serve
         },
     )
     address = f"/experiments/{made.json()['id']}"
-    with connect_sse(reader, "GET", "/stream?service=shop&environment=production") as stream:
-        events = stream.iter_sse()
+    stream = "/stream?service=shop&environment=production&include=config&unit=u7"
+    with connect_sse(reader, "GET", stream) as opened:
+        events = opened.iter_sse()
         assert next(events).event == "ready"
         assert writer.post(f"{address}/start").status_code == 200
         told = json.loads(next(each for each in events if each.event == "changed").data)
@@ -311,10 +315,10 @@ def test_experiment__started_on_one_node__is_heard_and_served_on_the_other(serve
         return reader.get(where, headers={"X-Config-Unit": unit}).json()
 
     answers = [steps(f"u{n}") for n in range(20)]
-    short = [each for each in answers if each["experiment"]["variant"] == "b"]
 
     assert (told["cause"], told["keys"]) == ("experiment", ["settings.steps"])
-    assert {each["config"]["settings"]["steps"] for each in short} == {1}
+    assert (told["config"], told["checksum"]) == (answers[7]["config"], answers[7]["checksum"])
+    assert {each["config"]["settings"]["steps"] for each in answers} == {1}
     batch = {"outcomes": [{"unit": "u0", "metric": "paid"}]}
     assert reader.post(f"{address}/outcomes", json=batch).json() == {"recorded": 1}
     wait_for(lambda: sum(writer.get(f"{address}/results").json()["units"].values()) == 20)
