@@ -191,7 +191,7 @@ COUNTS = {
 }
 PAGES = {
     "/admin/": 12,
-    "/admin/config/shop/production/": 17,
+    "/admin/config/shop/production/": 18,
     "/admin/config/shop/production/history/": 9,
     "/admin/config/shop/production/secrets/": 13,
     "/admin/registry/service/": 6,
