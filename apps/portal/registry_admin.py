@@ -170,6 +170,7 @@ class EnvironmentAdmin(PortalAdmin):
     """Environments: the tree, the default, the protected."""
 
     form = EnvironmentForm
+    read_only = {"leave": ""}
     change_form_template = "portal/reviewed_form.html"
     change_form_before_template = "portal/review.html"
     list_display = ("slug", "name", "parent", "rank", "is_default", "is_protected", "services")

@@ -44,7 +44,7 @@ def _area(rows: int) -> UnfoldAdminTextareaWidget:
     return UnfoldAdminTextareaWidget(attrs={"rows": rows, "class": "code", "spellcheck": "false"})
 
 
-MOST_VERSIONS, MOST_USERS = 20, 200
+MOST_VERSIONS, MOST_USERS, OPEN_USERS = 20, 200, 30
 
 
 class TemplateForm(ReviewedForm):
@@ -134,6 +134,7 @@ class TemplateAdmin(PortalAdmin):
         "extends": "read_extends",
         "content": "read_content",
         "message": "",
+        "leave": "",
     }
     deleting = "It is hidden, and its name is never used again."
 
@@ -298,8 +299,10 @@ class TemplateAdmin(PortalAdmin):
         more = f", {MOST_USERS} of them shown" if count > MOST_USERS else ""
         more += f", and {hidden} that you may not see" if hidden else ""
         return format_html(
-            "<p>Versions</p><ul>{}</ul><p>Live configurations that extend it: {}{}</p><ul>{}</ul>",
+            "<p>Versions</p><ul>{}</ul><details class='p-users'{}><summary>Live configurations that "
+            "extend it: {}{}</summary><ul>{}</ul></details>",
             versions,
+            " open" if count <= OPEN_USERS else "",
             count,
             more,
             users,

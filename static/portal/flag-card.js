@@ -131,7 +131,8 @@ function fieldsOf({ flag, section, isReadOnly, change }) {
     textField(flag, "seed", "Seed of its shares", flag.seed, isReadOnly, change, flag.name),
     jsonField(flag, "prerequisites", "Needs other flags", flag.needs, '[{"flag": "other", "variant": "on"}]', isReadOnly, change),
   ];
-  if (!isReadOnly && flag.own) {
+  if (isReadOnly) return fields.filter(saysSomething);
+  if (flag.own) {
     const remove = button("Take it out of this text", `${flag.key} remove`, () => {
       if (remove.dataset.sure) change(null);
       remove.dataset.sure = "yes";
@@ -140,6 +141,15 @@ function fieldsOf({ flag, section, isReadOnly, change }) {
     fields.push(remove);
   }
   return fields;
+}
+
+/**
+ * Whether a field or a group holds anything: who may only read is shown no empty ones.
+ * @param {HTMLElement} part
+ */
+function saysSomething(part) {
+  const field = part.querySelector("input");
+  return part.matches("fieldset") ? part.childElementCount > 1 : Boolean(field?.value);
 }
 
 /**

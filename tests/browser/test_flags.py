@@ -94,3 +94,19 @@ def test_flag__rules_and_shares__are_edited_as_such_and_tried(served, open_page)
     expect(page.locator(".p-flag-tried").first).to_contain_text("of 1000 units")
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_flags__of_one_who_may_only_read__have_no_empty_fields_and_nothing_to_change(
+    served, open_page
+):
+    page = open_page("olu", (390, 800), dark=True)
+    page.goto("/admin/config/checkout/production/")
+    page.click(".p-flag-name:has-text('express_checkout')")
+
+    flag = page.locator(".p-flag", has_text="express_checkout")
+    expect(flag.locator(".p-flag-more")).to_contain_text("Everybody")
+    for words in ("Description", "Rules:", "Expires", "Needs other flags"):
+        expect(flag.locator(".p-flag-more")).not_to_contain_text(words)
+    assert page.locator("#flags").locator("input:enabled, select:enabled").count() == 0
+    assert page.locator("#flags-new").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -14,6 +14,7 @@ def rows(shop, system):
     """A template, a rule, a section and a service that have something to show."""
     from apps.access import people
     from apps.configs.services import places, rules, sections, templates
+    from apps.registry.selectors import get_environment
 
     body = templates.Body({"pool": "${param:size}"}, {"properties": {"size": {"default": 5}}})
     template = templates.create_template(actor=system, slug="pools", body=body).template
@@ -28,7 +29,8 @@ def rows(shop, system):
     section = sections.create_section(actor=system, service=shop, key="db", schema=schema)
     people.create_group(actor=system, name="sre")
     places.update_service(actor=system, service=shop, labels={"tier": "1"}, owner="sre")
-    return {"template": template, "rule": rule, "section": section, "service": shop}
+    found = {"template": template, "rule": rule, "section": section, "service": shop}
+    return {**found, "environment": get_environment("production")}
 
 
 ADDRESSES = {
@@ -36,6 +38,7 @@ ADDRESSES = {
     "rule": "/admin/configs/rule/{}/change/",
     "section": "/admin/configs/section/{}/change/",
     "service": "/admin/registry/service/{}/change/",
+    "environment": "/admin/registry/environment/{}/change/",
 }
 
 
@@ -68,7 +71,14 @@ def test_page__of_who_may_only_read__shows_what_it_is_about(rows, log_in, kind, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "label"), [("template", "Message"), ("rule", "Save although"), ("section", "Save")]
+    ("kind", "label"),
+    [
+        ("template", "Message"),
+        ("template", "Leave"),
+        ("environment", "Leave"),
+        ("rule", "Save although"),
+        ("section", "Save"),
+    ],
 )
 def test_page__of_who_may_only_read__leaves_out_what_is_only_written(rows, log_in, kind, label):
     shown = fields(log_in("vera", ("viewer", None, None)), rows, kind)

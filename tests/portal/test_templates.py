@@ -214,6 +214,8 @@ def test_form__of_a_template_of_many__shows_once_what_changes_alike(ada, operato
     assert "This publishes to 12 configurations: <b>12 in production</b>." in shown
     assert "11 configurations, alike" in shown
     assert shown.count('<li class="changed">') == 2
+    users = texts(ada.get(change())).split("<details class='p-users' open>")[1]
+    assert "Live configurations that extend it: 12</summary>" in users
     assert shown.index("web-7@production") < shown.index("udp://odd")
 
 

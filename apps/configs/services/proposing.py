@@ -18,9 +18,11 @@ from apps.core.actor import Actor
 from apps.core.transactions import locked, writing
 from apps.engine import values
 from apps.engine.errors import (
+    NOTHING_HERE,
     ConflictError,
     ForbiddenError,
     InvalidError,
+    NotFoundError,
     SecondFactorRequiredError,
     UnauthenticatedError,
 )
@@ -56,7 +58,7 @@ def send_back(*, actor: Actor, place: Place, number: int, answer: str) -> None:
     """Give a draft back to its author, with a word. Needs ``publish``, as looking at it does."""
     values.check({"answer": answer})
     with writing():
-        change = locked(get_proposal(actor=actor, place=place, number=number))
+        change = _held(actor, place, number)
         change.handed_at, change.answer = None, f"{actor.name}: {answer}".strip()
         change.save(update_fields=["handed_at", "answer"])
 
@@ -75,7 +77,7 @@ def publish_proposal(
     policy.require(actor, "publish", place)
     with writing():
         lock_composition()  # before any draft, as redacting does
-        change = locked(get_proposal(actor=actor, place=place, number=number))
+        change = _held(actor, place, number)
         if clock.rfc3339(change.updated_at) != known:
             raise ConflictError(
                 "Its author has changed the draft meanwhile. Look at it again.", code="draft_moved"
@@ -87,6 +89,14 @@ def publish_proposal(
         if not options.dry_run:
             change.delete()
     return outcome
+
+
+def _held(actor: Actor, place: Place, number: int) -> Change:
+    """The draft, locked: its author may have taken it back since it was looked for."""
+    change = locked(get_proposal(actor=actor, place=place, number=number))
+    if change.handed_at is None:
+        raise NotFoundError(NOTHING_HERE)
+    return change
 
 
 def _as_author(change: Change, place: Place) -> Source:
