@@ -173,7 +173,7 @@ def require_all_of(actor: Actor, held: models.Q) -> None:
 
 
 def note_use(actor: Actor) -> None:
-    """Remember that the actor's token was used, at most once a minute."""
+    """Remember that the actor's token was used, at most once a minute whichever process it came to."""
     if actor.token_id is None:
         return
     now = clock.now()
@@ -183,7 +183,8 @@ def note_use(actor: Actor) -> None:
     if len(_noted) >= CACHED_ACTORS:
         _noted.clear()
     _noted[actor.token_id] = now
-    Token.objects.filter(pk=actor.token_id).update(last_used_at=now)
+    long_ago = models.Q(last_used_at__isnull=True) | models.Q(last_used_at__lte=now - clock.MINUTE)
+    Token.objects.filter(long_ago, pk=actor.token_id).update(last_used_at=now)
 
 
 def grant(

@@ -106,14 +106,17 @@ def _rewrap_batch(current: str, batch: int, damaged: list[WrappedKey]) -> int:
             continue
         again.append((row, *key_provider().wrap(key, context)))
     with writing():
-        lock_ledger()
+        rows = _others(current, damaged).filter(pk__in=[row.pk for row, *_rest in again])
+        there = dict(rows.select_for_update().order_by("pk").values_list("pk", "key_id"))
+        lock_ledger()  # after the rows, as whoever destroys one does
         if last_key_change() != as_of:
             return 0  # one of these keys may be forgotten by now
         done = 0
         for row, key_id, wrapped in again:
-            same = WrappedKey.objects.filter(pk=row.pk, key_id=row.key_id)
-            KnownKey.objects.get_or_create(key_id=key_id)
-            done += same.update(key_id=key_id, wrapped=wrapped)
+            if there.get(row.pk) == row.key_id:
+                KnownKey.objects.get_or_create(key_id=key_id)
+                same = WrappedKey.objects.filter(pk=row.pk)
+                done += same.update(key_id=key_id, wrapped=wrapped)
     return done
 
 

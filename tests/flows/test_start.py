@@ -98,6 +98,44 @@ def test_key_file__readable_by_others__is_refused_by_name(name):
     assert f"{name} is readable by others" in answer.stderr
 
 
+def test_start__without_the_key_of_secrets__serves_all_but_them_until_it_is_back():
+    here = "environment=production"
+    body = {"service": "shop", "environment": "production"}
+    with installation() as made:
+        server = made.start()
+        with server.client(made.raw) as client:
+            assert client.post("/services", json={"slug": "shop"}).status_code == 201
+            secret = {**body, "name": "pin", "value": "hello"}
+            assert client.post("/secrets", json=secret).status_code == 201
+        made.stop()
+        key_file = made.folder / "keys" / "encryption.key"
+        kept = key_file.rename(made.folder / "kept.key")
+
+        server = made.start()
+
+        with server.client(made.raw) as client:
+            ready = client.get("/readyz")
+            assert (ready.status_code, ready.json()["sealed"]) == (200, True)
+            assert not key_file.exists()
+            config = {"pin": {"$secret": "pin"}, "a": 1}
+            published = {"environment": "production", "config": config}
+            assert client.post("/config/shop", json=published).status_code == 201
+            assert client.get(f"/config/shop?{here}").json()["config"] == config
+            assert client.get("/secrets").json()["results"][0]["name"] == "pin"
+            assert client.get("/audit").status_code == 200
+            for answer in (
+                client.get(f"/config/shop?{here}&reveal=true"),
+                client.post(f"/secrets/shop/pin/reveal?{here}", json={}),
+                client.post(f"/secrets/shop/pin/versions?{here}", json={"value": "next"}),
+                client.post("/secrets", json={**body, "name": "new", "value": "hello"}),
+            ):
+                assert (answer.status_code, answer.json()["code"]) == (503, "sealed")
+
+            kept.rename(key_file)
+            assert client.get("/readyz").json()["sealed"] is False
+            assert client.get(f"/config/shop?{here}&reveal=true").json()["config"]["pin"] == "hello"
+
+
 @same_on_every_database
 def test_debug_with_public_host__is_refused_by_name():
     with installation() as made:

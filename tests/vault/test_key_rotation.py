@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import threading
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 
 from apps.engine.errors import GoneError, SealedError
 
@@ -214,6 +216,73 @@ def test_rotate_keys__another_one_ends_and_forgets_meanwhile__loses_nothing(
 
     assert key_ids() == {providers.key_provider().current()}
     assert values_of(system, secrets) == [f"value {n}" for n in range(SECRETS)]
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_rotate_keys__beside_one_who_destroys_a_version__waits_for_him_without_the_ledger(
+    secrets, system, key_file
+):
+    from apps.audit.services import append
+    from apps.vault.versions import destroy_key, event_of, find_stage
+
+    made, told = rewrapping_thread()
+    with transaction.atomic():
+        version = find_stage(secrets[0], "current")
+        destroy_key(version)
+        made.start()
+        while not waiting_for_a_lock():
+            assert made.is_alive(), told
+        append([event_of("secret.destroyed", secrets[0], version=1)], actor=system)
+    made.join()
+
+    assert told == ["done"]
+    assert len(key_ids()) == 1
+    assert values_of(system, secrets[1:]) == [f"value {n}" for n in range(1, SECRETS)]
+
+
+def rewrapping_thread():
+    told = []
+
+    def run():
+        try:
+            call_command("rotate_keys", "--new-key")
+            told.append("done")
+        except Exception as error:
+            told.append(error)
+        finally:
+            connection.close()
+
+    return threading.Thread(target=run), told
+
+
+def waiting_for_a_lock():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0] > 0
+
+
+@pytest.mark.django_db
+def test_rotate_keys__from_one_key_of_the_environment_to_another__leaves_none_under_the_old_one(
+    shop, system, make_secret, settings, tmp_path
+):
+    def start(*texts):
+        chosen = {"wraps": "environment", "keys": texts, "file": str(tmp_path / "none")}
+        settings.KEY_PROVIDER = {**settings.KEY_PROVIDER, **chosen}
+
+    old, new = "The-First-Key-Text-" + "asdfg12345" * 4, "The-Second-Key-Text-" + "qwert6789" * 4
+    start(old)
+    secrets = [make_secret("before", "value 0")]
+    start(old, new)
+    assert values_of(system, secrets) == ["value 0"]
+    start(new, old)
+    secrets.append(make_secret("between", "value 1"))
+
+    call_command("rotate_keys")
+
+    start(new)
+    assert len(key_ids()) == 1
+    assert values_of(system, secrets) == ["value 0", "value 1"]
 
 
 @pytest.mark.django_db
