@@ -262,3 +262,22 @@ def test_tickets__altered_or_foreign__open_nothing(flagged, anonymous):
     for address in ("/config/shop?environment=production", "/stream?service=shop"):
         answer = anonymous.get(f"{address}&ticket={ticket}")
         assert answer.status_code == 401
+
+
+def test_tickets__of_a_person_whose_password_changed__open_nothing(
+    flagged, client, system, django_user_model
+):
+    from apps.access import people, services
+
+    ada = people.create_person(actor=system, username="ada", password="a long phrase that holds")
+    services.grant(actor=system, to="user:ada", role="viewer")
+    client.force_login(ada)
+    answer = client.post(
+        "/services/shop/ofrep/v1/evaluate/flags?environment=production", "{}", "application/json"
+    )
+    url = answer.json()["eventStreams"][0]["url"].partition("testserver")[2]
+    assert client.get(url).json()["code"] == "malformed"  # it is good; here are no streams
+
+    people.set_password(actor=system, user=ada, password="another phrase that holds")
+
+    assert client.get(url).status_code == 401

@@ -91,6 +91,15 @@ INSTALLATION = [
     ("PUT", "roles/half-made", {"verbs": []}, {"manage"}),
     ("DELETE", "roles/viewer", None, {"manage"}),
 ]
+ROOTS = {
+    "": "leads to the portal; and every address below",
+    "admin": "leads to the portal",
+    "admin/login/": "open",
+    "admin/": "test_portal_matrix",
+    "accounts/": "test_portal_matrix",
+    "api/v1/": "the same as at the root",
+    "^.*$": "nothing",
+}
 # Every address of REST: those judged above, and why the others need no row.
 ADDRESSES = {
     "ofrep/v1/evaluate/flags": "above",
@@ -264,7 +273,9 @@ def test_map__every_address_and_command__has_its_row():
     from django.core.management import get_commands
 
     from apps.api.urls import urlpatterns
+    from configsvc.urls import urlpatterns as roots
 
+    assert {str(each.pattern) for each in roots} == ROOTS.keys()
     addresses = {str(each.pattern) for each in urlpatterns}
     commands = {name for name, app in get_commands().items() if str(app).startswith("apps.")}
 

@@ -1,6 +1,6 @@
 """Who hears what on open connections: every kind of actor at every way to watch, against one table.
 
-A new message of the WebSocket that has no row here fails the test.
+A new WebSocket, or message of one, that has no row here fails the test.
 """
 
 import inspect
@@ -203,7 +203,10 @@ def test_ofrep_events__each_actor_with_a_ticket__hears_while_he_may_read(world):
     assert_table(world, ask, reads)
 
 
-def test_map__every_message__has_its_row():
+def test_map__every_socket_and_message__has_its_row():
+    from configsvc.asgi import routes
+
     kinds = re.findall(r'kind == "(\w+)"', inspect.getsource(ConfigConsumer._handle))
 
     assert set(kinds) == set(MESSAGES)
+    assert {str(each.pattern) for each in routes} == {"ws/config", "api/v1/ws/config"}

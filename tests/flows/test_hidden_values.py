@@ -14,7 +14,25 @@ HIDDEN = [
     ("one", 5, ["a"], {"key": "k", "deep": {"x": 1}}),
     ("another, much longer one", -7.25, [], {"other": [1, 2, {"y": None}]}),
 ]
-PATTERNS = ("**.password", "security.**", "hosts[0]", "$secret.vault-*")
+PATTERNS = ("**.password", "security.**", "hosts[0]", "flags.hidden", "$secret.vault-*")
+FLAGS = "/services/shop/ofrep/v1/evaluate/flags"
+GRAPH = """query($key: String!, $from: String!, $number: Int!, $keys: [String!]) {
+  configuration(service: "shop", environment: "production") {
+    live { config checksum keys lock source { content } file(format: "yaml") value(key: $key) }
+    version(number: $number) { config keys checksum } unread readers(key: $key) { account count }
+    history(key: $key) { edges { node { version keys checksum } } } diff(from: $from) { patch unified }
+    explain(keys: $keys) { key hides { name } layers { name } } dependencies { references { key } }
+    dependents { hidden } secrets { edges { node { name } } } }
+  across(service: "shop") { results { key values { value } } } secrets { edges { node { name } } } }"""
+TOLD = [
+    *(f"/config/shop/{what}?{HERE}" for what in ("explain", "dependencies", "dependents", "graph")),
+    f"/config/shop/unread?{HERE}",
+    "/config/shop/across",
+    "/matrix",
+    f"/secrets?{HERE}",
+    f"/secrets/shop/vault-db?{HERE}",
+]
+KEYED = [f"/config/shop/{what}?{HERE}" for what in ("explain", "readers")]
 
 
 def document(number, hidden):
@@ -25,6 +43,7 @@ def document(number, hidden):
         "security": tree,
         "hosts": [{"name": "a", "password": text}, {"name": "b"}],
         "list": {"password": items},
+        "flags": {"open": True, "hidden": {"enabled": True, "variants": {"one": text}}},
         "url": "x${secret:vault-db}",
         "n": number,
     }
@@ -33,6 +52,7 @@ def document(number, hidden):
 def build(system, make_api, hidden):
     """The installation with these hidden values, and a client that may not see them."""
     from apps.access import key_rules, services
+    from apps.access.models import Token
     from apps.access.policy import EVERYWHERE
     from apps.configs.services.places import create_service
     from apps.configs.services.sections import create_section
@@ -44,6 +64,7 @@ def build(system, make_api, hidden):
     create_section(
         actor=system, service=shop, key="settings", type="application_settings", schema=schema
     )
+    create_section(actor=system, service=shop, key="flags", type="feature_flags")
     from apps.access.policy import Place
     from apps.registry.selectors import get_environment
 
@@ -52,7 +73,8 @@ def build(system, make_api, hidden):
     account = services.create_account(actor=system, slug="restricted")
     services.grant(actor=system, to="service-account:restricted", role="operator", on=EVERYWHERE)
     services.grant(actor=system, to="service-account:restricted", verb="audit", on=place)
-    _token, raw = services.create_token(actor=system, account=account)
+    token, raw = services.create_token(actor=system, account=account)
+    Token.objects.filter(pk=token.pk).update(id=uuid.UUID(int=1))  # tickets name it
     for number in range(1, 5):
         publish(system, place, document(number, hidden), yaml=number % 2)
     for pattern in PATTERNS:
@@ -78,10 +100,10 @@ def requests(count):
     """Varied reads and dry runs, the same ones each time."""
     chance = random.Random(20)
     keys = ["settings", "settings.timeout", "**.password", "security.*", "hosts", "list", "url"]
-    keys += ["hosts[0].name", "settings.db.password", "nothing", "*", "password"]
+    keys += ["hosts[0].name", "settings.db.password", "nothing", "*", "password", "flags"]
     suffixes = ["", "", ".yaml", ".json", ".toml", ".xml", ".env", ".properties"]
     for _ in range(count):
-        kind = chance.randrange(9)
+        kind = chance.randrange(13)
         key, version = chance.choice(keys), chance.randrange(1, 6)
         if kind == 0:
             extra = chance.choice(["", f"&key={key}", f"&version={version}", "&view=source"])
@@ -105,10 +127,25 @@ def requests(count):
             body = {"to_version": version, "dry_run": True}
             body |= chance.choice([{}, {"keys": [key]}])
             yield "POST", f"/config/shop/rollback?{HERE}", body
+        elif kind >= 9:
+            yield of_other_interfaces(chance, kind, key, version)
         else:
             body = write(chance, version)
             body = {"config": body["config"], "service": "shop", "environment": "production"}
             yield "POST", "/validate", body
+
+
+def of_other_interfaces(chance, kind, key, version):
+    if kind == 9:
+        return "GET", chance.choice([*TOLD, *(f"{each}&key={key}" for each in KEYED)]), None
+    if kind == 10:
+        asked = {"key": key, "keys": [key], "from": str(version), "number": version}
+        return "POST", "/graphql", {"query": GRAPH, "variables": asked}
+    if kind == 11:
+        flag = chance.choice(["", "/open", "/hidden", "/nothing"])
+        return "POST", f"{FLAGS}{flag}?{HERE}", {"context": {"targetingKey": f"u{version}"}}
+    body = {"environment": "staging", "from": f"production@{version}", "dry_run": True}
+    return "POST", "/config/shop/promote", body | chance.choice([{}, {"keys": [key]}])
 
 
 def write(chance, version):
@@ -126,6 +163,7 @@ def answers(system, make_api, monkeypatch, hidden, count):
     from apps.access import selectors
     from apps.audit import refusals
     from apps.core import clock
+    from apps.delivery import reads
 
     ids = random.Random(7)
     started = datetime(2026, 1, 1, tzinfo=UTC)
@@ -135,6 +173,7 @@ def answers(system, make_api, monkeypatch, hidden, count):
         patch.setattr(clock, "now", lambda: started + timedelta(milliseconds=next(ticks)))
         selectors.forget()
         refusals.forget()
+        reads._waiting.clear()
         api = build(system, make_api, hidden)
         told = []
         for method, path, body in requests(count):
@@ -161,6 +200,8 @@ def test_hidden_values__differ__and_every_answer_is_the_same(system, make_api, m
     statuses = {row[3] for row in one}
     assert {200, 403, 404, 409} <= statuses
     assert not any(status >= 500 for status in statuses)
+    graphs = [row[5] for row in one if row[1] == "/graphql"]
+    assert all(b'"configuration":{"live":{"config":' in each for each in graphs)
     told = b"".join(row[5] for row in one)
     assert b"timeout" in told
     for leak in (b"much longer", b"deep", b'other"'):

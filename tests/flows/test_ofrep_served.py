@@ -241,18 +241,33 @@ def test_events__a_flag_that_changed__is_told_and_other_keys_are_not(writer, rea
     assert resumed.heard[0][2] != heard[1][2]
 
 
-def test_events__a_withdrawn_token__ends_the_stream(served, writer):
-    token = served.token("consumer:shop", "hears")
+def withdraw_token(writer, account):
+    (row,) = writer.get(f"/service-accounts/{account}/tokens").json()["results"]
+    return writer.delete(f"/service-accounts/{account}/tokens/{row['id']}")
+
+
+def withdraw_grant(writer, account):
+    rows = writer.get("/grants?page_size=200").json()["results"]
+    (row,) = [each for each in rows if each["to"] == f"service-account:{account}"]
+    return writer.delete(f"/grants/{row['id']}")
+
+
+@pytest.mark.parametrize(("withdraw", "status"), [(withdraw_token, 401), (withdraw_grant, 404)])
+def test_events__a_withdrawn_token_or_right__ends_the_stream(served, writer, withdraw, status):
+    account = f"hears-{status}"
+    token = served.token("consumer:shop", account)
     with served.servers_[-1].client(token) as client:
         url = evaluate(client).json()["eventStreams"][0]["url"]
     stream = Events(url)
     stream.until(1)
-    (row,) = writer.get("/service-accounts/hears/tokens").json()["results"]
 
-    assert writer.delete(f"/service-accounts/hears/tokens/{row['id']}").status_code == 204
-
+    assert withdraw(writer, account).status_code == 204
     assert stream.ended.wait(5)
-    assert httpx.get(url).status_code == 401
+    assert httpx.get(url).status_code == status
+
+    publish(writer, {**FLAGS, "search": False})
+    publish(writer, FLAGS)
+    assert len(stream.heard) == 1
 
 
 def test_other_origins__that_are_named__may_read_and_no_others(served, reader):

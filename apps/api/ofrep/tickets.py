@@ -7,7 +7,7 @@ from typing import Final
 from django.core.signing import BadSignature, Signer
 
 from apps.access.policy import Place
-from apps.access.selectors import actor_of_user, find_token_holder, still_valid
+from apps.access.selectors import actor_of_user, digest_of, find_token_holder, still_valid
 from apps.core.actor import Actor
 from apps.core.models import User
 from apps.engine.errors import UnauthenticatedError
@@ -15,6 +15,8 @@ from apps.engine.errors import UnauthenticatedError
 LIFE: Final = timedelta(hours=24)
 STEP: Final = LIFE / 2
 """Tickets made within one step are the same, so that a client keeps its stream."""
+
+LOGIN_DIGITS: Final = 16
 
 _signer = Signer(salt="configsvc.ofrep.events")
 
@@ -30,11 +32,13 @@ class Ticket:
 
 def make_ticket(*, actor: Actor, place: Place, now: datetime) -> str:
     """A ticket for the flags at ``place``, good for 12 to 24 hours as long as the actor's token
-    or login is. Each evaluation gives a new one.
+    or login is: a person's ends with a password change. Each evaluation gives a new one.
     """
     steps = (now - datetime.fromtimestamp(0, UTC)) // STEP
     until = int((STEP * (steps + 2)).total_seconds())
-    holder = {"t": actor.token_id} if actor.token_id else {"u": actor.user_id}
+    holder: dict[str, object] = {"t": actor.token_id}
+    if not actor.token_id:
+        holder = {"u": actor.user_id, "l": _login_of(actor)}
     return _signer.sign_object(
         {**holder, "s": str(place.service), "e": str(place.environment), "x": until}
     )
@@ -58,4 +62,9 @@ def _holder(members: dict[str, str], address: str | None) -> Actor | None:
     if "t" in members:
         return find_token_holder(members["t"], address=address)
     user = User.objects.filter(pk=members["u"], is_active=True).first()
-    return actor_of_user(user, address=address) if user else None
+    actor = actor_of_user(user, address=address) if user else None
+    return actor if actor and members.get("l") == _login_of(actor) else None
+
+
+def _login_of(actor: Actor) -> str:
+    return digest_of(actor.login or "")[:LOGIN_DIGITS]
