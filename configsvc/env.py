@@ -76,6 +76,7 @@ class Env:
     oidc_groups_claim: str = "groups"
     oidc_groups: tuple[str, ...] = ()
     max_body_bytes: int = 1_048_576
+    max_import_bytes: int = 16_777_216
     page_size: int = 50
     log_level: str = "INFO"
     jobs_in_server: bool = True

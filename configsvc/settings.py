@@ -292,8 +292,10 @@ JOB_LEASE = timedelta(seconds=max(1, ENV.job_lease_seconds))
 # Networks beside the public ones that outgoing Connections may reach.
 PRIVATE_TARGETS = ENV.private_networks()
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes + 65_536
+# apps/core/bodies.py says which of them holds where; the ASGI layer asks it before it reads a body.
 MAX_BODY_BYTES = ENV.max_body_bytes
+MAX_IMPORT_BYTES = ENV.max_import_bytes
+DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_BODY_BYTES, MAX_IMPORT_BYTES) + 65_536
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from apps.access import idempotency
 from apps.core import clock
 from apps.core.actor import Actor
+from apps.core.bodies import most_bytes
 from apps.engine import formats, values
 from apps.engine.errors import MalformedError, Problem, TooLargeError
 from apps.engine.values import Tree, compact
@@ -85,8 +86,9 @@ def answer_json(
 def read_body(request: Any) -> bytes:
     """The request's body. Raises :class:`TooLargeError` above the limit."""
     body: bytes = request._request.body  # noqa: SLF001 - DRF's own parsers are not used
-    if len(body) > settings.MAX_BODY_BYTES:
-        raise TooLargeError(f"A body has at most {settings.MAX_BODY_BYTES} bytes.")
+    most = most_bytes(request._request.path_info)  # noqa: SLF001 - as above
+    if len(body) > most:
+        raise TooLargeError(f"A body has at most {most} bytes here.")
     return body
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from asgiref.typing import Scope
 from channels.db import database_sync_to_async
-from django.conf import settings
 
 from apps.core.actor import Actor
+from apps.core.bodies import FORM_BYTES, most_bytes
 from apps.delivery.feed import running_feed
 from apps.delivery.polls import wait_for_news
 from apps.delivery.requests import Asked, admit_stream, find_actor, read_cursor
@@ -70,10 +70,11 @@ async def _go_on(django: App, scope: Any, receive: Receive, send: Send) -> None:
 
 async def read_whole(scope: Any, receive: Receive, send: Send) -> bytes | None:
     """The body; ``None`` when the client is gone, or was answered that it is too large."""
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    most = most_bytes(scope["path"])
+    limit = most + FORM_BYTES
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > limit:
-        await _too_large(send)
+        await _too_large(send, most)
         return None
     body = bytearray()
     more = True
@@ -84,14 +85,14 @@ async def read_whole(scope: Any, receive: Receive, send: Send) -> bytes | None:
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > limit:
-            await _too_large(send)
+            await _too_large(send, most)
             return None
     return bytes(body)
 
 
-async def _too_large(send: Send) -> None:
+async def _too_large(send: Send, most: int) -> None:
     """413 in the contract's form; the connection is closed, for the rest is not read."""
-    detail = f"A body has at most {settings.MAX_BODY_BYTES} bytes."
+    detail = f"A body has at most {most} bytes here."
     body = compact(
         {
             "type": "about:blank",

@@ -123,7 +123,7 @@ class _Merging:
         places = {name: index for index, name in enumerate(sides.ours)}
         for name in order:
             each = _Sides(*(side.get(name, ABSENT) for side in sides))
-            index = places.get(name, len(places))
+            index = places.setdefault(name, len(places))
             value = self.at(each, (*path, index))
             if value is not ABSENT:
                 merged.append(value)

@@ -1,6 +1,8 @@
 """Bad input: a 4xx problem with its position within two seconds, nothing stored, and on it goes."""
 
+import io
 import time
+import zipfile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -146,6 +148,28 @@ def test_body__over_the_limit__is_413(shop, operator):
     answer = operator("POST", "/config/shop?environment=production", body)
 
     assert answer.status_code == 413
+
+
+def test_body__of_an_import__may_be_larger_and_is_413_above_its_own_limit(operator, settings):
+    settings.MAX_IMPORT_BYTES = 3 * MIB
+    archives = [_archive(size * MIB) for size in (2, 3)]
+    address = "/import?from=env&environment=production&dry_run=true"
+
+    read, refused = (operator("POST", address, each, "application/zip") for each in archives)
+
+    assert read.status_code == 200, read.content
+    told = refused.json()
+    assert (refused.status_code, told["code"]) == (413, "too_large")
+    assert told["detail"] == f"A body has at most {3 * MIB} bytes here."
+
+
+def _archive(size):
+    """A ZIP archive of a few files, of about that many bytes, that are no documents."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for at in range(size // (MIB // 2) + 1):
+            archive.writestr(f"notes/{at}.txt", b"x" * (MIB // 2))
+    return made.getvalue()
 
 
 PATHS = [

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from apps.configs.models import Rule
+from apps.core import clock
+from apps.registry.selectors import get_service
 from tests.api.test_references import HERE, config, errors, publish
 from tests.flows.test_propagation import service
 
@@ -437,3 +440,15 @@ def get(slug):
     from apps.registry.selectors import get_service
 
     return get_service(slug)
+
+
+def test_rules__as_many_as_one_service_may_have__leave_room_for_another(shop):
+    shop.post("/services", {"slug": "cart"})
+    same = {"service": get_service("shop"), "expression": "true", "created_at": clock.now()}
+    Rule.objects.bulk_create(Rule(name=f"r{at}", **same) for at in range(1_000))
+
+    full = make(shop, name="more", service="shop")
+    others = [make(shop, name="cart", service="cart"), make(shop, name="free")]
+
+    assert errors(full) == [("/name", "limit", "There are at most 1000 rules of one service.")]
+    assert [each.status_code for each in others] == [201, 201]

@@ -15,7 +15,7 @@ from tests.engine.keyed import keyed
 from tests.engine.strategies import trees
 from tests.engine.test_diff import NUMBER, pairs
 
-KEYS = keyed({"hosts": "name", "hosts.ports": "id"})
+KEYS = keyed({"hosts": "name", "hosts[0].ports": "id"})
 
 
 def conflicts(base, ours, theirs, keys=NO_KEYS):
@@ -122,6 +122,20 @@ def test_merge__with_choices__takes_what_was_chosen_and_has_no_conflict():
 
     assert (made.tree, made.conflicts) == ({"a": 3}, [])
     assert (back.tree, [each.pointer for each in back.conflicts]) == ({"a": 1, "b": 2}, ["/b"])
+
+
+def test_conflicts__of_items_that_one_side_removed__are_chosen_one_by_one():
+    base, theirs = named("a", "b", "c"), named("a", "b", "c", p=1)
+    ours = named("c")
+
+    found = merge_three(base, ours, theirs, KEYS)
+    pointers = {each.base["name"]: each.pointer for each in found.conflicts}
+    chosen = {pointers["a"]: "ours", pointers["b"]: "theirs"}
+    made = merge_three(base, ours, theirs, KEYS, chosen)
+
+    assert len(set(pointers.values())) == 2
+    assert made.conflicts == []
+    assert made.tree == {"hosts": [{"name": "b", "p": 1}, {"name": "c", "p": 1}]}
 
 
 items = st.lists(

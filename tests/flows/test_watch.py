@@ -572,6 +572,10 @@ def test_body__over_the_limit__is_413_before_it_is_read_whole(served, hearer):
     assert status == 413
     assert sent < 64 * 2**20
     assert (declared.status_code, declared.json()["code"]) == (413, "too_large")
+    imported = httpx.post(
+        f"{hearer.url}/api/v1/import?from=tree", content=b"x" * 2**21, headers=headers
+    )
+    assert imported.status_code == 415  # it was read
     assert httpx.get(f"{hearer.url}/healthz").status_code == 200
 
 

@@ -25,6 +25,7 @@ from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, parse_canonical
 
 MAX_RULES: Final = 1_000
+"""How many rules there may be of one service, and as many of none: those are judged at a publish."""
 MEMBERS: Final = (
     "severity",
     "expression",
@@ -54,8 +55,9 @@ def create_rule(
         lock_composition()
         if Rule.objects.filter(name__iexact=name).exists():
             raise invalid("/name", "taken", "There is a rule of this name already.")
-        if Rule.objects.count() >= MAX_RULES:
-            raise invalid("/name", "limit", f"There are at most {MAX_RULES} rules.")
+        if Rule.objects.filter(service=place.service).count() >= MAX_RULES:
+            scope = "of one service" if place.service else "that are of no service"
+            raise invalid("/name", "limit", f"There are at most {MAX_RULES} rules {scope}.")
         rule = Rule(
             name=name,
             service=place.service,
