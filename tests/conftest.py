@@ -161,6 +161,18 @@ def _forget_rights():
     feed._places.clear()
 
 
+@pytest.fixture(scope="module")
+def module_rows(django_db_setup, django_db_blocker):
+    """For fixtures of a whole module: what they write is there for each of its tests, and then not.
+
+    Each test's own transaction is inside the module's, so none of them may need a real one.
+    """
+    from apps.core.transactions import undone
+
+    with django_db_blocker.unblock(), undone():
+        yield
+
+
 @pytest.fixture
 def system():
     from apps.core.actor import system
@@ -206,36 +218,39 @@ class Api:
         return self("POST", path, data, **headers)
 
 
-@pytest.fixture
-def make_api(db, system):
-    """Makes a client with a role: ``make_api("operator", service="shop")``."""
+def client_with(role=None, service=None, environment=None, own="production"):
+    """A client of a new account, ``robot-0`` and so on, with a role where it is given."""
     from apps.access import services
+    from apps.access.models import ServiceAccount
+    from apps.access.policy import Place
+    from apps.core.actor import system
     from apps.registry.selectors import get_environment, get_service
 
-    count = iter(range(1_000))
-
-    from apps.access.policy import Place
-
-    def make(role=None, service=None, environment=None, own="production"):
-        account = services.create_account(
-            actor=system, slug=f"robot-{next(count)}", environment=get_environment(own)
+    actor = system("test")
+    number = ServiceAccount.objects.filter(slug__startswith="robot-").count()
+    account = services.create_account(
+        actor=actor, slug=f"robot-{number}", environment=get_environment(own)
+    )
+    if role:
+        services.grant(
+            actor=actor,
+            to=f"service-account:{account.slug}",
+            role=role,
+            on=Place(
+                get_service(service) if service else None,
+                get_environment(environment) if environment else None,
+            ),
         )
-        if role:
-            services.grant(
-                actor=system,
-                to=f"service-account:{account.slug}",
-                role=role,
-                on=Place(
-                    get_service(service) if service else None,
-                    get_environment(environment) if environment else None,
-                ),
-            )
-        _token, raw = services.create_token(actor=system, account=account)
-        api = Api(raw)
-        api.account, api.raw = account, raw
-        return api
+    _token, raw = services.create_token(actor=actor, account=account)
+    api = Api(raw)
+    api.account, api.raw = account, raw
+    return api
 
-    return make
+
+@pytest.fixture
+def make_api(db):
+    """Makes a client with a role: ``make_api("operator", service="shop")``."""
+    return client_with
 
 
 @pytest.fixture
@@ -243,6 +258,7 @@ def anonymous(db):
     return Api()
 
 
-@pytest.fixture
-def operator(make_api):
-    return make_api("administrator")
+@pytest.fixture(scope="module")
+def operator(module_rows):
+    """The client of an administrator, the same one for a whole module."""
+    return client_with("administrator")

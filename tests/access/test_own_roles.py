@@ -27,6 +27,12 @@ def statuses(api):
 
 
 @pytest.fixture
+def operator(make_api):
+    """Of a test alone: some of them need a real transaction."""
+    return make_api("administrator")
+
+
+@pytest.fixture
 def published(operator, shop):
     body = {"environment": "production", "config": {"a": 1}}
     assert operator.post("/config/shop", body).status_code == 201

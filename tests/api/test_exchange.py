@@ -48,7 +48,7 @@ def statuses(told):
     return {f"{each['kind']} {each['name']}": each["status"] for each in told["results"]}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def built(operator):
     """An installation with something of each kind."""
     service(operator, "shop", "cart")

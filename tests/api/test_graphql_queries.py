@@ -11,7 +11,7 @@ HERE = 'configuration(service: "shop", environment: "production")'
 EXACT = '{"a":1.10,"big":9007199254740993,"e":1e2,"list":[1,{"n":0.1}],"pin":{"$secret":"pin"}}'
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def world(operator):
     """A service with versions, a template, a parent, a reference, secrets, rules, grants."""
     for slug in ("shop", "cart"):

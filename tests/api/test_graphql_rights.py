@@ -6,6 +6,7 @@ import pytest
 
 from tests.api.graphql_client import ask, data, problem
 from tests.api.test_references import publish
+from tests.conftest import client_with
 
 pytestmark = pytest.mark.django_db
 
@@ -13,8 +14,8 @@ CANARY = "kanarienvogel"
 HERE = 'configuration(service: "shop", environment: "production")'
 
 
-@pytest.fixture
-def hidden(operator, make_api):
+@pytest.fixture(scope="module")
+def hidden(operator):
     """A viewer of ``shop`` in production from whom a rule hides keys; ``vault`` is hidden whole."""
     for slug in ("shop", "vault"):
         operator.post("/services", {"slug": slug})
@@ -36,7 +37,7 @@ def hidden(operator, make_api):
     assert operator.post("/rules", {**rule, "acknowledge": True}).status_code == 201
     for pattern in ("security.**", "**.password", "hosts", f"$secret.{CANARY}-*"):
         assert operator.post("/key-rules", {"pattern": pattern}).status_code == 201
-    return make_api("viewer", "shop", "production")
+    return client_with("viewer", "shop", "production")
 
 
 EVERYTHING = f"""{{ {HERE} {{

@@ -11,7 +11,7 @@ from tests.portal.conftest import log_in  # noqa: F401 - a fixture
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(operator):
     """``shop``: two keys apart between staging and production; ``cart``: in staging alone."""
     for slug in ("shop", "cart"):

@@ -17,7 +17,7 @@ SCHEMA = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(operator):
     service(operator, "shop", "cart")
     operator.post("/services/shop/sections", {"key": "db", "schema": SCHEMA})

@@ -23,7 +23,7 @@ def errors(answer):
     return [(each["pointer"], each["code"], each["message"]) for each in answer.json()["errors"]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def two(operator):
     """``shop``, and ``cart``, which shop's documents refer to."""
     for slug in ("shop", "cart"):

@@ -16,6 +16,12 @@ CANARY = "canary-b52-Zq"
 
 
 @pytest.fixture
+def operator(make_api):
+    """Of a test alone: some of them need a real transaction."""
+    return make_api("administrator")
+
+
+@pytest.fixture
 def secret(shop, operator):
     body = {
         "service": "shop",

@@ -20,7 +20,7 @@ POOL = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(operator):
     service(operator, "shop")
     return operator

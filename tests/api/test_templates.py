@@ -38,7 +38,7 @@ def use(api, given, own=None, **more):
     return publish(api, "shop", own or {"own": 1}, extends=extends, **more)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(operator):
     service(operator, "shop")
     assert make(operator).status_code == 201

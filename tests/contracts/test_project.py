@@ -137,6 +137,12 @@ def test_refuse_unsafe__missing_trigger__is_named(settings):
     assert "CONFIGSVC_DEBUG" in " ".join(safety.list_unsafe())
 
 
+@pytest.fixture
+def operator(make_api):
+    """Of a test alone: some of them need a real transaction."""
+    return make_api("administrator")
+
+
 @pytest.mark.django_db
 def test_openapi__schema__is_made_without_a_warning_and_has_every_address(operator, capsys):
     answer = operator.get("/schema")
