@@ -100,7 +100,9 @@ class HistoryView(PlaceView):
 
     @documented("List the versions, newest first", HISTORY)
     def get(self, request: Any, service: str) -> HttpResponse:
-        """A page of the history."""
+        """A page of the history. One that is narrowed looks through a part of a long history: it
+        may hold fewer than asked for, or none, and `next` goes on all the same.
+        """
         place = self.place(service, "list")
         filters = read_filters(request.GET)
         number, backwards = read_position(request)

@@ -32,7 +32,8 @@ def from_text(content: str | bytes, format_name: str, extends: object = None) ->
     """
     if format_name not in formats.FORMATS:
         known = ", ".join(formats.FORMATS)
-        raise MalformedError(f"There is no format '{format_name}': use one of {known}.")
+        message = f"There is no format '{format_name}': use one of {known}."
+        raise MalformedError(message, [Problem("/format", "format", message)])
     parsed = formats.parse(content, format_name)
     _require_object(parsed.tree)
     text = content if isinstance(content, str) else content.decode("utf-8-sig")

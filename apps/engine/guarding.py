@@ -5,6 +5,7 @@ of them; a key that none covers is free. What may not be seen is left out of a d
 back into what its reader writes.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -68,11 +69,36 @@ class Guard:
         allowed = {key: parse_path(key) for key in keys}
         allowed = {key: path for key, path in allowed.items() if self.allows(path)}
         for tree in trees:
-            seen = visible(tree, self)
-            hidden = [k for k, path in allowed.items() if find(tree, path)[0] > find(seen, path)[0]]
-            for key in hidden:
-                del allowed[key]
+            hides = functools.cache(lambda path, tree=tree: self._hides(tree, path))
+            allowed = {
+                key: path
+                for key, path in allowed.items()
+                if not (find(tree, path)[0] and hides(_outermost_list(path)))
+            }
         return list(allowed)
+
+    def _hides(self, tree: Tree, path: Path) -> bool:
+        """Whether what is in ``tree`` at an allowed path, which leads through no list, is left out."""
+        watched: Watched = tuple((rule, rule.glob.begin()) for rule in self.rules)
+        for step in path:
+            watched = _advance(_settled(watched), step)
+        seen, _hidden = _Splitter(self.free, source=False).split(find(tree, path)[1], watched, path)
+        return seen is ABSENT
+
+    def needs_documents(self, keys: Iterable[str]) -> bool:
+        """Whether :meth:`allowed_keys` of these may come out otherwise without ``trees``."""
+        if self.is_open:
+            return False
+        judged = (parse_path(key) for key in keys)
+        return any(
+            self.allows(path) and not self.allows_whole(_outermost_list(path)) for path in judged
+        )
+
+
+def _outermost_list(path: Path) -> Path:
+    """The path of the outermost list that ``path`` goes through, else itself."""
+    through = (at for at, step in enumerate(path) if isinstance(step, int))
+    return path[: next(through, len(path))]
 
 
 OPEN: Final = Guard(free=True)
@@ -148,10 +174,7 @@ class _Splitter(NamedTuple):
     source: bool
 
     def split(self, tree: Tree, watched: Watched, path: Path) -> tuple[Any, Any]:
-        watched = tuple(
-            (rule, None if states is None or rule.glob.ends(states) else states)
-            for rule, states in watched
-        )
+        watched = _settled(watched)
         if any(states is None and not rule.held for rule, states in watched):
             return ABSENT, tree
         covered = any(states is None for _rule, states in watched)
@@ -181,6 +204,14 @@ class _Splitter(NamedTuple):
             if theirs is not ABSENT:
                 return ABSENT, tree
         return tree, ABSENT
+
+
+def _settled(watched: Watched) -> Watched:
+    """The same at a place: patterns that are used up there cover it."""
+    return tuple(
+        (rule, None if states is None or rule.glob.ends(states) else states)
+        for rule, states in watched
+    )
 
 
 def _advance(watched: Watched, step: str | int) -> Watched:

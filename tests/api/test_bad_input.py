@@ -17,6 +17,10 @@ YAML, TOML, XML = "application/yaml", "application/toml", "application/xml"
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{chr(ord(n) + 1)}: &{chr(ord(n) + 1)} [{','.join([f'*{n}'] * 9)}]\n" for n in "abcdefgh"
 )
+MERGES = "".join(
+    f"k{n}: &k{n}\n  <<: [{','.join(['*a' if n == 0 else f'*k{n - 1}'] * 20)}]\n"
+    for n in range(200)
+)
 WRITES = [
     ("nested arrays", "[" * 100_000, "application/json", 400),
     ("nested objects", '{"a":' * 100_000, "application/json", 400),
@@ -39,14 +43,18 @@ WRITES = [
     ("empty", "", "application/json", 400),
     ("list as config", '{"config":[]}', "application/json", 400),
     ("alias bomb", BOMB, YAML, 400),
+    ("alias of itself", "a: &a [*a]\n", YAML, 400),
+    ("merge bomb", "a: &a {x: 1}\n" + MERGES, YAML, 400),
     ("custom tag", "a: !!python/object/apply:os.system [x]", YAML, 400),
     ("two documents", "a: 1\n---\nb: 2\n", YAML, 400),
     ("deep flow", "[" * 100_000, YAML, 400),
     ("text at the top", "just text", YAML, 422),
     ("dotted keys", ".".join(["a"] * 100_000) + " = 1", TOML, 400),
     ("dotted header", "[" + ".".join(["a"] * 100_000) + "]", TOML, 400),
+    ("nested lists", "a = " + "[" * 100_000, TOML, 400),
     ("inner entity", '<!DOCTYPE c [<!ENTITY x "y">]><c>&x;</c>', XML, 400),
     ("outer entity", '<!DOCTYPE c SYSTEM "file:///etc/passwd"><c/>', XML, 400),
+    ("parameter entity", '<!DOCTYPE c [<!ENTITY % p SYSTEM "x"> %p;]><c/>', XML, 400),
     ("laughs", '<!DOCTYPE c [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><c>&b;</c>', XML, 400),
     ("deep elements", "<a>" * 100_000, XML, 400),
     ("form", "a=1", "application/x-www-form-urlencoded", 415),
@@ -90,6 +98,13 @@ def test_publish__unreadable_text__names_line_and_column(shop, operator, body, k
     error = operator("POST", "/config/shop?environment=production", body, kind).json()["errors"][0]
 
     assert (error["line"], error["column"]) == (line, column)
+
+
+def test_publish__text_in_an_unknown_format__names_the_member(shop, operator):
+    answer = operator.post("/config/shop", {"content": "a", "format": "ini"})
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == "/format"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from apps.engine.errors import ForbiddenError
 from apps.engine.guarding import OPEN, Guard, Rule, graft, refused_keys, split, visible
 from apps.engine.merge import ABSENT
-from apps.engine.paths import Glob, parse_path
+from apps.engine.paths import Glob, find, format_path, leaves, parse_path
 from apps.engine.values import same
 
 SHOP = {
@@ -175,3 +175,48 @@ def _with_other_values(tree, other):
 def test_open__everything__is_seen_as_it_is():
     assert split(SHOP, OPEN) == (SHOP, ABSENT)
     assert refused_keys(SHOP, OPEN) == []
+
+
+@given(DOCUMENTS, DOCUMENTS, GUARDS)
+def test_allowed_keys__of_two_documents__are_those_that_are_hidden_in_neither(
+    before, after, judged
+):
+    paths = {path for tree in (before, after) for path, _leaf in leaves(tree) if path}
+    seen = [(tree, visible(tree, judged)) for tree in (before, after)]
+
+    kept = {
+        format_path(path)
+        for path in paths
+        if judged.allows(path)
+        and all(find(part, path)[0] or not find(tree, path)[0] for tree, part in seen)
+    }
+
+    assert set(judged.allowed_keys(map(format_path, paths), before, after)) == kept
+
+
+@given(DOCUMENTS, DOCUMENTS, GUARDS)
+def test_allowed_keys__that_need_no_documents__are_the_same_with_them(before, after, judged):
+    paths = [path for tree in (before, after) for path, _leaf in leaves(tree) if path]
+
+    for key in map(format_path, paths):
+        if not judged.needs_documents([key]):
+            assert judged.allowed_keys([key]) == judged.allowed_keys([key], before, after)
+
+
+@pytest.mark.parametrize(
+    ("path", "judged", "outcome"),
+    [
+        ("settings.timeout", guard("settings.db.*"), False),
+        ("settings.timeout", guard("**.key"), True),
+        ("settings.timeout", guard("settings.timeout.*"), True),
+        ("servers[0].host", guard("servers[1].password"), True),
+        ("servers[0].host", guard("settings.**"), False),
+        ("servers[0].host", guard(held=("servers[*].host",), free=False), True),
+        ("settings.db.password", guard("**.password"), False),
+        ("anything[3]", OPEN, False),
+    ],
+)
+def test_needs_documents__only_where_something_beside_or_inside_may_hide_the_key(
+    path, judged, outcome
+):
+    assert judged.needs_documents([path]) is outcome

@@ -12,6 +12,7 @@ from websockets.sync.client import connect
 from tests.serving import TOP, installation
 
 pytestmark = pytest.mark.servers
+SECOND_START_SECONDS = 5
 same_on_every_database = pytest.mark.servers(database=False)
 
 
@@ -35,6 +36,7 @@ def test_first_and_second_start__keys_password_and_token__once(tmp_path):
 
         assert httpx.get(f"{second.url}/readyz").json() == before
         assert "csk_" not in second.log.read_text()
+        assert second.running_seconds() < SECOND_START_SECONDS
         again = httpx.get(
             f"{second.url}/config/checkout?environment=production",
             headers={"Authorization": f"Bearer {token}"},

@@ -63,7 +63,8 @@ class HistoryEntry:
 def history_of(info: Info, owner: Any, page: Page, filters: Filters) -> Connection[HistoryEntry]:
     """A page of the history of a configuration: a first one of all its peers at once.
 
-    A cursor is the number of a version, which the list goes on from.
+    A cursor is the number of a version, which the list goes on from. A narrowed page may be empty
+    and go on all the same.
     """
     actor, place = info.context.actor, owner.here.place
     if page.cursor is None and filters == Filters():
@@ -112,4 +113,5 @@ def _connected(owner: Any, found: Found, peers: Peers) -> Connection[HistoryEntr
         edges,
         has_next=found.next_before is not None,
         has_previous=found.previous_after is not None,
+        cursors=(found.previous_after, found.next_before),
     )

@@ -145,13 +145,20 @@ def connected(
     return page_of(edges, has_next=goes_on, has_previous=start > 0)
 
 
-def page_of(edges: list[Edge[Node]], *, has_next: bool, has_previous: bool) -> Connection[Node]:
-    """A connection of these edges."""
+def page_of(
+    edges: list[Edge[Node]],
+    *,
+    has_next: bool,
+    has_previous: bool,
+    cursors: tuple[object, object] = (None, None),
+) -> Connection[Node]:
+    """A connection of these edges; without any, one goes on from ``cursors`` (start and end)."""
+    start, end = (edges[0].cursor, edges[-1].cursor) if edges else cursors
     info = PageInfo(
         has_next_page=has_next,
         has_previous_page=has_previous,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
+        start_cursor=None if start is None else str(start),
+        end_cursor=None if end is None else str(end),
     )
     return Connection(edges=edges, page_info=info)
 

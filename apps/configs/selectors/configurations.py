@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -87,10 +87,11 @@ class Published:
 
     def seen_keys(self, keys: list[str]) -> list[str]:
         """Those of its keys that the reader may know of."""
-        if self.names.is_open:
-            return keys
-        trees = map(parse_canonical, texts_around([self.row])[self.row.number])
-        return self.names.allowed_keys(keys, *trees)
+        if not self.names.needs_documents(keys):
+            return self.names.allowed_keys(keys)
+        number = self.row.number
+        texts = texts_around(self.row.configuration_id, [number])[number]
+        return self.names.allowed_keys(keys, *map(parse_canonical, texts))
 
     @property
     def source(self) -> str:
@@ -124,21 +125,21 @@ class Published:
         return [each for each in lock if each.get("reference") in (None, *seen)]
 
 
-def texts_around(rows: Sequence[Version]) -> dict[int, list[str]]:
-    """By the numbers of versions of one configuration: the effective texts before and after each.
+def texts_around(configuration_id: int, numbers: Collection[int]) -> dict[int, list[str]]:
+    """By the numbers of versions of a configuration: the effective texts after and before each.
 
     What a reader may know of a change depends on both.
     """
-    if not rows:
+    if not numbers:
         return {}
-    before = dict(
+    texts = dict(
         Version.objects.filter(
-            configuration=rows[0].configuration_id, number__in=[row.number - 1 for row in rows]
+            configuration=configuration_id, number__in={*numbers, *(each - 1 for each in numbers)}
         ).values_list("number", "effective__content")
     )
     return {
-        row.number: [row.effective.content, *filter(None, [before.get(row.number - 1)])]
-        for row in rows
+        number: [texts[each] for each in (number, number - 1) if each in texts]
+        for number in numbers
     }
 
 

@@ -1,8 +1,10 @@
 """A configuration's history: newest first, in pages, by key, author and time."""
 
+import functools
+import itertools
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,15 +15,19 @@ from apps.access.policy import Place
 from apps.configs.models import Version
 from apps.configs.selectors.configurations import texts_around
 from apps.configs.selectors.several import rows_at
+from apps.configs.selectors.touching import sieved, touching
 from apps.core.actor import Actor
 from apps.core.windows import first_of_each
 from apps.engine import paths
 from apps.engine.errors import DomainError
 from apps.engine.guarding import Guard, visible
 from apps.engine.values import canonical, checksum, parse_canonical
+from apps.registry.models import Configuration
 from apps.registry.selectors import find_configuration
 
-SCAN = 500
+REACH = 20_000
+REACH_HIDDEN = 2_000
+JUDGED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some versions, newest first, and the numbers to go on below and above (``None``: the end)."""
+    """Some versions, newest first, and the numbers to go on below and above (``None``: the end).
+
+    A narrowed one may hold fewer than were asked for, or none, and go on all the same.
+    """
 
     versions: list[Entry]
     next_before: int | None
@@ -64,37 +73,92 @@ def list_history(
     """At most ``size`` versions below ``before``, or next above ``after``. Needs ``read`` or ``audit``.
 
     A page costs the same at the start and at the end of a long history: it goes on from a
-    number. Documents are not loaded.
+    number. Narrowed, it ends after ``REACH`` versions at the latest, and by a key after ``JUDGED``
+    that may have touched it. Where keys are hidden from the actor it ends after ``REACH_HIDDEN``,
+    whatever they touched, so that the place where it ends says nothing of them. Documents are not
+    loaded.
     """
-    if not policy.allowed(actor, "audit", place):
-        policy.require(actor, "read", place)
+    _require_sight(actor, place)
     filters = filters or Filters()
     names = policy.guard(actor, "list", place)
     seen = policy.guard(actor, "read", place)
-    keep = _key_filter(filters.key, names)
-    rows = _rows(place, filters)
+    order = "-number" if after is None else "number"
+    rows: QuerySet[Version] = Version.objects.filter(configuration=_configuration(place))
+    rows = rows.order_by(order)
+    reached = None
+    if filters == Filters():
+        bounds = {"number__lt": before, "number__gt": after}
+        found = rows.filter(**{name: at for name, at in bounds.items() if at is not None})
+    else:
+        reach = REACH if names.is_open else REACH_HIDDEN
+        stretch = _stretch(rows, filters, before, after, reach)
+        found, reached = _look_through(rows, filters, stretch, names, size + 1)
     if not (seen.is_open and names.is_open):
-        rows = rows.select_related("effective")
-    found: list[Version] = []
-    upwards = after is not None
-    rows = rows.order_by("number") if upwards else rows
-    cursor = after if upwards else before
-    while len(found) <= size:
-        wanted = SCAN if filters.key else size + 1
-        beyond = {"number__gt" if upwards else "number__lt": cursor}
-        chunk = list((rows if cursor is None else rows.filter(**beyond))[:wanted])
-        found += keep(chunk)
-        if len(chunk) < wanted:
-            break
-        cursor = chunk[-1].number
-    page, goes_on = _entries(found[:size], names, seen), len(found) > size
-    if upwards:
+        found = found.select_related("effective")
+    versions = list(found.defer("lock", "extends")[: size + 1])
+    goes_on = versions[size - 1].number if len(versions) > size else reached
+    page = _entries(versions[:size], names, seen)
+    if after is not None:
         page.reverse()
-        return Page(
-            page, page[-1].row.number if page else after, page[0].row.number if goes_on else None
-        )
-    came_from = page[0].row.number if page and before is not None else None
-    return Page(page, page[-1].row.number if goes_on else None, came_from)
+        return Page(page, page[-1].row.number if page else after + 1, goes_on)
+    came_from = None if before is None else page[0].row.number if page else before - 1
+    return Page(page, goes_on, came_from)
+
+
+def _require_sight(actor: Actor, place: Place) -> None:
+    if not policy.allowed(actor, "audit", place):
+        policy.require(actor, "read", place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """The numbers that are looked through for a page, and where one goes on (``None``: the end)."""
+
+    lowest: int
+    highest: int
+    reached: int | None
+
+
+def _stretch(
+    rows: QuerySet[Version], filters: Filters, before: int | None, after: int | None, reach: int
+) -> _Stretch:
+    """At most ``reach`` numbers of the time that is asked for, next below or above a number."""
+    lowest, highest = 1, 0
+    of_time = rows.order_by("number")
+    if filters.since is not None:
+        of_time = of_time.filter(published_at__gte=filters.since)
+    if filters.until is not None:
+        of_time = of_time.filter(published_at__lte=filters.until)
+    if filters.since is not None or filters.until is not None:  # times rise with the numbers
+        of_time = of_time.order_by("published_at", "number")
+    numbers = of_time.values_list("number", flat=True)
+    if (first := numbers.first()) and (last := numbers.last()):
+        lowest, highest = first, last
+    if after is not None:
+        begin = max(after + 1, lowest)
+        end = min(begin + reach - 1, highest)
+        return _Stretch(begin, end, end if end < highest else None)
+    begin = highest if before is None else min(before - 1, highest)
+    end = max(begin - reach + 1, lowest)
+    return _Stretch(end, begin, end if end > lowest else None)
+
+
+def _look_through(
+    rows: QuerySet[Version], filters: Filters, stretch: _Stretch, names: Guard, wanted: int
+) -> tuple[QuerySet[Version], int | None]:
+    """The first ``wanted`` versions of a stretch that pass, and where one goes on after it."""
+    within = rows.filter(number__range=(stretch.lowest, stretch.highest))
+    if filters.author:
+        within = within.filter(author__in=(filters.author, f"user:{filters.author}"))
+    if not filters.key:
+        return within, stretch.reached
+    glob = paths.Glob(filters.key)
+    judged = list(sieved(within, glob).values_list("configuration", "number", "keys")[:JUDGED])
+    touched = list(itertools.islice(touching(judged, glob, names), wanted))
+    reached = stretch.reached
+    if len(judged) == JUDGED and judged[-1][1] not in (stretch.lowest, stretch.highest):
+        reached = judged[-1][1]
+    return rows.filter(number__in=touched), reached
 
 
 def list_first_pages(
@@ -107,8 +171,7 @@ def list_first_pages(
     readable: dict[tuple[int, int], Place] = {}
     for place in places:
         try:
-            if not policy.allowed(actor, "audit", place):
-                policy.require(actor, "read", place)
+            _require_sight(actor, place)
         except DomainError as error:
             found[place] = error
             continue
@@ -147,23 +210,10 @@ def _texts_within(versions: list[Version]) -> dict[int, list[str]]:
     }
 
 
-def _rows(place: Place, filters: Filters) -> QuerySet[Version]:
-    configuration = (
-        find_configuration(place.service, place.environment)
-        if place.service and place.environment
-        else None
-    )
-    rows = Version.objects.filter(configuration=configuration).order_by("-number")
-    for word in paths.Glob(filters.key).words if filters.key else ():
-        if word.isascii() and word.isalnum():  # else it may be written otherwise in JSON
-            rows = rows.filter(keys__contains=word)
-    if filters.author:
-        rows = rows.filter(author__in=(filters.author, f"user:{filters.author}"))
-    if filters.since:
-        rows = rows.filter(published_at__gte=filters.since)
-    if filters.until:
-        rows = rows.filter(published_at__lte=filters.until)
-    return rows.defer("lock", "extends")
+def _configuration(place: Place) -> Configuration | None:
+    if place.service is None or place.environment is None:
+        return None
+    return find_configuration(place.service, place.environment)
 
 
 def _entries(
@@ -172,41 +222,18 @@ def _entries(
     seen: Guard,
     texts: Mapping[int, list[str]] | None = None,
 ) -> list[Entry]:
-    keys = _keys(versions, names, texts)
-    return [Entry(each, keys[each.number], _checksum(each, seen)) for each in versions]
-
-
-def _checksum(version: Version, seen: Guard) -> str:
-    if seen.is_open:
-        return version.checksum
-    return checksum(canonical(visible(parse_canonical(version.effective.content), seen)))
-
-
-def _keys(
-    versions: list[Version], names: Guard, texts: Mapping[int, list[str]] | None = None
-) -> dict[int, list[str]]:
-    """By version the keys that it changed, as far as the reader may know of them."""
+    """The versions with what the reader may know of them; ``texts`` as of :func:`texts_around`."""
+    parsed = functools.cache(parse_canonical)  # what one version is, the next one was
     changed = {each.number: json.loads(each.keys) for each in versions}
-    if names.is_open:
-        return changed
-    texts = texts_around(versions) if texts is None else texts
-    return {
-        number: names.allowed_keys(keys, *map(parse_canonical, texts[number]))
-        for number, keys in changed.items()
-    }
-
-
-def _key_filter(key: str, names: Guard) -> Callable[[list[Version]], list[Version]]:
-    if not key:
-        return lambda versions: versions
-    glob = paths.Glob(key)
-
-    def touching(versions: list[Version]) -> list[Version]:
-        keys = _keys(versions, names)
-        return [
-            each
-            for each in versions
-            if any(glob.covers(paths.parse_path(name)) for name in keys[each.number])
-        ]
-
-    return touching
+    unsure = {number for number, keys in changed.items() if names.needs_documents(keys)}
+    if unsure and texts is None:
+        texts = texts_around(versions[0].configuration_id, unsure)
+    entries = []
+    for each in versions:
+        around = texts[each.number] if texts and each.number in unsure else ()
+        keys = names.allowed_keys(changed[each.number], *map(parsed, around))
+        digest = each.checksum
+        if not seen.is_open:
+            digest = checksum(canonical(visible(parsed(each.effective.content), seen)))
+        entries.append(Entry(each, keys, digest))
+    return entries
