@@ -34,11 +34,6 @@ EVENTS = ("insert", "update", "delete")
 RAISE = "UPDATE access_accessgeneration SET number = number + 1"
 
 
-def trigger_names() -> list[str]:
-    """Every trigger that must be there."""
-    return [f"{table}_{event}_generation" for table in WATCHED for event in EVENTS]
-
-
 def create_triggers(connection: BaseDatabaseWrapper) -> None:
     """Make the triggers afresh on the tables that there are; harmless when they exist."""
     drop_triggers(connection)

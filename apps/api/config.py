@@ -1,5 +1,6 @@
 """``/config/{service}``: fetch, publish, patch, retire."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpResponse
@@ -35,7 +36,7 @@ from apps.configs.services import publishing
 from apps.core.actor import Actor
 from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
 from apps.delivery.reads import note_given, note_read
-from apps.delivery.requests import read_cursor, read_wait
+from apps.delivery.requests import MAX_SERVICES, read_cursor, read_wait
 from apps.delivery.revealing import Revealing
 from apps.engine import formats, patching, paths
 from apps.engine.errors import (
@@ -47,7 +48,6 @@ from apps.rollouts.assigning import as_assigned
 from apps.rollouts.services import note_instance
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, X-Config-Unit, X-Config-Instance"
-MAX_SERVICES = 200
 PATCHES = {
     "application/merge-patch+json": patching.merge_patch,
     "application/json-patch+json": patching.json_patch,
@@ -61,23 +61,7 @@ class ConfigView(ApiView):
     def get(self, request: Any, service: str) -> HttpResponse:
         """The envelope, or the document alone as a file."""
         name, suffix = formats.split_suffix(service)
-        reached = check_revision(request)
-        place = configurations.resolve_place(
-            actor=self.actor,
-            service=name,
-            environment=request.GET.get("environment"),
-            verb="read",
-        )
-        question = _question(request, wanted_format(request, suffix))
-        published = _find(self.actor, place, request)
-        _note_instance(self, place, published)
-        no_news = _no_news(request, [published], reached)
-        if no_news is not None:
-            return no_news
-        if question.view != SOURCE:
-            published = _assigned(self, published)
-        note_read(actor=self.actor, place=place, version=published.version, keys=question.keys)
-        return serve(self, place, published, question, reached)
+        return _fetch(self, name, lambda: _question(request, wanted_format(request, suffix)))
 
     @documented("Publish a new version", WRITE)
     def post(self, request: Any, service: str) -> HttpResponse:
@@ -136,26 +120,11 @@ class ConfigValueView(ApiView):
     @documented("Fetch one value", CONFIG_VALUE)
     def get(self, request: Any, service: str) -> HttpResponse:
         """Text bare, everything else as JSON."""
-        reached = check_revision(request)
         key = request.GET.get("key")
         if not key:
             raise bad_member("key", "Name the value: ?key=settings.timeout.")
         paths.parse_path(key)
-        place = configurations.resolve_place(
-            actor=self.actor,
-            service=service,
-            environment=request.GET.get("environment"),
-            verb="read",
-        )
-        published = _find(self.actor, place, request)
-        _note_instance(self, place, published)
-        no_news = _no_news(request, [published], reached)
-        question = Question(VALUE, "", (key,))
-        if no_news is not None:
-            return no_news
-        published = _assigned(self, published)
-        note_read(actor=self.actor, place=place, version=published.version, keys=question.keys)
-        return serve(self, place, published, question, reached)
+        return _fetch(self, service, lambda: Question(VALUE, "", (key,)))
 
 
 class ConfigsView(ApiView):
@@ -185,6 +154,28 @@ class ConfigsView(ApiView):
         results = [{**envelope_members(each, each.text), "config": each.tree} for each in found]
         data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
         return answer_json(data, 200, _headers(reached))
+
+
+def _fetch(view: ApiView, service: str, ask: Callable[[], Question]) -> HttpResponse:
+    """One configuration, or nothing new; ``ask`` reads the question, once the place may be read."""
+    request: Any = view.request
+    reached = check_revision(request)
+    place = configurations.resolve_place(
+        actor=view.actor,
+        service=service,
+        environment=request.GET.get("environment"),
+        verb="read",
+    )
+    question = ask()
+    published = _find(view.actor, place, request)
+    _note_instance(view, place, published)
+    no_news = _no_news(request, [published], reached)
+    if no_news is not None:
+        return no_news
+    if question.view != SOURCE:
+        published = _assigned(view, published)
+    note_read(actor=view.actor, place=place, version=published.version, keys=question.keys)
+    return serve(view, place, published, question, reached)
 
 
 def _note_instance(view: ApiView, place: Place, published: Published) -> None:

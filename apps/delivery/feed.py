@@ -108,8 +108,8 @@ class Feed:
             asyncio.create_task(self._follow()),
             asyncio.create_task(self._write_counts()),
         ]
-        layer = get_channel_layer()
-        if layer is not None and not isinstance(layer, InMemoryChannelLayer):
+        layer = _layer_between_processes()
+        if layer is not None:
             self._tasks.append(asyncio.create_task(self._hear(layer)))
 
     async def stop(self) -> None:
@@ -153,8 +153,8 @@ class Feed:
 
     def _wake_all(self) -> None:
         self._wake.set()
-        layer = get_channel_layer()
-        if layer is not None and not isinstance(layer, InMemoryChannelLayer):
+        layer = _layer_between_processes()
+        if layer is not None:
             task = asyncio.ensure_future(_send(layer, self._name))
             self._tasks.append(task)
             task.add_done_callback(self._tasks.remove)
@@ -205,6 +205,12 @@ class Feed:
             except Exception:
                 logger.warning("The channel layer is away; the ledger is read every second.")
                 await asyncio.sleep(LOOK_EVERY)
+
+
+def _layer_between_processes() -> Any:
+    """The channel layer, where it reaches other processes."""
+    layer = get_channel_layer()
+    return None if isinstance(layer, InMemoryChannelLayer) else layer
 
 
 async def _send(layer: Any, sender: str) -> None:

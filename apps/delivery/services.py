@@ -1,4 +1,4 @@
-"""Stream tickets, and what instances say about themselves."""
+"""Stream tickets: one stream each, within seconds."""
 
 import secrets
 from datetime import datetime, timedelta

@@ -233,13 +233,18 @@ def _rights(actor: Actor) -> Any:
     return rights_of(actor)
 
 
+def _place_of(notice: Notice) -> Place:
+    """Where the change was. Raises :class:`NotFoundError` once either is deleted."""
+    message = notice.message
+    return Place(get_service(message["service"]), get_environment(message["environment"]))
+
+
 @database_sync_to_async
 def _in_view(actor: Actor, notice: Notice) -> Notice:
     """The notice with the keys and the checksum of the actor's view."""
     message = {**notice.message, "keys": [], "checksum": ""}
     try:
-        place = Place(get_service(message["service"]), get_environment(message["environment"]))
-        found = get_version(actor=actor, place=place, number=message["version"])
+        found = get_version(actor=actor, place=_place_of(notice), number=message["version"])
         keys = found.seen_keys(notice.message["keys"])
         message |= {"keys": keys, "checksum": found.checksum}
     except DomainError:  # the place was hidden since: nothing more is told
@@ -252,7 +257,7 @@ def _with_config(actor: Actor, notice: Notice, unit: str) -> dict[str, Any]:
     """The message with its document, where that is still what is live and still to be seen."""
     message = notice.message
     try:
-        place = Place(get_service(message["service"]), get_environment(message["environment"]))
+        place = _place_of(notice)
         live = find_live(actor=actor, place=place)
     except DomainError:  # the place was hidden since: the news of it stands as it was
         return message

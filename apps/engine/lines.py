@@ -17,7 +17,6 @@ from typing import Any, Final
 BUDGET: Final = 3_000_000
 MAX_CELLS: Final = 1_000_000
 
-Opcode = tuple[str, int, int, int, int]
 Block = tuple[int, int]
 """Index in the old and in the new lines of one common line."""
 

@@ -69,14 +69,6 @@ def find_configuration(service: Service, environment: Environment) -> Configurat
     return Configuration.objects.filter(service=service, environment=environment).first()
 
 
-def get_configuration(pk: int) -> Configuration:
-    """The configuration with that key, its service and environment loaded."""
-    found = Configuration.objects.select_related("service", "environment").filter(pk=pk).first()
-    if found is None:
-        raise NotFoundError(NOTHING_HERE)
-    return found
-
-
 def read_parents() -> list[tuple[int, int | None, bool]]:
     """Of each environment the keys of itself and of its parent, and whether it is there. Every publish
     asks: a bare statement.

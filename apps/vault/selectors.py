@@ -135,12 +135,6 @@ def get_secret(*, actor: Actor, place: Place, name: str) -> Secret:
     return found
 
 
-def find_stage_id(secret: Secret, stage: str) -> uuid.UUID | None:
-    """The key of the version that a stage points to."""
-    rows = SecretStage.objects.filter(secret=secret, stage=stage)
-    return rows.values_list("version_id", flat=True).first()
-
-
 def list_versions(secret: Secret) -> QuerySet[SecretVersion]:
     """The versions of a secret, newest first, with their stages; never the values."""
     return list_versions_of([secret.pk])
