@@ -188,6 +188,7 @@ IMPORT = Shape(
 )
 AUDIT_CHECKPOINTS = Shape(parameters=PAGE)
 AUDIT_FILE = Shape({200: {}})
+CONSOLE = Shape({200: {}}, (401, 405))
 VERIFY = Shape({202: OBJECT}, COMMON)
 STREAM = Shape(
     {200: {}},
@@ -200,7 +201,6 @@ OFREP_BULK = Shape({200: OBJECT, 304: {}}, (*COMMON, 413, 415), (ENVIRONMENT_PAR
 OFREP_EVENTS = Shape({200: {}}, COMMON, (text("ticket", "From eventStreams of an evaluation."),))
 
 
-CONSOLE = Shape({200: {}}, (401, 405))
 GRAPHQL = Shape({200: OBJECT}, (400, 401, 413, 415), body=True)
 
 

@@ -38,8 +38,7 @@ class ConfigConsumer(GuardedConsumer):
         """Accept those who are logged in; others hear close code 4401."""
         self.begin()
         await self.accept()
-        asked = await self.admit()
-        self.instance = asked.headers.get("x-config-instance") if asked else None
+        await self.admit()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take one message; a bad one is answered with ``error`` and the socket stays open."""
@@ -63,7 +62,7 @@ class ConfigConsumer(GuardedConsumer):
         elif kind == "subscribe":
             await self._subscribe(actor, message)
         elif kind == "unsubscribe":
-            task = self.tasks.pop(_key(message), None)
+            task = self.subscriptions.pop(_key(message), None)
             if task is not None:
                 task.cancel()
         elif kind == "applied":
@@ -72,16 +71,16 @@ class ConfigConsumer(GuardedConsumer):
             raise invalid("/type", "type", "Use subscribe, unsubscribe, applied or ping.")
 
     async def _subscribe(self, actor: Actor, message: dict[str, Any]) -> None:
-        if len(self.tasks) >= MAX_SUBSCRIPTIONS:
+        if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
             raise invalid("", "subscriptions", f"At most {MAX_SUBSCRIPTIONS} on one socket.")
         key = _key(message)
         after = message.get("after")
         cursor = read_cursor(None if after is None else str(after))
         interest = await _interest(actor, key, message.get("include"))
-        previous = self.tasks.pop(key, None)
+        previous = self.subscriptions.pop(key, None)
         if previous is not None:
             previous.cancel()
-        self.tasks[key] = asyncio.create_task(self._pump(actor, interest, cursor))
+        self.subscriptions[key] = asyncio.create_task(self._pump(actor, interest, cursor))
 
     async def _pump(self, actor: Actor, interest: Interest, cursor: Cursor | None) -> None:
         try:

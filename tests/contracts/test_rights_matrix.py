@@ -132,7 +132,7 @@ ADDRESSES = {
     "config/<str:service>/promote": "publish here and read there (test_promoting)",
     "config/<str:service>/redact": "above",
     "config/<str:service>/refresh": "above",
-    "graphql": "as REST, field by field (tests/api/test_graphql_rights); GET: whoever is logged in",
+    "graphql": "as REST, field by field (tests/api/test_graphql_rights)",
     "matrix": "filtered by sight (tests/api/test_matrix)",
     "validate": "above",
     "environments": "above; the list is filtered by sight (test_common_rules)",
