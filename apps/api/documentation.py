@@ -193,6 +193,7 @@ IMPORT = Shape(
 )
 AUDIT_CHECKPOINTS = Shape(parameters=PAGE)
 AUDIT_FILE = Shape({200: {}})
+CONSOLE = Shape({200: {}}, (401, 405))
 VERIFY = Shape({202: OBJECT}, COMMON)
 STREAM = Shape(
     {200: {}},
@@ -209,7 +210,6 @@ OUTCOMES = Shape({200: OBJECT}, WRITING, body=True)
 RESULTS = Shape()
 
 
-CONSOLE = Shape({200: {}}, (401, 405))
 GRAPHQL = Shape({200: OBJECT}, (400, 401, 413, 415), body=True)
 
 

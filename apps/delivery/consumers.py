@@ -36,9 +36,7 @@ class ConfigConsumer(GuardedConsumer):
         """Accept those who are logged in; others hear close code 4401."""
         self.begin()
         await self.accept()
-        asked = await self.admit()
-        self.instance = asked.headers.get("x-config-instance") if asked else None
-        self.unit = (asked.headers.get("x-config-unit") or asked.one("unit")) if asked else None
+        await self.admit()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take one message; a bad one is answered with ``error`` and the socket stays open."""
@@ -62,7 +60,7 @@ class ConfigConsumer(GuardedConsumer):
         elif kind == "subscribe":
             await self._subscribe(actor, message)
         elif kind == "unsubscribe":
-            task = self.tasks.pop(await _key(actor, message), None)
+            task = self.subscriptions.pop(await _key(actor, message), None)
             if task is not None:
                 task.cancel()
         elif kind == "applied":
@@ -71,17 +69,17 @@ class ConfigConsumer(GuardedConsumer):
             raise invalid("/type", "type", "Use subscribe, unsubscribe, applied or ping.")
 
     async def _subscribe(self, actor: Actor, message: dict[str, Any]) -> None:
-        if len(self.tasks) >= MAX_SUBSCRIPTIONS:
+        if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
             raise invalid("", "subscriptions", f"At most {MAX_SUBSCRIPTIONS} on one socket.")
         key = await _key(actor, message)
         after = message.get("after")
         cursor = read_cursor(None if after is None else str(after))
         unit = str(message.get("unit") or self.unit or "")
         interest = await _admit(actor, key, message.get("include"), self.instance, unit)
-        previous = self.tasks.pop(key, None)
+        previous = self.subscriptions.pop(key, None)
         if previous is not None:
             previous.cancel()
-        self.tasks[key] = asyncio.create_task(self._pump(actor, interest, cursor))
+        self.subscriptions[key] = asyncio.create_task(self._pump(actor, interest, cursor))
 
     async def _pump(self, actor: Actor, interest: Interest, cursor: Cursor | None) -> None:
         try:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +33,7 @@ BURST_SECONDS = 10.0
 
 
 class GuardedConsumer(AsyncWebsocketConsumer):
-    """One socket of one actor, with any number of ``tasks`` that send on it.
+    """One socket of one actor, with any number of ``subscriptions`` that send on it.
 
     Each message is judged with the actor as he is at that moment; when his login or token ends,
     so does the socket, whether or not anything is said on it.
@@ -45,16 +44,18 @@ class GuardedConsumer(AsyncWebsocketConsumer):
 
     def begin(self) -> None:
         """Nobody is logged in yet, and nothing is sent."""
-        self.tasks: dict[Hashable, asyncio.Task[None]] = {}
+        self.subscriptions: dict[Any, asyncio.Task[None]] = {}
         self.times: deque[float] = deque(maxlen=BURST)
         self.actor: Actor | None = None
+        self.instance: str | None = None
+        self.unit: str | None = None
         self.generation = -1  # the access generation as of which the actor was read
         self.guard: asyncio.Task[None] | None = None
         self.ended = False
 
-    async def admit(self, authorization: str | None = None) -> Asked | None:
-        """Take the credentials of the handshake, or the header's value that came otherwise. Who has
-        none hears close code 4401.
+    async def admit(self, authorization: str | None = None) -> bool:
+        """Take the credentials of the handshake, or the header's value that came otherwise, and the
+        names of the instance and the unit. Who has no credentials hears close code 4401.
         """
         try:
             asked = Asked.of({**self.scope, "method": "GET"})
@@ -65,13 +66,15 @@ class GuardedConsumer(AsyncWebsocketConsumer):
             client = self.scope.get("client") or (None,)
             refusals.count_read(actor=stranger(client[0]).name, target=self.address)
             await self.end(NOT_AUTHENTICATED)
-            return None
+            return False
+        self.instance = asked.headers.get("x-config-instance")
+        self.unit = asked.headers.get("x-config-unit") or asked.one("unit")
         self.guard = asyncio.create_task(self._stand_guard(await running_feed()))
-        return asked
+        return True
 
     async def disconnect(self, code: int) -> None:
-        """End every task."""
-        tasks = [*self.tasks.values(), *([self.guard] if self.guard else [])]
+        """End every subscription."""
+        tasks = [*self.subscriptions.values(), *([self.guard] if self.guard else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

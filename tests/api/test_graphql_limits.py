@@ -66,6 +66,19 @@ def test_limits__just_within__are_answered(operator):
     data(operator, PAGES % 19)
 
 
+def test_limits__in_the_readme__are_those_of_the_code():
+    from pathlib import Path
+
+    from apps.api.graphql import limits
+
+    said = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+
+    assert (
+        f"at most {limits.MAX_DEPTH} fields deep, {limits.MAX_ALIASES} aliases, {limits.MAX_TOKENS:,} "
+        f"tokens, one operation in a request, and a cost of {limits.MAX_COST:,}"
+    ) in said
+
+
 def test_cost__page_size_in_a_variable__counts_as_given(operator):
     query = "query($n: Int) { services(first: $n) { edges { node { configurations(first: 50) { edges { node { live { config } } } } } } } }"
 

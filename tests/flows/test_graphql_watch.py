@@ -52,8 +52,10 @@ def publish(client, config, service="shop"):
 class Socket:
     """A client of the protocol."""
 
-    def __init__(self, server, token=None, *, payload=None, begin=True, query="", **options):
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    def __init__(
+        self, server, token=None, *, payload=None, begin=True, query="", headers=(), **options
+    ):
+        headers = {**dict(headers), **({"Authorization": f"Bearer {token}"} if token else {})}
         url = f"ws://127.0.0.1:{server.port}/ws/graphql{query}"
         options = {"subprotocols": ["graphql-transport-ws"], **options}
         self.opened = connect(url, additional_headers=headers, **options)
@@ -169,6 +171,18 @@ def test_changes__of_hidden_keys__tell_the_watchers_view(served, writer, hearer)
     (changed,) = frame["changed"]
     assert (changed["keys"], changed["config"]) == (["a"], {"a": 1})
     assert changed["checksum"] != made["checksum"]
+
+
+def test_instance__named_in_the_handshake__is_kept(served, writer, hearer):
+    named = {"X-Config-Instance": "graph-1"}
+    with Socket(hearer, served.raw, headers=named) as socket:
+        socket.watch()
+        socket.frames("READY")
+
+    told = (
+        "from apps.rollouts.models import Instance; print([i.name for i in Instance.objects.all()])"
+    )
+    assert "graph-1" in served.manage("shell", "--no-imports", "-c", told).stdout
 
 
 REFUSED = [

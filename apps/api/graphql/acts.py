@@ -91,7 +91,7 @@ def _request(
     request = HttpRequest()
     request.method = method.upper()
     steps = ("graphql", str(info.path.key), view.__name__, *at.values())
-    request.path = request.path_info = "".join(f"/{quote(each)}" for each in steps)
+    request.path = request.path_info = "".join(f"/{quote(each, safe='')}" for each in steps)
     request.GET = query  # type: ignore[assignment] # as Django's own test client does
     request.META = {"CONTENT_TYPE": sent.kind, "QUERY_STRING": query.urlencode()}
     if info.context.idempotency_key is not None and method == "post":

@@ -27,6 +27,7 @@ class Context:
     caller: Actor
     idempotency_key: str | None = None
     subscribes: bool = False
+    instance: str | None = None
     refused: list[tuple[str, DomainError]] = field(default_factory=list)
     _reader: Actor | None = None
     _environments: dict[int, Any] | None = None

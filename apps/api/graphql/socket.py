@@ -33,8 +33,6 @@ TOO_OFTEN = 4429
 INIT_WITHIN = 10.0
 MAX_SUBSCRIPTIONS = 100
 MAX_ID = 200
-TIMER: Final = object()
-"""The task that waits for ``connection_init``."""
 
 
 class GraphQLConsumer(GuardedConsumer):
@@ -49,16 +47,26 @@ class GraphQLConsumer(GuardedConsumer):
     async def connect(self) -> None:
         """Accept who speaks the protocol; he has some seconds for the handshake."""
         self.begin()
+        self.timer: asyncio.Task[None] | None = None
         if PROTOCOL not in self.scope.get("subprotocols", ()):
             await self.accept()
             await self.end(WRONG_PROTOCOL)
             return
         await self.accept(PROTOCOL)
-        self.tasks[TIMER] = asyncio.create_task(self._wait_for_init())
+        self.timer = asyncio.create_task(self._wait_for_init())
 
     async def _wait_for_init(self) -> None:
         await asyncio.sleep(INIT_WITHIN)
         await self.end(TOO_LATE)
+
+    def _stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+
+    async def disconnect(self, code: int) -> None:
+        """End every subscription."""
+        self._stop_timer()
+        await super().disconnect(code)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take one message; one that is none of the protocol closes the socket with 4400."""
@@ -79,7 +87,7 @@ class GraphQLConsumer(GuardedConsumer):
         elif kind == "subscribe":
             await self._subscribe(_id(message), message.get("payload"))
         elif kind == "complete":
-            task = self.tasks.pop(_id(message), None)
+            task = self.subscriptions.pop(_id(message), None)
             if task is not None:
                 task.cancel()
         elif kind != "pong":
@@ -89,25 +97,26 @@ class GraphQLConsumer(GuardedConsumer):
         if self.actor is not None:
             await self.end(TOO_OFTEN)
             return
-        self.tasks.pop(TIMER).cancel()
+        self._stop_timer()
         named = {name.lower(): value for name, value in payload.items()}
-        if await self.admit(typed(named, "authorization", str)) is not None:
+        if await self.admit(typed(named, "authorization", str)):
             await self._tell({"type": "connection_ack"})
 
     async def _subscribe(self, id_: str, payload: Tree) -> None:
         if self.actor is None:
             await self.end(UNAUTHORIZED)
-        elif id_ in self.tasks:
+        elif id_ in self.subscriptions:
             await self.end(TAKEN)
         else:
             actor = await self.find_actor_now()
             if actor is not None:
-                self.tasks[id_] = asyncio.create_task(self._run(id_, actor, payload))
+                self.subscriptions[id_] = asyncio.create_task(self._run(id_, actor, payload))
 
     async def _run(self, id_: str, actor: Actor, payload: Tree) -> None:
         """Send what a subscription gives until it ends; then the id is free again."""
         try:
-            await self._pump(id_, Context(actor, subscribes=True), self._read(payload))
+            context = Context(actor, subscribes=True, instance=self.instance)
+            await self._pump(id_, context, self._read(payload))
         except DomainError as error:
             told = present(GraphQLError(error.detail, original_error=error))
             await self._refuse(id_, actor, [told])
@@ -115,11 +124,11 @@ class GraphQLConsumer(GuardedConsumer):
             logger.exception("A subscription failed; its socket is closed.")
             await self.end(FAILED)
         finally:
-            if self.tasks.get(id_) is asyncio.current_task():
-                del self.tasks[id_]
+            if self.subscriptions.get(id_) is asyncio.current_task():
+                del self.subscriptions[id_]
 
     def _read(self, payload: Tree) -> Asked:
-        if len(self.tasks) > MAX_SUBSCRIPTIONS:
+        if len(self.subscriptions) > MAX_SUBSCRIPTIONS:
             raise invalid("", "subscriptions", f"At most {MAX_SUBSCRIPTIONS} on one socket.")
         return Asked.of(payload)
 

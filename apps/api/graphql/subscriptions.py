@@ -12,8 +12,8 @@ from apps.api.graphql.context import Info
 from apps.api.graphql.fields import described, node
 from apps.api.graphql.scalars import Json, Long
 from apps.delivery.feed import running_feed
-from apps.delivery.requests import MAX_SERVICES, interest_of, read_cursor
-from apps.delivery.watch import Frame, WithdrawnError, watch
+from apps.delivery.requests import MAX_SERVICES, interest_of, note_stream, read_cursor
+from apps.delivery.watch import Frame, Interest, WithdrawnError, watch
 from apps.engine.errors import ForbiddenError, invalid
 
 
@@ -88,7 +88,15 @@ async def changes(
         raise invalid("/service", "service", f"At most {MAX_SERVICES} services in one stream.")
     cursor = read_cursor(after)
     include = "config" if with_config else None
-    interest = await database_sync_to_async(interest_of)(actor, names, environment, include)
+
+    @database_sync_to_async
+    def admit() -> Interest:
+        interest = interest_of(actor, names, environment, include)
+        if info.context.instance is not None:
+            note_stream(actor, interest, info.context.instance)
+        return interest
+
+    interest = await admit()
     frames: Any = watch(await running_feed(), actor, interest, cursor)
     async with contextlib.aclosing(frames) as opened:
         try:
