@@ -7,7 +7,7 @@
 import { element, plural } from "./checking.js";
 import { cm, language, showDifference, theme } from "./code.js";
 import { barOf } from "./flag-card.js";
-import { conditionField, moveShare } from "./flag-rules.js";
+import { conditionField, moveShare, rowsOf } from "./flag-rules.js";
 import { why } from "./inserting.js";
 import { post } from "./server.js";
 
@@ -228,8 +228,9 @@ function openAudience() {
     }
     text.hidden = true;
     const act = (/** @type {string} */ when) => {
+      const before = rowsOf(text.value)?.length;
       text.value = when;
-      draw();
+      if (rowsOf(when)?.length !== before) draw(); // else the field that is being used would go
     };
     area.append(conditionField({ when: text.value === "{}" ? "" : text.value, segments: [], place: "audience", isReadOnly: false, act, attributes }));
   };

@@ -115,7 +115,10 @@ export function conditionField({ when, segments, place, isReadOnly, act, attribu
   if (!rows.length) group.append(element("span", "muted", "Everyone"));
   rows.forEach((row, index) => {
     const line = element("div", "p-flag-row", "");
-    const replace = (/** @type {Partial<Row>} */ part) => act(conditionOf(rows.map((each, at) => (at === index ? { ...each, ...part } : each))));
+    const replace = (/** @type {Partial<Row>} */ part) => {
+      Object.assign(row, part); // what comes next starts from what the fields say
+      act(conditionOf(rows));
+    };
     line.append(element("span", "muted", index ? "and" : "when"));
     const rename = (/** @type {string} */ given) => replace({ name: given.trim() });
     const name = attributes ? choice(attributes, row.name, `${place} name ${index}`, isReadOnly, rename) : input(row.name, `${place} name ${index}`, isReadOnly, rename);
