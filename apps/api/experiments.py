@@ -231,9 +231,11 @@ class ExperimentStopView(OneExperimentView):
 class ExperimentPublishView(OneExperimentView):
     """Publishing what a variant lays."""
 
-    @documented("Stop an experiment and publish a variant of it", EXPERIMENT)
+    @documented("Publish a variant of an experiment, which stops it", EXPERIMENT)
     def post(self, request: Any, pk: str) -> HttpResponse:
-        """``{"variant"}`` and the members that every write has; answers as a publish does."""
+        """``{"variant"}`` and the members that every write has; answers as a publish does. One that
+        is stopped already can be published still.
+        """
         return self.once(lambda: self._publish(request, pk), lambda: self.require(pk, "publish"))
 
     def _publish(self, request: Any, pk: str) -> HttpResponse:

@@ -166,6 +166,7 @@ TABS = (
     ("config-explain", "Origins", ("read",)),
     ("config-across", "Environments", ("read",)),
     ("config-graph", "Graph", ("read",)),
+    ("config-experiments", "Experiments", ("read",)),
     ("config-secrets", "Secrets", ("list",)),
     ("config-use", "Use this", ("read",)),
     ("config-readers", "Readers", ("audit",)),

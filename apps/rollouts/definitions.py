@@ -163,7 +163,7 @@ def _read_variants(given: Tree) -> list[VariantInput]:
         message = "The first variant is the control, which changes nothing."
         raise invalid("/variants/0/patch", "control", message)
     for index, each in enumerate(found[1:], start=1):
-        if not isinstance(each.patch, dict) or not each.patch:
+        if not isinstance(each.patch, dict):
             message = "A variant is a merge patch: an object of what is another in it."
             raise invalid(f"/variants/{index}/patch", "type", message)
     names = [each.name.lower() for each in found]

@@ -156,10 +156,10 @@ def stop_experiment(*, actor: Actor, experiment: Experiment, winner: str = "") -
 def publish_variant(
     *, actor: Actor, experiment: Experiment, variant: str, options: Options
 ) -> Outcome:
-    """Stop the experiment and publish what a variant of it lays, for everybody, in one act.
+    """Publish what a variant lays, for everybody, and stop the experiment if it runs, in one act.
 
-    Raises what :func:`stop_experiment` and a publish raise, and :class:`InvalidError` for a variant
-    that there is not, or the control, which is live already.
+    Raises what a publish raises, :class:`ConflictError` for a draft, and :class:`InvalidError` for a
+    variant that there is not, or the control, which is live already.
     """
     place = place_of(experiment)
     policy.require(actor, "publish", place)
@@ -170,11 +170,12 @@ def publish_variant(
         message = "Name a variant beside the control: that one is what is live."
         raise invalid("/variant", "variant", message)
     patch = overlays.patch_of(chosen.overlay)
+    overlays.refuse_redacted([chosen.overlay])
 
     def run() -> Outcome:
         live = find_live(actor=actor, place=place)
         secrets = live.secrets if live else ()
-        stop_experiment(actor=actor, experiment=experiment, winner=chosen.name)
+        _choose(actor, experiment, chosen.name)
         return publishing.patch(
             actor=actor,
             place=place,
@@ -188,6 +189,19 @@ def publish_variant(
 
 
 # Parts of the acts
+
+
+def _choose(actor: Actor, experiment: Experiment, winner: str) -> None:
+    """Stop it with a winner; name the winner of one that is over."""
+    row = locked(experiment)
+    if row.state != Experiment.STOPPED:
+        stop_experiment(actor=actor, experiment=experiment, winner=winner)
+        return
+    row.winner = winner
+    mark_history(row, actor)
+    row.save()
+    told: dict[str, Tree] = {"members": ["winner"], "winner": winner}
+    append([_event("experiment.updated", row, told)], actor=actor)
 
 
 def _fill(actor: Actor, row: Experiment, given: dict[str, Any], action: str) -> None:
@@ -222,6 +236,10 @@ def _write_variants(actor: Actor, row: Experiment, variants: Sequence[VariantInp
         variant.save()
         kept.add(variant.pk)
     gone = row.variants.exclude(pk__in=kept)
+    for each in before.values():
+        if each.overlay is not None:
+            paths = laying.changed_paths(overlays.patch_of(each.overlay))
+            require_paths(actor, "publish", place, paths)
     unused = Overlay.objects.filter(
         configuration=row.configuration, documents__isnull=True, variant__in=gone
     )
@@ -247,6 +265,8 @@ def _write_patch(
         require_paths(actor, "publish", place, laying.changed_paths(given.patch))
         old = overlays.patch_of(overlay) if overlay else {}
         patch = keep_hidden(actor, place, given.patch, old, source=False)
+        if not patch:
+            raise invalid("", "type", "A variant beside the control says what is another in it.")
         return overlays.write_overlay(
             configuration=row.configuration, label=label, patch=patch, overlay=overlay
         )

@@ -1,16 +1,18 @@
 """What an experiment found, by the exposures and outcomes so far."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from django.db.models import Count, F, OuterRef, Subquery, Sum
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import TruncDate
 
 from apps.access import policy
 from apps.core.actor import Actor
 from apps.engine.experiments.aggregates import Conversions, Values
+from apps.engine.experiments.inference import Inference
 from apps.engine.experiments.sample_ratio import SampleRatio, compare_shares
 from apps.engine.experiments.statistics import (
     Comparison,
@@ -18,12 +20,16 @@ from apps.engine.experiments.statistics import (
     ValueMetric,
     compare_variants,
 )
-from apps.engine.values import parse_canonical
+from apps.engine.values import Tree, parse_canonical
 from apps.rollouts import assigning
 from apps.rollouts.experiments import place_of
 from apps.rollouts.models import Experiment, Exposure, Outcome
 
 LARGEST_SUM: Final = 1e150
+
+Metric = ConversionMetric | ValueMetric
+Sums = Mapping[tuple[str, str], tuple[int, float, float]]
+"""By metric and variant: units with an outcome, the sum of their totals, and of the squares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +44,26 @@ class Day:
 class Results:
     """``units`` of each variant; ``mixed`` units had more than one, and are in none of the numbers.
 
-    ``comparisons`` are all treatments against the control by all metrics; see ``statistics``.
+    ``comparisons`` are all treatments against the control by all ``metrics``; see ``statistics``.
     """
 
     units: Mapping[str, int]
     mixed: int
     sample_ratio: SampleRatio
+    metrics: tuple[Metric, ...]
     comparisons: tuple[Comparison, ...]
     days: tuple[Day, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an experiment stands in short: units so far, whether they are split as
+    intended, and the comparisons of its first metric, corrected for as many as all its metrics make.
+    """
+
+    units: int
+    mismatch: bool
+    comparisons: tuple[Comparison, ...]
 
 
 def find_results(*, actor: Actor, experiment: Experiment) -> Results:
@@ -53,31 +71,80 @@ def find_results(*, actor: Actor, experiment: Experiment) -> Results:
     policy.require(actor, "read", place_of(experiment))
     assigning.flush()
     variants = list(experiment.variants.all())
-    names = [each.name for each in variants]
-    exposed = Exposure.objects.filter(experiment=experiment)
-    counted = exposed.filter(mixed=False).values_list("variant").annotate(count=Count("pk"))
-    units = dict.fromkeys(names, 0) | {name: n for name, n in counted if name in names}
-    sums = _sums(experiment)
-    metrics: list[ConversionMetric | ValueMetric] = []
-    for metric in parse_canonical(experiment.metrics):
-        name, of = metric["name"], {v: sums.get((metric["name"], v), (0, 0.0, 0.0)) for v in names}
-        control, treatments = names[0], names[1:]
-        if metric["kind"] == "conversion":
-            rates = {v: Conversions(units[v], min(of[v][0], units[v])) for v in names}
-            chosen = {v: rates[v] for v in treatments}
-            metrics.append(ConversionMetric(name, rates[control], chosen))
-        else:
-            means = {v: _values(units[v], *of[v][1:]) for v in names}
-            metrics.append(ValueMetric(name, means[control], {v: means[v] for v in treatments}))
+    only = {experiment.pk: experiment}
+    units = _units(only)[experiment.pk]
+    sums = _sums(Q(experiment=experiment)).get(experiment.pk, {})
+    metrics = tuple(_metric(metric, units, sums) for metric in parse_canonical(experiment.metrics))
     return Results(
         units=units,
-        mixed=exposed.filter(mixed=True).count(),
+        mixed=Exposure.objects.filter(experiment=experiment, mixed=True).count(),
         sample_ratio=compare_shares(units, {each.name: each.weight for each in variants}),
+        metrics=metrics,
         comparisons=compare_variants(
             metrics, alpha=experiment.alpha, tuned_for=experiment.tuned_for
         ),
         days=_days(experiment),
     )
+
+
+def find_standings(experiments: Sequence[Experiment]) -> dict[uuid.UUID, Standing]:
+    """Where experiments that somebody may read stand, in two statements for all of them."""
+    rows = {each.pk: each for each in experiments if each.state != Experiment.DRAFT}
+    if not rows:
+        return {}
+    metrics = {pk: parse_canonical(each.metrics) for pk, each in rows.items()}
+    first = {pk: found[0] for pk, found in metrics.items() if found}
+    asked = Q(pk__in=[])
+    for pk, metric in first.items():
+        asked |= Q(experiment=pk, metric=metric["name"])
+    units, sums = _units(rows), _sums(asked) if first else {}
+    return {
+        pk: _standing(row, units[pk], sums.get(pk, {}), metrics[pk]) for pk, row in rows.items()
+    }
+
+
+def _standing(row: Experiment, units: dict[str, int], sums: Sums, metrics: Tree) -> Standing:
+    weights = {each.name: each.weight for each in row.variants.all()}
+    found: tuple[Comparison, ...] = ()
+    if metrics:
+        only = [_metric(metrics[0], units, sums)]
+        alpha, tuned_for = row.alpha, row.tuned_for
+        found = tuple(
+            _corrected(each, len(metrics))
+            for each in compare_variants(only, alpha=alpha, tuned_for=tuned_for)
+        )
+    return Standing(sum(units.values()), compare_shares(units, weights).mismatch, found)
+
+
+def _corrected(each: Comparison, metrics: int) -> Comparison:
+    """Corrected for the other metrics too, by Bonferroni: it claims no more than all together do."""
+
+    def more(said: Inference) -> Inference:
+        return replace(said, corrected_p_value=min(1.0, said.corrected_p_value * metrics))
+
+    return replace(
+        each, fixed_horizon=more(each.fixed_horizon), always_valid=more(each.always_valid)
+    )
+
+
+def _metric(metric: dict[str, str], units: Mapping[str, int], sums: Sums) -> Metric:
+    name, (control, *treatments) = metric["name"], units
+    of = {variant: sums.get((name, variant), (0, 0.0, 0.0)) for variant in units}
+    if metric["kind"] == "conversion":
+        rates = {each: Conversions(n, min(of[each][0], n)) for each, n in units.items()}
+        return ConversionMetric(name, rates[control], {each: rates[each] for each in treatments})
+    means = {each: _values(n, *of[each][1:]) for each, n in units.items()}
+    return ValueMetric(name, means[control], {each: means[each] for each in treatments})
+
+
+def _units(rows: Mapping[uuid.UUID, Experiment]) -> dict[uuid.UUID, dict[str, int]]:
+    """How many units each variant has, by experiment, the control first; mixed ones are in none."""
+    found = {pk: {each.name: 0 for each in row.variants.all()} for pk, row in rows.items()}
+    exposed = Exposure.objects.filter(experiment__in=rows, mixed=False).order_by()
+    for pk, name, count in exposed.values_list("experiment", "variant").annotate(n=Count("pk")):
+        if name in found[pk]:
+            found[pk][name] = count
+    return found
 
 
 def _values(units: int, total: float, squares: float) -> Values:
@@ -86,20 +153,23 @@ def _values(units: int, total: float, squares: float) -> Values:
     return Values(units, total, squares)
 
 
-def _sums(experiment: Experiment) -> dict[tuple[str, str], tuple[int, float, float]]:
-    """By metric and variant: units with an outcome, the sum of their totals, and of the squares."""
+def _sums(asked: Q) -> dict[uuid.UUID, dict[tuple[str, str], tuple[int, float, float]]]:
+    """The sums of the outcomes that are asked for, by experiment."""
     variant = Exposure.objects.filter(
-        experiment=experiment, unit=OuterRef("unit"), mixed=False
+        experiment=OuterRef("experiment"), unit=OuterRef("unit"), mixed=False
     ).values("variant")[:1]
     rows = (
-        Outcome.objects.filter(experiment=experiment)
+        Outcome.objects.filter(asked)
         .annotate(variant=Subquery(variant))
         .filter(variant__isnull=False)
-        .values_list("metric", "variant")
+        .values_list("experiment", "metric", "variant")
         .annotate(units=Count("pk"), sum=Sum("total"), squares=Sum(F("total") * F("total")))
         .order_by()
     )
-    return {(metric, name): (n, total, squares) for metric, name, n, total, squares in rows}
+    found: dict[uuid.UUID, dict[tuple[str, str], tuple[int, float, float]]] = {}
+    for pk, metric, name, units, total, squares in rows:
+        found.setdefault(pk, {})[metric, name] = units, total, squares
+    return found
 
 
 def _days(experiment: Experiment) -> tuple[Day, ...]:

@@ -9,7 +9,7 @@ from apps.configs.selectors.configurations import scope_filter
 from apps.core.actor import Actor
 from apps.engine.errors import NOTHING_HERE, NotFoundError
 from apps.engine.guarding import visible
-from apps.engine.values import Tree, parse_canonical
+from apps.engine.values import Tree, parse_canonical, same
 from apps.rollouts.experiments import place_of
 from apps.rollouts.models import Experiment
 
@@ -51,4 +51,15 @@ def seen_patches(*, actor: Actor, experiment: Experiment) -> dict[str, Tree]:
         each.name: visible(parse_canonical(each.overlay.patch.content), reads)
         for each in experiment.variants.all()
         if each.overlay is not None
+    }
+
+
+def partly_seen(*, actor: Actor, experiment: Experiment) -> set[str]:
+    """The variants of whose patches key rules hide a part, or all, from the actor."""
+    seen = seen_patches(actor=actor, experiment=experiment)
+    return {
+        each.name
+        for each in experiment.variants.all()
+        if each.overlay is not None
+        and not same(seen[each.name], parse_canonical(each.overlay.patch.content))
     }

@@ -101,8 +101,9 @@ function shown(value) {
  * @param {string} options.place
  * @param {boolean} options.isReadOnly
  * @param {(when: string) => void} options.act
+ * @param {string[]} [options.attributes] all that there are; any name without
  */
-export function conditionField({ when, segments, place, isReadOnly, act }) {
+export function conditionField({ when, segments, place, isReadOnly, act, attributes }) {
   const group = element("div", "p-flag-when", "");
   const rows = rowsOf(when);
   if (rows === null) {
@@ -114,9 +115,13 @@ export function conditionField({ when, segments, place, isReadOnly, act }) {
   if (!rows.length) group.append(element("span", "muted", "Everyone"));
   rows.forEach((row, index) => {
     const line = element("div", "p-flag-row", "");
-    const replace = (/** @type {Partial<Row>} */ part) => act(conditionOf(rows.map((each, at) => (at === index ? { ...each, ...part } : each))));
+    const replace = (/** @type {Partial<Row>} */ part) => {
+      Object.assign(row, part); // what comes next starts from what the fields say
+      act(conditionOf(rows));
+    };
     line.append(element("span", "muted", index ? "and" : "when"));
-    const name = input(row.name, `${place} name ${index}`, isReadOnly, (given) => replace({ name: given.trim() }));
+    const rename = (/** @type {string} */ given) => replace({ name: given.trim() });
+    const name = attributes ? choice(attributes, row.name, `${place} name ${index}`, isReadOnly, rename) : input(row.name, `${place} name ${index}`, isReadOnly, rename);
     name.setAttribute("aria-label", "Attribute");
     line.append(name);
     const operators = row.name === "segment" ? ["one_of"] : Object.keys(OPERATORS);
@@ -133,7 +138,7 @@ export function conditionField({ when, segments, place, isReadOnly, act }) {
   });
   if (!isReadOnly) {
     const more = element("div", "p-flag-row", "");
-    more.append(button("Add a condition", `${place} more`, () => act(conditionOf([...rows, { name: fresh(rows), operator: "equals", value: "value" }]))));
+    more.append(button("Add a condition", `${place} more`, () => act(conditionOf([...rows, { name: attributes?.find((each) => !rows.some((row) => row.name === each)) ?? attributes?.[0] ?? fresh(rows), operator: "equals", value: "value" }]))));
     if (segments.length && !rows.some((row) => row.name === "segment")) more.append(button("Add a segment", `${place} segment`, () => act(conditionOf([...rows, { name: "segment", operator: "one_of", value: [segments[0]] }]))));
     group.append(more);
   }

@@ -548,3 +548,49 @@ def test_redaction__of_a_value_in_a_variant__takes_it_out_once_it_is_over(shop, 
     texts = "".join(Text.objects.values_list("content", flat=True))
     assert "hunter2" not in texts
     assert shop.get(address).json()["variants"][1]["patch"] == {"k": {"$redacted": True}}
+
+
+def test_draft__whose_variant_another_may_not_see_whole__is_not_lost_by_his_writing(shop, make_api):
+    hidden = {"name": "short", "patch": {"limits": {"items": 7}}}
+    made = make(shop, variants=[VARIANTS[0], hidden])
+    shop.post("/key-rules", {"pattern": "limits.**", "service": "shop"})
+    other = make_api("operator", service="shop")
+    address = f"/experiments/{made.json()['id']}"
+    weighed = [VARIANTS[0], {"name": "short", "weight": 3, "patch": {}}]
+    renamed = [VARIANTS[0], {"name": "mine", "patch": SHORT}]
+
+    assert other("PATCH", address, {"variants": renamed}).status_code == 403
+    assert other("PATCH", address, {"variants": weighed}).status_code == 200
+
+    [overlay] = Overlay.objects.select_related("patch", "variant")
+    assert (overlay.variant.name, overlay.variant.weight) == ("short", 3)
+    assert json.loads(overlay.patch.content) == {"limits": {"items": 7}}
+
+
+def test_winner__of_one_that_is_stopped__can_be_published_still_and_of_a_draft_not(shop):
+    address = running(shop)
+    shop.post(f"{address}/stop", {})
+    draft = make(shop, name="other").json()["id"]
+
+    answer = shop.post(f"{address}/publish", {"variant": "short"})
+
+    assert answer.status_code == 201, answer.content
+    assert config(shop, "shop")["checkout"]["steps"] == 1
+    assert shop.get(address).json()["winner"] == "short"
+    assert shop.post(f"/experiments/{draft}/publish", {"variant": "short"}).status_code == 409
+
+
+def test_winner__whose_value_was_redacted__is_refused(shop):
+    variants = [VARIANTS[0], {"name": "short", "patch": {"k": "hunter2hunter2"}}]
+    address = running(shop, variants=variants)
+    assert publish(shop, "shop", {**LIVE, "k": "hunter2hunter2"}).status_code == 201
+    version = shop.get(f"/config/shop?{HERE}").json()["version"]
+    assert publish(shop, "shop", LIVE).status_code == 201
+    shop.post(f"{address}/stop", {})
+    body = {"environment": "production", "version": version, "key": "k"}
+    assert shop.post("/config/shop/redact", body).status_code == 200
+
+    answer = shop.post(f"{address}/publish", {"variant": "short"})
+
+    assert answer.json()["errors"][0]["code"] == "redacted"
+    assert config(shop, "shop") == LIVE

@@ -43,12 +43,16 @@ PAGES = {
     "config-diff": (PLACE, None, {"read"}, HERE, 404),
     "config-redact": ((*PLACE, 1), None, {"secure"}, HERE, 404),
     "config-refresh": (PLACE, {}, {"publish"}, HERE, 404),
+    "config-experiments": (PLACE, None, {"read"}, HERE, 404),
+    "config-experiment-new": (PLACE, None, {"publish"}, HERE, 404),
+    "config-experiment-preview": (PLACE, {"patch": "a: 1"}, {"publish"}, HERE, JSON_HIDDEN),
     "config-secrets": (PLACE, None, {"list"}, HERE, 404),
     "config-new-secret": (PLACE, SECRET, {"secure"}, HERE, JSON_HIDDEN),
     "config-make-secret": (PLACE, MAKE, {"secure"}, HERE, JSON_HIDDEN),
     "config-secret": ((*PLACE, "pin"), None, {"list"}, HERE, 404),
     "config-secret-reveal": ((*PLACE, "pin"), {"version": "1"}, {"reveal"}, HERE, JSON_HIDDEN),
     "config-secret-rotation": ((*PLACE, "pin"), None, {"list"}, HERE, 404),
+    "experiments": ((), None, {"read"}, SOME, 403),
     "secrets": ((), None, ANYBODY, ALL, 403),
     "exchange": ((), None, {"read"}, SOME, 403),
     "exchange-export": ((), None, {"read"}, SOME, 403),
@@ -120,6 +124,10 @@ OTHERS = {
     "config-proposal": "who may publish and read every key (test_proposals)",
     "config-rollback": "below: the rights on all keys that change",
     "config-retire": "below: the same",
+    **dict.fromkeys(
+        ("experiment", "experiment-change", "experiment-start", "experiment-publish"),
+        "below: read for one that may be read, publish for what acts on it",
+    ),
     "rights-of": "below: about oneself, and of others what is in one's own places",
     "key-rule": "below: 404 for those who may not know of the rule",
     "access_serviceaccount_tokens": "below",
@@ -297,6 +305,21 @@ def test_page_of_an_act_on_all_keys__needs_the_right_on_every_one(world, page, p
             assert status == 200, name
         else:
             assert status == 403, name
+
+
+def test_experiment_pages__need_read_on_its_configuration_and_acts_publish(world, make_api):
+    variants = [{"name": "as-is"}, {"name": "more", "patch": {"free": 9}}]
+    body = {"service": "shop", "environment": "production", "name": "e", "variants": variants}
+    made = make_api("administrator").post("/experiments", body)
+    assert made.status_code == 201, made.content
+    pk = made.json()["id"]
+    acts = [("experiment-change", [pk]), ("experiment-start", [pk])]
+    for name in ACTORS:
+        reads, acting = holds(name, {"read"}, HERE), holds(name, {"publish"}, HERE)
+        assert ask(world[name], "experiment", [pk], None).status_code == (200 if reads else 404)
+        for page, args in [*acts, ("experiment-publish", [pk, "more"])]:
+            wanted = 404 if not reads else 200 if acting else 403
+            assert ask(world[name], page, args, None).status_code == wanted, (name, page)
 
 
 def test_key_rule_page__is_for_those_who_change_or_audit_it(world):

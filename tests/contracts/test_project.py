@@ -201,6 +201,7 @@ PAGES = {
     "/admin/": 12,
     "/admin/config/shop/production/": 18,
     "/admin/config/shop/production/history/": 9,
+    "/admin/config/shop/production/experiments/": 11,
     "/admin/config/shop/production/secrets/": 13,
     "/admin/registry/service/": 6,
     "/admin/registry/environment/": 6,
@@ -211,6 +212,7 @@ PAGES = {
     "/admin/core/user/": 5,
     "/admin/auth/group/": 5,
     "/admin/core/connection/": 5,
+    "/admin/experiments/": 11,
     "/admin/secrets/": 13,
     "/admin/rights/": 16,
     "/admin/roles/": 5,
@@ -244,12 +246,14 @@ def _fill(api, system):
         post("/service-accounts/robot-0/tokens", name=name)
         create_group(actor=system, name=name)
         create_person(actor=system, username=name)
+    variants = [{"name": "as-is"}, {"name": "more", "patch": {"o": 1}}]
     for number in range(3):
         document = {"n": number, "m": "${cart:n:-0}", "db": {"$secret": "pin"}}
         extends = [{"template": "base"}, {"template": "low"}]
         common = {"environment": "production", "on_stale": "overwrite"}
         post("/config/cart", config={"n": number}, **common)
         post("/config/shop", config=document, extends=extends, **common)
+        post("/experiments", **place, name=f"e{number}", variants=variants)
 
 
 def _count(get, paths):

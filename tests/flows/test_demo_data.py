@@ -132,3 +132,27 @@ def test_demonstration__loaded__every_version_is_its_authors():
     assert set(Rule.objects.values_list("name", flat=True)) == {
         rule["name"] for rule in DATA["rules"]
     }
+
+
+@pytest.mark.django_db
+def test_experiments__loaded__have_units_that_are_served_what_they_count_for(system):
+    from apps.configs.services.demonstration import load_demonstration
+    from apps.engine.flags.conditions import Context
+    from apps.rollouts.assigning import assignment_of, digest_of
+    from apps.rollouts.demonstration import load_experiments
+    from apps.rollouts.models import Experiment, Exposure
+    from apps.rollouts.results import find_results
+
+    load_demonstration(MANIFEST, lambda _line: None)
+    load_experiments(MANIFEST.parent / "experiments.yaml", lambda _line: None)
+
+    row = Experiment.objects.get()
+    found = find_results(actor=system, experiment=row)
+    variants = dict(Exposure.objects.values_list("unit", "variant"))
+    assert row.state == Experiment.RUNNING
+    assert not found.sample_ratio.mismatch
+    assert all(each.control_mean for each in found.comparisons)
+    for number in range(100):
+        unit = f"visitor-{number}"
+        served = assignment_of(row).choose(Context({"targetingKey": unit}, row.started_at))
+        assert variants.get(digest_of(row.pk, unit)) == served

@@ -28,6 +28,7 @@ class Context:
     idempotency_key: str | None = None
     subscribes: bool = False
     instance: str | None = None
+    unit: str = ""
     refused: list[tuple[str, DomainError]] = field(default_factory=list)
     _reader: Actor | None = None
     _environments: dict[int, Any] | None = None

@@ -115,7 +115,7 @@ class GraphQLConsumer(GuardedConsumer):
     async def _run(self, id_: str, actor: Actor, payload: Tree) -> None:
         """Send what a subscription gives until it ends; then the id is free again."""
         try:
-            context = Context(actor, subscribes=True, instance=self.instance)
+            context = Context(actor, subscribes=True, instance=self.instance, unit=self.unit or "")
             await self._pump(id_, context, self._read(payload))
         except DomainError as error:
             told = present(GraphQLError(error.detail, original_error=error))

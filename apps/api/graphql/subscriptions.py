@@ -91,7 +91,7 @@ async def changes(
 
     @database_sync_to_async
     def admit() -> Interest:
-        interest = interest_of(actor, names, environment, include)
+        interest = interest_of(actor, names, environment, include, info.context.unit)
         if info.context.instance is not None:
             note_stream(actor, interest, info.context.instance)
         return interest

@@ -51,7 +51,7 @@ def try_overlays(*, actor: Actor, place: Place, laid: Sequence[Overlay]) -> list
     not publish, whatever stands there, and :class:`InvalidError`.
     """
     state = _live(place)
-    _refuse_redacted(laid)
+    refuse_redacted(laid)
     for each in laid:
         require_paths(actor, "publish", place, overlays.changed_paths(patch_of(each)))
     base = Base(
@@ -127,7 +127,8 @@ def _live(place: Place) -> State:
     return state
 
 
-def _refuse_redacted(laid: Sequence[Overlay]) -> None:
+def refuse_redacted(laid: Sequence[Overlay]) -> None:
+    """Raise :class:`InvalidError` where a value of an overlay was taken out of the history."""
     digests = [each.patch_id for each in laid]
     if Redaction.objects.filter(text_id__in=digests).exists():
         raise invalid("", "redacted", "A value of a variant was redacted: write the variant anew.")

@@ -22,6 +22,7 @@ from apps.core.models import User
 from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
 from apps.core.transactions import writing
 from apps.engine.errors import NotFoundError
+from apps.rollouts.demonstration import load_experiments
 
 READER = "demo-reader"
 ADMIN = "admin"
@@ -120,9 +121,9 @@ class Command(BaseCommand):
             create_superuser(actor=system("serve"), username=ADMIN, password=password)
             if demonstration:
                 self.stdout.write("Loading the demonstration, a shop's platform:")
-                load_demonstration(
-                    settings.BASE_DIR / "deploy" / "demo" / "shop.yaml", self.stdout.write
-                )
+                folder = settings.BASE_DIR / "deploy" / "demo"
+                load_demonstration(folder / "shop.yaml", self.stdout.write)
+                load_experiments(folder / "experiments.yaml", self.stdout.write)
             return password, _reader_token()
 
     def _check_host(self, host: str) -> None:
