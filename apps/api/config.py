@@ -44,7 +44,6 @@ from apps.engine.errors import (
     MalformedError,
 )
 from apps.engine.signing import answer_header
-from apps.rollouts.assigning import as_assigned
 from apps.rollouts.services import note_instance
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, X-Config-Unit, X-Config-Instance"
@@ -149,7 +148,7 @@ class ConfigsView(ApiView):
         no_news = _no_news(request, found, reached)
         if no_news is not None:
             return no_news
-        found = [_assigned(self, one) for one in found]
+        found = [assigned(self, one) for one in found]
         note_given(actor=self.actor, given=found)
         results = [{**envelope_members(each, each.text), "config": each.tree} for each in found]
         data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
@@ -173,7 +172,7 @@ def _fetch(view: ApiView, service: str, ask: Callable[[], Question]) -> HttpResp
     if no_news is not None:
         return no_news
     if question.view != SOURCE:
-        published = _assigned(view, published)
+        published = assigned(view, published)
     note_read(actor=view.actor, place=place, version=published.version, keys=question.keys)
     return serve(view, place, published, question, reached)
 
@@ -185,7 +184,7 @@ def _note_instance(view: ApiView, place: Place, published: Published) -> None:
         note_instance(actor=view.actor, place=place, name=name, version=published.version)
 
 
-def _assigned(view: ApiView, published: Published) -> Published:
+def assigned(view: ApiView, published: Published) -> Published:
     """What is live, in the variant of the unit that the request names; else the same.
 
     The past is served as it was: variants are laid over what is live.

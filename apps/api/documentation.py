@@ -144,7 +144,9 @@ READERS = Shape(
         text("days", "for unread: 90 unless given"),
     )
 )
-EXPLAIN = Shape(parameters=(ENVIRONMENT_PARAMETER, text("key", "a glob; repeat for more")))
+EXPLAIN = Shape(
+    parameters=(ENVIRONMENT_PARAMETER, text("key", "a glob; repeat for more"), text("unit"))
+)
 ACROSS = Shape(parameters=(text("key", "a glob; repeat for more", many=True),))
 MATRIX = Shape(
     parameters=(

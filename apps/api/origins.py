@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpResponse
 
 from apps.api.base import answer_json
+from apps.api.config import assigned
 from apps.api.documentation import EXPLAIN, documented
 from apps.api.versions import PlaceView
 from apps.configs.selectors.origins import Origin, explain
@@ -18,10 +19,17 @@ class ExplainView(PlaceView):
 
     @documented("Say for each key which layer gave it", EXPLAIN)
     def get(self, request: Any, service: str) -> HttpResponse:
-        """``?key=`` (repeat) narrows by globs; a list is one key."""
+        """``?key=`` (repeat) narrows by globs; a list is one key. With ``unit=`` it is about the variant
+        that the unit is served.
+        """
         place = self.place(service, "read")
         keys = request.GET.getlist("key")
-        live, found = explain(actor=self.actor, place=place, globs=paths.parse_globs(keys))
+        live, found = explain(
+            actor=self.actor,
+            place=place,
+            globs=paths.parse_globs(keys),
+            served=lambda published: assigned(self, published),
+        )
         note_given(actor=self.actor, given=[live], keys=keys)
         return answer_json({"results": [present_origin(each) for each in found]})
 
@@ -50,6 +58,9 @@ def present_origin(origin: Origin) -> dict[str, Tree]:
 def _layer(name: str) -> dict[str, Tree]:
     """``{"kind":"own"}``, ``{"kind":"environment","name"}`` or ``{"kind":"template","name","version"}``."""
     kind, _colon, rest = name.partition(":")
+    if kind == "experiment":
+        experiment, _slash, variant = rest.partition("/")
+        return {"kind": kind, "id": experiment, "variant": variant}
     if kind != "template":
         return {"kind": kind, "name": rest} if rest else {"kind": kind}
     slug, _at, number = rest.rpartition("@")

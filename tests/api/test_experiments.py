@@ -101,6 +101,24 @@ def test_experiment__in_other_views__serves_the_same_variant(shop):
     assert source["config"] == LIVE
 
 
+def test_explain__for_a_unit__names_the_variant_that_gives_a_key_and_what_it_hides(shop):
+    patch = {"checkout": {"steps": 1, "express": {"on": True}}, "limits": None}
+    address = running(shop, variants=[VARIANTS[0], {"name": "short", "patch": patch}])
+    [unit] = units_of(shop, "short", 1)
+    given = {"kind": "experiment", "id": address.rpartition("/")[2], "variant": "short"}
+
+    rows = shop.get(f"/config/shop/explain?{HERE}&unit={unit}").json()["results"]
+
+    assert {row["key"]: (row["layers"], row["hides"]) for row in rows} == {
+        "checkout.steps": ([given], [{"kind": "own"}]),
+        "checkout.express.on": ([given], []),
+        "checkout.theme": ([{"kind": "own"}], []),
+    }
+    plain = shop.get(f"/config/shop/explain?{HERE}").json()["results"]
+    assert "limits.items" in {row["key"] for row in plain}
+    assert all(row["layers"] == [{"kind": "own"}] for row in plain)
+
+
 def test_etag__of_two_variants__differs_and_validates_its_own(shop):
     running(shop)
     [classic], [short] = units_of(shop, "classic", 1), units_of(shop, "short", 1)

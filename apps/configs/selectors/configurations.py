@@ -320,7 +320,7 @@ def in_variant(published: Published, variant: str, overlay: uuid.UUID | None) ->
     """
     if overlay is None:
         return replace(published, variant=variant)
-    rows = OverlaidDocument.objects.select_related("effective")
+    rows = OverlaidDocument.objects.select_related("effective", "overlay__patch")
     found = rows.filter(version=published.row, overlay=overlay).first()
     if found is None:
         return published

@@ -10,7 +10,7 @@ from apps.access.policy import Place
 from apps.configs.selectors.configurations import Published, get_live
 from apps.configs.world import World, layers_of
 from apps.core.actor import Actor
-from apps.engine import merge, paths, resolving, spots
+from apps.engine import merge, overlays, paths, resolving, spots
 from apps.engine.guarding import Guard, visible
 from apps.engine.merge_keys import MergeKeys
 from apps.engine.paths import Glob, Path
@@ -26,7 +26,8 @@ class Origin:
     """One key: the layers that give it, lowest first, those that it hides, the keys that its value
     is taken from, and the secrets in it.
 
-    A layer is named ``environment:base``, ``template:postgres@3`` or ``own``.
+    A layer is named ``environment:base``, ``template:postgres@3``, ``own``, or, above all of them,
+    ``experiment:ID/variant``.
     """
 
     key: str
@@ -36,13 +37,19 @@ class Origin:
     secrets: tuple[str, ...]
 
 
-def explain(*, actor: Actor, place: Place, globs: Sequence[Glob]) -> tuple[Published, list[Origin]]:
+def explain(
+    *,
+    actor: Actor,
+    place: Place,
+    globs: Sequence[Glob],
+    served: Callable[[Published], Published] = lambda live: live,
+) -> tuple[Published, list[Origin]]:
     """The live version, and the origins of its keys that the globs cover (none: all), in its order.
 
-    In the actor's view. Needs ``read``. Raises :class:`NotFoundError` before the first publish and
+    In the actor's view, and in the variant of an experiment that ``served`` gives of it. Needs ``read``. Raises :class:`NotFoundError` before the first publish and
     :class:`GoneError` for what is retired.
     """
-    live = get_live(actor=actor, place=place)
+    live = served(get_live(actor=actor, place=place))
     return live, trace(actor=actor, place=place, live=live, chosen=covered_by(globs))
 
 
@@ -64,29 +71,45 @@ def trace(*, actor: Actor, place: Place, live: Published, chosen: Chosen) -> lis
     assert place.service is not None  # noqa: S101 - a configuration has one
     keys = World().merge_keys(place.service)
     layers = layers_of(live.row, keys)
-    effective = parse_canonical(live.row.effective.content)
+    row = live.overlaid or live.row
+    effective = parse_canonical(row.effective.content)
     merged = merge.merge_layers(layers, keys)
     given = _by_path(merge.origins(layers, merged, keys))
     reads = policy.guard(actor, "read", place)
     hiding = given if reads.is_open else _by_path(_seen(layers, merged, keys, reads))
     uses = [each for each in resolving.load(parse_canonical(live.row.uses)) if each.hops == 1]
-    secrets = spots.load(parse_canonical(live.row.secrets))
+    secrets = spots.load(parse_canonical(row.secrets))
+    laid = _Meeting([_Laid(path) for path in _laid_paths(live)])
     taken, sealed = _Meeting(uses), _Meeting(secrets)
     opaque = {spot.path for spot in secrets}
     ends = (_end(path, opaque) for path, _leaf in paths.leaves(effective) if path)
     leaves = {paths.format_path(path): path for path in ends}
     seen = reads.allowed_keys(list(leaves), effective)
-    return [
-        Origin(
-            key,
-            (names := _origin(given, leaves[key]).gives),
-            tuple(each for each in _origin(hiding, leaves[key]).hides if each not in names),
-            tuple(taken.at(leaves[key])),
-            tuple(spots.names_of(sealed.at(leaves[key]))),
-        )
-        for key in seen
-        if chosen(leaves[key])
-    ]
+    found = []
+    for key in (each for each in seen if chosen(leaves[each])):
+        path = leaves[key]
+        names = _origin(given, path).gives
+        hides = tuple(each for each in _origin(hiding, path).hides if each not in names)
+        named = tuple(spots.names_of(sealed.at(path)))
+        if laid.at(path):
+            variant = (f"experiment:{live.variant}",)
+            found.append(Origin(key, variant, (*hides, *names), (), named))
+        else:
+            found.append(Origin(key, names, hides, tuple(taken.at(path)), named))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """A key that a variant sets or removes."""
+
+    path: Path
+
+
+def _laid_paths(live: Published) -> list[Path]:
+    if live.overlaid is None:
+        return []
+    return overlays.changed_paths(parse_canonical(live.overlaid.overlay.patch.content))
 
 
 class _Placed(Protocol):
