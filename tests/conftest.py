@@ -9,12 +9,8 @@ import pytest
 from django.db import connection
 from hypothesis import settings as hypothesis
 
+from tests.limits import examples
 from tests.serving import shared_folder
-
-hypothesis.register_profile(
-    "unhurried", deadline=None
-)  # the clock of a shared machine says nothing
-hypothesis.load_profile("unhurried")
 
 DATABASE_FIXTURES = {"db", "transactional_db"}
 ON_SQLITE = ("tests/agent/", "tests/portal/", "tests/contracts/test_portal_matrix.py")
@@ -37,6 +33,9 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     pytest.long_form = config.getoption("--long")
+    # where a test does not say how many; and the clock of a shared machine says nothing
+    hypothesis.register_profile("own", max_examples=examples(100), deadline=None)
+    hypothesis.load_profile("own")
     if not hasattr(config, "workerinput"):  # workers of a parallel run share their parent's
         running = contextlib.ExitStack()
         running.enter_context(shared_folder())

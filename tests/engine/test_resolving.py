@@ -8,6 +8,7 @@ from apps.engine import values
 from apps.engine.errors import InvalidError, LimitError
 from apps.engine.resolving import Document, Name, Resolver, Target, everything
 from apps.engine.spots import Spot
+from tests.limits import examples
 
 SHOP, CART = Name("shop", "prod"), Name("cart", "prod")
 
@@ -289,7 +290,7 @@ def graphs(draw):
 
 
 @given(graphs())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_resolve__any_graph__gives_what_following_each_key_by_itself_gives(trees):
     def follow(name, key, seen=()):
         if (name, key) in seen:
