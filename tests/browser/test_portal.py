@@ -47,7 +47,8 @@ def current(served):
 
 
 def test_publish_in_the_browser__reaches_sse_websocket_and_long_poll(served, open_page):
-    server = served.servers[0]
+    """Heard on the same server; on PostgreSQL, with Redis, on a second one."""
+    server = served.start() if served.is_postgres else served.servers[0]
     page = open_page("ada")
     page.goto(CONFIG)
     expect(page.locator("#live-dot")).to_contain_text("live")
