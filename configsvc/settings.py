@@ -316,7 +316,8 @@ MAX_PAGE_SIZE = LARGEST_PAGE
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "configsvc",
-    "DESCRIPTION": "One source of truth for the configuration of distributed applications.",
+    "DESCRIPTION": "One source of truth for the configuration of distributed applications. "
+    "The same as one graph: the [GraphQL console](graphql).",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -71,6 +71,16 @@ def test_console__without_a_session__leads_to_the_log_in(served, chromium):
     context.close()
 
 
+def test_docs__of_rest__lead_to_the_console(served, open_page):
+    page = open_page("admin")
+    page.goto("/docs")
+    link = page.get_by_role("link", name="GraphQL console")
+    expect(link).to_be_visible()
+    page.goto(link.evaluate("link => link.href"))
+
+    expect(page.locator(".graphiql-query-editor")).to_be_visible()
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (390, 800)], ids=["wide", "narrow"])
 def test_console__in_each_size_and_light__is_whole(served, open_page, size, dark):
