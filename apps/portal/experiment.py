@@ -38,7 +38,7 @@ def page(request: HttpRequest, pk: str) -> HttpResponse:
     row = get_experiment(actor=actor, pk=pk)
     if request.method == "POST":
         return _act(request, row)
-    live = experiment_shown.live_of(actor, row)
+    live = experiment_shown.live_at(actor, place_of(row))
     ran = row.state != Experiment.DRAFT
     asked = {name: request.GET.get(name, "") for name in ("metric", "effect")}
     found = results_of(row, find_results(actor=actor, experiment=row), asked) if ran else None
@@ -124,7 +124,7 @@ def start(request: HttpRequest, pk: str) -> HttpResponse:
     except DomainError as error:
         refusal = error
         note(request, error)
-    live = experiment_shown.live_of(actor, row)
+    live = experiment_shown.live_at(actor, place_of(row))
     variants = experiment_shown.variants_of(actor, row, live)
     answer = render(
         request,
@@ -167,7 +167,7 @@ def publish(request: HttpRequest, pk: str, variant: str) -> HttpResponse:
         refusal = error
         note(request, error)
     found = results_of(row, find_results(actor=actor, experiment=row), {})
-    live = experiment_shown.live_of(actor, row)
+    live = experiment_shown.live_at(actor, place_of(row))
     answer = render(
         request,
         "portal/experiment_publish.html",

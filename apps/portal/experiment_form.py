@@ -1,7 +1,5 @@
 """Making and changing an experiment: a form whose problems come back at their fields."""
 
-import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from django.contrib import messages
@@ -11,33 +9,26 @@ from django.views.decorators.http import require_POST
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.selectors.configurations import Published, find_live
 from apps.core.actor import Actor
 from apps.engine import formats
 from apps.engine import overlays as laying
-from apps.engine.errors import DomainError, InvalidError, Problem
-from apps.engine.values import Tree, parse_canonical
-from apps.portal.experiment_shown import audience_of, difference_of, text_of
+from apps.engine.errors import DomainError
+from apps.engine.values import parse_canonical
+from apps.portal.experiment_shown import audience_of, difference_of, live_at, text_of
+from apps.portal.experiment_typed import FIELDS, ROWS, patch_format, read_form, read_members
 from apps.portal.shared import actor_of, answers_json, note, place_of, render, said, tabs
 from apps.portal.shared import page as guarded_page
 from apps.rollouts import experiments, selectors
-from apps.rollouts.definitions import CONTEXT, GOALS, KINDS, MAX_METRICS, MAX_VARIANTS
+from apps.rollouts.definitions import (
+    CONTEXT,
+    GOALS,
+    KINDS,
+    MAX_METRICS,
+    MAX_VARIANTS,
+)
 from apps.rollouts.experiments import place_of as place_of_experiment
 from apps.rollouts.models import Experiment
 
-FIELDS: Final = (
-    "name",
-    "description",
-    "audience",
-    "holdout",
-    "share",
-    "exclusion",
-    "alpha",
-    "tuned_for",
-    "starts_at",
-    "ends_at",
-)
-ROWS: Final = {"variants": ("name", "weight", "patch"), "metrics": ("name", "kind", "goal")}
 _NEW: Final[dict[str, Any]] = {
     **dict.fromkeys(FIELDS, ""),
     "holdout": "0",
@@ -50,7 +41,6 @@ _NEW: Final[dict[str, Any]] = {
     ],
     "metrics": [{"name": "", "kind": "conversion", "goal": "increase"}],
 }
-_MINUTE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 
 
 @guarded_page
@@ -59,10 +49,10 @@ def make(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     place = place_of(request, service, environment, "publish")
     if request.method != "POST":
         return _render(request, place, None, _NEW)
-    given = {**_NEW, **_given(request)}
+    given = {**_NEW, **read_form(request.POST)}
     try:
         row = experiments.create_experiment(
-            actor=actor_of(request), place=place, name=given["name"], **_members(given, {})
+            actor=actor_of(request), place=place, name=given["name"], **read_members(given, {})
         )
     except DomainError as error:
         return _render(request, place, None, given, error)
@@ -79,9 +69,9 @@ def change(request: HttpRequest, pk: str) -> HttpResponse:
     before = _known(actor, row)
     if request.method != "POST":
         return _render(request, place, row, before)
-    given = {**before, **_given(request), "name": row.name}
+    given = {**before, **read_form(request.POST), "name": row.name}
     try:
-        members = _members(given, before)
+        members = read_members(given, before)
         experiments.update_experiment(actor=actor, experiment=row, **members)
     except DomainError as error:
         return _render(request, place, row, given, error)
@@ -96,26 +86,6 @@ def _saved(request: HttpRequest, row: Experiment, place: Place) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:experiment-start", args=[row.pk]))
     messages.success(request, f"{row.name} is saved.")
     return HttpResponseRedirect(reverse("admin:experiment", args=[row.pk]))
-
-
-def _given(request: HttpRequest) -> dict[str, Any]:
-    """What was typed, as it was typed; fields that the form did not have are left out."""
-    sent = request.POST
-    given: dict[str, Any] = {
-        name: sent[name].replace("\r\n", "\n") for name in FIELDS if name in sent
-    }
-    for name, members in ROWS.items():
-        columns = [
-            [each.replace("\r\n", "\n") for each in sent.getlist(f"{name}_{member}")]
-            for member in members
-        ]
-        if columns[0]:
-            given[name] = [
-                dict(zip(members, row, strict=True)) for row in zip(*columns, strict=False)
-            ]
-    if "metrics" not in given and "variants" in given:
-        given["metrics"] = []
-    return given
 
 
 def _known(actor: Actor, row: Experiment) -> dict[str, Any]:
@@ -156,71 +126,6 @@ def _shares(weights: list[float]) -> list[str]:
 
 def _time(moment: Any) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M") if moment else ""
-
-
-def _members(given: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Tree]:
-    """The members to send, of those that are others than ``before``: a variant of which the person
-    sees nothing is not to be written by him.
-
-    Raises :class:`InvalidError` with all that cannot be read.
-    """
-    problems: list[Problem] = []
-    members: dict[str, Tree] = {
-        name: _read(name, str(given[name]), problems)
-        for name in FIELDS[1:]
-        if given[name] != before.get(name)
-    }
-    variants = [_bare(each) for each in given["variants"]]
-    if variants != [_bare(each) for each in before.get("variants", [])]:
-        members["variants"] = [
-            _variant(index, each, problems) for index, each in enumerate(variants)
-        ]
-    metrics = [each for each in given["metrics"] if each["name"]]
-    if metrics != before.get("metrics"):
-        members["metrics"] = metrics
-    if problems:
-        raise InvalidError("Some of it cannot be read.", problems)
-    return members
-
-
-def _bare(variant: Mapping[str, Any]) -> dict[str, str]:
-    return {name: variant[name].strip() for name in ROWS["variants"]}
-
-
-def _read(name: str, text: str, problems: list[Problem]) -> Tree:
-    text = text.strip() if name != "description" else text
-    if name == "audience":
-        return _parsed(text or "{}", "json", "/audience", problems)
-    if name in ("starts_at", "ends_at"):
-        return f"{text}:00Z" if _MINUTE.fullmatch(text) else text
-    return _number(text) if name in ("holdout", "share", "alpha", "tuned_for") else text
-
-
-def _number(text: str) -> Tree:
-    """A number, or the text itself, which is then refused as one."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _variant(index: int, given: Mapping[str, str], problems: list[Problem]) -> Tree:
-    text, patch = given["patch"], None
-    if index:
-        kind = "json" if text.startswith("{") else "yaml"
-        patch = _parsed(text or "{}", kind, f"/variants/{index}/patch", problems)
-    return {"name": given["name"], "weight": _number(given["weight"]), "patch": patch}
-
-
-def _parsed(text: str, kind: str, at: str, problems: list[Problem]) -> Tree:
-    try:
-        return formats.parse(text, kind).tree
-    except DomainError as error:
-        line = error.problems[0].line if error.problems else None
-        problems.append(
-            Problem(at, error.code, f"{f'Line {line}: ' if line else ''}{error.detail}")
-        )
-        return {}
 
 
 def _render(
@@ -298,11 +203,10 @@ def preview(request: HttpRequest, service: str, environment: str) -> HttpRespons
     """What a patch that is being written makes another of what is live."""
     place = place_of(request, service, environment, "publish")
     text = request.POST.get("patch", "").replace("\r\n", "\n").strip()
-    patch = formats.parse(text or "{}", "json" if text.startswith("{") else "yaml").tree
+    patch = formats.parse(text or "{}", patch_format(text)).tree
     laying.check_patch(patch)
-    live: Published | None = None
-    if policy.allowed(actor_of(request), "read", place):
-        live = find_live(actor=actor_of(request), place=place)
-    if live is None or live.row.retired:
+    actor = actor_of(request)
+    live = live_at(actor, place) if policy.allowed(actor, "read", place) else None
+    if live is None:
         return JsonResponse({"changes": None})
     return JsonResponse(difference_of(place, live, patch))

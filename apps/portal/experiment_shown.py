@@ -6,6 +6,7 @@ from apps.access.policy import Place
 from apps.configs.selectors.comparing import merge_keys_of
 from apps.configs.selectors.configurations import Published, find_live
 from apps.core.actor import Actor
+from apps.delivery.reads import note_given
 from apps.engine import diff, formats, values
 from apps.engine import overlays as laying
 from apps.engine.errors import DomainError, UnrepresentableError
@@ -19,10 +20,15 @@ from apps.rollouts.models import Experiment
 BEYOND_COLOURS = 6
 
 
-def live_of(actor: Actor, row: Experiment) -> Published | None:
-    """What is live where it is, as the actor sees it; ``None`` too once that is retired."""
-    live = find_live(actor=actor, place=place_of(row))
-    return None if live is None or live.row.retired else live
+def live_at(actor: Actor, place: Place) -> Published | None:
+    """What is live there, as the actor sees it, who is counted among its readers; ``None`` too once
+    that is retired.
+    """
+    live = find_live(actor=actor, place=place)
+    if live is None or live.row.retired:
+        return None
+    note_given(actor=actor, given=[live])
+    return live
 
 
 def variants_of(actor: Actor, row: Experiment, live: Published | None) -> list[dict[str, Any]]:

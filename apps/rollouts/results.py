@@ -109,18 +109,16 @@ def _standing(row: Experiment, units: dict[str, int], sums: Sums, metrics: Tree)
     if metrics:
         only = [_metric(metrics[0], units, sums)]
         alpha, tuned_for = row.alpha, row.tuned_for
-        found = tuple(
-            _corrected(each, len(metrics))
-            for each in compare_variants(only, alpha=alpha, tuned_for=tuned_for)
-        )
+        compared = compare_variants(only, alpha=alpha, tuned_for=tuned_for)
+        found = tuple(_corrected(each, len(compared) * len(metrics)) for each in compared)
     return Standing(sum(units.values()), compare_shares(units, weights).mismatch, found)
 
 
-def _corrected(each: Comparison, metrics: int) -> Comparison:
-    """Corrected for the other metrics too, by Bonferroni: it claims no more than all together do."""
+def _corrected(each: Comparison, family: int) -> Comparison:
+    """Corrected for all comparisons by Bonferroni: no less than Holm's correction of all does."""
 
     def more(said: Inference) -> Inference:
-        return replace(said, corrected_p_value=min(1.0, said.corrected_p_value * metrics))
+        return replace(said, corrected_p_value=min(1.0, said.p_value * family))
 
     return replace(
         each, fixed_horizon=more(each.fixed_horizon), always_valid=more(each.always_valid)

@@ -89,6 +89,7 @@ function openPatch(row) {
   const changed = cm.EditorView.updateListener.of((update) => {
     if (!update.docChanged) return;
     area.value = update.state.doc.toString();
+    row.querySelector(".p-patch-problem")?.remove();
     clearTimeout(timer);
     timer = setTimeout(look, LOOK_AFTER);
   });
@@ -107,7 +108,7 @@ function openPatch(row) {
   area.after(Object.assign(element("div", "p-patch-editor", "")));
   const parent = /** @type {HTMLElement} */ (area.nextElementSibling);
   new cm.EditorView({ parent, state: cm.EditorState.create({ doc: area.value, extensions }) });
-  look();
+  if (!row.querySelector(".p-patch-problem")) look();
 }
 
 /** @param {import("./server.js").Answer} answer */

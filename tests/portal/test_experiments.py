@@ -281,6 +281,16 @@ def test_form__with_what_cannot_be__comes_back_with_the_words_at_their_field(
         assert patch.replace('"', "&quot;") in page
 
 
+def test_form__with_several_faults__says_all_of_them_at_once(ada):
+    faults = {"name": "a b", "share": "200", "alpha": "none", "metrics_name": ["a b", "revenue"]}
+    patches = ["", "settings: [1"]
+
+    answer = ada.post(NEW, {**FORM, **faults, "variants_patch": patches})
+
+    wanted = {"name", "share", "alpha", "metrics/0/name", "variants/1/patch"}
+    assert answer.context["problems"].keys() == wanted
+
+
 def test_form__without_its_fields__is_refused_and_no_error(ada):
     assert ada.post(NEW, {}).status_code == 422
     assert ada.post(NEW, {"variants_name": ["a", "b"]}).status_code == 422
@@ -383,6 +393,22 @@ def test_draft__deleted__is_gone(live, ada):
     assert not Experiment.objects.exists()
 
 
+def test_pages__that_show_what_is_live__count_their_reader(live, ada):
+    from apps.delivery import reads
+    from apps.delivery.models import ReadCount
+
+    row = run(live)
+    reads.flush()
+    for look in (
+        lambda: page_of(ada, row),
+        lambda: ada.post(f"{LISTED}preview/", {"patch": "a: 1"}),
+    ):
+        ReadCount.objects.all().delete()
+        look()
+        reads.flush()
+        assert ReadCount.objects.filter(account="user:ada").exists()
+
+
 # Publishing a variant
 
 
@@ -449,6 +475,30 @@ def test_lists__show_state_units_and_the_first_metric_and_are_filtered(live, ada
     assert "second" in drafts
     assert "short-checkout" not in drafts
     assert "No experiment matches" in ada.get("/admin/experiments/?q=nothing").content.decode()
+
+
+def test_standings__of_the_first_metric__claim_no_more_than_the_page(live, system):
+    from apps.rollouts.results import find_results, find_standings
+
+    third = {"name": "third", "weight": 1, "patch": {"limits": {"items": 9}}}
+    metrics = [*METRICS, {"name": "other"}]
+    row = run(live, variants=[*VARIANTS, third], metrics=metrics)
+    expose(row, {"classic": 0.10, "short": 0.15, "third": 0.06}, units=1_500)
+
+    standing = find_standings([row])[row.pk]
+    whole = find_results(actor=system, experiment=row)
+
+    assert standing.units == sum(whole.units.values())
+    assert len(standing.comparisons) == 2
+    for mine, same in zip(standing.comparisons, whole.comparisons, strict=False):
+        assert (mine.metric, mine.treatment) == ("paid", same.treatment)
+        assert mine.always_valid.absolute == same.always_valid.absolute
+        for said, full in (
+            (mine.always_valid, same.always_valid),
+            (mine.fixed_horizon, same.fixed_horizon),
+        ):
+            assert said.p_value == full.p_value
+            assert said.corrected_p_value >= full.corrected_p_value
 
 
 def test_list__without_any__says_what_to_do(live, ada, log_in):
