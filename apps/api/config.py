@@ -44,6 +44,7 @@ from apps.engine.errors import (
     MalformedError,
 )
 from apps.engine.signing import answer_header
+from apps.rollouts.assigning import as_assigned
 from apps.rollouts.services import note_instance
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, X-Config-Unit, X-Config-Instance"
