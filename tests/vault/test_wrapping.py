@@ -8,10 +8,18 @@ from django.db import connection
 
 from tests.api.test_exchange import MANIFESTS, archive
 from tests.api.test_references import publish
+from tests.conftest import client_with
 from tests.portal.conftest import log_in  # noqa: F401 - a fixture
 from tests.vault.conftest import run_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def operator(db):
+    """A real one, as the transactions of these tests are."""
+    return client_with("administrator")
+
 
 PATIENCE = 4  # seconds, less than the key service is waited for; met only where this fails
 SECRETS = "/secrets"
