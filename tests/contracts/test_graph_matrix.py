@@ -69,6 +69,8 @@ OTHERS = {
     "environment": "as the list (test_graphql_rights)",
     "environments": "filtered by sight (test_graphql_rights)",
     "keyRule": "as the list (test_graphql_rights)",
+    "experiment": "as the list (test_graphql_experiments)",
+    "experiments": "read (test_graphql_experiments)",
     "matrix": "filtered by sight (test_graphql_rights)",
     "position": "the ledger's end: anybody who is logged in",
     "rule": "as the list (test_graphql_rights)",

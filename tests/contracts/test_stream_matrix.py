@@ -209,4 +209,5 @@ def test_map__every_socket_and_message__has_its_row():
     kinds = re.findall(r'kind == "(\w+)"', inspect.getsource(ConfigConsumer._handle))
 
     assert set(kinds) == set(MESSAGES)
-    assert {str(each.pattern) for each in routes} == {"ws/config", "api/v1/ws/config"}
+    sockets = {"ws/config", "ws/graphql"}  # the latter: tests/flows/test_graphql_watch
+    assert {str(each.pattern) for each in routes} == sockets | {f"api/v1/{s}" for s in sockets}

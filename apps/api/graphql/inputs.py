@@ -11,6 +11,7 @@ from apps.api.graphql.scalars import Json, Long
 Kind = TypeVar("Kind")
 Given = Annotated[Kind, strawberry.argument(name="input")]
 Id = Annotated[Long, strawberry.argument(name="id")]
+Uuid = Annotated[strawberry.ID, strawberry.argument(name="id")]
 
 
 @given

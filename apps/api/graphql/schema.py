@@ -9,6 +9,7 @@ from apps.api.graphql import (
     checking,
     configurations,
     environments,
+    experiments,
     grants,
     ledger,
     matrix,
@@ -23,6 +24,7 @@ from apps.api.graphql.limits import Limits
 from apps.api.graphql.mutations import accounts as to_accounts
 from apps.api.graphql.mutations import configurations as to_configurations
 from apps.api.graphql.mutations import exchange, places, rights
+from apps.api.graphql.mutations import experiments as to_experiments
 from apps.api.graphql.mutations import rules as to_rules
 from apps.api.graphql.mutations import secrets as to_secrets
 from apps.api.graphql.mutations import templates as to_templates
@@ -41,6 +43,7 @@ NOUNS = (
     accounts,
     ledger,
     matrix,
+    experiments,
     checking,
 )
 ACTS = (
@@ -51,6 +54,7 @@ ACTS = (
     to_accounts,
     rights,
     to_rules,
+    to_experiments,
     exchange,
 )
 
