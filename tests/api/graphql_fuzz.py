@@ -88,7 +88,7 @@ DOCUMENTS = [
     {"n": 2, "security": {"word": "x"}},
     {"security": None},
     {"a": "${self:security.word}"},
-    {"a": "${vault:n}", "b": {"$secret": "pin"}},
+    {"a": "${vault:n}", "b": "${secret:pin}"},
     {"hosts": [{"name": "b"}]},
     {"targetingKey": "u1"},
     {"type": "object"},
