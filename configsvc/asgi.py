@@ -28,6 +28,7 @@ from apps.delivery.consumers import ConfigConsumer  # noqa: E402
 from apps.delivery.counting import Counting  # noqa: E402
 from apps.delivery.feed import Feed, running_feed, stop_feed  # noqa: E402
 from apps.delivery.http import Delivery  # noqa: E402
+from configsvc import urls  # noqa: E402, F401 - every page is loaded now, not at its first request
 
 STOP_JOBS_WITHIN = 2.0
 
