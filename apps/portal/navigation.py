@@ -18,6 +18,7 @@ LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("Environments", "public", "admin:registry_environment_changelist", "list", SOMEWHERE),
     ("Templates", "content_copy", "admin:configs_template_changelist", "list", SOMEWHERE),
     ("Rules", "rule", "admin:configs_rule_changelist", "list", SOMEWHERE),
+    ("Flags", "flag", "admin:flags", "read", SOMEWHERE),
     ("Experiments", "science", "admin:experiments", "read", SOMEWHERE),
     ("Secrets", "lock", "admin:secrets", "", SOMEWHERE),
     ("Import and export", "swap_vert", "admin:exchange", "read", SOMEWHERE),

@@ -52,6 +52,7 @@ PAGES = {
     "config-secret": ((*PLACE, "pin"), None, {"list"}, HERE, 404),
     "config-secret-reveal": ((*PLACE, "pin"), {"version": "1"}, {"reveal"}, HERE, JSON_HIDDEN),
     "config-secret-rotation": ((*PLACE, "pin"), None, {"list"}, HERE, 404),
+    "flags": ((), None, {"read"}, SOME, 403),
     "experiments": ((), None, {"read"}, SOME, 403),
     "secrets": ((), None, ANYBODY, ALL, 403),
     "exchange": ((), None, {"read"}, SOME, 403),

@@ -129,6 +129,7 @@ ADDRESSES = {
     "config/<str:service>/promote": "publish here and read there (test_promoting)",
     "config/<str:service>/redact": "above",
     "config/<str:service>/refresh": "above",
+    "flags": "filtered by sight (tests/api/test_flag_list)",
     "experiments": "read to see, publish to make (test_experiments)",
     "experiments/<str:pk>": "as experiments",
     "experiments/<str:pk>/start": "publish (test_experiments)",

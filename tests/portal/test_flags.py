@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from apps.core.models import User
+from tests.api.test_flag_list import FLAGS as LISTED
 from tests.api.test_references import publish
+from tests.flows.test_propagation import service
 
 pytestmark = pytest.mark.django_db
 
@@ -158,3 +161,19 @@ def test_page__hidden_keys__are_no_flags_and_stay(flagged, ada, log_in):
 
     assert flags_of(answer).keys() == {"open"}
     assert "closed" not in json.dumps(answer)
+
+
+def test_list__of_flags__shows_those_that_could_go_and_all(client, operator):
+    service(operator, "shop")
+    operator.post("/services/shop/sections", {"key": "flags", "type": "feature_flags"})
+    publish(operator, "shop", {"flags": LISTED})
+    client.force_login(User.objects.create_superuser("zoe"))
+
+    stale = client.get("/admin/flags/").content.decode()
+    every = client.get("/admin/flags/?view=all").content.decode()
+    none = client.get("/admin/flags/?q=nothing").content.decode()
+
+    assert [name for name in LISTED if f"<b>{name}</b>" in stale] == ["over", "everyone"]
+    assert all(f"<b>{name}</b>" in every for name in LISTED)
+    assert "its time is over" in stale
+    assert "No flag matches" in none
