@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,10 +90,11 @@ class Runner:
             thread.start()
 
     def stop(self, within: float) -> None:
-        """Take no more jobs, and wait ``within`` seconds for those that run."""
+        """Take no more jobs, and wait ``within`` seconds in all for those that run."""
         self._stop.set()
+        ends = time.monotonic() + within
         for thread in self._threads:
-            thread.join(within)
+            thread.join(max(0.0, ends - time.monotonic()))
 
     def _work(self) -> None:
         recurring = False

@@ -1,6 +1,7 @@
 """Jobs: once when all goes well, again after a failure or a crash, and one row of each pending."""
 
 import threading
+import time
 from collections import Counter
 from datetime import timedelta
 
@@ -302,3 +303,30 @@ def test_put__another_process_was_faster__moves_its_row(kind, monkeypatch):
     (job,) = Job.objects.all()
     assert job.argument == '{"n":2}'
     assert job.due_at <= clock.now()
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_stop__while_all_threads_are_at_work__waits_for_all_of_them_together(kind):
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def act(_held):
+        begun.release()
+        go_on.wait()
+
+    done = kind(act)
+    for key in ("one", "two"):
+        put(key)
+    working = runner.Runner(threads=2)
+    working.start()
+    for _ in range(2):
+        begun.acquire()
+
+    began = time.monotonic()
+    working.stop(3.0)
+    took = time.monotonic() - began
+    go_on.set()
+    working.stop(60.0)
+
+    assert 3.0 <= took < 5.0
+    assert sorted(done) == ["one", "two"]
