@@ -312,6 +312,7 @@ def test_archive__of_files__is_read_by_path():
         archive([(f"{n}.yml", "") for n in range(2_001)]),
         archive([("a.yml", "x")])[:-30],
     ],
+    ids=["none", "up", "root", "backslash", "bomb", "many", "cut"],  # as the time is in an archive
 )
 def test_archive__that_is_none_or_leads_out_or_is_too_large__is_refused(content):
     with pytest.raises((MalformedError, LimitError)):
