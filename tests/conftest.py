@@ -169,7 +169,20 @@ def module_rows(django_db_setup, django_db_blocker):
     from apps.core.transactions import undone
 
     with django_db_blocker.unblock(), undone():
+        _open_modules.append(True)
         yield
+        _open_modules.pop()
+
+
+_open_modules = []
+
+
+def pytest_runtest_call(item):
+    """Refuse a real transaction inside a module's: what it waits for would never come."""
+    mark = item.get_closest_marker("django_db")
+    real = (mark and mark.kwargs.get("transaction")) or "transactional_db" in item.fixturenames
+    if real and _open_modules:
+        pytest.fail("This test needs a real transaction: give it fixtures that are its own.")
 
 
 @pytest.fixture

@@ -9,8 +9,15 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from apps.engine.errors import GoneError, SealedError
+from tests.conftest import client_with
 
 SECRETS = 45 if pytest.long_form else 15
+
+
+@pytest.fixture
+def operator(db):
+    """Of each test alone: one of them needs a real transaction."""
+    return client_with("administrator")
 
 
 @pytest.fixture
