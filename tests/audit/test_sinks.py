@@ -73,6 +73,12 @@ def read(messages):
 
 
 @pytest.fixture
+def operator(make_api):
+    """Of a test alone: the others count all events of the ledger."""
+    return make_api("administrator")
+
+
+@pytest.fixture
 def collector():
     made = Collector()
     yield made
