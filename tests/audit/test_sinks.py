@@ -10,15 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.conftest import client_with
-
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def operator(db):
-    """Made anew for each test: sinks hear of that too."""
-    return client_with("administrator")
 
 
 FRAME = re.compile(rb"(\d+) ")
