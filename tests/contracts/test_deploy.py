@@ -112,15 +112,21 @@ def test_everything_there__runs_three_times(place):
 def test_on_sqlite__something_fails__ends_the_others_too(place):
     for name in ("chromium", "services"):
         (place / name).write_text("/opt/chrome\n")
-    text = 'case "$*" in *only*) sleep 2; echo >survived ;; *) echo "1 failed"; exit 1 ;; esac'
+    text = """case "$*" in
+    *only*) echo $$ >beside; exec sleep 60 ;;
+    *) while [ ! -s beside ]; do sleep 0.1; done; echo "1 failed"; exit 1 ;;
+    esac"""
     write_program(place / ".venv/bin/pytest", text)
 
     done = run(place)
-    time.sleep(3)  # longer than they would take
 
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "1 failed"
-    assert not (place / "survived").exists()
+    beside = Path("/proc", (place / "beside").read_text().strip(), "cmdline")
+    ends = time.monotonic() + 20
+    while beside.exists() and beside.read_bytes():  # empty: ended, and nobody has asked how
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("section", "ran"), [("database-only", 2), ("-m browser", 3)])

@@ -111,6 +111,8 @@ def _compare(
     of_base = max(base_spread, pooled) / control.units
     of_mean = max(spread, pooled) / treatment.units
     reach, error = boundary(gathered, alpha), math.sqrt(of_base + of_mean)
+    if not error:  # less than a float holds
+        return NOTHING_KNOWN
     base, mean = control.mean or 0.0, treatment.mean or 0.0
     lift = mean - base
     return Inference(
