@@ -12,7 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from apps.access import factors, rights
 from apps.access.models import Grant, KeyRule, ServiceAccount, Token
 from apps.access.rights import CACHED_ACTORS, generation, rights_of
-from apps.core.actor import Actor
+from apps.core.actor import Actor, system
 from apps.core.models import User
 from apps.engine.errors import (
     NOTHING_HERE,
@@ -290,6 +290,19 @@ def find_holder(name: str) -> User | Group | None:
         account = ServiceAccount.objects.named(slug).select_related("user").first()
         return account.user if account else None
     return None
+
+
+def find_actor_named(name: str) -> Actor:
+    """Who the ledger calls ``name``, with the rights of now, for what he had done later.
+
+    Raises :class:`UnauthenticatedError` when the person or account is gone or deactivated.
+    """
+    if name.startswith("system:"):
+        return system(name.partition(":")[2])
+    holder = find_holder(name)
+    if not isinstance(holder, User) or not holder.is_active:
+        raise UnauthenticatedError(f"'{name}', who had this done, is not there any more.")
+    return Actor(name=name, user_id=holder.pk, is_superuser=holder.is_superuser)
 
 
 def list_holders() -> list[str]:

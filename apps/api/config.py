@@ -44,7 +44,7 @@ from apps.engine.errors import (
     MalformedError,
 )
 from apps.engine.signing import answer_header
-from apps.rollouts.assigning import as_assigned
+from apps.rollouts.assigning import as_assigned, note_served, read_unit
 from apps.rollouts.services import note_instance
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, X-Config-Unit, X-Config-Instance"
@@ -150,6 +150,8 @@ class ConfigsView(ApiView):
         if no_news is not None:
             return no_news
         found = [assigned(self, one) for one in found]
+        for one in found:
+            note_served(one, unit_of(request))
         note_given(actor=self.actor, given=found)
         results = [{**envelope_members(each, each.text), "config": each.tree} for each in found]
         data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
@@ -175,7 +177,9 @@ def _fetch(view: ApiView, service: str, ask: Callable[[], Question]) -> HttpResp
     if question.view != SOURCE:
         published = assigned(view, published)
     note_read(actor=view.actor, place=place, version=published.version, keys=question.keys)
-    return serve(view, place, published, question, reached)
+    response = serve(view, place, published, question, reached)
+    note_served(published, unit_of(request))
+    return response
 
 
 def _note_instance(view: ApiView, place: Place, published: Published) -> None:
@@ -191,11 +195,16 @@ def assigned(view: ApiView, published: Published) -> Published:
     The past is served as it was: variants are laid over what is live.
     """
     request: Any = view.request
-    unit = request.headers.get("X-Config-Unit") or request.GET.get("unit")
+    unit = unit_of(request)
     if not unit or request.GET.get("version") or request.GET.get("at"):
         return published
     instance = request.headers.get("X-Config-Instance", "")
     return as_assigned(actor=view.actor, published=published, unit=unit, instance=instance)
+
+
+def unit_of(request: Any) -> str:
+    """The unit that a request names, or nothing."""
+    return read_unit(request.headers.get("X-Config-Unit"), request.GET.get("unit"))
 
 
 def check_names(names: list[str]) -> list[str]:

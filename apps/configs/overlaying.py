@@ -1,6 +1,6 @@
 """What overlays make of a version: composed and judged as the version itself is."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from apps.access.policy import Place
@@ -21,8 +21,8 @@ from apps.registry.models import Environment, Service
 class Base:
     """A document to lay overlays over: where it is, what stands in it and what was there before.
 
-    ``problems`` are its own, so that they are not said again of each overlay; ``known`` the secrets
-    that may be named without being asked for.
+    ``problems`` are its own, so that they are not said again of each overlay. ``laid``: the overlays
+    were laid before by somebody who may name their secrets, so that nobody is asked again.
     """
 
     service: Service
@@ -31,7 +31,7 @@ class Base:
     secrets: Sequence[Spot]
     previous: Tree
     problems: Sequence[Problem] = ()
-    known: Collection[str] = ()
+    laid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _judged(
     place = Place(base.service, base.environment)
     declared = world.sections(base.service)
     rules = world.rules(base.service, base.environment)
-    known = {*names_of(base.secrets), *base.known}
+    known = names_of(secrets if base.laid else base.secrets)
     said = {(each.pointer, each.code, each.message) for each in base.problems}
     found = [
         *validating.check_sections(declared, tree, secrets).errors,

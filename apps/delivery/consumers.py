@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -17,6 +18,7 @@ from apps.delivery.sockets import FAILED, WITHDRAWN, GuardedConsumer
 from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
 from apps.engine import values
 from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, invalid
+from apps.rollouts.assigning import read_unit
 from apps.rollouts.services import note_instance
 
 logger = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ class ConfigConsumer(GuardedConsumer):
         key = await _key(actor, message)
         after = message.get("after")
         cursor = read_cursor(None if after is None else str(after))
-        unit = str(message.get("unit") or self.unit or "")
+        unit = str(message.get("unit") or read_unit(*self.unit))
         interest = await _admit(actor, key, message.get("include"), self.instance, unit)
         previous = self.subscriptions.pop(key, None)
         if previous is not None:
@@ -114,7 +116,7 @@ def _admit(actor: Actor, key: Key, include: object, instance: str | None, unit: 
     names = [service] if service else []
     interest = interest_of(actor, names, environment, str(include or "") or None, unit)
     note_stream(actor, interest, instance)
-    return interest
+    return replace(interest, instance=instance or "")
 
 
 @database_sync_to_async

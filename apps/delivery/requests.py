@@ -31,7 +31,7 @@ from apps.engine.errors import (
 )
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import get_service
-from apps.rollouts.assigning import check_unit
+from apps.rollouts.assigning import check_unit, read_unit
 from apps.rollouts.services import check_instance_name, note_instance
 
 API_PREFIX = "/api/v1"
@@ -140,10 +140,11 @@ def admit_stream(actor: Actor, asked: Asked) -> Interest:
     names = asked.query.get("service", [])
     if len(names) > MAX_SERVICES:
         raise invalid("", "service", f"At most {MAX_SERVICES} services in one stream.")
-    unit = asked.headers.get("x-config-unit") or asked.one("unit") or ""
+    unit = read_unit(asked.headers.get("x-config-unit"), asked.one("unit"))
+    instance = asked.headers.get("x-config-instance")
     interest = interest_of(actor, names, asked.one("environment"), asked.one("include"), unit)
-    note_stream(actor, interest, asked.headers.get("x-config-instance"))
-    return interest
+    note_stream(actor, interest, instance)
+    return replace(interest, instance=instance or "")
 
 
 def interest_of(

@@ -48,7 +48,7 @@ class GuardedConsumer(AsyncWebsocketConsumer):
         self.times: deque[float] = deque(maxlen=BURST)
         self.actor: Actor | None = None
         self.instance: str | None = None
-        self.unit: str | None = None
+        self.unit: tuple[str | None, str | None] = None, None
         self.generation = -1  # the access generation as of which the actor was read
         self.guard: asyncio.Task[None] | None = None
         self.ended = False
@@ -68,7 +68,7 @@ class GuardedConsumer(AsyncWebsocketConsumer):
             await self.end(NOT_AUTHENTICATED)
             return False
         self.instance = asked.headers.get("x-config-instance")
-        self.unit = asked.headers.get("x-config-unit") or asked.one("unit")
+        self.unit = asked.headers.get("x-config-unit"), asked.one("unit")
         self.guard = asyncio.create_task(self._stand_guard(await running_feed()))
         return True
 

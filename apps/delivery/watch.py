@@ -23,7 +23,7 @@ from apps.delivery.reads import note_read
 from apps.engine.errors import DomainError
 from apps.engine.values import parse_canonical
 from apps.registry.selectors import get_environment, get_service
-from apps.rollouts.assigning import as_assigned
+from apps.rollouts.assigning import as_assigned, note_served
 
 BOOKMARK_EVERY = 15.0
 LOOK_AT_RIGHTS_EVERY = 1.0
@@ -33,14 +33,15 @@ MAX_BACKLOG = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What a stream is about. ``None`` stands for all that the actor may see. ``unit`` is whom
-    experiments go by in what ``with_config`` brings.
+    """What a stream is about. ``None`` stands for all that the actor may see. ``unit`` and
+    ``instance`` are whom experiments go by in what ``with_config`` brings.
     """
 
     service_ids: frozenset[int] | None = None
     environment_id: int | None = None
     with_config: bool = False
     unit: str = ""
+    instance: str = ""
 
     def covers(self, notice: Notice) -> bool:
         """Whether the notice is about this."""
@@ -196,8 +197,8 @@ class _Gate:
         seen = [each for each in notices if self._may_read(each)]
         told = [each if self._sees_all(each) else await _in_view(self.actor, each) for each in seen]
         if self.interest.with_config:
-            unit = self.interest.unit
-            return tuple([await _with_config(self.actor, each, unit) for each in told])
+            interest = self.interest
+            return tuple([await _with_config(self.actor, each, interest) for each in told])
         return tuple(each.message for each in told)
 
     def _may_read_something(self) -> bool:
@@ -253,7 +254,7 @@ def _in_view(actor: Actor, notice: Notice) -> Notice:
 
 
 @database_sync_to_async
-def _with_config(actor: Actor, notice: Notice, unit: str) -> dict[str, Any]:
+def _with_config(actor: Actor, notice: Notice, interest: Interest) -> dict[str, Any]:
     """The message with its document, where that is still what is live and still to be seen."""
     message = notice.message
     try:
@@ -263,8 +264,10 @@ def _with_config(actor: Actor, notice: Notice, unit: str) -> dict[str, Any]:
         return message
     if live is None or live.version != message["version"] or live.row.retired:
         return message
-    if unit:
-        live = as_assigned(actor=actor, published=live, unit=unit)
+    if interest.unit:
+        who = {"unit": interest.unit, "instance": interest.instance}
+        live = as_assigned(actor=actor, published=live, **who)
+        note_served(live, interest.unit)
         message = {**message, "checksum": live.checksum}
     note_read(actor=actor, place=place, version=live.version)
     return {**message, "config": parse_canonical(live.text)}

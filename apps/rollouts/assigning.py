@@ -41,6 +41,19 @@ def check_unit(unit: str) -> str:
     return unit
 
 
+def read_unit(header: str | None, parameter: str | None) -> str:
+    """The unit that a request names, by ``X-Config-Unit`` (UTF-8) or in the query; empty: none.
+
+    Raises :class:`InvalidError` for what is no UTF-8.
+    """
+    if not header:
+        return parameter or ""
+    try:  # frameworks read headers as ISO 8859-1
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        raise invalid("", "unit", "X-Config-Unit is UTF-8.") from None
+
+
 def digest_of(experiment: uuid.UUID, unit: str) -> str:
     """What is kept of a unit's name: 32 hexadecimal digits, others in every experiment."""
     return hashlib.sha256(f"{experiment.hex}\0{unit}".encode()).hexdigest()[:32]
@@ -49,7 +62,7 @@ def digest_of(experiment: uuid.UUID, unit: str) -> str:
 def as_assigned(*, actor: Actor, published: Published, unit: str, instance: str = "") -> Published:
     """What is live as a ``unit`` is served it: in its variant where it is in an experiment.
 
-    It counts as exposed to its variant by this.
+    Whoever then serves it says so by :func:`note_served`.
     """
     check_unit(unit)
     rows = Experiment.objects.select_related(
@@ -64,8 +77,17 @@ def as_assigned(*, actor: Actor, published: Published, unit: str, instance: str 
     for experiment in running:
         name = assignment_of(experiment).choose(Context(attributes, clock.now()))
         if name is not None:
-            return _served(published, experiment, name, unit)
+            variant = next(each for each in experiment.variants.all() if each.name == name)
+            return in_variant(published, f"{experiment.pk}/{name}", variant.overlay_id)
     return published
+
+
+def note_served(published: Published, unit: str) -> None:
+    """Count the unit as exposed to the variant that it was served, if it was one."""
+    if published.variant:
+        experiment, _slash, name = published.variant.partition("/")
+        pk = uuid.UUID(experiment)
+        note_exposure(pk, digest_of(pk, unit), name)
 
 
 def assignment_of(experiment: Experiment) -> Assignment:
@@ -78,14 +100,6 @@ def assignment_of(experiment: Experiment) -> Assignment:
         audience=parse_canonical(experiment.audience),
         weights={each.name: each.weight for each in experiment.variants.all()},
     )
-
-
-def _served(published: Published, experiment: Experiment, name: str, unit: str) -> Published:
-    variant = next(each for each in experiment.variants.all() if each.name == name)
-    served = in_variant(published, f"{experiment.pk}/{name}", variant.overlay_id)
-    if served.variant:
-        note_exposure(experiment.pk, digest_of(experiment.pk, unit), name)
-    return served
 
 
 # Exposures: counted in memory first, once for each unit, and written every few seconds

@@ -102,8 +102,9 @@ def delete_experiment(*, actor: Actor, experiment: Experiment) -> None:
             raise ConflictError(message, code="not_a_draft")
         event = _event("experiment.deleted", row, {})
         laid = _overlays_of(row)
+        _require_keys(actor, row, laid)
         mark_history(row, actor)
-        _schedule(row, None, None)
+        _schedule(actor, row, None, None)
         row.delete()
         Overlay.objects.filter(pk__in=[each.pk for each in laid]).delete()
         append([event], actor=actor)
@@ -122,6 +123,8 @@ def start_experiment(*, actor: Actor, experiment: Experiment, dry_run: bool = Fa
         row = locked(experiment)
         if row.state != Experiment.DRAFT:
             raise ConflictError(f"It is {row.state} already.", code="not_a_draft")
+        if row.ends_at is not None and row.ends_at <= clock.now():
+            raise invalid("/ends_at", "range", "It ends in the past: give it another end, or none.")
         laid = _overlays_of(row)
         row.slots = canonical([list(span) for span in _take_slots(row)])
         if dry_run:
@@ -129,13 +132,13 @@ def start_experiment(*, actor: Actor, experiment: Experiment, dry_run: bool = Fa
             return row
         overlays.lay_overlays(actor=actor, place=place, laid=laid)
         row.state, row.started_at = Experiment.RUNNING, clock.now()
-        _schedule(row, None, row.ends_at)
+        _schedule(actor, row, None, row.ends_at)
         _end(actor, row, laid, "experiment.started")
     return row
 
 
 def stop_experiment(*, actor: Actor, experiment: Experiment, winner: str = "") -> Experiment:
-    """Serve everybody what is live, from now on. Needs ``publish``.
+    """Serve everybody what is live, from now on. Needs ``publish``, whatever keys its variants set.
 
     Raises :class:`ConflictError` for one that does not run.
     """
@@ -148,7 +151,7 @@ def stop_experiment(*, actor: Actor, experiment: Experiment, winner: str = "") -
         laid = _overlays_of(row)
         overlays.lift_overlays(place=place_of(row), laid=laid)
         row.state, row.stopped_at, row.winner = Experiment.STOPPED, clock.now(), winner
-        _schedule(row, None, None)
+        _schedule(actor, row, None, None)
         _end(actor, row, laid, "experiment.stopped")
     return row
 
@@ -158,8 +161,9 @@ def publish_variant(
 ) -> Outcome:
     """Publish what a variant lays, for everybody, and stop the experiment if it runs, in one act.
 
-    Raises what a publish raises, :class:`ConflictError` for a draft, and :class:`InvalidError` for a
-    variant that there is not, or the control, which is live already.
+    Raises what a publish raises, :class:`ForbiddenError` for one of its keys that the actor may not
+    publish, :class:`ConflictError` for a draft, and :class:`InvalidError` for a variant that there
+    is not, or the control, which is live already.
     """
     place = place_of(experiment)
     policy.require(actor, "publish", place)
@@ -170,6 +174,7 @@ def publish_variant(
         message = "Name a variant beside the control: that one is what is live."
         raise invalid("/variant", "variant", message)
     patch = overlays.patch_of(chosen.overlay)
+    _require_keys(actor, experiment, [chosen.overlay])
     overlays.refuse_redacted([chosen.overlay])
 
     def run() -> Outcome:
@@ -218,7 +223,9 @@ def _fill(actor: Actor, row: Experiment, given: dict[str, Any], action: str) -> 
     if variants is not None:
         _write_variants(actor, row, variants)
     running = row.state == Experiment.RUNNING
-    _schedule(row, None if running else row.starts_at, row.ends_at if running else None)
+    if row.starts_at is not None and not running:  # who lets it start by itself must be able to
+        overlays.try_overlays(actor=actor, place=place_of(row), laid=_overlays_of(row))
+    _schedule(actor, row, None if running else row.starts_at, row.ends_at if running else None)
     names = sorted([*given, *(["variants"] if variants is not None else [])])
     append([_event(action, row, {"members": [*names]})], actor=actor)
 
@@ -238,8 +245,7 @@ def _write_variants(actor: Actor, row: Experiment, variants: Sequence[VariantInp
     gone = row.variants.exclude(pk__in=kept)
     for each in before.values():
         if each.overlay is not None:
-            paths = laying.changed_paths(overlays.patch_of(each.overlay))
-            require_paths(actor, "publish", place, paths)
+            _require_keys(actor, row, [each.overlay])
     unused = Overlay.objects.filter(
         configuration=row.configuration, documents__isnull=True, variant__in=gone
     )
@@ -282,7 +288,11 @@ def _take_slots(row: Experiment) -> list[tuple[int, int]]:
     """The slots of its group that it gets. Raises :class:`InvalidError` when too few are free."""
     running = Experiment.objects.select_related(
         "configuration__service", "configuration__environment"
-    ).filter(state=Experiment.RUNNING)
+    ).filter(
+        state=Experiment.RUNNING,
+        configuration__service__deleted_at__isnull=True,
+        configuration__environment__deleted_at__isnull=True,
+    )
     group = group_of(row).lower()
     here = [each for each in running if each.configuration_id == row.configuration_id]
     if len(here) >= MAX_RUNNING:
@@ -310,6 +320,13 @@ def _take_slots(row: Experiment) -> list[tuple[int, int]]:
             "another experiment, or take a smaller share.",
         )
     return found
+
+
+def _require_keys(actor: Actor, row: Experiment, laid: Sequence[Overlay]) -> None:
+    """Raise :class:`ForbiddenError` unless the actor may publish every key that they set."""
+    for each in laid:
+        paths = laying.changed_paths(overlays.patch_of(each))
+        require_paths(actor, "publish", place_of(row), paths)
 
 
 def _overlays_of(row: Experiment) -> list[Overlay]:
@@ -342,12 +359,14 @@ def _digest(row: Experiment) -> str:
     return values.checksum(canonical([*parts, row.alpha, row.tuned_for, variants]))
 
 
-def _schedule(row: Experiment, starts_at: Any, ends_at: Any) -> None:
+def _schedule(actor: Actor, row: Experiment, starts_at: Any, ends_at: Any) -> None:
+    """Have it start and end by themselves; it starts as the one who says so here."""
+    subject, by = f"{row.name} ({place_of(row)})", {"by": actor.name}
     for kind, due_at in ((START, starts_at), (STOP, ends_at)):
         if due_at is None:
             jobs.cancel(kind, row.pk.hex)
         else:
-            jobs.put(kind, row.pk.hex, due_at=due_at, subject=f"{row.name} ({place_of(row)})")
+            jobs.put(kind, row.pk.hex, due_at=due_at, subject=subject, argument=by)
 
 
 def end_by_schedule(actor: Actor, experiment: Experiment, act: str) -> None:

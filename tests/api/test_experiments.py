@@ -8,6 +8,7 @@ import pytest
 from apps.configs.models import Overlay, Text
 from apps.core import clock, jobs
 from apps.core.models import Job
+from apps.engine.errors import DomainError, NotFoundError, UnauthenticatedError
 from apps.rollouts import assigning
 from apps.rollouts.models import Experiment, Outcome
 from tests.api.test_references import HERE, config, errors, publish
@@ -612,3 +613,135 @@ def test_winner__whose_value_was_redacted__is_refused(shop):
 
     assert answer.json()["errors"][0]["code"] == "redacted"
     assert config(shop, "shop") == LIVE
+
+
+HIDDEN = {"name": "short", "patch": {"checkout": {"steps": 1}, "limits": {"items": 7}}}
+
+
+def run_due(kind):
+    """Do the pending job of a kind, as the runner does; its error, where it has one."""
+    held = jobs.claim("test", pk=Job.objects.get(kind=kind, finished_at__isnull=True).pk)
+    try:
+        jobs.kind_of(kind).run(held)
+    except DomainError as error:
+        return error
+    return None
+
+
+def test_schedule__by_who_may_not_start_it__is_refused(shop, make_api):
+    draft = make(shop, variants=[VARIANTS[0], HIDDEN]).json()["id"]
+    assert shop.post("/key-rules", {"pattern": "limits.**", "service": "shop"}).status_code == 201
+    guarded = make_api("operator", service="shop")
+    other = {"service": "cart", "environment": "production", "name": "pw", "value": "v"}
+    service(shop, "cart")
+    assert shop.post("/secrets", other).status_code == 201
+    soon = {"starts_at": "2099-01-01T00:00:00Z"}
+
+    assert guarded("PATCH", f"/experiments/{draft}", soon).status_code == 403
+    secret = {"name": "short", "patch": {"pw": {"$secret": "cart/pw"}}}
+    named = make(guarded, name="named", variants=[VARIANTS[0], secret], **soon)
+    assert (named.status_code, errors(named)[0][1]) == (422, "secret")
+    assert not Job.objects.filter(kind="experiment.start", finished_at__isnull=True).exists()
+
+
+def test_schedule__of_somebody_who_lost_his_right__does_not_start(shop, make_api):
+    ada = make_api("operator", service="shop")
+    made = make(ada, starts_at="2099-01-01T00:00:00Z").json()["id"]
+    [grant] = [
+        each
+        for each in shop.get("/grants?page_size=200").json()["results"]
+        if each["to"] == f"service-account:{ada.account.slug}"
+    ]
+    assert shop("DELETE", f"/grants/{grant['id']}").status_code == 204
+
+    assert isinstance(run_due("experiment.start"), NotFoundError)
+    assert shop.get(f"/experiments/{made}").json()["state"] == "draft"
+    shop("DELETE", f"/service-accounts/{ada.account.slug}")
+    assert isinstance(run_due_again("experiment.start"), UnauthenticatedError)
+
+
+def run_due_again(kind):
+    Job.objects.filter(kind=kind).update(lease_owner=None, lease_until=None)
+    return run_due(kind)
+
+
+def test_variant__with_a_key_that_one_may_not_publish__is_not_his_to_publish_or_delete(
+    shop, make_api
+):
+    draft = make(shop, name="draft", variants=[VARIANTS[0], HIDDEN]).json()["id"]
+    removing = {"name": "short", "patch": {"checkout": {"steps": 1}, "limits": {"items": None}}}
+    address = running(shop, variants=[VARIANTS[0], removing])
+    assert shop.post("/key-rules", {"pattern": "limits.**", "service": "shop"}).status_code == 201
+    guarded = make_api("operator", service="shop")
+
+    assert guarded.post(f"{address}/publish", {"variant": "short"}).status_code == 403
+    assert guarded("DELETE", f"/experiments/{draft}").status_code == 403
+    assert guarded.post(f"{address}/stop", {}).status_code == 200
+
+
+def test_variant__that_names_anothers_secret__keeps_nobody_from_publishing(shop, make_api):
+    service(shop, "cart")
+    body = {"service": "cart", "environment": "production", "name": "pw", "value": "v"}
+    assert shop.post("/secrets", body).status_code == 201
+    secret = {"name": "short", "patch": {"pw": {"$secret": "cart/pw"}}}
+    running(shop, variants=[VARIANTS[0], secret])
+    ada = make_api("operator", service="shop")
+
+    answer = publish(ada, "shop", {**LIVE, "limits": {"items": 9}})
+
+    assert answer.status_code == 201, answer.content
+    [unit] = units_of(shop, "short", 1)
+    assert fetch(shop, unit).json()["config"]["limits"] == {"items": 9}
+
+
+def test_service__deleted__leaves_its_group_to_others(shop):
+    service(shop, "cart")
+    assert publish(shop, "cart", LIVE).status_code == 201
+    running(shop, exclusion="checkout")
+    assert shop("DELETE", f"/config/shop?{HERE}").status_code == 201
+    assert shop("DELETE", "/services/shop").status_code == 204
+
+    made = make(shop, service="cart", name="mine", exclusion="checkout")
+
+    assert start(shop, made).status_code == 200
+
+
+def test_unit__not_ascii__is_the_same_in_header_and_query(shop):
+    running(shop)
+    units = [f"ünï-{n}" for n in range(8)]
+    by_query = [shop.get(f"/config/shop?{HERE}&unit={unit}").json() for unit in units]
+    by_header = [fetch(shop, unit.encode().decode("latin-1")).json() for unit in units]
+
+    assert by_header == by_query
+    assert errors(fetch(shop, "\xff"))[0][1] == "unit"
+
+
+def test_exposure__is_of_what_was_served(shop):
+    address = running(shop)
+    shop.get(f"/config/shop/value?{HERE}&key=nope&unit=u1")
+    shop.get(f"/config/shop.env?{HERE}&section=nope&unit=u2")
+    shop.get(f"/config/shop/explain?{HERE}&unit=u3")
+
+    assert sum(shop.get(f"{address}/results").json()["units"].values()) == 0
+    fetch(shop, "u4")
+    assert sum(shop.get(f"{address}/results").json()["units"].values()) == 1
+
+
+def test_start__after_its_end__is_refused(shop):
+    made = make(shop, ends_at="2099-01-01T00:00:00Z")
+    Experiment.objects.update(ends_at=clock.read_rfc3339("2020-01-01T00:00:00Z"))
+
+    assert errors(start(shop, made))[0][0] == "/ends_at"
+
+
+def test_section__that_a_variant_would_break__is_refused_unless_acknowledged(shop):
+    address = running(shop)
+    schema = {"properties": {"steps": {"minimum": 2}}}
+    body = {"key": "checkout", "type": "application_settings", "schema": schema}
+
+    refused = shop.post("/services/shop/sections", body)
+
+    assert refused.json()["code"] == "live_failures"
+    assert "With variant 'short'" in refused.json()["errors"][0]["message"]
+    shop.post(f"{address}/stop", {})
+    assert shop.post("/services/shop/sections", body).status_code == 201

@@ -20,6 +20,7 @@ from apps.delivery.sockets import FAILED, GuardedConsumer
 from apps.engine import formats
 from apps.engine.errors import DomainError, ForbiddenError, MalformedError, NotFoundError, invalid
 from apps.engine.values import Tree, compact
+from apps.rollouts.assigning import read_unit
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,9 @@ class GraphQLConsumer(GuardedConsumer):
     async def _run(self, id_: str, actor: Actor, payload: Tree) -> None:
         """Send what a subscription gives until it ends; then the id is free again."""
         try:
-            context = Context(actor, subscribes=True, instance=self.instance, unit=self.unit or "")
+            context = Context(
+                actor, subscribes=True, instance=self.instance, unit=read_unit(*self.unit)
+            )
             await self._pump(id_, context, self._read(payload))
         except DomainError as error:
             told = present(GraphQLError(error.detail, original_error=error))

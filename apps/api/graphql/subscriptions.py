@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -94,7 +95,7 @@ async def changes(
         interest = interest_of(actor, names, environment, include, info.context.unit)
         if info.context.instance is not None:
             note_stream(actor, interest, info.context.instance)
-        return interest
+        return replace(interest, instance=info.context.instance or "")
 
     interest = await admit()
     frames: Any = watch(await running_feed(), actor, interest, cursor)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.models import Live
+from apps.configs.models import Live, OverlaidDocument, Version
 from apps.core.actor import Actor
 from apps.engine import spots
 from apps.engine.errors import InvalidError, Problem
@@ -71,8 +71,23 @@ def refuse(places: int, problems: Sequence[Problem], *, acknowledge: bool) -> No
 
 
 def _failing(live: Live, place: Place, reads: Guard, failing: Check) -> list[Problem]:
-    tree = visible(parse_canonical(live.version.effective.content), reads)
-    secrets = spots.load(parse_canonical(live.version.secrets))
+    """What fails of a live version, and, beyond that, of what is served of it in a variant."""
+    found = _failing_document(live.version, place, reads, failing)
+    said = {(each.pointer, each.code) for each in found}
+    for laid in live.version.overlaid.all():
+        found += [
+            replace(each, message=f"With {laid.overlay.label}: {each.message}")
+            for each in _failing_document(laid, place, reads, failing)
+            if (each.pointer, each.code) not in said
+        ]
+    return found
+
+
+def _failing_document(
+    served: Version | OverlaidDocument, place: Place, reads: Guard, failing: Check
+) -> list[Problem]:
+    tree = visible(parse_canonical(served.effective.content), reads)
+    secrets = spots.load(parse_canonical(served.secrets))
     seen = [spot for spot in secrets if find(tree, spot.path)[0]]
     return [
         each
@@ -92,4 +107,7 @@ def live_in(scope: Place) -> QuerySet[Live]:
     rows = Live.objects.filter(chosen).select_related(
         "configuration__service", "configuration__environment", "version__effective"
     )
-    return rows.order_by(*ORDER)
+    laid = OverlaidDocument.objects.filter(overlay__laid=True).select_related(
+        "effective", "overlay"
+    )
+    return rows.prefetch_related(Prefetch("version__overlaid", laid)).order_by(*ORDER)

@@ -66,6 +66,7 @@ def plan_composed(
         composed.secrets,
         state.effective,
         problems,
+        laid=True,
     )
     laid, broken = lay_all(actor, world.overlays(state.configuration), base, world)
     problems += broken

@@ -123,7 +123,13 @@ def _failures(actor: Actor, plan: Plan) -> list[Problem]:
     judged = judge(rules, state.place, plan.effective, state.effective, actor)
     told = [*broken.errors, *judged.errors, *broken.warnings, *judged.warnings]
     base = Base(
-        state.service, state.environment, plan.effective, plan.secrets, state.effective, told
+        state.service,
+        state.environment,
+        plan.effective,
+        plan.secrets,
+        state.effective,
+        told,
+        laid=True,
     )
     plan.overlaid, unlaid = lay_all(actor, world.overlays(state.configuration), base, world)
     told = [each for each in (*told, *unlaid) if each.code != HIDDEN]
