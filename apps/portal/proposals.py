@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.views.decorators.http import require_POST
 
+from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.models import Change
 from apps.configs.selectors.configurations import Published, find_live
@@ -83,14 +84,19 @@ def one(request: HttpRequest, service: str, environment: str, number: int) -> Ht
         changes=list(map(shown, preview.changes)) if preview else [],
         others=others_of(preview.affected) if preview else None,
         tabs=tabs(request, place, "config"),
-        **_texts(live, change),
+        **_texts(place, live, change),
     )
 
 
-def _texts(live: Published | None, change: Change) -> dict[str, Any]:
-    """What is written live and in the draft; side by side unless something was published since."""
+def _texts(place: Place, live: Published | None, change: Change) -> dict[str, Any]:
+    """What is written live and in the draft, side by side: unless something was published since, or
+    its author does not see all keys, which his text lacks and publishing keeps.
+    """
     old = live.source if live else ""
-    if live and live.version != change.base_version:
+    user = change.author
+    author = Actor(f"user:{user.get_username()}", user.pk, user.is_superuser)
+    sees_all = policy.guard(author, "read", place).is_open
+    if not sees_all or (live and live.version != change.base_version):
         return {}
     titles = (f"version {live.version}" if live else "nothing", f"draft of {change.author}")
     return {

@@ -181,3 +181,36 @@ def test_draft__of_somebody_without_edit__is_refused(two_services, log_in):
 
     assert eve.post(f"{PLACE}propose/", sent("a: 2\n")).status_code == 403
     assert not Change.objects.exists()
+
+
+def test_draft__that_clashes_with_what_was_published_since__names_the_keys(people, handed):
+    _dev, olu = people
+    text(olu.get(handed))
+    published = olu.post(f"{PLACE}publish/", sent("a: 5\n", base="1"))
+    assert live().number == 2, published.content
+
+    page = text(olu.get(handed))
+
+    assert "Both this draft and version 2 change the same: a. Send it back" in page
+    assert "on_stale" not in page
+    assert "what was published since is kept" not in page
+
+
+def test_draft__of_who_does_not_see_all_keys__is_not_shown_as_taking_them_away(people, operator):
+    from apps.configs.models import Change
+
+    dev, _olu = people
+    rule = operator.post("/key-rules", {"pattern": "hidden.**", "service": "shop"})
+    assert rule.status_code == 201
+    dev.post(f"{PLACE}propose/", sent("a: 2\n"))
+    from django.test import Client
+
+    from apps.core.models import User
+
+    root = Client()
+    root.force_login(User.objects.create_superuser("root"))
+    page = text(root.get(f"{PLACE}proposals/{Change.objects.get().pk}/"))
+
+    assert "Publish it to production" in page
+    assert "p-sides" not in page
+    assert "<code>a</code>" in page

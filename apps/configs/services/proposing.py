@@ -1,6 +1,7 @@
 """Drafts that are handed over: whoever may write but not publish asks those who may."""
 
 from dataclasses import replace
+from typing import Any
 
 from apps.access import policy, selectors
 from apps.access.policy import Place
@@ -9,7 +10,7 @@ from apps.configs.models import Change
 from apps.configs.selectors.proposals import get_proposal
 from apps.configs.services.bases import Base, Options
 from apps.configs.services.drafts import Draft, save_draft
-from apps.configs.services.kernel import Outcome, load_state, lock_composition
+from apps.configs.services.kernel import Outcome, State, load_state, lock_composition
 from apps.configs.services.planning import plan_written
 from apps.configs.services.publishing import Publication, publish_many, written_source
 from apps.configs.sources import Source
@@ -26,6 +27,7 @@ from apps.engine.errors import (
     SecondFactorRequiredError,
     UnauthenticatedError,
 )
+from apps.engine.paths import format_path, from_pointer
 from apps.engine.values import parse_canonical
 
 
@@ -110,8 +112,23 @@ def _as_author(change: Change, place: Place) -> Source:
     source = sources.from_text(change.content, change.format, parse_canonical(change.extends))
     options = Options(base=Base(change.base_version), on_stale="merge")
     state = load_state(place)
-    whole = written_source(state, Publication(place, source, options), author)
+    try:
+        whole = written_source(state, Publication(place, source, options), author)
+    except ConflictError as error:
+        raise _clashing(state, error) from error
     problems = plan_written(author, state, whole, "publish", "")[1]
     if problems:
         raise InvalidError(f"{len(problems)} problem(s) must be solved by its author.", problems)
     return whole
+
+
+def _clashing(state: State, error: ConflictError) -> ConflictError:
+    """The refusal of a draft that clashes, for those who cannot merge it: its author can."""
+    found: Any = error.extra.get("conflicts") or []
+    keys = ", ".join(format_path(from_pointer(each["pointer"])) or "all of it" for each in found)
+    named = f": {keys}" if keys else ""
+    return ConflictError(
+        f"Both this draft and version {state.number} change the same{named}. Send it back, so that "
+        "its author merges it.",
+        code=error.code,
+    )
