@@ -100,7 +100,7 @@ class ContractServer:
     def count(self, path):
         return sum(asked[0] == path for asked in self.asked)
 
-    def wait_for(self, path, count=1, within=5.0):
+    def wait_for(self, path, count=1, within=20.0):
         """Until ``path`` was asked for ``count`` times in all."""
         ends = time.monotonic() + within
         while self.count(path) < count:

@@ -60,7 +60,7 @@ def test_on_change__publish__calls_back_with_the_new_value(served):
 
         publish(served, {"settings": {"timeout": 2}})
 
-        assert heard.wait(5)
+        assert heard.wait(20)
         assert config.get("settings.timeout") == 2
         assert others == []
 

@@ -261,7 +261,7 @@ def test_on_change__callback_uses_the_config__no_lock_is_held(server, connect):
     server.wait_for("/stream")
     server.publish({"x": 2})
 
-    assert done.wait(5)
+    assert done.wait(20)
 
 
 def test_on_change__bad_pattern__is_refused(connect):

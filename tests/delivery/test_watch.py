@@ -46,7 +46,7 @@ class Watched:
         assert await self.feed.reached(made.revision, 5)
         return made.revision
 
-    async def frame(self, seconds=5):
+    async def frame(self, seconds=20):
         found = await asyncio.wait_for(anext(self.frames), seconds)
         return found.kind, found.revision
 

@@ -73,7 +73,7 @@ def test_publish__server_killed_at_random_moments__every_acknowledged_version_is
         count = iter(range(10**9))
 
         def write():
-            client = server.client(made.raw, timeout=5)
+            client = server.client(made.raw, timeout=20)
             while not stop.is_set():
                 value = next(count)
                 body = {

@@ -73,7 +73,7 @@ class Socket:
     def say(self, **message):
         self.socket.send(json.dumps(message))
 
-    def hear(self, seconds=5):
+    def hear(self, seconds=20):
         return json.loads(self.socket.recv(timeout=seconds))
 
     def watch(self, query=CHANGES, id_="1", **variables):
@@ -129,7 +129,7 @@ def test_changes__with_config__carry_the_document_with_its_digits(served, writer
             headers={"Content-Type": "application/json"},
         )
         assert answer.status_code == 201
-        text = socket.socket.recv(timeout=5)
+        text = socket.socket.recv(timeout=20)
 
     assert '"config":{"a":1.10}' in text
 

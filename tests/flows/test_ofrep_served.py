@@ -212,7 +212,7 @@ class Events(threading.Thread):
         finally:
             self.ended.set()
 
-    def until(self, count, seconds=5):
+    def until(self, count, seconds=20):
         ends = time.monotonic() + seconds
         while len(self.heard) < count and time.monotonic() < ends:
             time.sleep(0.01)
@@ -262,7 +262,7 @@ def test_events__a_withdrawn_token_or_right__ends_the_stream(served, writer, wit
     stream.until(1)
 
     assert withdraw(writer, account).status_code == 204
-    assert stream.ended.wait(5)
+    assert stream.ended.wait(20)
     assert httpx.get(url).status_code == status
 
     publish(writer, {**FLAGS, "search": False})

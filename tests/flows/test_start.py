@@ -259,12 +259,12 @@ def test_path_prefix__every_address__is_below_it():
         slash = httpx.get(f"{server.url}/conf/config/checkout/", headers=headers)
         assert slash.headers["location"] == "/conf/config/checkout"
         stream = f"{server.url}/conf/stream?service=checkout&environment=production"
-        with httpx.stream("GET", stream, headers=headers, timeout=5) as answer:
+        with httpx.stream("GET", stream, headers=headers, timeout=20) as answer:
             assert "event: ready" in next(answer.iter_text())
         with connect(
             f"ws://127.0.0.1:{server.port}/conf/ws/config", additional_headers=headers
         ) as socket:
             socket.send('{"type":"ping"}')
-            assert socket.recv(timeout=5) == '{"type":"pong"}'
+            assert socket.recv(timeout=20) == '{"type":"pong"}'
         # a proxy may take the prefix away before it passes a request on
         assert httpx.get(f"{server.url}/config/checkout", headers=headers).status_code == 200
