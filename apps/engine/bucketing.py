@@ -79,7 +79,7 @@ class Split:
     def choose(self, unit: str) -> str:
         """The choice that ``unit`` gets."""
         text = unit.encode()
-        best, least = "", math.inf
+        best, least = self._choices[0][0], math.inf  # beyond a double, weights give no score
         for name, begun, weight in self._choices:
             digest = begun.copy()
             digest.update(text)

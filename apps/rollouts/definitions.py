@@ -35,6 +35,8 @@ MAX_VARIANTS: Final = 10
 MAX_METRICS: Final = 10
 MAX_NAME: Final = 64
 MOST_TUNED_FOR: Final = 1_000_000_000
+LEAST_WEIGHT: Final = 0.000_001
+MOST_WEIGHT: Final = 1_000_000
 CONTEXT: Final = ("targetingKey", "account", "instance", "now")
 """The attributes that an audience may ask for."""
 
@@ -91,7 +93,8 @@ def _attributes(condition: Tree) -> list[str]:
     found = []
     for name, test in condition.items():
         if name in ("any", "all"):
-            found += [one for each in test if isinstance(test, list) for one in _attributes(each)]
+            parts = test if isinstance(test, list) else ()
+            found += [one for each in parts for one in _attributes(each)]
         elif name == "not":
             found += _attributes(test)
         elif name != "segment":
@@ -179,8 +182,9 @@ def _read_variant(at: str, given: Tree) -> VariantInput:
         raise invalid(f"{at}/{unknown[0]}", "unknown_member", "There is no such member.")
     name = _read_name(f"{at}/name", given.get("name"))
     weight = find_number(given.get("weight", 1))
-    if weight is None or not 0 < weight <= 1_000_000:  # noqa: PLR2004 - said in the message
-        raise invalid(f"{at}/weight", "type", "A weight is above 0 and at most 1000000.")
+    if weight is None or not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
+        message = f"A weight is a number from {LEAST_WEIGHT:f} to {MOST_WEIGHT}."
+        raise invalid(f"{at}/weight", "type", message)
     return VariantInput(name, weight, given.get("patch"))
 
 

@@ -125,3 +125,29 @@ def test_statements__of_a_list__do_not_grow_with_it(shop, django_assert_max_num_
 
     assert len(found["experiments"]["edges"]) == 6
     assert shop.get(f"/experiments?{HERE}").json()["results"][0]["name"] == "draft-5"
+
+
+@pytest.mark.parametrize(
+    ("act", "pointer"),
+    [
+        ("createExperiment({weighted}) {{ id }}", "/variants/1/weight"),
+        ("createExperiment({held}) {{ id }}", "/holdout"),
+        ('recordOutcomes(id: "{id}", input: {{outcomes: [{outcome}]}})', "/outcomes/0/value"),
+    ],
+)
+def test_number__beyond_a_double__is_malformed_as_over_rest(shop, act, pointer):
+    made = make(shop, name="another").json()["id"]
+    asked = act.format(
+        id=made,
+        weighted=INPUT.replace("weight: 1", "weight: 1e999"),
+        held=INPUT.replace("input: {", "input: {holdout: 1e999, "),
+        outcome='{unit: "u", metric: "revenue", value: 1e999}',
+    )
+
+    told = problem(shop, f"mutation {{ {asked} }}")
+
+    rest = shop(
+        "POST", f"/experiments/{made}/outcomes", b'{"outcomes": 1e999}', "application/json"
+    ).json()
+    assert (told["code"], told["status"]) == (rest["code"], rest["status"]) == ("malformed", 400)
+    assert [each["pointer"] for each in told["errors"]] == [pointer]

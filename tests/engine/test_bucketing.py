@@ -102,3 +102,9 @@ def test_slot__many_units__are_spread_evenly():
 def test_split__no_weight_above_zero__is_refused():
     with pytest.raises(ValueError, match="No weight"):
         Split("s", {"a": 0})
+
+
+def test_choose__weights_whose_scores_no_double_holds__is_a_choice_still():
+    split = Split("seed", {"b": 1e-320, "a": 1e-320})
+
+    assert {split.choose(f"{n}") for n in range(100)} == {"a"}
