@@ -152,12 +152,27 @@ def shown_problems(actor: Actor, place: Place, problems: Sequence[Problem]) -> l
     guards = [policy.guard(actor, verb, place) for verb in ("read", "publish")]
     if any(guard.is_open for guard in guards):
         return list(problems)
-    return [each for each in problems if _shown(each, guards)]
+    return [each for each in problems if depends_on_visible(each, {}, guards)]
 
 
-def _shown(problem: Problem, guards: Sequence[Guard]) -> bool:
-    """What depends on several places is told to those who see all of them, whole."""
+def depends_on_visible(problem: Problem, view: Tree, guards: Sequence[Guard]) -> bool:
+    """Whether a problem is at a key that one of the guards allows, and all that it depends on is
+    allowed whole, or stands in ``view`` whole: a list, which is seen whole or not at all, or a scalar.
+    """
     path = from_pointer(problem.pointer)
+    beside = map(from_pointer, problem.beside)
     return (not path or any(guard.allows(path) for guard in guards)) and all(
-        any(guard.allows_whole(from_pointer(each)) for guard in guards) for each in problem.beside
+        any(guard.allows_whole(each) for guard in guards) or _is_whole(view, each)
+        for each in beside
     )
+
+
+def _is_whole(view: Tree, path: Path) -> bool:
+    """Whether ``path`` leads to or into what is no object in ``view``."""
+    for step in path:
+        if not isinstance(view, dict):
+            return True
+        if step not in view:
+            return False
+        view = view[step]
+    return not isinstance(view, dict)

@@ -401,6 +401,80 @@ def test_schema__that_hidden_keys_break_or_mend__says_nothing_of_them(
     assert (fine.json()["errors"], fine.json()["valid"]) == ([], True)
 
 
+def declare(api, key, **members):
+    body = {"key": key, "acknowledge": True, **members}
+    assert api.post("/services/shop/sections", body).status_code == 201
+
+
+def told(answer):
+    return [(each["pointer"], each["code"], each["message"]) for each in answer.json()["errors"]]
+
+
+def test_schema_and_type__of_lists_with_a_rule_that_reaches_everywhere__hold_as_without_it(
+    shop, operator, make_api
+):
+    administrator = make_api("administrator")
+    schema = {"properties": {"ports": {"type": "array", "items": {"type": "integer"}}}}
+    declare(administrator, "s", schema=schema)
+    declare(administrator, "d", type="service_discovery")
+    config = {"s": {"ports": ["x", {"y": 1}]}, "d": {"cart": {"endpoints": ["::bad::", 7]}}}
+    body = {"environment": "production", "config": config}
+    assert operator.post("/config/shop", {**body, "config": {"n": 1}}).status_code == 201
+    body["on_stale"] = "overwrite"
+    without = operator.post("/config/shop", body)
+    rule = {"pattern": "**.password", "service": "shop"}
+    assert administrator.post("/key-rules", rule).status_code == 201
+
+    published = operator.post("/config/shop", body)
+    patched = merge(operator, config)
+    del body["on_stale"]
+    validated = operator.post("/validate", {**body, "service": "shop"})
+
+    assert (without.status_code, len(told(without))) == (422, 4)
+    assert (published.status_code, patched.status_code) == (422, 422)
+    assert sorted(told(published)) == sorted(told(patched)) == sorted(told(without))
+    assert sorted(told(validated)) == sorted(told(without))
+
+
+SHAPES = {
+    "maxProperties": 2,
+    "oneOf": [{"required": ["user"]}, {"required": ["token"]}, {"required": ["password"]}],
+}
+
+
+@pytest.mark.parametrize("hidden", [{}, {"password": "CANARY"}, {"password": "CANARY", "pin": 1}])
+def test_schema__that_what_is_visible_breaks__refuses_whatever_is_hidden(
+    shop, operator, make_api, system, hidden
+):
+    live = {"environment": "production", "config": {"db": {**hidden, "user": "u"}}}
+    assert operator.post("/config/shop", live).status_code == 201
+    declare(make_api("administrator"), "db", schema=SHAPES)
+    for pattern in ("**.password", "**.pin"):
+        key_rules.create_key_rule(actor=system, pattern=pattern, place=EVERYWHERE)
+
+    many = merge(operator, {"db": {"one": 1, "two": 2}})
+    both = merge(operator, {"db": {"token": "t"}})
+    fine = merge(operator, {"db": {"user": "v"}})
+
+    assert [(at, code) for at, code, _message in told(many)] == [("/db", "maxProperties")]
+    assert [(at, code) for at, code, _message in told(both)] == [("/db", "oneOf")]
+    assert (many.status_code, both.status_code, fine.status_code) == (422, 422, 201)
+    for answer in (many, both, fine):
+        assert b"CANARY" not in answer.content
+        assert b'"pin"' not in answer.content
+
+
+def test_schema__broken_in_view_since_what_mends_it_is_hidden__does_not_refuse(
+    shop, operator, make_api, system
+):
+    live = {"environment": "production", "config": {"db": {"password": "CANARY", "size": 1}}}
+    assert operator.post("/config/shop", live).status_code == 201
+    declare(make_api("administrator"), "db", schema=SHAPES)
+    key_rules.create_key_rule(actor=system, pattern="**.password", place=EVERYWHERE)
+
+    assert merge(operator, {"db": {"size": 2}}).status_code == 201
+
+
 def test_rule__on_a_key_inside_of_what_a_referred_key_refers_to__is_followed_too(
     operator, make_api, system
 ):

@@ -10,6 +10,7 @@ from apps.configs.overlaying import Base, lay_all
 from apps.configs.referring import references_of
 from apps.configs.restricted import shown_problems
 from apps.configs.services.bases import source_tree
+from apps.configs.services.in_view import broken_in_view
 from apps.configs.services.kernel import Plan, State
 from apps.configs.sources import Source
 from apps.configs.world import World
@@ -119,13 +120,25 @@ def plan_written(
     message: str,
     world: World | None = None,
 ) -> tuple[Plan, list[Problem]]:
-    """The same of what the actor wrote, with the problems that are his to know of."""
+    """The same of what the actor wrote, with the problems that are his to know of: those of the
+    document, and those of what he sees of it.
+    """
+    world = World() if world is None else world
     try:
         plan, problems = plan_composed(actor, state, source, cause, message, world)
     except InvalidError as error:
         shown = shown_problems(actor, state.place, error.problems)
         raise InvalidError(error.detail, shown) from error
-    return plan, shown_problems(actor, state.place, problems)
+    shown = shown_problems(actor, state.place, problems)
+    seen = validating.locate(
+        broken_in_view(actor, plan, world),
+        state.service,
+        state.environment,
+        source.parsed.positions,
+    )
+    told = {(each.pointer, each.code, each.message) for each in shown}
+    shown += [each for each in seen if (each.pointer, each.code, each.message) not in told]
+    return plan, shown
 
 
 def live_source(state: State) -> Source | None:
