@@ -29,7 +29,7 @@ LARGEST_SUM: Final = 1e150
 
 Metric = ConversionMetric | ValueMetric
 Sums = Mapping[tuple[str, str], tuple[int, float, float]]
-"""By metric and variant: units with an outcome, the sum of their totals, and of the squares."""
+"""By metric and variant: units with a total above 0, the sum of all totals, and of the squares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,11 @@ def _sums(asked: Q) -> dict[uuid.UUID, dict[tuple[str, str], tuple[int, float, f
         .annotate(variant=Subquery(variant))
         .filter(variant__isnull=False)
         .values_list("experiment", "metric", "variant")
-        .annotate(units=Count("pk"), sum=Sum("total"), squares=Sum(F("total") * F("total")))
+        .annotate(
+            units=Count("pk", filter=Q(total__gt=0)),
+            sum=Sum("total"),
+            squares=Sum(F("total") * F("total")),
+        )
         .order_by()
     )
     found: dict[uuid.UUID, dict[tuple[str, str], tuple[int, float, float]]] = {}
