@@ -237,6 +237,16 @@ def test_evaluate__two_sections__share_no_name(flagged):
     assert ask(flagged, "trials/search").json()["reason"] == "DISABLED"
 
 
+def test_evaluate__flag_that_is_called_as_a_shared_name_would_be__keeps_its_key(flagged):
+    flagged.post("/services/shop/sections", {"key": "zflags", "type": "feature_flags"})
+    publish(flagged, {"x": True, "zflags/x": True}, zflags={"x": False})
+
+    found = {each["key"]: each["metadata"]["section"] for each in ask(flagged).json()["flags"]}
+
+    assert found == {"x": "flags", "zflags/x": "flags"}
+    assert ask(flagged, "zflags/x").json()["reason"] == "STATIC"
+
+
 def test_evaluate__is_a_read__counted_and_no_refused_write(flagged, make_api):
     from apps.audit import refusals
     from apps.audit.models import AuditEvent
