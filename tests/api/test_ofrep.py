@@ -1,8 +1,15 @@
 """OFREP by its views: what is answered of flags, and every refusal in the protocol's form."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from apps.access.policy import Place
+from apps.api.ofrep import answers
+from apps.api.ofrep.tickets import STEP, make_ticket
+from apps.core.actor import Actor
+from apps.engine.flags.conditions import Context
 
 pytestmark = pytest.mark.django_db
 
@@ -168,6 +175,22 @@ def test_bulk__etag__follows_flags_and_context_and_no_other_key(flagged):
     assert [each.status_code for each in (again, elsewhere, same, moved)] == [304, 200, 304, 200]
     assert again["ETag"] == first["ETag"]
     assert again.content == b""
+
+
+def test_bulk__etag__lasts_as_long_as_the_ticket_is_not_renewed(flagged):
+    begun = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    actor, place = Actor("service-account:shop", token_id="7"), Place(None, None)
+
+    def bulk(after):
+        now = begun + after
+        ticket = make_ticket(actor=actor, place=place, now=now)
+        return answers.bulk(None, Context({}, now), [ticket])
+
+    first, same, renewed = map(bulk, (timedelta(0), STEP - timedelta(seconds=1), STEP))
+
+    assert same == first
+    assert renewed.body != first.body
+    assert not renewed.is_known(first.etag)
 
 
 def test_evaluate__nothing_published_or_retired__has_no_flags(operator, shop):
