@@ -30,9 +30,13 @@ MOST_EFFECT: Final = 1000.0
 
 
 def ended_as_planned(row: Experiment) -> bool:
-    """Whether it ended when it was to end, so that nobody's looking decided when."""
+    """Whether it ended when it was to end since before it began, so that nobody's looking decided
+    when.
+    """
     ends = row.ends_at
-    return row.stopped_at is not None and ends is not None and row.stopped_at >= ends
+    if row.stopped_at is None or ends is None or row.planned_end != ends:
+        return False
+    return row.stopped_at >= ends
 
 
 def looks_once(row: Experiment) -> bool:
@@ -46,8 +50,8 @@ def shown_by(row: Experiment, each: Comparison) -> Inference:
 
 
 def verdict_of(row: Experiment, each: Comparison, goal: str, *, mismatch: bool) -> str:
-    """What may be claimed: one that was stopped by hand has to hold at every look too, for somebody
-    may have looked.
+    """What may be claimed: one that did not end as planned has to hold at every look too, for
+    somebody may have looked.
     """
     said = [shown_by(row, each)]
     if looks_once(row) and not ended_as_planned(row):

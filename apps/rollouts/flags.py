@@ -43,7 +43,7 @@ class ServiceFlags:
     """All flags of a service in an environment, from its live version.
 
     The key of a flag is its name. Where sections share a name the first of them, by its key, has
-    it; in the others the flag's key is ``section/name``.
+    it; in the others the flag's key is ``section/name``, unless a flag before it has that key.
     """
 
     service: str
@@ -136,7 +136,7 @@ def collect(tree: Tree, sections: tuple[str, ...]) -> dict[str, Found]:
         flags = FlagSet(tree.get(section))
         for name in flags:
             key = f"{section}/{name}" if name in keys else name
-            keys[key] = Found(section, name, flags)
+            keys.setdefault(key, Found(section, name, flags))
     return keys
 
 

@@ -1,6 +1,7 @@
 """Running consumers, as far as they tell, and experiments with what came of them."""
 
 import uuid
+from datetime import datetime
 
 from django.db import models
 from django.db.models.functions import Lower
@@ -42,7 +43,11 @@ class Experiment(models.Model):
     ``{name, kind, goal}``, ``slots`` the parts of its group that it has while it runs, as pairs of
     first and one beyond the last, all canonical JSON. ``holdout`` and ``share`` are percentages of
     the group's units. ``exclusion`` names the group; empty: the configuration's own.
+
+    ``planned_end`` is what ``ends_at`` was at the start: on rows of ``list_experiments`` alone.
     """
+
+    planned_end: datetime | None
 
     DRAFT, RUNNING, STOPPED = "draft", "running", "stopped"
     STATES = ((DRAFT, "Draft"), (RUNNING, "Running"), (STOPPED, "Stopped"))

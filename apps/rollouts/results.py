@@ -1,16 +1,17 @@
 """What an experiment found, by the exposures and outcomes so far."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum, prefetch_related_objects
 from django.db.models.functions import TruncDate
 
 from apps.access import policy
 from apps.core.actor import Actor
+from apps.engine.errors import DomainError
 from apps.engine.experiments.aggregates import Conversions, Values
 from apps.engine.experiments.inference import Inference
 from apps.engine.experiments.sample_ratio import SampleRatio, compare_shares
@@ -29,7 +30,7 @@ LARGEST_SUM: Final = 1e150
 
 Metric = ConversionMetric | ValueMetric
 Sums = Mapping[tuple[str, str], tuple[int, float, float]]
-"""By metric and variant: units with an outcome, the sum of their totals, and of the squares."""
+"""By metric and variant: units with a total above 0, the sum of all totals, and of the squares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +69,46 @@ class Standing:
 
 def find_results(*, actor: Actor, experiment: Experiment) -> Results:
     """The results so far. Needs ``read`` on the configuration."""
-    policy.require(actor, "read", place_of(experiment))
+    found = list_results(actor=actor, experiments=[experiment])[experiment.pk]
+    if isinstance(found, DomainError):
+        raise found
+    return found
+
+
+def list_results(
+    *, actor: Actor, experiments: Sequence[Experiment]
+) -> dict[uuid.UUID, Results | DomainError]:
+    """The same of several, in as many statements as of one; an error is in the place of those of
+    what may not be read.
+    """
+    found: dict[uuid.UUID, Results | DomainError] = {}
+    rows: dict[uuid.UUID, Experiment] = {}
+    for each in experiments:
+        try:
+            policy.require(actor, "read", place_of(each))
+            rows[each.pk] = each
+        except DomainError as error:
+            found[each.pk] = error
     assigning.flush()
-    variants = list(experiment.variants.all())
-    only = {experiment.pk: experiment}
-    units = _units(only)[experiment.pk]
-    sums = _sums(Q(experiment=experiment)).get(experiment.pk, {})
-    metrics = tuple(_metric(metric, units, sums) for metric in parse_canonical(experiment.metrics))
+    prefetch_related_objects(list(rows.values()), "variants")
+    units, sums = _units(rows), _sums(Q(experiment__in=rows))
+    mixed, days = _mixed(rows), _days(rows)
+    for pk, row in rows.items():
+        found[pk] = _results(row, units[pk], sums.get(pk, {}), mixed.get(pk, 0), days.get(pk, ()))
+    return found
+
+
+def _results(
+    row: Experiment, units: dict[str, int], sums: Sums, mixed: int, days: tuple[Day, ...]
+) -> Results:
+    metrics = tuple(_metric(each, units, sums) for each in parse_canonical(row.metrics))
     return Results(
         units=units,
-        mixed=Exposure.objects.filter(experiment=experiment, mixed=True).count(),
-        sample_ratio=compare_shares(units, {each.name: each.weight for each in variants}),
+        mixed=mixed,
+        sample_ratio=compare_shares(units, {each.name: each.weight for each in row.variants.all()}),
         metrics=metrics,
-        comparisons=compare_variants(
-            metrics, alpha=experiment.alpha, tuned_for=experiment.tuned_for
-        ),
-        days=_days(experiment),
+        comparisons=compare_variants(metrics, alpha=row.alpha, tuned_for=row.tuned_for),
+        days=days,
     )
 
 
@@ -161,7 +186,11 @@ def _sums(asked: Q) -> dict[uuid.UUID, dict[tuple[str, str], tuple[int, float, f
         .annotate(variant=Subquery(variant))
         .filter(variant__isnull=False)
         .values_list("experiment", "metric", "variant")
-        .annotate(units=Count("pk"), sum=Sum("total"), squares=Sum(F("total") * F("total")))
+        .annotate(
+            units=Count("pk", filter=Q(total__gt=0)),
+            sum=Sum("total"),
+            squares=Sum(F("total") * F("total")),
+        )
         .order_by()
     )
     found: dict[uuid.UUID, dict[tuple[str, str], tuple[int, float, float]]] = {}
@@ -170,15 +199,20 @@ def _sums(asked: Q) -> dict[uuid.UUID, dict[tuple[str, str], tuple[int, float, f
     return found
 
 
-def _days(experiment: Experiment) -> tuple[Day, ...]:
-    rows = (
-        Exposure.objects.filter(experiment=experiment, mixed=False)
+def _mixed(rows: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+    found = Exposure.objects.filter(experiment__in=rows, mixed=True).order_by()
+    return dict(found.values_list("experiment").annotate(n=Count("pk")))
+
+
+def _days(rows: Collection[uuid.UUID]) -> dict[uuid.UUID, tuple[Day, ...]]:
+    counted = (
+        Exposure.objects.filter(experiment__in=rows, mixed=False)
         .annotate(day=TruncDate("first_at"))
-        .values_list("day", "variant")
+        .values_list("experiment", "day", "variant")
         .annotate(count=Count("pk"))
         .order_by("day")
     )
-    found: dict[date, dict[str, int]] = {}
-    for day, variant, count in rows:
-        found.setdefault(day, {})[variant] = count
-    return tuple(Day(day, units) for day, units in found.items())
+    found: dict[uuid.UUID, dict[date, dict[str, int]]] = {}
+    for pk, day, variant, count in counted:
+        found.setdefault(pk, {}).setdefault(day, {})[variant] = count
+    return {pk: tuple(Day(day, units) for day, units in each.items()) for pk, each in found.items()}

@@ -2,7 +2,7 @@
 
 import uuid
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from apps.access import policy
 from apps.configs.selectors.configurations import scope_filter
@@ -21,6 +21,9 @@ def list_experiments(
     rows = Experiment.objects.select_related(
         "configuration__service", "configuration__environment"
     ).prefetch_related("variants__overlay__patch")
+    begun = Experiment.history.filter(id=OuterRef("pk"), state=Experiment.RUNNING)
+    begun = begun.order_by("history_date", "history_id").values("ends_at")
+    rows = rows.annotate(planned_end=Subquery(begun[:1]))  # type: ignore[no-redef] # the model tells its type
     rows = rows.filter(
         scope_filter(actor, "read", "configuration__"),
         configuration__service__deleted_at__isnull=True,

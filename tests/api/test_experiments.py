@@ -400,6 +400,22 @@ def test_outcomes__of_units__are_summed_and_compared(shop):
     assert sum(sum(day["units"].values()) for day in told["days"]) == sum(units.values())
 
 
+def test_outcomes__of_value_0__convert_nobody(shop):
+    address = running(shop)
+    first, second, third = units_of(shop, "short", 3)
+    values = {first: [0], second: [0, 1], third: [0, 0]}
+    batch = [
+        {"unit": unit, "metric": "paid", "value": value}
+        for unit, each in values.items()
+        for value in each
+    ]
+
+    assert shop.post(f"{address}/outcomes", {"outcomes": batch}).status_code == 200
+
+    told = shop.get(f"{address}/results").json()
+    assert told["comparisons"][0]["variant_mean"] == pytest.approx(1 / told["units"]["short"])
+
+
 def test_outcomes__sent_twice_with_one_key__count_once(shop):
     address = running(shop)
     [unit] = units_of(shop, "short", 1)

@@ -1,6 +1,8 @@
 """Experiments over GraphQL: the same acts and answers as over REST."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.rollouts import assigning
 from tests.api.graphql_client import ask, data, problem
@@ -125,6 +127,29 @@ def test_statements__of_a_list__do_not_grow_with_it(shop, django_assert_max_num_
 
     assert len(found["experiments"]["edges"]) == 6
     assert shop.get(f"/experiments?{HERE}").json()["results"][0]["name"] == "draft-5"
+
+
+def test_results__of_a_list__are_found_in_as_many_statements_as_of_one(shop):
+    for number in range(4):
+        running(shop, name=f"short-{number}", share=20)
+    units_of(shop, "short", 3)
+    query = """{{ experiments(first: {}) {{ edges {{ node {{ id results {{
+        mixed mismatch units {{ variant count }} }} }} }} }} }}"""
+    ask(shop, query.format(4))
+
+    counts = []
+    for first in (1, 4):
+        with CaptureQueriesContext(connection) as asked:
+            found = data(shop, query.format(first))["experiments"]["edges"]
+        counts.append(len(asked))
+
+    assert counts[0] == counts[1]
+    assert len(found) == 4
+    for each in found:
+        rest = shop.get(f"/experiments/{each['node']['id']}/results").json()
+        told = {one["variant"]: one["count"] for one in each["node"]["results"]["units"]}
+        assert told == rest["units"]
+    assert sum(one["count"] for each in found for one in each["node"]["results"]["units"]) > 0
 
 
 @pytest.mark.parametrize(

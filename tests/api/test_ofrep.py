@@ -1,8 +1,15 @@
 """OFREP by its views: what is answered of flags, and every refusal in the protocol's form."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from apps.access.policy import Place
+from apps.api.ofrep import answers
+from apps.api.ofrep.tickets import STEP, make_ticket
+from apps.core.actor import Actor
+from apps.engine.flags.conditions import Context
 
 pytestmark = pytest.mark.django_db
 
@@ -170,6 +177,22 @@ def test_bulk__etag__follows_flags_and_context_and_no_other_key(flagged):
     assert again.content == b""
 
 
+def test_bulk__etag__lasts_as_long_as_the_ticket_is_not_renewed(flagged):
+    begun = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    actor, place = Actor("service-account:shop", token_id="7"), Place(None, None)
+
+    def bulk(after):
+        now = begun + after
+        ticket = make_ticket(actor=actor, place=place, now=now)
+        return answers.bulk(None, Context({}, now), [ticket])
+
+    first, same, renewed = map(bulk, (timedelta(0), STEP - timedelta(seconds=1), STEP))
+
+    assert same == first
+    assert renewed.body != first.body
+    assert not renewed.is_known(first.etag)
+
+
 def test_evaluate__nothing_published_or_retired__has_no_flags(operator, shop):
     before = ask(operator), ask(operator, "search")
     publish(operator, {"a": True})
@@ -235,6 +258,16 @@ def test_evaluate__two_sections__share_no_name(flagged):
     assert found["trials/search"] == "trials"
     assert found["more"] == "trials"
     assert ask(flagged, "trials/search").json()["reason"] == "DISABLED"
+
+
+def test_evaluate__flag_that_is_called_as_a_shared_name_would_be__keeps_its_key(flagged):
+    flagged.post("/services/shop/sections", {"key": "zflags", "type": "feature_flags"})
+    publish(flagged, {"x": True, "zflags/x": True}, zflags={"x": False})
+
+    found = {each["key"]: each["metadata"]["section"] for each in ask(flagged).json()["flags"]}
+
+    assert found == {"x": "flags", "zflags/x": "flags"}
+    assert ask(flagged, "zflags/x").json()["reason"] == "STATIC"
 
 
 def test_evaluate__is_a_read__counted_and_no_refused_write(flagged, make_api):

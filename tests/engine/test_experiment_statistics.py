@@ -281,6 +281,15 @@ def test_compare_variants__nobody_converted__is_still_an_interval():
         assert said.relative is None
 
 
+def test_always_valid__of_a_variant_without_any_variance__says_nothing():
+    """Whoever pays first in one variant would be the only one who is known of the difference."""
+    nobody, some = Values(1_000, 0, 0), Values(1_000, 20, 30)
+
+    for pair in ((nobody, some), (some, nobody), (nobody, nobody)):
+        assert always_valid.compare_values(*pair, 0.05) == NOTHING_KNOWN
+    assert always_valid.compare_values(some, some, 0.05).absolute is not None
+
+
 def test_compare_variants__constant_values__say_nothing_of_their_error():
     metric = ValueMetric("m", Values(500, 2_500, 12_500), {"t": Values(500, 3_000, 18_000)})
 

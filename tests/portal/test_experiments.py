@@ -157,12 +157,37 @@ def test_page__of_one_stopped_by_hand__claims_what_holds_at_every_look_alone(liv
     by_hand = page_of(ada, row)
     ends = clock.now() - datetime.timedelta(seconds=1)
     Experiment.objects.update(ends_at=ends)
+    changed = page_of(ada, row)
+    Experiment.history.update(ends_at=ends)
     as_planned = page_of(ada, row)
 
-    assert badges(by_hand) == ["not certain"]
+    assert badges(by_hand) == badges(changed) == ["not certain"]
     assert "does not hold at every look" in by_hand
+    assert "does not hold at every look" in changed
     assert badges(as_planned) == ["better"]
     assert "planned end" in as_planned
+
+
+def test_page__of_one_whose_end_was_moved_while_it_ran__claims_what_holds_at_every_look_alone(
+    live, ada
+):
+    later, soon = (clock.now() + datetime.timedelta(days=each) for each in (9, 1))
+    rows = [
+        run(live, name=name, metrics=METRICS[:1], share=20, ends_at=clock.rfc3339(soon))
+        for name in ("kept", "moved")
+    ]
+    for row in rows:
+        expose(row, {"classic": 0.100, "short": 0.127}, seed=3)
+    for each in (later, soon - datetime.timedelta(hours=1)):
+        changed = {"ends_at": clock.rfc3339(each)}
+        assert live("PATCH", f"/experiments/{rows[1].pk}", changed).status_code == 200
+    Experiment.objects.update(state=Experiment.STOPPED, stopped_at=soon)
+
+    kept, moved = (page_of(ada, row) for row in rows)
+    listed = ada.get(LISTED).content.decode()
+
+    assert (badges(kept), badges(moved)) == (["better"], ["not certain"])
+    assert sorted(badges(listed)) == ["better", "not certain"]
 
 
 def test_page__of_one_comparison_among_many__is_corrected_for_the_others(live, ada):

@@ -11,7 +11,7 @@ from apps.api.graphql.inputs import Uuid
 from apps.api.graphql.paging import Connection, Page, connect
 from apps.api.graphql.scalars import Json, Time
 from apps.rollouts import selectors
-from apps.rollouts.results import find_results
+from apps.rollouts.results import list_results
 
 RESULTS = 50
 """What the results of one experiment count: they are summed over all its units."""
@@ -107,6 +107,7 @@ class Experiment:
     """An experiment over a configuration."""
 
     row: strawberry.Private[Any]
+    peers: strawberry.Private[Peers | None]
     id: strawberry.ID
     service: str
     environment: str
@@ -129,21 +130,24 @@ class Experiment:
     stopped_at: Time | None
 
     @classmethod
-    def told(cls, told: Any, row: Any = None) -> Self:
+    def told(cls, told: Any, row: Any = None, peers: Peers | None = None) -> Self:
         """The experiment that REST tells of."""
         made = {
             "metrics": [Metric(**each) for each in told["metrics"]],
             "variants": [Variant(**each) for each in told["variants"]],
             "id": strawberry.ID(told["id"]),
         }
-        return cls(**{**told, **made, "row": row})
+        return cls(**{**told, **made, "row": row, "peers": peers})
 
     @field(cost=RESULTS)
     def results(self, info: Info) -> Results | None:
         """What it found so far."""
         actor = info.context.actor
         row = self.row or selectors.get_experiment(actor=actor, pk=str(self.id))
-        return Results.of(present_results(row, find_results(actor=actor, experiment=row)))
+        found = (self.peers or Peers([row])).get(
+            "results", row.pk, lambda rows: list_results(actor=actor, experiments=rows)
+        )
+        return None if found is None else Results.of(present_results(row, found))
 
 
 @node
@@ -158,8 +162,8 @@ class Queries:
         actor = info.context.actor
         rows = selectors.list_experiments(actor=actor, service=service, environment=environment)
 
-        def shown(row: Any, _peers: Peers | None = None) -> Experiment:
-            return Experiment.told(present_experiment(row, actor), row)
+        def shown(row: Any, peers: Peers) -> Experiment:
+            return Experiment.told(present_experiment(row, actor), row, peers)
 
         return connect(rows, page, shown)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from apps.api.ofrep.tickets import step_of
 from apps.engine import formats
 from apps.engine.errors import DomainError, MalformedError, Problem
 from apps.engine.flags.conditions import Context
@@ -84,12 +85,12 @@ def single(flags: ServiceFlags | None, key: str, context: Context) -> Answer:
 def bulk(flags: ServiceFlags | None, context: Context, streams: Sequence[str] = ()) -> Answer:
     """All flags, those that cannot be evaluated with their errors.
 
-    The entity tag covers what is answered of each flag, and the context; not the version, since most
-    versions change no flag.
+    The entity tag covers what is answered of each flag, the context, and the step of the streams'
+    tickets, so that a client gets new ones in time; not the version, since most versions change no flag.
     """
     texts = [text_of(flags, flags.evaluate(key, context)) for key in flags] if flags else []
     joined = ",".join(texts)
-    covered = canonical([dict(context.attributes), joined])
+    covered = canonical([dict(context.attributes), joined, step_of(context.now)])
     etag = f'"{hashlib.sha256(covered.encode()).hexdigest()[:32]}"'
     metadata: dict[str, Tree] = {}
     if flags is not None:

@@ -34,14 +34,18 @@ def make_ticket(*, actor: Actor, place: Place, now: datetime) -> str:
     """A ticket for the flags at ``place``, good for 12 to 24 hours as long as the actor's token
     or login is: a person's ends with a password change. Each evaluation gives a new one.
     """
-    steps = (now - datetime.fromtimestamp(0, UTC)) // STEP
-    until = int((STEP * (steps + 2)).total_seconds())
+    until = int((STEP * (step_of(now) + 2)).total_seconds())
     holder: dict[str, object] = {"t": actor.token_id}
     if not actor.token_id:
         holder = {"u": actor.user_id, "l": _login_of(actor)}
     return _signer.sign_object(
         {**holder, "s": str(place.service), "e": str(place.environment), "x": until}
     )
+
+
+def step_of(now: datetime) -> int:
+    """The number of the step that ``now`` is in."""
+    return (now - datetime.fromtimestamp(0, UTC)) // STEP
 
 
 def read_ticket(text: str, *, now: datetime, address: str | None) -> Ticket:

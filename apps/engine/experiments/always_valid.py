@@ -33,8 +33,10 @@ first vanishes with many units, the second where the variances are equal:
 
 ``tests/engine/test_experiment_statistics_simulated.py`` measures the error. For rates it held in every
 simulation, also of true lifts between very different rates, and for values without a lift and with
-twice as many units that spend anything. Where a variant has no value but 0, though, an interval from
-the first few values of the other is too narrow: one run in five left it with 5 % spending.
+twice as many units that spend anything. Nothing is said of values while a variant has none but 0: an
+interval from the first few of the other would be too narrow. From the first few values of both it
+still can be: with 2 % spending against 0.1 to 0.5 %, 7 % of all runs left it (13 % if tuned for 500
+units), in place of 5 %.
 """
 
 import math
@@ -80,12 +82,12 @@ def compare_values(
     control: Values, treatment: Values, alpha: float, tuned_for: int = TUNED_FOR
 ) -> Inference:
     """The difference of two means, in the metric's unit, as :func:`compare_conversions` for rates.
-    Nothing is known while neither variant has any variance.
+    Nothing is known while a variant has no variance.
     """
     if min(control.units, treatment.units) < MINIMUM_UNITS:
         return NOTHING_KNOWN
     spreads = [values.variance or 0.0 for values in (control, treatment)]
-    if not any(spreads):
+    if not all(spreads):
         return NOTHING_KNOWN
     gathered = _gathered(control, treatment, alpha, tuned_for)
     return _compare(control, treatment, spreads, gathered, alpha)

@@ -1,10 +1,11 @@
 """Which variant of an experiment a unit gets: the same at every node, and at every fetch.
 
 Experiments that exclude each other are a group, which shares the ``SLOTS`` of one seed. A unit in
-the group's holdout is in none of them; one in an experiment's slots is in that one, if it belongs to
-its audience, and gets a variant by the weights. With ``slot`` and ``Split`` of ``bucketing``::
+an experiment's holdout is not in it: each has its own percentage, by the group's seed, so that a
+smaller holdout lies within a larger one. One in an experiment's slots is in that one, if it belongs
+to its audience, and gets a variant by the weights. With ``slot`` and ``Split`` of ``bucketing``::
 
-    slot("holdout/GROUP", unit) < holdout    none
+    slot("holdout/GROUP", unit) < holdout    not this experiment
     slot("group/GROUP", unit) in slots       this experiment, else another or none
     Split(EXPERIMENT, weights).choose(unit)  the variant
 

@@ -65,7 +65,7 @@ class ExperimentPatch:
 
     description: str | None = absent()
     audience: Json | None = absent("A condition. Empty: everyone.")
-    holdout: float | None = absent("Percent of the group's units that are in none.")
+    holdout: float | None = absent("Percent of the group's units that are kept out.")
     share: float | None = absent("Percent of the group's units.")
     exclusion: str | None = absent("The group of experiments that exclude each other.")
     metrics: list[MetricInput] | None = absent("The first is the one that decides.")
