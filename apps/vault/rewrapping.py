@@ -25,7 +25,7 @@ KEY_TEXT_BYTES = 48
 def make_key(*, actor: Actor) -> str:
     """Put a new key before the others in the key file; gives its id.
 
-    Raises :class:`InvalidError` when another provider wraps.
+    Raises :class:`InvalidError` when another provider wraps, and for a file that is not text.
     """
     if settings.KEY_PROVIDER["wraps"] != "file":
         raise InvalidError("The current key is not in a file here: change it where it comes from.")
@@ -34,7 +34,7 @@ def make_key(*, actor: Actor) -> str:
     key_id = sealing.key_id(text)
     with writing():
         lock_ledger()  # another who makes one has written the file, or reads it afterwards
-        texts = read_key_file(path) if path.exists() else []
+        texts = _texts(path)
         append([Event("key.added", f"key:{key_id}", {})], actor=actor)
         _write(path, [text, *texts])  # last: without its event there is no key
     return key_id
@@ -128,7 +128,7 @@ def forget_unused(*, actor: Actor) -> list[str]:
     path = _key_file()
     with writing():
         lock_ledger()  # whoever wrapped by an older key has committed, or wraps again
-        texts = read_key_file(path) if path.exists() else []
+        texts = _texts(path)
         used = set(WrappedKey.objects.order_by().values_list("key_id", flat=True).distinct())
         kept = [text for text in texts if sealing.key_id(text) in used]
         if settings.KEY_PROVIDER["wraps"] == "file" and texts and texts[0] not in kept:
@@ -142,6 +142,15 @@ def forget_unused(*, actor: Actor) -> list[str]:
 
 def _key_file() -> Path:
     return Path(str(settings.KEY_PROVIDER["file"]))
+
+
+def _texts(path: Path) -> list[str]:
+    try:
+        return read_key_file(path) if path.exists() else []
+    except ValueError:
+        raise InvalidError(
+            f"The key file {path} is not text in UTF-8; it was left as it is. Bring back a copy."
+        ) from None
 
 
 def _write(path: Path, texts: list[str]) -> None:

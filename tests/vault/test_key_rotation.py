@@ -336,6 +336,19 @@ def test_key_file__that_may_not_be_read__seals_and_is_no_error_of_ours(
 
 
 @pytest.mark.django_db
+def test_key_file__that_is_not_text__seals_and_is_left_as_it_is(secrets, operator, key_file):
+    damaged = b"\xff\xfe" + key_file.read_bytes()
+    key_file.write_bytes(damaged)
+
+    assert operator.get("/readyz").json()["sealed"] is True
+    refused = operator.post("/secrets/shop/s0/reveal?environment=production", {})
+    assert (refused.status_code, refused.json()["code"]) == (503, "sealed")
+    with pytest.raises(CommandError, match="not text"):
+        call_command("rotate_keys", "--new-key")
+    assert key_file.read_bytes() == damaged
+
+
+@pytest.mark.django_db
 def test_rotate_keys__key_file_lost__makes_a_new_one(settings, tmp_path):
     settings.KEY_PROVIDER = {**settings.KEY_PROVIDER, "file": str(tmp_path / "lost.key")}
 
