@@ -10,15 +10,18 @@ from apps.engine.values import Tree, canonical
 KEYWORD: Final = "x-merge-key"
 
 
+def _names_one(value: object) -> bool:
+    return isinstance(value, str)
+
+
 class MergeKeys:
     """By the path of a list, the member by which its items merge; equal where the schemas are that
     say so.
     """
 
     def __init__(self, schemas: Mapping[str, Tree]) -> None:
-        self._annotated = Annotated(KEYWORD, schemas)
+        self._annotated = Annotated(KEYWORD, _names_one, schemas)
         self._text = canonical(self._annotated.schemas) if self._annotated.schemas else ""
-        self._known: dict[Path, str | None] = {}
 
     def of(self, path: Path) -> str | None:
         """The member for the list at ``path``: the first that a subschema for it names. All items
@@ -26,14 +29,8 @@ class MergeKeys:
         """
         if not self._text:
             return None
-        place = tuple(0 if isinstance(step, int) else step for step in path)
-        if place not in self._known:
-            self._known[place] = self._find(place) if place else None
-        return self._known[place]
-
-    def _find(self, place: Path) -> str | None:
-        named = (each.get(KEYWORD) for each in self._annotated.at(place))
-        return next((member for member in named if isinstance(member, str)), None)
+        member: str | None = self._annotated.at(path).said if path else None
+        return member
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MergeKeys) and self._text == other._text

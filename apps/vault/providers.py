@@ -85,7 +85,7 @@ class LocalKeys:
             state = self._path.stat()
             stamp = (state.st_mtime_ns, state.st_ino, state.st_size)
             return self._derived(stamp, partial(read_key_file, self._path))
-        except OSError:
+        except (OSError, ValueError):  # not there, or not text
             return {}
 
     def _derived(self, stamp: object, read: Callable[[], Iterable[str]]) -> dict[str, bytes]:

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.engine import diff, merge, merging, patching, resolving, values
+from apps.engine.errors import LimitError
 from apps.engine.merge import Layer
 from apps.engine.merge_keys import NO_KEYS, MergeKeys
+from tests.limits import CPU_SECONDS
 
 BY_NAME = {"x-merge-key": "name"}
 SCHEMA = {
@@ -90,6 +92,34 @@ def test_merge_key__behind_references_that_double__is_found_in_linear_time():
 
     assert found == "name"
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("beside", [{}, BY_NAME], ids=["without", "with"])
+def test_merge_key__of_many_lists_in_many_subschemas__is_found_within_bounds(beside):
+    others = [{"additionalProperties": beside}] * 1499 + [{"additionalProperties": {}}]
+    others = [dict(each) for each in others]
+    keys = MergeKeys({"s": {"allOf": [*others, {"additionalProperties": BY_NAME}]}})
+    document = {"s": {f"k{index}": [{"name": index}] for index in range(3000)}}
+
+    began = time.process_time()
+    merged = merge.merge(document, document, keys)
+
+    assert merged == document
+    assert time.process_time() - began < CPU_SECONDS
+
+
+@pytest.mark.parametrize("word", ["properties", "patternProperties"])
+def test_merge_key__of_lists_that_each_subschema_tells_apart__is_refused_within_bounds(word):
+    apart = [{word: {f"k{index}": BY_NAME}} for index in range(2000)]
+    keys = MergeKeys({"s": {"allOf": apart}})
+    document = {"s": {f"k{index}": [1] for index in range(2000)}}
+
+    began = time.process_time()
+    with pytest.raises(LimitError) as refused:
+        merge.merge({}, document, keys)
+
+    assert [each.code for each in refused.value.problems] == ["reach"]
+    assert time.process_time() - began < CPU_SECONDS
 
 
 TREE = MergeKeys(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from configsvc.env import Env, UnsafeSettingError, check_key_provider
 from tests.serving import TOP, installation
@@ -96,6 +96,24 @@ def test_forget_unused__of_a_file_that_does_not_wrap_any_more__removes_it(
     assert not file.exists()
     assert value_of(secret) == "hello"
     assert len(operator.get("/audit?action=key.removed").json()["results"]) == 1
+
+
+@pytest.mark.django_db
+def test_rotate_keys__while_the_old_provider_is_down__stops_and_takes_no_key_for_lost(
+    set_up, make_secret, transit, operator
+):
+    set_up("transit")
+    make_secret("old")
+    set_up("file", "transit")
+    make_secret("new")
+    before, transit.fault = key_ids(), "standby"
+
+    with pytest.raises(CommandError) as stopped:
+        call_command("rotate_keys")
+
+    assert "not here" not in str(stopped.value)
+    assert key_ids() == before
+    assert operator.get("/audit?action=key.rotated").json()["results"] == []
 
 
 @pytest.mark.django_db

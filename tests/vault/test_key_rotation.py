@@ -128,6 +128,31 @@ def test_rotate_keys__damaged_keys_among_them__are_named_and_the_others_done(
 
 
 @pytest.mark.django_db
+def test_rotate_keys__one_of_the_keys_lost__wraps_all_others_and_says_which(
+    secrets, system, key_file
+):
+    from apps.vault.services import reveal, write_secret
+
+    (lost,) = key_ids()
+    other = "Some-Other-Key-Text-" + "yxcvbnm0987" * 3 + "\n"
+    key_file.write_text(other + key_file.read_text())
+    for each in secrets[2:]:
+        write_secret(actor=system, secret=each, value="next")
+    key_file.write_text(other)
+
+    said = f"{SECRETS} versions are wrapped by key {lost}, which is not here"
+    with pytest.raises(CommandError, match=said):
+        call_command("rotate_keys", "--new-key", "--batch", "4")
+
+    assert sorted(map(len, wrapped_by_key().values())) == sorted([SECRETS, SECRETS - 2])
+    assert len(wrapped_by_key()[lost]) == SECRETS
+    key_file.write_text(key_file.read_text().splitlines()[0] + "\n")
+    assert [reveal(actor=system, secret=each)[1] for each in secrets[2:]] == ["next"] * (
+        SECRETS - 2
+    )
+
+
+@pytest.mark.django_db
 def test_rotate_keys__without_the_old_key__says_so_and_loses_nothing(secrets, system, key_file):
     old = key_file.read_text()
     key_file.write_text("Some-Other-Key-Text-" + "yxcvbnm0987" * 3 + "\n")
@@ -333,6 +358,19 @@ def test_key_file__that_may_not_be_read__seals_and_is_no_error_of_ours(
     assert operator.get("/readyz").json()["sealed"] is True
     refused = operator.post("/secrets/shop/s0/reveal?environment=production", {})
     assert (refused.status_code, refused.json()["code"]) == (503, "sealed")
+
+
+@pytest.mark.django_db
+def test_key_file__that_is_not_text__seals_and_is_left_as_it_is(secrets, operator, key_file):
+    damaged = b"\xff\xfe" + key_file.read_bytes()
+    key_file.write_bytes(damaged)
+
+    assert operator.get("/readyz").json()["sealed"] is True
+    refused = operator.post("/secrets/shop/s0/reveal?environment=production", {})
+    assert (refused.status_code, refused.json()["code"]) == (503, "sealed")
+    with pytest.raises(CommandError, match="not text"):
+        call_command("rotate_keys", "--new-key")
+    assert key_file.read_bytes() == damaged
 
 
 @pytest.mark.django_db
