@@ -55,7 +55,7 @@ def open_page(served, chromium, sessions):
             base_url=served.servers[0].url,
             storage_state={"cookies": sessions.get(name, []), "origins": []},
         )
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -54,7 +54,7 @@ def test_flag__switched_in_the_portal__reaches_a_page_without_reload(served, ope
     admin.goto(CONFIG)
     page = admin.context.new_page()
     page.goto(shop_page)
-    expect(page.locator("#flag")).to_have_text(re.compile("true|false"), timeout=8000)
+    expect(page.locator("#flag")).to_have_text(re.compile("true|false"), timeout=30000)
     before = page.inner_text("#flag")
     after = {"true": "false", "false": "true"}[before]
 
@@ -85,9 +85,9 @@ def test_flag__rules_and_shares__are_edited_as_such_and_tried(served, open_page)
     share.press("Tab")
 
     expect(page.locator("[data-place='checkout_page rule 0 exact second']")).to_have_value("30")
-    expect(page.locator("#saved")).to_have_text("Saved", timeout=8000)
+    expect(page.locator("#saved")).to_have_text("Saved", timeout=30000)
     assert "shares:" in text_of(page)
-    expect(page.locator("#summary")).to_contain_text("Valid", timeout=8000)
+    expect(page.locator("#summary")).to_contain_text("Valid", timeout=30000)
     page.click(".p-try summary")
     page.fill("#flags-context", json.dumps({"country": "DE", "targetingKey": "u1"}))
     page.click("#flags-try")

@@ -23,7 +23,7 @@ def replace_text(page, old, new):
     page.locator(".cm-content").click()
     page.keyboard.press("Control+a")
     page.keyboard.insert_text(text.replace(old, new, 1))
-    expect(page.locator("#saved")).to_have_text("Saved", timeout=8000)
+    expect(page.locator("#saved")).to_have_text("Saved", timeout=30000)
 
 
 def live(served, key="settings.timeout"):
@@ -141,7 +141,7 @@ def test_draft__log_out_and_closed_tab__survives(served, open_page, sessions):
     page.locator(".cm-content").click()
     page.keyboard.press("Control+Home")
     page.keyboard.insert_text("# mei was here\n")
-    expect(page.locator("#saved")).to_have_text("Saved", timeout=8000)
+    expect(page.locator("#saved")).to_have_text("Saved", timeout=30000)
     ended = sessions["mei"]
     log_out(page)
     page.context.close()
@@ -163,7 +163,7 @@ def test_session_ended_while_typing__text_is_kept_in_the_browser(served, open_pa
     page.context.clear_cookies()
     page.locator(".cm-content").click()
     page.keyboard.insert_text("# typed after the session ended\n")
-    expect(page.locator("#saved")).to_contain_text("kept in this browser", timeout=8000)
+    expect(page.locator("#saved")).to_contain_text("kept in this browser", timeout=30000)
 
     page.goto("/admin/login/")
     page.fill("input[name=username]", "mei")

@@ -92,7 +92,7 @@ def test_insert_secret__made_in_the_dialog__publishes_without_leaving_the_page(s
     expect(page.locator(".cm-content")).to_contain_text('fresh_key: {"$secret": "fresh_key"}')
     assert page.url == address
     assert page.locator("#secret-form textarea").input_value() == ""
-    expect(page.locator("#saved")).to_have_text("Saved", timeout=8000)
+    expect(page.locator("#saved")).to_have_text("Saved", timeout=30000)
     page.click("#review")
     page.click("#publish")
     expect(page.locator("body")).to_contain_text("Published version")

@@ -24,10 +24,10 @@ def test_help__follows_the_cursor_and_puts_an_example_in_that_is_valid(served, o
 
     expect(page.locator("#help-status")).to_contain_text("Put in")
     assert "replicas:" in text_of(page)
-    expect(page.locator("#summary")).to_contain_text("Valid", timeout=8000)
+    expect(page.locator("#summary")).to_contain_text("Valid", timeout=30000)
     page.keyboard.press("Control+z")
     assert text_of(page) == before
-    expect(page.locator("#saved")).to_have_text("Saved", timeout=8000)
+    expect(page.locator("#saved")).to_have_text("Saved", timeout=30000)
 
 
 def test_help__of_a_chosen_section__names_its_members_and_completes_them(served, open_page):
@@ -49,4 +49,4 @@ def test_help__of_a_chosen_section__names_its_members_and_completes_them(served,
     expect(page.locator(".cm-tooltip-autocomplete")).to_contain_text("min_version")
     expect(page.locator("#help-title")).to_have_text("security.tls")
     page.keyboard.press("Escape")
-    expect(page.locator("#saved")).to_have_text("Saved", timeout=8000)
+    expect(page.locator("#saved")).to_have_text("Saved", timeout=30000)
