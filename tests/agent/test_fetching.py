@@ -137,7 +137,7 @@ def test_fetch__slow_drops__ends_at_the_deadline(server, connect, drip):
     with pytest.raises(ConfigError, match="away"):
         connect()
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_fetch__cut_within_the_body__is_no_answer(server, connect):
@@ -203,7 +203,7 @@ def test_fetch__https__verifies_the_certificate(tmp_path, caplog):
             server.publish({"x": 2})
             wait_until(lambda: config.get("x") == 2)
             began = time.monotonic()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
 
 def wait_until(holds, within=20.0):

@@ -284,7 +284,7 @@ def test_close__whatever_is_under_way__ends_at_once(server, connect, stage):
     began = time.monotonic()
     config.close()
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert not any(each.is_alive() for each in threads)
 
 
