@@ -2,13 +2,12 @@
 
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
-TOOLS = "bash dirname basename mktemp rm cat cksum sed sort awk grep sleep"
+TOOLS = "bash dirname basename mktemp rm cat cksum sed sort awk grep"
 PYTHON = """\
 case "$*" in
 *"tests.chromium find") cat chromium 2>/dev/null ;;
@@ -107,41 +106,6 @@ def test_everything_there__runs_three_times(place):
         "browser -x",
     ]
     assert lines[-1] == "1 passed"
-
-
-def test_on_sqlite__something_fails__ends_the_others_too(place):
-    for name in ("chromium", "services"):
-        (place / name).write_text("/opt/chrome\n")
-    text = """case "$*" in
-    *only*) echo $$ >beside; exec sleep 60 ;;
-    *) while [ ! -s beside ]; do sleep 0.1; done; echo "1 failed"; exit 1 ;;
-    esac"""
-    write_program(place / ".venv/bin/pytest", text)
-
-    done = run(place)
-
-    assert done.returncode == 1
-    assert done.stdout.splitlines()[-1] == "1 failed"
-    beside = Path("/proc", (place / "beside").read_text().strip(), "cmdline")
-    ends = time.monotonic() + 20
-    while beside.exists() and beside.read_bytes():  # empty: ended, and nobody has asked how
-        assert time.monotonic() < ends
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize(("section", "ran"), [("database-only", 2), ("-m browser", 3)])
-def test_beside_sqlite__something_fails__is_shown_and_the_status(place, section, ran):
-    for name in ("chromium", "services"):
-        (place / name).write_text("/opt/chrome\n")
-    text = f'echo "pytest $*"; case "$*" in *"{section}") echo "1 failed"; exit 1 ;; esac'
-    write_program(place / ".venv/bin/pytest", text)
-
-    done = run(place)
-
-    lines = done.stdout.splitlines()
-    assert done.returncode == 1
-    assert sum(line.startswith("pytest ") for line in lines) == ran
-    assert lines[-1] == "1 failed"
 
 
 @pytest.mark.parametrize(
