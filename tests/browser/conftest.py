@@ -20,11 +20,15 @@ def served():
 
 PEOPLE = """
 from apps.core.models import User
-for name in ("ada", "mei", "olu", "nobody"):
+for name in ("ada", "mei", "tom", "olu", "nobody"):
     user, _made = User.objects.get_or_create(username=name)
     user.is_staff = True
     user.set_password(f"pw-{name}-123456")
     user.save()
+from apps.access.policy import EVERYWHERE
+from apps.access.services import grant
+from apps.core.actor import system
+grant(actor=system("tests"), to="user:tom", role="developer", on=EVERYWHERE)
 """
 
 

@@ -9,7 +9,7 @@ CONFIG = "/admin/config/checkout/production/"
 
 
 def test_draft__of_one_who_may_not_publish__is_published_by_another(served, open_page):
-    page = open_page("mei")
+    page = open_page("tom")
     page.goto(CONFIG)
     page.locator(".cm-content").click()
     page.keyboard.press("Control+Home")
@@ -28,7 +28,7 @@ def test_draft__of_one_who_may_not_publish__is_published_by_another(served, open
     assert other.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 1
     other.click("text=Publish it to production")
 
-    expect(other.locator("body")).to_contain_text("written by mei.")
+    expect(other.locator("body")).to_contain_text("written by tom.")
     with served.servers[0].client(served.raw) as client:
         live = client.get("/config/checkout?environment=production").json()
     assert live["config"]["handed"] == "over"
