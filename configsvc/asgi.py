@@ -20,6 +20,7 @@ from channels.routing import URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.urls import path  # noqa: E402
 
+from apps.api.graphql.socket import GraphQLConsumer  # noqa: E402
 from apps.api.ofrep.fast import Ofrep  # noqa: E402
 from apps.core.runner import Runner  # noqa: E402
 from apps.core.safety import refuse_unsafe  # noqa: E402
@@ -32,8 +33,15 @@ STOP_JOBS_WITHIN = 2.0
 
 views: Any = django_application
 http = Ofrep(Delivery(WSGIMiddleware(views, workers=settings.VIEW_THREADS)))
-consumer: Any = ConfigConsumer.as_asgi()
-routes: list[Any] = [path("ws/config", consumer), path("api/v1/ws/config", consumer)]
+sockets: dict[str, Any] = {
+    "ws/config": ConfigConsumer.as_asgi(),
+    "ws/graphql": GraphQLConsumer.as_asgi(),
+}
+routes: list[Any] = [
+    path(f"{prefix}{address}", consumer)
+    for address, consumer in sockets.items()
+    for prefix in ("", "api/v1/")
+]
 websocket = URLRouter(routes)
 
 

@@ -21,6 +21,7 @@ MIN_KEY_LENGTH = 32
 WEAK_WORDS = ("changeme", "secret", "insecure", "password", "example", "default")
 VARIABLE_PREFIX = "CONFIGSVC_"
 LARGEST_PAGE = 200
+KEY_PROVIDERS = ("transit", "environment", "file")
 MFA_RULES = ("off", "privileged", "all")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SYSLOG_SCHEMES = ("udp", "tcp", "tls", "unix")
@@ -41,6 +42,7 @@ class Env:
     redis_url: str = ""
     secret_key: str = field(default="", repr=False)
     secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
+    key_provider: str = ""
     encryption_key: tuple[str, ...] = field(default=(), repr=False)
     signature_key: str = field(default="", repr=False)
     transit_url: str = ""
@@ -165,6 +167,24 @@ def check_key(name: str, key: str) -> None:
             f"{name} is weak: use at least {MIN_KEY_LENGTH} random characters, for example from "
             "`python -c 'import secrets; print(secrets.token_urlsafe(48))'`."
         )
+
+
+def check_key_provider(env: Env) -> str:
+    """What wraps the keys of secrets: what is named, else the first that is set up.
+
+    Raises :class:`UnsafeSettingError` for another, and for one that is not set up.
+    """
+    set_up = {"transit": bool(env.transit_url), "environment": bool(env.encryption_key)}
+    known = [name for name in KEY_PROVIDERS if set_up.get(name, True)]
+    chosen = env.key_provider or known[0]
+    if chosen not in KEY_PROVIDERS:
+        raise UnsafeSettingError(f"CONFIGSVC_KEY_PROVIDER is one of {', '.join(KEY_PROVIDERS)}.")
+    if chosen not in known:
+        needs = "CONFIGSVC_TRANSIT_URL" if chosen == "transit" else "CONFIGSVC_ENCRYPTION_KEY"
+        raise UnsafeSettingError(f"CONFIGSVC_KEY_PROVIDER is {chosen}, which needs {needs}.")
+    for key in env.encryption_key:
+        check_key("CONFIGSVC_ENCRYPTION_KEY", key)
+    return chosen
 
 
 def create_keys(env: Env) -> None:

@@ -17,6 +17,7 @@ from configsvc.env import (
     check_closed,
     check_database,
     check_key,
+    check_key_provider,
     check_login,
     check_page_size,
     check_sinks,
@@ -277,8 +278,9 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# What wraps the data keys of secrets: Transit, else keys from the environment, else the file.
+# What opens the data keys of secrets: all that are set up. One of them wraps.
 KEY_PROVIDER = {
+    "wraps": check_key_provider(ENV),
     "transit_url": ENV.transit_url,
     "transit_token": ENV.transit_token,
     "transit_key": ENV.transit_key,
@@ -287,8 +289,6 @@ KEY_PROVIDER = {
     "file": str(ENV.data_dir / "keys" / "encryption.key"),
 }
 check_closed(ENV.data_dir / "keys" / "encryption.key")
-for _key in ENV.encryption_key:
-    check_key("CONFIGSVC_ENCRYPTION_KEY", _key)
 
 # Jobs run in threads of the server unless worker processes do them.
 JOBS_IN_SERVER = ENV.jobs_in_server

@@ -132,6 +132,16 @@ def set_groups(*, actor: Actor, user: User, groups: list[Group]) -> None:
         )
 
 
+def change_member(*, actor: Actor, user: User, group: Group, is_in: bool) -> None:
+    """Put a person into a group or take him out of it, as :func:`set_groups` does; his other groups
+    stay.
+    """
+    with writing():
+        User.objects.select_for_update().get(pk=user.pk)
+        others = [each for each in user.groups.all() if each != group]
+        set_groups(actor=actor, user=user, groups=[*others, group] if is_in else others)
+
+
 def _check_password(password: str, user: User) -> None:
     """Raise :class:`InvalidError` for a password that the settings call weak."""
     try:

@@ -205,6 +205,17 @@ def require_anywhere(actor: Actor, verb: str) -> None:
         raise ForbiddenError(f"This needs the right '{verb}' on something.", right=verb)
 
 
+def require_in_some_environment(actor: Actor, verb: str, service: Service) -> None:
+    """Raise unless ``actor`` has ``verb`` on the service in at least one environment, as
+    :func:`require` does.
+    """
+    if not (actor.is_superuser or rights_of(actor).touches_service(verb, service.pk)):
+        place = Place(service)
+        require_sight(actor, place)
+        detail = f"This needs the right '{verb}' on {service} in one environment at least."
+        raise _missing(detail, verb, place)
+
+
 def find_rights(actor: Actor) -> Rights | None:
     """The actor's rights for filtering lists; ``None`` for those who pass everything."""
     return None if actor.is_superuser else rights_of(actor)

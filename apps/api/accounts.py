@@ -51,8 +51,9 @@ def present_token(row: Any) -> dict[str, Tree]:
 
 
 def list_known_accounts(actor: Any) -> Any:
-    """The accounts whose environment the actor manages or audits, for who manages something."""
-    policy.require_anywhere(actor, "manage")
+    """The accounts whose environment the actor manages or audits, for who does so somewhere."""
+    if not policy.holds_anywhere(actor, "audit"):
+        policy.require_anywhere(actor, "manage")
     return selectors.list_accounts_of(actor)
 
 
@@ -61,7 +62,7 @@ class AccountsView(ApiView):
 
     @documented("List service accounts", LIST)
     def get(self, request: Any) -> HttpResponse:
-        """A page of them, for those who manage something."""
+        """A page of them, for those who manage or audit something."""
         return paged(request, list_known_accounts(self.actor), present_account)
 
     @documented("Make a service account", ACCOUNT)
@@ -91,7 +92,7 @@ class AccountView(ApiView):
     @documented("Fetch a service account", ACCOUNT)
     def get(self, _request: Any, slug: str) -> HttpResponse:
         """Its members."""
-        return answer_json(present_account(self._find(slug)))
+        return answer_json(present_account(find_known_account(self.actor, slug)))
 
     @documented("Change a service account", ACCOUNT)
     def patch(self, request: Any, slug: str) -> HttpResponse:
@@ -119,16 +120,24 @@ class AccountView(ApiView):
         return find_managed_account(self.actor, slug)
 
 
-def find_managed_account(actor: Any, slug: str) -> Any:
-    """The account, for those who manage its environment; 404 for others."""
+def find_known_account(actor: Any, slug: str) -> Any:
+    """The account, for those who manage or audit its environment; 404 for others."""
     row = selectors.get_account(slug)
-    require_managed(actor, row)
+    require_known(actor, row)
     return row
 
 
-def require_managed(actor: Any, row: Any) -> None:
-    """Raise :class:`NotFoundError` for who does not manage the account's environment."""
-    if not policy.allowed(actor, "manage", Place(environment=row.environment)):
+def find_managed_account(actor: Any, slug: str) -> Any:
+    """The account, for those who manage its environment; 403 for its auditors, 404 for others."""
+    row = find_known_account(actor, slug)
+    policy.require(actor, "manage", Place(environment=row.environment))
+    return row
+
+
+def require_known(actor: Any, row: Any) -> None:
+    """Raise :class:`NotFoundError` for who neither manages nor audits the account's environment."""
+    place = Place(environment=row.environment)
+    if not any(policy.allowed(actor, verb, place) for verb in ("manage", "audit")):
         raise NotFoundError("There is no such service account.")
 
 
@@ -138,7 +147,7 @@ class TokensView(ApiView):
     @documented("List an account's tokens", LIST)
     def get(self, request: Any, slug: str) -> HttpResponse:
         """A page of them, newest first; never the tokens themselves."""
-        row = find_managed_account(self.actor, slug)
+        row = find_known_account(self.actor, slug)
         return paged(request, selectors.list_tokens(row), present_token)
 
     @documented("Make a token", TOKEN)

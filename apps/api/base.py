@@ -17,6 +17,7 @@ from apps.core.actor import Actor
 from apps.engine import formats, values
 from apps.engine.errors import MalformedError, Problem, TooLargeError
 from apps.engine.values import Tree, compact
+from apps.vault.wrapping import with_keys_ahead
 
 MAX_INTEGER = 2**63 - 1
 BESIDE_JSON = ("environment",)
@@ -45,12 +46,14 @@ class ApiView(APIView):
             return act()
         authorize()
         path = self.request.get_full_path()
-        found, repeated = idempotency.run(
-            actor=self.actor,
-            key=key,
-            path=path,
-            body=read_body(self.request),
-            act=lambda: _remember(act()),
+        found, repeated = with_keys_ahead(
+            lambda: idempotency.run(
+                actor=self.actor,
+                key=key,
+                path=path,
+                body=read_body(self.request),
+                act=lambda: _remember(act()),
+            )
         )
         answer = HttpResponse(found.body.encode(), status=found.status)
         for name, value in found.headers.items():

@@ -42,6 +42,7 @@ TEXTS = {
     401: "Credentials are needed",
     403: "A right is missing",
     404: "It does not exist, or the caller may not know that it does",
+    405: "A browser alone may GET this",
     406: "The format cannot hold the document",
     409: "The base is stale",
     410: "The configuration is retired",
@@ -206,6 +207,9 @@ EXPERIMENTS = Shape(parameters=(text("service"), text("environment"), *PAGE))
 EXPERIMENT = Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)
 OUTCOMES = Shape({200: OBJECT}, WRITING, body=True)
 RESULTS = Shape()
+
+
+CONSOLE = Shape({200: {}}, (401, 405))
 GRAPHQL = Shape({200: OBJECT}, (400, 401, 413, 415), body=True)
 
 

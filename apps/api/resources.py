@@ -8,8 +8,9 @@ from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.api.base import ApiView, answer_json, bad_member, paged, read_flag, read_members, typed
 from apps.api.documentation import ENVIRONMENT, LIST, SECTION, SERVICE, TEMPLATE, documented
-from apps.api.writing import present_affected
+from apps.api.writing import environment_of, present_affected
 from apps.configs import describing
+from apps.configs.selectors import configurations
 from apps.configs.selectors import places as listed
 from apps.configs.selectors import templates as selected
 from apps.configs.services import places, sections, templates
@@ -23,6 +24,7 @@ ENVIRONMENT_MEMBERS = ("slug", *places.ENVIRONMENT_MEMBERS)
 SECTION_MEMBERS = ("key", *sections.MEMBERS, "acknowledge")
 TEMPLATE_MEMBERS = ("slug", "name", "parameters", "content", "extends", "message")
 TEMPLATE_VERSION_MEMBERS = (*TEMPLATE_MEMBERS, "base_version", "dependents", "dry_run")
+RENDER_MEMBERS = ("with", "version", "service", "environment")
 
 
 def present_environment(row: Any) -> dict[str, Tree]:
@@ -340,14 +342,25 @@ class TemplateRenderView(ApiView):
 
     @documented("Render a template with parameters; nothing is stored", TEMPLATE)
     def post(self, request: Any, slug: str) -> HttpResponse:
-        """``{"with":{…},"version":N}``, both optional. References stay as they are written."""
+        """``{"with":{…},"version":N,"service":SLUG,"environment":SLUG}``, all optional. References stay
+        as they are written, unless there is a service: then they are resolved as they would be there.
+        """
         row = selected.get_template(actor=self.actor, slug=slug)
-        members = read_members(request, ("with", "version"))
+        members = read_members(request, RENDER_MEMBERS)
+        service = typed(members, "service", str)
+        environment = environment_of(request, members)
+        if environment and not service:
+            raise bad_member("service", "Name the service whose document it would be, too.")
         version, tree = templates.render_template(
             actor=self.actor,
             template=row,
             given=typed(members, "with", dict, {}),
             number=typed(members, "version", int),
+            place=configurations.resolve_place(
+                actor=self.actor, service=service, environment=environment, verb="read"
+            )
+            if service
+            else None,
         )
         return answer_json({"slug": row.slug, "version": version.number, "content": tree})
 

@@ -12,7 +12,7 @@ from apps.api.documentation import OPEN, STREAM, TOKEN, documented
 from apps.audit.checkpoints import public_keys
 from apps.audit.selectors import head
 from apps.core import clock
-from apps.delivery.requests import Asked, read_cursor, read_interest
+from apps.delivery.requests import Asked, admit_stream, read_cursor
 from apps.delivery.services import create_ticket
 from apps.engine.errors import MalformedError, NotFoundError, UnavailableError
 from apps.vault.selectors import is_sealed
@@ -84,7 +84,7 @@ class StreamView(ApiView):
         """Raise what keeps this request from being a stream."""
         asked = Asked.of({**request.META, **_scope(request)})
         read_cursor(asked.headers.get("last-event-id") or asked.one("after"))
-        read_interest(self.actor, asked)
+        admit_stream(self.actor, asked)
         raise MalformedError("This server was started without its streams: use configsvc.asgi.")
 
 

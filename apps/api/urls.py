@@ -29,7 +29,7 @@ urlpatterns = [
     path("readyz", system.ReadyView.as_view()),
     path(".well-known/jwks.json", system.KeysView.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema")),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("config", config.ConfigsView.as_view()),
     path("config/<str:service>", config.ConfigView.as_view(), name="config"),
     path("config/<str:service>/value", config.ConfigValueView.as_view()),

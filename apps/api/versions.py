@@ -38,7 +38,7 @@ from apps.core import clock
 from apps.delivery.answers import envelope_members
 from apps.delivery.reads import Reader, list_readers, list_unread, note_given
 from apps.engine import diff, formats, paths
-from apps.engine.errors import NotFoundError
+from apps.engine.errors import NotFoundError, UnrepresentableError
 from apps.engine.values import Tree, parse_canonical
 
 ROLLBACK_MEMBERS = ("environment", "to_version", "at", "keys", "message", "base_version", "dry_run")
@@ -178,10 +178,22 @@ class DiffView(PlaceView):
 
 
 def render_unified(found: Comparison) -> str:
-    """What differs as text, in the format of the new side."""
+    """What differs as text, in the format of the new side; where that cannot hold both, in that of
+    the old one, else as JSON: the names of the sides say so then.
+    """
     old, new = found.old, found.new
-    texts = [formats.render(each.tree, new.format) for each in (old, new)]
     names = [f"{each.service}@{each.environment} v{each.version}" for each in (old, new)]
+    for chosen in (new.format, old.format):
+        try:
+            texts = [formats.render(each.tree, chosen) for each in (old, new)]
+            break
+        except UnrepresentableError:
+            continue
+    else:
+        chosen = "json"
+        texts = [formats.render(each.tree, chosen) for each in (old, new)]
+    if chosen != new.format:
+        names = [f"{name} as {chosen}" for name in names]
     return diff.unified(texts[0], texts[1], names[0], names[1])
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from apps.audit.models import AuditEvent, Checkpoint, Head, RefusedRead, Verification
 from apps.engine.values import canonical
@@ -25,6 +25,12 @@ class Position:
 def head() -> Position:
     """The end of the ledger, as committed now."""
     return Position(*Head.objects.values_list("epoch", "number", "at").get(pk=1))
+
+
+def last_number_of(actions: Collection[str]) -> int:
+    """The number of the last event of one of these actions, as committed now; 0 without any."""
+    rows = AuditEvent.objects.filter(action__in=actions).order_by()
+    return rows.aggregate(last=Max("number"))["last"] or 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,7 @@ def _run(claim: Claim) -> None:
     except UnavailableError as error:
         empty = {"ok": False, "revision": 0, "events": 0, "checkpoints": 0}
         Verification(at=clock.now(), actor=actor.name, outcome=error.detail, **empty).save()
+    row.update(subject=f"Asked by {actor.name}")
 
 
 def kind() -> jobs.Kind:

@@ -13,8 +13,11 @@ from functools import partial
 from typing import Any
 
 from apps.configs.models import Section
+from apps.configs.referring import new_references_of
 from apps.configs.world import Member, World, name_of
-from apps.engine import merge, resolving
+from apps.core.actor import Actor
+from apps.engine import merge, resolving, values
+from apps.engine.merge_keys import MergeKeys
 from apps.engine.resolving import May, Name, Resolver, Use
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical
@@ -46,7 +49,7 @@ class Layers:
     world: World
     trees: tuple[merge.Layer, ...]
     lock: Lock
-    merge_keys: Mapping[str, str]
+    merge_keys: MergeKeys
     sections: tuple[Section, ...]
 
     @property
@@ -93,6 +96,16 @@ def compose(layers: Layers, source: Tree, may: May = resolving.everything) -> Co
     lock = [*layers.lock, *reading.lock()]
     text = canonical(made.tree)
     return Composed(merged, made.tree, text, lock, made.secrets, made.uses, made.brought)
+
+
+def resolve_for(actor: Actor, name: Name, merged: Tree, world: World) -> Tree:
+    """What a merged tree would be as the whole document ``name``, as far as ``actor`` may read what
+    it refers to. Raises :class:`InvalidError` for references that lead nowhere.
+    """
+    around = resolving.around(name, merged, Reading(world).find)
+    made = Resolver(around, new_references_of(actor)).resolve(name, merged).tree
+    values.check(made)
+    return made
 
 
 def resolver(layers: Layers, source: Tree) -> Callable[[Tree], Tree]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from apps.configs.models import TemplateVersion
 from apps.engine import merge, templating, values
 from apps.engine.errors import InvalidError, Problem, invalid
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
 from apps.engine.values import Tree, canonical, parse_canonical
 
 MAX_EXTENDS: Final = 64
@@ -124,7 +125,9 @@ def check_template(version: TemplateVersion, newest: Newest) -> None:
     merge.merge_layers([merge.Layer("template", made)])
 
 
-def render(version: TemplateVersion, given: Tree, newest: Newest) -> Tree:
+def render(
+    version: TemplateVersion, given: Tree, newest: Newest, merge_keys: MergeKeys = NO_KEYS
+) -> Tree:
     """The merged, unresolved tree of a version with its bases. Raises :class:`InvalidError`."""
     schema = parse_canonical(version.parameters)
     try:
@@ -133,7 +136,8 @@ def render(version: TemplateVersion, given: Tree, newest: Newest) -> Tree:
         raise _moved(error, "/with") from error
     made = _made_content(parse_canonical(version.content.content), params)
     below = lay([_given(each, params) for each in parse_canonical(version.extends)], newest)
-    return merge.merge_layers([*(each.layer for each in below), merge.Layer("template", made)])
+    layers = [*(each.layer for each in below), merge.Layer("template", made)]
+    return merge.merge_layers(layers, merge_keys)
 
 
 class _Laying:

@@ -176,7 +176,8 @@ class Version(AppendOnlyModel):
     (canonical JSON) the versions of every layer that went in, ``extends``, ``keys`` and
     ``secrets`` (where secrets stand in the effective document) and ``uses`` (which of its keys come
     from which keys elsewhere) canonical JSON. ``promotes`` (canonical JSON) names the environment and
-    the version that was brought here. ``retired`` marks a version without content. ``id``
+    the version that was brought here, ``drafted_by`` who wrote it where somebody else published it.
+    ``retired`` marks a version without content. ``id``
     is random: it names the version in ETags and caches and says nothing about the document.
     """
 
@@ -200,6 +201,7 @@ class Version(AppendOnlyModel):
     published_at = models.DateTimeField()
     restores = models.PositiveIntegerField(null=True)
     promotes = models.TextField(blank=True, default="")
+    drafted_by = models.CharField(max_length=300, blank=True, default="")
     retired = models.BooleanField(default=False)
 
     objects = AppendOnlyQuerySet.as_manager()
@@ -293,7 +295,11 @@ class OverlaidDocument(AppendOnlyModel):
 
 
 class Change(models.Model):
-    """A draft on the way to a version: one per author and configuration, kept on the server."""
+    """A draft on the way to a version: one per author and configuration, kept on the server.
+
+    ``handed_at``: since when those who may publish there see it. ``answer``: what one of them said
+    when he sent it back.
+    """
 
     configuration = models.ForeignKey(
         Configuration, on_delete=models.PROTECT, related_name="changes"
@@ -308,6 +314,8 @@ class Change(models.Model):
     message = models.TextField(blank=True, default="")
     page = models.CharField(max_length=64, blank=True, default="")
     updated_at = models.DateTimeField()
+    handed_at = models.DateTimeField(null=True)
+    answer = models.TextField(blank=True, default="")
 
     class Meta:
         ordering = ["-updated_at"]

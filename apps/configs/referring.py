@@ -23,7 +23,7 @@ def references_of(actor: Actor, world: World) -> May:
     """
     if actor.is_superuser:
         return everything
-    guards: dict[Name, Guard | None] = {}
+    readable = new_references_of(actor)
     known: dict[Name, set[tuple[Path, Target]]] = {}
 
     def may(document: Name, path: Path, target: Target) -> bool:
@@ -31,8 +31,18 @@ def references_of(actor: Actor, world: World) -> May:
             known[document] = {
                 _mark(use.path, use.target) for use in world.uses(document) if use.hops == 1
             }
-        if _mark(path, target) in known[document]:
-            return True
+        return _mark(path, target) in known[document] or readable(document, path, target)
+
+    return may
+
+
+def new_references_of(actor: Actor) -> May:
+    """Which references the actor may make where there are none yet: the same, whatever is live."""
+    if actor.is_superuser:
+        return everything
+    guards: dict[Name, Guard | None] = {}
+
+    def may(_document: Name, _path: Path, target: Target) -> bool:
         if target.document not in guards:
             guards[target.document] = _guard(actor, target.document)
         reads = guards[target.document]

@@ -7,6 +7,7 @@ from apps.configs.models import Section
 from apps.engine import credentials, formats, schemas, sections, spots
 from apps.engine.errors import Problem
 from apps.engine.paths import pointer
+from apps.engine.schema_problems import ON_NAMES
 from apps.engine.section_types.section_type import UNKNOWN, Findings
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, escape, parse_canonical
@@ -31,7 +32,8 @@ def check_sections(
         found.errors += [
             each
             for each in broken
-            if each.pointer not in unsaid and not each.pointer.startswith(inside)
+            if not each.pointer.startswith(inside)
+            and (each.pointer not in unsaid or each.code in ON_NAMES)
         ]
         told = sections.SECTION_TYPES[section.type].check(known[section.key])
         found.errors += [_prefixed(each, section) for each in told.errors]

@@ -20,7 +20,8 @@ from apps.configs.models import (
     Version,
 )
 from apps.core.statements import Statement
-from apps.engine import formats, merge, resolving, sections, spots
+from apps.engine import formats, merge, resolving, spots
+from apps.engine.merge_keys import KEYWORD, MergeKeys
 from apps.engine.resolving import Name, Use
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Configuration, Environment, Service
@@ -41,7 +42,7 @@ class Member:
     number: int
     key: str
     document: resolving.Document
-    merged: Callable[[Mapping[str, str]], Tree]
+    merged: Callable[[MergeKeys], Tree]
     retired: bool = False
 
 
@@ -61,7 +62,7 @@ class Inherited:
             "id": self.member.key,
         }
 
-    def layer(self, merge_keys: Mapping[str, str]) -> merge.Layer:
+    def layer(self, merge_keys: MergeKeys) -> merge.Layer:
         """It as a layer."""
         return merge.Layer(f"environment:{self.environment.slug}", self.member.merged(merge_keys))
 
@@ -78,6 +79,7 @@ class World:
         self._live: dict[Name, Live | None] = {}
         self._members: dict[Name, Member | None] = {}
         self._sections: dict[int, tuple[Section, ...]] = {}
+        self._merge_keys: dict[int, MergeKeys] = {}
         self._rules: dict[int, list[Rule]] = {}
         self._overlays: dict[int, list[Overlay]] | None = None
         self._environments: dict[int, Environment] = {}
@@ -129,9 +131,11 @@ class World:
             self._overlays = _overlays_laid()
         return self._overlays.get(configuration.pk, []) if configuration is not None else []
 
-    def merge_keys(self, service: Service) -> dict[str, str]:
+    def merge_keys(self, service: Service) -> MergeKeys:
         """By the path of a list, the member by which its items merge."""
-        return _merge_keys(self.sections(service))
+        if service.pk not in self._merge_keys:
+            self._merge_keys[service.pk] = _merge_keys(self.sections(service))
+        return self._merge_keys[service.pk]
 
     def uses(self, name: Name) -> tuple[Use, ...]:
         """What the live version of that name takes from elsewhere."""
@@ -276,25 +280,24 @@ def _member(version: Version) -> Member:
     )
 
 
-def _merged_once(version: Version) -> Callable[[Mapping[str, str]], Tree]:
+def _merged_once(version: Version) -> Callable[[MergeKeys], Tree]:
     """:func:`merged_tree` of the version, made at most once for the same merge keys."""
-    made: dict[tuple[tuple[str, str], ...], Tree] = {}
+    made: dict[MergeKeys, Tree] = {}
 
-    def merged(merge_keys: Mapping[str, str]) -> Tree:
-        key = tuple(sorted(merge_keys.items()))
-        if key not in made:
-            made[key] = merged_tree(version, merge_keys)
-        return made[key]
+    def merged(merge_keys: MergeKeys) -> Tree:
+        if merge_keys not in made:
+            made[merge_keys] = merged_tree(version, merge_keys)
+        return made[merge_keys]
 
     return merged
 
 
-def merged_tree(version: Version, merge_keys: Mapping[str, str]) -> Tree:
+def merged_tree(version: Version, merge_keys: MergeKeys) -> Tree:
     """The merged, unresolved tree of a version, from the layers that its lock names."""
     return merge.merge_layers(layers_of(version, merge_keys), merge_keys)
 
 
-def layers_of(version: Version, merge_keys: Mapping[str, str]) -> list[merge.Layer]:
+def layers_of(version: Version, merge_keys: MergeKeys) -> list[merge.Layer]:
     """The layers that a version's lock names, lowest first, and its own document."""
     layers: list[merge.Layer] = []
     for entry in parse_canonical(version.lock):
@@ -321,8 +324,6 @@ def newest_template(slug: str) -> TemplateVersion | None:
     )
 
 
-def _merge_keys(declared: Sequence[Section]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for section in declared:
-        found.update(sections.merge_keys(parse_canonical(section.schema), section.key))
-    return found
+def _merge_keys(declared: Sequence[Section]) -> MergeKeys:
+    mentioning = (each for each in declared if f'"{KEYWORD}"' in each.schema)
+    return MergeKeys({each.key: parse_canonical(each.schema) for each in mentioning})

@@ -19,6 +19,10 @@ class User(AbstractUser):
 
     sessions_since = models.DateTimeField(null=True, blank=True, editable=False)
 
+    class Meta:
+        verbose_name = "person"
+        verbose_name_plural = "people"
+
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """What Django compares a session with: it follows the password and the moment above."""
         since = self.sessions_since.isoformat() if self.sessions_since else ""

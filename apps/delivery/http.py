@@ -18,7 +18,7 @@ from django.conf import settings
 from apps.core.actor import Actor
 from apps.delivery.feed import running_feed
 from apps.delivery.polls import wait_for_news
-from apps.delivery.requests import Asked, find_actor, note_stream, read_cursor, read_interest
+from apps.delivery.requests import Asked, admit_stream, find_actor, read_cursor
 from apps.delivery.watch import Frame, Interest, WithdrawnError, watch
 from apps.engine.errors import DomainError, TooLargeError
 from apps.engine.values import compact
@@ -126,11 +126,7 @@ async def _open_stream(asked: Asked) -> AsyncIterator[Frame] | None:
 @database_sync_to_async
 def _admit(asked: Asked) -> tuple[Actor, Interest]:
     actor = find_actor(asked)
-    interest = read_interest(actor, asked)
-    name = asked.headers.get("x-config-instance")
-    if name is not None:
-        note_stream(actor, interest, name)
-    return actor, interest
+    return actor, admit_stream(actor, asked)
 
 
 async def _encoded(frames: AsyncIterator[Frame]) -> AsyncIterator[str]:

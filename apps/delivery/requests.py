@@ -15,6 +15,7 @@ from django.http.cookie import parse_cookie
 from apps.access import policy, sessions
 from apps.access.policy import Place
 from apps.access.selectors import actor_of_user, authenticate_token
+from apps.configs.selectors.configurations import resolve_environment
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.models import User
@@ -29,11 +30,11 @@ from apps.engine.errors import (
     invalid,
 )
 from apps.registry.models import Environment, Service
-from apps.registry.selectors import get_default_environment, get_environment, get_service
+from apps.registry.selectors import get_service
 from apps.rollouts.services import check_instance_name, note_instance
 
 API_PREFIX = "/api/v1"
-STREAMS = ("/stream", "/ws/config")
+STREAMS = ("/stream", "/ws/config", "/ws/graphql")
 MAX_SERVICES = 200
 MAX_WAIT = 60
 _SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
@@ -129,16 +130,18 @@ def _person_of_session(cookies: dict[str, str], address: str | None) -> Actor:
     return replace(actor, expires_at=sessions.ends_at(request.session))
 
 
-def read_interest(actor: Actor, asked: Asked) -> Interest:
-    """What a stream is asked for, once the actor may read it.
+def admit_stream(actor: Actor, asked: Asked) -> Interest:
+    """What a stream is asked for, once the actor may read it; the instance it names is remembered.
 
-    Raises :class:`NotFoundError` and :class:`ForbiddenError` as fetching would.
+    Raises :class:`NotFoundError` and :class:`ForbiddenError` as fetching would, and
+    :class:`InvalidError` for a name that is none.
     """
     names = asked.query.get("service", [])
     if len(names) > MAX_SERVICES:
         raise invalid("", "service", f"At most {MAX_SERVICES} services in one stream.")
-    include = asked.one("include")
-    return interest_of(actor, names, asked.one("environment"), include)
+    interest = interest_of(actor, names, asked.one("environment"), asked.one("include"))
+    note_stream(actor, interest, asked.headers.get("x-config-instance"))
+    return interest
 
 
 def interest_of(
@@ -148,10 +151,13 @@ def interest_of(
     if include not in (None, "", "config"):
         raise invalid("/include", "include", "The only thing to include is 'config'.")
     found = [get_service(name) for name in services]
-    place = None if environment == "*" else _environment(actor, environment)
+    place = None
+    if environment != "*":
+        place = resolve_environment(actor=actor, environment=environment)
     for service in found:
-        policy.require_sight(actor, Place(service, place))
-        if place is not None:
+        if place is None:
+            policy.require_in_some_environment(actor, "read", service)
+        else:
             policy.require(actor, "read", Place(service, place))
     if not found:
         policy.require_sight(actor, Place(environment=place))
@@ -163,20 +169,16 @@ def interest_of(
     )
 
 
-def note_stream(actor: Actor, interest: Interest, name: str) -> None:
-    """Remember the instance that opened a stream on named services in one environment."""
+def note_stream(actor: Actor, interest: Interest, name: str | None) -> None:
+    """Remember the instance, if any, that watches named services in one environment."""
+    if name is None:
+        return
     check_instance_name(name)
     if interest.service_ids is None or interest.environment_id is None:
         return
     environment = Environment.objects.get(pk=interest.environment_id)
     for service in Service.objects.filter(pk__in=interest.service_ids):
         note_instance(actor=actor, place=Place(service, environment), name=name)
-
-
-def _environment(actor: Actor, slug: str | None) -> Any:
-    if slug or actor.environment:
-        return get_environment(slug or actor.environment or "")
-    return get_default_environment()
 
 
 def read_cursor(text: str | None) -> Cursor | None:

@@ -1,12 +1,12 @@
 """What differs between two documents: by key, as RFC 6902 patch, as text, and in three ways."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from apps.engine import items, lines
 from apps.engine.items import Matching, Move
-from apps.engine.merge import NO_KEYS
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
 from apps.engine.paths import Path, format_path, pointer
 from apps.engine.values import Tree, same
 
@@ -72,7 +72,7 @@ class Change:
 SHIFTING: Final = ("added", "removed", "moved")
 
 
-def changes(old: Tree, new: Tree, merge_keys: Mapping[str, str] = NO_KEYS) -> list[Change]:
+def changes(old: Tree, new: Tree, merge_keys: MergeKeys = NO_KEYS) -> list[Change]:
     """The differences by key, in the order of the new document, removed keys first.
 
     A list whose path is in ``merge_keys``, and whose items are all known by the member given there,
@@ -92,7 +92,7 @@ def changes(old: Tree, new: Tree, merge_keys: Mapping[str, str] = NO_KEYS) -> li
 class _Walk:
     """The walk through both documents; ``item`` is what it is in."""
 
-    merge_keys: Mapping[str, str]
+    merge_keys: MergeKeys
     item: Item | None = None
 
     def changes(self, old: Tree, new: Tree, path: Path) -> Iterator[Change]:
@@ -120,7 +120,7 @@ class _Walk:
 
     def member(self, path: Path) -> str | None:
         """What the items of the list at ``path`` are known by."""
-        return self.merge_keys.get(format_path(path)) if self.merge_keys else None
+        return self.merge_keys.of(path)
 
     def _by_index(self, old: list[Tree], new: list[Tree], path: Path) -> Iterator[Change]:
         start, end = (0, 0) if len(old) == len(new) else lines.common_ends(old, new, same)
@@ -172,7 +172,7 @@ class _OrderedWalk(_Walk):
         yield from matching.steps()
 
 
-def patch(old: Tree, new: Tree, merge_keys: Mapping[str, str] = NO_KEYS) -> list[dict[str, Tree]]:
+def patch(old: Tree, new: Tree, merge_keys: MergeKeys = NO_KEYS) -> list[dict[str, Tree]]:
     """The JSON Patch (RFC 6902) that makes ``new`` of ``old``, with ``move`` for items that moved in
     lists of ``merge_keys``, which are as in :func:`changes`.
     """

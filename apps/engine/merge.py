@@ -9,12 +9,12 @@ No function here changes its arguments, and what it gives may share parts with t
 as values.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from apps.engine.errors import invalid
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
 from apps.engine.paths import Path, format_path, pointer
 from apps.engine.values import Tree
 
@@ -25,7 +25,6 @@ LIST_MARKERS: Final = ("$append", "$prepend")
 OPAQUE: Final = ("$literal", "$secret")
 TEMPLATE_MARKERS: Final = ("$if", "$for", "$param")
 RESERVED: Final = frozenset(("$replace", "$remove", *LIST_MARKERS, *OPAQUE, *TEMPLATE_MARKERS))
-NO_KEYS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class _Place(NamedTuple):
         return _Place(self.path, (*self.written, marker))
 
 
-def merge_layers(layers: Sequence[Layer], merge_keys: Mapping[str, str] = NO_KEYS) -> Tree:
+def merge_layers(layers: Sequence[Layer], merge_keys: MergeKeys = NO_KEYS) -> Tree:
     """The merged, unresolved tree: no markers are left in it but ``$literal`` and ``$secret``.
 
     Raises :class:`InvalidError` with the JSON Pointer in the layer's document.
@@ -60,13 +59,13 @@ def merge_layers(layers: Sequence[Layer], merge_keys: Mapping[str, str] = NO_KEY
     return merged
 
 
-def merge(below: Tree, above: Tree, merge_keys: Mapping[str, str] = NO_KEYS) -> Tree:
+def merge(below: Tree, above: Tree, merge_keys: MergeKeys = NO_KEYS) -> Tree:
     """``above`` over ``below``, whole documents both."""
     merged = merge_at((), below, above, merge_keys)
     return {} if merged is ABSENT else merged
 
 
-def merge_at(path: Path, below: Any, above: Tree, merge_keys: Mapping[str, str] = NO_KEYS) -> Any:
+def merge_at(path: Path, below: Any, above: Tree, merge_keys: MergeKeys = NO_KEYS) -> Any:
     """``above`` over ``below`` at one place of a document; ``below`` and the answer may be
     ``ABSENT``.
     """
@@ -99,7 +98,7 @@ def marker_of(tree: Tree, path: Path = ()) -> str | None:
     raise invalid(pointer(path), "marker", message)
 
 
-def _merge(below: Any, above: Tree, place: _Place, keys: Mapping[str, str]) -> Any:
+def _merge(below: Any, above: Tree, place: _Place, keys: MergeKeys) -> Any:
     if isinstance(above, list):
         return _merge_list(below, above, place, keys)
     if not isinstance(above, dict):
@@ -110,9 +109,7 @@ def _merge(below: Any, above: Tree, place: _Place, keys: Mapping[str, str]) -> A
     return _merge_marker(marker, below, above[marker], place, keys)
 
 
-def _merge_marker(
-    marker: str, below: Any, given: Tree, place: _Place, keys: Mapping[str, str]
-) -> Any:
+def _merge_marker(marker: str, below: Any, given: Tree, place: _Place, keys: MergeKeys) -> Any:
     if marker in OPAQUE:
         return {marker: given}
     if marker == "$replace":
@@ -124,9 +121,7 @@ def _merge_marker(
     return ABSENT
 
 
-def _merge_object(
-    below: Any, above: dict[str, Tree], place: _Place, keys: Mapping[str, str]
-) -> Tree:
+def _merge_object(below: Any, above: dict[str, Tree], place: _Place, keys: MergeKeys) -> Tree:
     result = dict(below) if is_object(below) else {}
     for key, value in above.items():
         merged = _merge(result.get(key, ABSENT), value, place.at(key), keys)
@@ -137,8 +132,8 @@ def _merge_object(
     return result
 
 
-def _merge_list(below: Any, above: list[Tree], place: _Place, keys: Mapping[str, str]) -> Tree:
-    member = keys.get(format_path(place.path)) if keys else None
+def _merge_list(below: Any, above: list[Tree], place: _Place, keys: MergeKeys) -> Tree:
+    member = keys.of(place.path)
     if member is None:
         return _items(above, place, keys)
     result = list(below) if isinstance(below, list) else []
@@ -170,14 +165,12 @@ def removes_item(item: Tree, member: str) -> bool:
     )
 
 
-def _items(items: list[Tree], place: _Place, keys: Mapping[str, str]) -> list[Tree]:
+def _items(items: list[Tree], place: _Place, keys: MergeKeys) -> list[Tree]:
     merged = (_merge(ABSENT, item, place.at(index), keys) for index, item in enumerate(items))
     return [item for item in merged if item is not ABSENT]
 
 
-def _extended(
-    below: Any, given: Tree, marker: str, place: _Place, keys: Mapping[str, str]
-) -> list[Tree]:
+def _extended(below: Any, given: Tree, marker: str, place: _Place, keys: MergeKeys) -> list[Tree]:
     if not isinstance(given, list):
         raise invalid(pointer(place.written), "marker", f"'{marker}' takes a list.")
     if below is not ABSENT and not isinstance(below, list):
@@ -194,58 +187,72 @@ def escape_text(text: str) -> str:
 
 @dataclass(slots=True)
 class _Origin:
-    """Which layers gave one place, lowest first, and what is known of the keys in it."""
+    """Which layers gave one place, lowest first, which it hides there, and what is known of the keys
+    in it. Its ``kind`` is ``type(ABSENT)`` where something was removed.
+    """
 
     names: tuple[str, ...]
     kind: type
+    hides: tuple[str, ...] = ()
     members: dict[str, "_Origin"] = field(default_factory=dict)
 
 
-def origins(
-    layers: Sequence[Layer], effective: Tree, merge_keys: Mapping[str, str] = NO_KEYS
-) -> dict[str, tuple[str, ...]]:
-    """The names of the layers that each key of the effective document comes from, lowest first.
+class Origin(NamedTuple):
+    """The names of the layers that a key comes from, and of those whose value there, or around it,
+    was replaced or removed from above; lowest first both.
+    """
 
-    By the dotted path of each leaf key; a list is one leaf, and so is an empty object. A layer
-    whose value was replaced from above is not named. ``effective`` is what the layers compose to.
+    gives: tuple[str, ...]
+    hides: tuple[str, ...]
+
+
+def origins(
+    layers: Sequence[Layer], effective: Tree, merge_keys: MergeKeys = NO_KEYS
+) -> dict[str, Origin]:
+    """Where each key of the effective document comes from.
+
+    By the dotted path of each leaf key; a list is one leaf, and so is an empty object. ``effective``
+    is what the layers compose to.
     """
     root = _Origin((), dict)
     for layer in layers:
-        root = _trace(root, layer.tree, (layer.name, merge_keys), ()) or _Origin((), dict)
-    return dict(_leaf_origins(root, effective, ())) if effective else {}
+        root = _trace(root, layer.tree, (layer.name, merge_keys), ())
+    return dict(_leaf_origins(root, effective, (), ())) if effective else {}
 
 
-def _trace(
-    below: _Origin | None, above: Tree, by: tuple[str, Mapping[str, str]], path: Path
-) -> _Origin | None:
-    """The origins at one place after merging ``above`` there; ``None``: nothing is there."""
+def _trace(below: _Origin | None, above: Tree, by: tuple[str, MergeKeys], path: Path) -> _Origin:
+    """The origins at one place after merging ``above`` there."""
     name, keys = by
-    kept = below.names if below else ()
+    kept, hidden = (below.names, below.hides) if below else ((), ())
     marker = marker_of(above, path)
     if marker == "$remove":
-        return None
+        return _Origin((), type(ABSENT), (*hidden, *kept))
     if marker == "$replace":
-        return _trace(None, above[marker], by, path)
+        made = _trace(None, above[marker], by, path)
+        made.hides = (*hidden, *kept)
+        return made
     if marker in LIST_MARKERS:
-        return _Origin((*kept, name), list)
-    if isinstance(above, list):
-        merges = below is not None and below.kind is list and format_path(path) in keys
-        return _Origin((*(kept if merges else ()), name), list)
-    if marker is not None or not isinstance(above, dict):
-        return _Origin((name,), type(None))
-    merges = below is not None and below.kind is dict
-    result = _Origin((*(kept if merges else ()), name), dict)
-    result.members = dict(below.members) if below is not None and merges else {}
-    for key, value in above.items():
-        traced = _trace(result.members.pop(key, None), value, by, (*path, key))
-        if traced is not None:
-            result.members[key] = traced
+        return _Origin((*kept, name), list, hidden)
+    kind = type(above) if marker is None and isinstance(above, (dict, list)) else type(None)
+    merges = below is not None and below.kind is kind
+    merges = merges and (kind is dict or (kind is list and keys.of(path) is not None))
+    if not merges:
+        kept, hidden = (), (*hidden, *kept)
+    result = _Origin((*kept, name), kind, hidden)
+    if kind is dict:
+        result.members = dict(below.members) if below is not None and merges else {}
+        for key, value in above.items():
+            result.members[key] = _trace(result.members.pop(key, None), value, by, (*path, key))
     return result
 
 
-def _leaf_origins(origin: _Origin, tree: Tree, path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _leaf_origins(
+    origin: _Origin, tree: Tree, path: Path, hidden: tuple[str, ...]
+) -> Iterator[tuple[str, Origin]]:
+    hidden = tuple(dict.fromkeys((*hidden, *origin.hides)))
     if not isinstance(tree, dict) or not tree:
-        yield format_path(path), origin.names
+        hides = tuple(each for each in hidden if each not in origin.names)
+        yield format_path(path), Origin(origin.names, hides)
         return
     for key, child in tree.items():  # the keys of a literal have the origin of the whole
-        yield from _leaf_origins(origin.members.get(key, origin), child, (*path, key))
+        yield from _leaf_origins(origin.members.get(key, origin), child, (*path, key), hidden)

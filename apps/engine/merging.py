@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from apps.engine.merge import ABSENT, NO_KEYS, RESERVED, identity
-from apps.engine.paths import Path, format_path, pointer
+from apps.engine.merge import ABSENT, RESERVED, identity
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
+from apps.engine.paths import Path, pointer
 from apps.engine.values import Tree, canonical, same
 
 
@@ -44,7 +45,7 @@ def merge_three(
     base: Tree,
     ours: Tree,
     theirs: Tree,
-    merge_keys: Mapping[str, str] = NO_KEYS,
+    merge_keys: MergeKeys = NO_KEYS,
     choices: Mapping[str, str] | None = None,
 ) -> Merged:
     """``ours`` and ``theirs``, whole documents that were both made from ``base``, as one.
@@ -54,7 +55,7 @@ def merge_three(
     No argument is changed.
     """
     merging = _Merging(merge_keys, choices or {})
-    tree = merging.at(_Sides(base, ours, theirs), (), ())
+    tree = merging.at(_Sides(base, ours, theirs), ())
     return Merged({} if tree is ABSENT else tree, merging.conflicts)
 
 
@@ -68,22 +69,22 @@ class _Sides(NamedTuple):
 
 @dataclass(slots=True)
 class _Merging:
-    """The walk. ``path`` is where it is in ours, ``key`` the same without indexes of named items."""
+    """The walk. ``path`` is where it is in ours."""
 
-    merge_keys: Mapping[str, str]
+    merge_keys: MergeKeys
     choices: Mapping[str, str]
     conflicts: list[Conflict] = field(default_factory=list)
 
-    def at(self, sides: _Sides, path: Path, key: Path) -> Any:
+    def at(self, sides: _Sides, path: Path) -> Any:
         base, ours, theirs = sides
         if _equal(ours, theirs) or _equal(base, theirs):
             return ours
         if _equal(base, ours):
             return theirs
         if _are_mergeable(sides):
-            return self._objects(sides, path, key)
+            return self._objects(sides, path)
         if all(isinstance(side, list) for side in (ours, theirs)):
-            merged = self._lists(sides, path, key)
+            merged = self._lists(sides, path)
             if merged is not None:
                 return merged
         where = pointer(path)
@@ -92,29 +93,29 @@ class _Merging:
         self.conflicts.append(Conflict(where, base, ours, theirs))
         return ours
 
-    def _objects(self, sides: _Sides, path: Path, key: Path) -> Tree:
+    def _objects(self, sides: _Sides, path: Path) -> Tree:
         base = {} if sides.base is ABSENT else sides.base
         merged = {}
         for name in dict.fromkeys([*sides.ours, *sides.theirs, *base]):
             each = _Sides(*(side.get(name, ABSENT) for side in (base, sides.ours, sides.theirs)))
-            value = self.at(each, (*path, name), (*key, name))
+            value = self.at(each, (*path, name))
             if value is not ABSENT:
                 merged[name] = value
         return merged
 
-    def _lists(self, sides: _Sides, path: Path, key: Path) -> list[Tree] | None:
+    def _lists(self, sides: _Sides, path: Path) -> list[Tree] | None:
         """The merged list; ``None``: it can only be taken whole."""
-        member = self.merge_keys.get(format_path(key))
+        member = self.merge_keys.of(path)
         if member is not None:
             named = [_by_name(side, member) for side in sides]
             if all(each is not None for each in named):
-                return self._named(_Sides(*named), path, key)
+                return self._named(_Sides(*named), path)
         if isinstance(sides.base, list) and len({len(side) for side in sides}) == 1:
             rows = zip(*sides, strict=True)
-            return [self.at(_Sides(*row), (*path, i), (*key, i)) for i, row in enumerate(rows)]
+            return [self.at(_Sides(*row), (*path, i)) for i, row in enumerate(rows)]
         return None
 
-    def _named(self, sides: _Sides, path: Path, key: Path) -> list[Tree] | None:
+    def _named(self, sides: _Sides, path: Path) -> list[Tree] | None:
         order = _merged_order(*(list(side) for side in sides))
         if order is None:
             return None
@@ -123,7 +124,7 @@ class _Merging:
         for name in order:
             each = _Sides(*(side.get(name, ABSENT) for side in sides))
             index = places.get(name, len(places))
-            value = self.at(each, (*path, index), (*key, index))
+            value = self.at(each, (*path, index))
             if value is not ABSENT:
                 merged.append(value)
         return merged

@@ -4,7 +4,7 @@ The edit goes down the source, what lies below it and the wanted document togeth
 its wanted value already stays as it is written, and what a lower layer gives is not copied.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from apps.engine import spots
@@ -13,7 +13,6 @@ from apps.engine.lines import common_ends
 from apps.engine.merge import (
     ABSENT,
     LIST_MARKERS,
-    NO_KEYS,
     RESERVED,
     escape_text,
     identity,
@@ -21,7 +20,8 @@ from apps.engine.merge import (
     merge_at,
     removes_item,
 )
-from apps.engine.paths import Path, format_path
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
+from apps.engine.paths import Path
 from apps.engine.resolving import ALONE, Resolver, nothing_else
 from apps.engine.values import Tree, same
 
@@ -35,7 +35,7 @@ def override(
     source: Tree,
     below: Tree,
     wanted: Tree,
-    merge_keys: Mapping[str, str] = NO_KEYS,
+    merge_keys: MergeKeys = NO_KEYS,
     resolve: Callable[[Tree], Tree] = resolve_alone,
 ) -> Tree:
     """The smallest edit of ``source`` such that composing it over ``below`` gives ``wanted``.
@@ -51,7 +51,7 @@ def override(
 
 
 def override_merged(
-    source: Tree, below: Tree, wanted: Tree, merge_keys: Mapping[str, str] = NO_KEYS
+    source: Tree, below: Tree, wanted: Tree, merge_keys: MergeKeys = NO_KEYS
 ) -> Tree:
     """The same where ``wanted`` is a merged, unresolved tree: its references stay references."""
     return _smallest(_Editor(merge_keys, _as_it_is, _as_it_is), source, below, wanted)
@@ -101,7 +101,7 @@ class _Editor:
 
     def __init__(
         self,
-        merge_keys: Mapping[str, str],
+        merge_keys: MergeKeys,
         resolve: Callable[[Tree], Tree],
         write: Callable[[Tree], Tree],
     ) -> None:
@@ -165,7 +165,7 @@ class _Editor:
         return result
 
     def _edit_list(self, source: list[Tree], below: Any, wanted: list[Tree], path: Path) -> Tree:
-        member = self.merge_keys.get(format_path(path)) if self.merge_keys else None
+        member = self.merge_keys.of(path)
         if member is None or not isinstance(below, list):
             return self._edit_items(source, wanted, path)
         if self.gives(source, below, wanted, path):

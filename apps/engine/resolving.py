@@ -8,13 +8,14 @@ with the spots of its secrets. Each key is resolved once, when something asks fo
 import contextlib
 import itertools
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeVar
 
 from apps.engine import references, spots
 from apps.engine.errors import InvalidError, LimitError, Problem, invalid
-from apps.engine.merge import NO_KEYS, Layer, merge_layers
+from apps.engine.merge import Layer, merge_layers
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
 from apps.engine.paths import Path, find, format_path, pointer
 from apps.engine.references import Parameter, Reference, SecretName
 from apps.engine.spots import Spot
@@ -30,6 +31,9 @@ MAX_USES: Final = 20_000
 """How many keys of others a document may depend on, each key of it counted by itself."""
 MAX_CHAIN: Final = 64
 """How many references may lead from one to the next."""
+MAX_WAYS, MAX_WAY, MAX_NAMED, ENDS = 20, 10_000, 300, 4
+"""In how many problems the way is told, in how many characters, those of a key, and the ends of a
+longer one."""
 
 
 class Name(NamedTuple):
@@ -113,7 +117,8 @@ def load(stored: Tree) -> tuple[Use, ...]:
 
 May = Callable[[Name, Path, Target], bool]
 """Whether a key of a document that is being composed may refer to a target. Where it may not, the
-target is as good as missing, whatever is there, and whatever default is given."""
+target is as good as missing, whatever is there, and whatever default is given. Asked of a key and
+itself, which is never a reference that is there already, it says whether that may be read."""
 
 
 def everything(_document: Name, _path: Path, _target: Target) -> bool:
@@ -140,11 +145,21 @@ class _Value:
 
 
 class _Unresolved(Exception):  # noqa: N818 - it never leaves this module
-    """A reference that cannot be followed, and why."""
+    """A reference that cannot be followed, why, and the keys that lead there: for keys that refer
+    to each other (``ring``) to the first of them.
+    """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(
+        self, code: str, message: str, way: Sequence[Target] = (), ring: Sequence[Target] = ()
+    ) -> None:
         super().__init__(message)
-        self.code, self.message = code, message
+        self.code, self.message, self.way, self.ring = code, message, way, ring
+
+    def by_way_of(self, target: Target) -> "_Unresolved":
+        """The same for who comes by ``target``."""
+        if target in self.ring:
+            return self
+        return _Unresolved(self.code, self.message, (target, *self.way), self.ring)
 
 
 class _TooDeepError(Exception):
@@ -179,7 +194,7 @@ class Resolver:
         paths = [*(spot.path for spot in value.secrets), *(use.path for use in value.uses)]
         if not isinstance(value.tree, dict) or not all(paths):
             raise invalid("", "type", "A configuration is an object: its top level needs keys.")
-        _refuse_circles(name, value.uses)
+        self._refuse_circles(name, value.uses)
         return Resolution(value.tree, value.secrets, value.uses, value.brought)
 
     def part(self, name: Name, tree: Tree) -> Tree:
@@ -203,14 +218,86 @@ class Resolver:
                 self._open.clear()
                 if error.target in waiting:
                     message = f"The key {error.target} refers to itself, by way of others."
-                    self._known[error.target] = _Unresolved("cycle", message)
+                    self._known[error.target] = _Unresolved("cycle", message, [error.target])
                 else:
                     waiting.append(error.target)
-        if walk.problems:
-            raise InvalidError(
-                "The document holds what cannot be resolved.", walk.problems[:MAX_PROBLEMS]
-            )
+        if walk.failed:
+            problems = [
+                Problem(pointer(path), error.code, self._told(Target(name, path), error))
+                for path, error in walk.failed[:MAX_PROBLEMS]
+            ]
+            raise InvalidError("The document holds what cannot be resolved.", problems)
         return value
+
+    def _told(self, start: Target, error: _Unresolved) -> str:
+        """What is wrong, with the keys that lead there from ``start`` where it is not there itself."""
+        if error.ring:
+            ring = f"{error.message}: {self._way(error.ring)}."
+            return f"{ring} The way there: {self._way((start, *error.way))}." if error.way else ring
+        if len(error.way) > 1:
+            return f"{error.message} The way there: {self._way((start, *error.way))}."
+        return error.message
+
+    def _way(self, targets: Sequence[Target]) -> str:
+        """Keys that lead from one to the next. Where one leads that may not be read is not told, the
+        last one aside.
+        """
+        hidden = (
+            at
+            for at, target in enumerate(targets[1:-1], 1)
+            if not self.may(target.document, target.path, target)
+        )
+        end = next(hidden, len(targets))
+        names = [str(target)[:MAX_NAMED] for target in targets]
+        if end < len(targets):
+            names = [*names[: end + 1], "…", names[-1]]
+        elif sum(map(len, names)) > MAX_WAY:
+            names = [*names[:ENDS], "…", *names[-ENDS:]]
+        return " → ".join(names)
+
+    def _refuse_circles(self, name: Name, uses: Sequence[Use]) -> None:
+        """Refuse keys that come from themselves by way of documents that are served."""
+        circles = [
+            use for use in uses if use.target.document == name and meet(use.path, use.target.path)
+        ]
+        if circles:
+            problems = []
+            for index, use in enumerate(circles[:MAX_PROBLEMS]):
+                message = f"The key {format_path(use.path)} comes from itself, by way of others"
+                if index < MAX_WAYS:
+                    way = [Target(name, use.path), *self._chain(uses, use)]
+                    message += f": {self._way(way)}"
+                problems.append(Problem(pointer(use.path), "cycle", f"{message}."))
+            raise InvalidError("The document holds what cannot be resolved.", problems)
+
+    def _chain(self, uses: Sequence[Use], goal: Use) -> list[Target]:
+        """The keys over which ``goal``, one of ``uses``, is come to."""
+        way: list[Target] = []
+        while goal.hops > 1:
+            for use in uses:
+                length = len(use.path)
+                if use.hops == 1 and use.path == goal.path[:length]:
+                    further = Use(goal.path[length:], goal.target, goal.hops - 1)
+                    inner = self._uses_of(use.target)
+                    if further in inner:
+                        break
+            else:
+                break
+            way.append(use.target)
+            uses, goal = inner, further
+        return [*way, goal.target]
+
+    def _uses_of(self, target: Target) -> tuple[Use, ...]:
+        try:
+            return self.follow(target, 0).uses
+        except _Unresolved:
+            return ()
+
+    def _too_long(self, value: _Value, target: Target) -> _Unresolved:
+        """That ``value``, which comes from ``target``, is come to over too many references."""
+        longest = max(value.uses, key=lambda use: use.hops)
+        message = f"More than {MAX_CHAIN} references lead from one to the next."
+        return _Unresolved("limit", message, (target, *self._chain(value.uses, longest)))
 
     def _settle(self, target: Target) -> None:
         with contextlib.suppress(_Unresolved):  # it is remembered, for whoever asks
@@ -231,7 +318,7 @@ class Resolver:
             try:
                 known = self._read(target, used + HOP)
             except _Unresolved as error:
-                known = error
+                known = error.by_way_of(target)
             finally:
                 self._open.pop(target, None)
             self._known[target] = known
@@ -242,9 +329,7 @@ class Resolver:
     def _cycle(self, target: Target) -> _Unresolved:
         ring = list(self._open)
         ring = [*ring[ring.index(target) :], target]
-        return _Unresolved(
-            "cycle", f"These keys refer to each other: {' → '.join(map(str, ring))}."
-        )
+        return _Unresolved("cycle", "These keys refer to each other", ring=ring)
 
     def _read(self, target: Target, used: int) -> _Value:
         name, document = self._lookup(*target.document)
@@ -263,10 +348,28 @@ class Resolver:
                 raise _Unresolved("reference", _missing(target))
         walk = _Walk(self, name)
         value = walk.value(node, target.path, 1, used)
-        if walk.problems:
-            first = walk.problems[0]
-            raise _Unresolved(first.code, first.message)
+        if walk.failed:
+            raise walk.failed[0][1]
         return value
+
+    def brought(self, value: _Value, target: Target, here: Name) -> _Value:
+        """A value from ``target`` as it stands ``here``: its secrets named with their service."""
+        further = (Use(use.path, use.target, use.hops + 1) for use in value.uses)
+        uses = (Use((), target), *further)
+        if max(use.hops for use in uses) > MAX_CHAIN:
+            raise self._too_long(value, target)
+        there = target.document
+        if not value.secrets or there == here:
+            return replace(value, uses=uses)
+        if there.environment != here.environment:
+            raise _Unresolved(
+                "secret", f"{target} holds a secret, and secrets stay in their environment."
+            )
+        moved = tuple(_absolute(spot, there.service) for spot in value.secrets)
+        names = value.brought | set(spots.names_of(moved))
+        return replace(
+            value, tree=spots.show(value.tree, moved), secrets=moved, uses=uses, brought=names
+        )
 
     def _past(self, node: Tree, target: Target, index: int, used: int) -> _Value:
         """What the path from ``index`` on leads to inside of ``node``, which is no plain data."""
@@ -279,7 +382,7 @@ class Resolver:
             deeper = Target(there.document, (*there.path, *rest))
             if len(deeper.path) > MAX_DEPTH:
                 raise _Unresolved("reference", _missing(target))
-            return _brought(self.follow(deeper, used), deeper, target.document)
+            return self.brought(self.follow(deeper, used), deeper, target.document)
         if "$literal" in node:
             return _inside(node["$literal"], rest, target)
         raise _Unresolved("reference", f"{target} would be inside of a secret.")
@@ -291,23 +394,6 @@ class Resolver:
         environment = reference.environment or here.environment
         name, _document = self._lookup(reference.service, environment)
         return Target(name, reference.path)
-
-
-def _refuse_circles(name: Name, uses: Iterable[Use]) -> None:
-    """Refuse keys that come from themselves by way of documents that are served."""
-    circles = [
-        use for use in uses if use.target.document == name and meet(use.path, use.target.path)
-    ]
-    if circles:
-        problems = [
-            Problem(
-                pointer(use.path),
-                "cycle",
-                f"The key {format_path(use.path)} comes from itself, by way of other documents.",
-            )
-            for use in circles[:MAX_PROBLEMS]
-        ]
-        raise InvalidError("The document holds what cannot be resolved.", problems)
 
 
 def meet(one: Path, other: Path) -> bool:
@@ -326,7 +412,7 @@ ALONE: Final = Name("self", "here")
 
 def compose(
     layers: Sequence[Layer],
-    merge_keys: Mapping[str, str] = NO_KEYS,
+    merge_keys: MergeKeys = NO_KEYS,
     name: Name = ALONE,
     lookup: Lookup = nothing_else,
 ) -> Resolution:
@@ -358,7 +444,7 @@ class _Walk:
 
     resolver: Resolver
     name: Name
-    problems: list[Problem] = field(default_factory=list)
+    failed: list[tuple[Path, _Unresolved]] = field(default_factory=list)
     nodes: int = 0
     uses: int = 0
     characters: int = 0
@@ -413,7 +499,7 @@ class _Walk:
     def _secret(self, tree: Tree, path: Path) -> _Value:
         if not spots.is_secret(tree):
             message = 'A secret is written {"$secret": "name"}, or "service/name" in it.'
-            self.problems.append(Problem(pointer(path), "secret", message))
+            self.failed.append((path, _Unresolved("secret", message)))
             return _plain(None)
         return _Value(tree, (Spot((), (tree["$secret"],)),), nodes=2)
 
@@ -423,7 +509,7 @@ class _Walk:
             values = [self._part(part, path, depth, used) for part in parts]
             value = values[0] if references.is_whole(parts) else _joined(values)
         except _Unresolved as error:
-            self.problems.append(Problem(pointer(path), error.code, error.message))
+            self.failed.append((path, error))
             return _plain(None)
         self._count(value.nodes, len(value.uses), value.characters, path)
         return value
@@ -446,27 +532,7 @@ class _Walk:
             return _Value(part.default.value, uses=(Use((), target),))
         if depth + value.height - 2 > MAX_DEPTH:
             raise _Unresolved("limit", f"Nesting is deeper than {MAX_DEPTH} levels.")
-        return _brought(value, target, self.name)
-
-
-def _brought(value: _Value, target: Target, here: Name) -> _Value:
-    """A value from ``target`` as it stands ``here``: its secrets named with their service."""
-    further = (Use(use.path, use.target, use.hops + 1) for use in value.uses)
-    uses = (Use((), target), *further)
-    if max(use.hops for use in uses) > MAX_CHAIN:
-        raise _Unresolved("limit", f"More than {MAX_CHAIN} references lead from one to the next.")
-    there = target.document
-    if not value.secrets or there == here:
-        return replace(value, uses=uses)
-    if there.environment != here.environment:
-        raise _Unresolved(
-            "secret", f"{target} holds a secret, and secrets stay in their environment."
-        )
-    moved = tuple(_absolute(spot, there.service) for spot in value.secrets)
-    names = value.brought | set(spots.names_of(moved))
-    return replace(
-        value, tree=spots.show(value.tree, moved), secrets=moved, uses=uses, brought=names
-    )
+        return self.resolver.brought(value, target, self.name)
 
 
 def _absolute(spot: Spot, service: str) -> Spot:
@@ -533,19 +599,27 @@ class _Parts:
     def __init__(self, document: Document) -> None:
         self._secrets = _sorted(document.secrets)
         self._uses = _sorted(document.uses)
+        self._uses_at: dict[Path, list[Use]] = {}
+        for use in document.uses:
+            self._uses_at.setdefault(use.path, []).append(use)
         self.secret_paths = {spot.path for spot in document.secrets}
 
     def at(self, path: Path) -> tuple[tuple[Spot, ...], tuple[Use, ...]]:
-        """Those at ``path`` and inside of it, by their paths from there."""
+        """Those at ``path`` and inside of it, by their paths from there. What ``path`` lies in may
+        come from elsewhere: then it comes from as far inside of that.
+        """
         length = len(path)
         secrets = tuple(
             Spot(spot.path[length:], spot.names, spot.texts)
             for spot in _within(self._secrets, path)
         )
-        uses = tuple(
-            Use(use.path[length:], use.target, use.hops) for use in _within(self._uses, path)
+        around = (
+            Use((), Target(use.target.document, (*use.target.path, *path[at:])), use.hops)
+            for at in range(length)
+            for use in self._uses_at.get(path[:at], ())
         )
-        return secrets, uses
+        inside = (Use(use.path[length:], use.target, use.hops) for use in _within(self._uses, path))
+        return secrets, (*around, *inside)
 
 
 Placed = TypeVar("Placed", Spot, Use)

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 import jsonschema_rs
 
 from apps.engine.errors import InvalidError, Problem, invalid
-from apps.engine.paths import find
 from apps.engine.schema_costs import CHARACTERS, COPIED, MAX_STEPS, Costs, measure
+from apps.engine.schema_problems import problems_of
 from apps.engine.subschemas import check_references
 from apps.engine.values import Number, Tree, canonical, escape
 
@@ -43,9 +43,9 @@ def check_schema(schema: Tree) -> None:
 def validate(schema: Tree, tree: Tree) -> list[Problem]:
     """What ``tree`` breaks of a schema that :func:`check_schema` accepted; at most a hundred.
 
-    ``pointer`` is the place in ``tree``, ``code`` the keyword that fails. When that could take too
-    long, by the costs of the schema and the size of ``tree``, it is the one problem (``reach``),
-    and when only telling all problems could, the first one stands for all.
+    ``pointer`` is the place in ``tree``, that of a missing member too, ``code`` the keyword that
+    fails. When that could take too long, by the costs of the schema and the size of ``tree``, it is
+    the one problem (``reach``), and when only telling all problems could, the first one stands for all.
     """
     if schema in ({}, True):
         return []
@@ -61,8 +61,20 @@ def validate(schema: Tree, tree: Tree) -> list[Problem]:
         return []
     if _steps(ready.costs.told, sizes) > MAX_STEPS:
         return [_first(ready, plain, schema)]
-    errors = itertools.islice(ready.validator.iter_errors(plain), MAX_PROBLEMS)
-    return [_problem(error, schema) for error in errors]
+    errors = ready.validator.iter_errors(plain)
+    found = (each for error in errors for each in problems_of(error, schema, plain))
+    return list(dict.fromkeys(itertools.islice(found, MAX_PROBLEMS)))
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a member's name matches a regular expression of a schema that was checked."""
+    return bool(_pattern(pattern).is_valid(name))
+
+
+@lru_cache(maxsize=256)
+def _pattern(pattern: str) -> Any:
+    rules = jsonschema_rs.RegexOptions()
+    return jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=rules)
 
 
 class _Ready(NamedTuple):
@@ -135,7 +147,7 @@ def _first(ready: _Ready, plain: Tree, schema: Tree) -> Problem:
         try:
             ready.validator.validate(plain)
         except jsonschema_rs.ValidationError as error:
-            return _problem(error, schema)
+            return next(problems_of(error, schema, plain))
     return Problem("", "schema", _NOT_ALL)
 
 
@@ -156,58 +168,3 @@ def _plain(tree: Tree) -> Tree:
     if isinstance(tree, dict):
         return {key: _plain(child) for key, child in tree.items()}
     return [_plain(child) for child in tree] if isinstance(tree, list) else tree
-
-
-def _problem(error: Any, schema: Tree) -> Problem:
-    steps = list(error.schema_path)
-    keyword = next((str(step) for step in reversed(steps) if isinstance(step, str)), "schema")
-    pointer = "".join(f"/{escape(step)}" for step in error.instance_path)
-    return Problem(pointer, keyword, _message(keyword, _expected(schema, steps), error))
-
-
-def _expected(schema: Tree, steps: list[str | int]) -> Tree:
-    """What the schema demands at the failing keyword; ``None`` behind a reference."""
-    return find(schema, tuple(steps))[1]
-
-
-_TEXTS: Final = {
-    "type": "This must be of type {}.",
-    "enum": "This must be one of {}.",
-    "const": "This must be {}.",
-    "minimum": "This must be at least {}.",
-    "maximum": "This must be at most {}.",
-    "exclusiveMinimum": "This must be more than {}.",
-    "exclusiveMaximum": "This must be less than {}.",
-    "multipleOf": "This must be a multiple of {}.",
-    "minLength": "This must have at least {} characters.",
-    "maxLength": "This must have at most {} characters.",
-    "minItems": "This must have at least {} items.",
-    "maxItems": "This must have at most {} items.",
-    "minProperties": "This must have at least {} members.",
-    "maxProperties": "This must have at most {} members.",
-    "pattern": "This must match the pattern {}.",
-    "format": "This must have the format {}.",
-    "uniqueItems": "The items must differ from each other.",
-    "additionalProperties": "There is a member that is not allowed here.",
-    "unevaluatedProperties": "There is a member that is not allowed here.",
-    "propertyNames": "A member's name is not allowed here.",
-    "required": "A required member is missing: {}.",
-    "anyOf": "This matches none of the allowed shapes.",
-    "oneOf": "This must match exactly one of the allowed shapes.",
-    "not": "This has a shape that is not allowed.",
-    "dependentRequired": "A member that another one needs is missing.",
-    "contains": "No item has the needed shape.",
-}
-
-
-def _message(keyword: str, expected: Tree, error: Any) -> str:
-    text = _TEXTS.get(keyword, f"The rule '{keyword}' of the schema does not hold.")
-    if keyword == "required":
-        missing = getattr(error.kind, "property", None)
-        return text.format(missing) if isinstance(missing, str) else "A required member is missing."
-    if "{}" not in text:
-        return text
-    if expected is None:
-        return f"The rule '{keyword}' of the schema does not hold."
-    shown = expected if isinstance(expected, str) else canonical(expected)
-    return text.format(shown[:200])

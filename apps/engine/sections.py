@@ -1,8 +1,7 @@
-"""The six section types by name, and what a section's own schema says of merging."""
+"""The six section types by name."""
 
 from typing import Final
 
-from apps.engine.paths import format_path
 from apps.engine.section_types import (
     application_settings,
     environment_variables,
@@ -12,7 +11,6 @@ from apps.engine.section_types import (
     service_discovery,
 )
 from apps.engine.section_types.section_type import SectionType
-from apps.engine.values import Tree
 
 SECTION_TYPES: Final[dict[str, SectionType]] = {
     each.TYPE.name: each.TYPE
@@ -25,21 +23,3 @@ SECTION_TYPES: Final[dict[str, SectionType]] = {
         resource_limits,
     )
 }
-
-
-def merge_keys(schema: Tree, key: str) -> dict[str, str]:
-    """The lists under section ``key`` whose schema names an ``x-merge-key``, by path."""
-    found: dict[str, str] = {}
-    _collect(schema, (key,), found)
-    return found
-
-
-def _collect(schema: Tree, path: tuple[str, ...], found: dict[str, str]) -> None:
-    if not isinstance(schema, dict):
-        return
-    member = schema.get("x-merge-key")
-    if isinstance(member, str):
-        found[format_path(path)] = member
-    properties = schema.get("properties")
-    for name, child in properties.items() if isinstance(properties, dict) else ():
-        _collect(child, (*path, name), found)

@@ -168,6 +168,12 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg] # not generic at ru
             "is_active",
             "is_superuser",
         )
+        help_texts = {
+            "username": "",
+            "groups": "Whoever is in a group may do what is given to it.",
+            "is_active": "Off: nobody logs in with it, and its sessions end.",
+            "is_superuser": "May do everything, whatever is granted.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -181,6 +187,7 @@ class PersonAdmin(PortalAdmin):
     list_display = ("username", "first_name", "last_name", "email", "is_active", "is_superuser")
     list_filter = ("is_active", "is_superuser")
     search_fields = ("username", "email", "first_name", "last_name")
+    autocomplete_fields = ("groups",)
 
     def get_queryset(self, _request: HttpRequest) -> QuerySet[User]:
         """People alone, not service accounts."""
@@ -196,7 +203,8 @@ class PersonAdmin(PortalAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """The field for a new password is for who may set one: read, it would show the hash."""
-        fields = [str(each) for each in super().get_fields(request, obj)]
+        given = [str(each) for each in super().get_fields(request, obj)]
+        fields = ["username", *(each for each in given if each != "username")]
         may_set = self.has_change_permission(request, obj) if obj else True
         return fields if may_set else [each for each in fields if each != "password"]
 
@@ -249,44 +257,3 @@ class PersonAdmin(PortalAdmin):
         return HttpResponseRedirect(
             f"{reverse('admin:ledger')}?target=user:{quote(person.username)}"
         )
-
-
-class GroupAdmin(PortalAdmin):
-    """Groups of people."""
-
-    list_display = ("name",)
-    fields = ("name",)
-    search_fields = ("name",)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """For those who manage or audit everything."""
-        return self.has_view_history_permission(request, obj)
-
-    def history_view(self, request: HttpRequest, object_id: str, *_args: Any) -> HttpResponse:
-        """What was done to a group is in the ledger."""
-        group = self.get_known(request, object_id)
-        return HttpResponseRedirect(f"{reverse('admin:ledger')}?target=group:{quote(group.name)}")
-
-    def may_open_history(self, request: HttpRequest, _row: Any) -> bool:
-        """It is in the ledger."""
-        return policy.allowed(actor_of(request), "audit", EVERYWHERE)
-
-    def rights_url(self, row: Any) -> str:
-        """What its members may do through it."""
-        return actor_url(f"group:{row.name}")
-
-    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
-        """The form."""
-        return super().change_view(request, object_id, extra_context={"rights_words": MAY_DO})
-
-    def write(self, actor: Any, row: Any, data: dict[str, Any]) -> Any:
-        """Make one; a name never changes."""
-        return row or people.create_group(actor=actor, name=data["name"])
-
-    def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """A name never changes."""
-        return ("name",) if obj else ()
-
-    def has_delete_permission(self, _request: HttpRequest, obj: Any = None) -> bool:
-        """Grants and owners hang on groups: they stay."""
-        return False

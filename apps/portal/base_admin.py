@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import mark_safe
+from django.utils.html import format_html
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RelatedDropdownFilter
@@ -16,15 +14,13 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.configs.selectors.places import list_environments, list_services
-from apps.configs.services.live_failures import FAILING, HOW
-from apps.engine.errors import DomainError, Problem
+from apps.engine.errors import DomainError
 from apps.portal.addresses import may_ask, place_url
-from apps.portal.reviewing import ReviewNeeded, others_of
+from apps.portal.refusable import refusable, shown_again
+from apps.portal.reviewing import ReviewNeeded, review_of
 from apps.portal.shared import actor_of, note, tell
 from apps.registry.models import Environment, Service
 
-ACKNOWLEDGE = "Save although live configurations fail"
-"""The switch by which one saves what live configurations fail."""
 KNOWN: dict[Any, Any] = {Service: list_services, Environment: list_environments}
 """How one lists what a person may know of a model that rows point to."""
 
@@ -202,8 +198,13 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         """Hand the form's data to the service, on a fresh row."""
         row = self.model._default_manager.get(pk=obj.pk) if change else None  # noqa: SLF001
         made = self.write(actor_of(request), row, form.cleaned_data)
+        request.done = getattr(made, "done", "")  # type: ignore[attr-defined] # read below
         obj.pk = made.pk
         obj.__dict__.update(made.__dict__)
+
+    def message_user(self, request: HttpRequest, message: Any, *args: Any, **kwargs: Any) -> None:
+        """Django's message, or what the row that ``write`` made says of it in ``done``."""
+        super().message_user(request, getattr(request, "done", "") or message, *args, **kwargs)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Relations are written by the service as well."""
@@ -236,8 +237,8 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The form; a refusal by the service becomes an error of the form, and so does what wants to
-        be looked at first.
+        """The form; a refusal by the service becomes an error of the form. What wants to be looked at
+        first is shown with what was typed, and a button that confirms it.
         """
         try:
             answer: HttpResponse = super().changeform_view(
@@ -249,7 +250,7 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
                 note(request, stop)
             told = self.told(request, object_id, stop)
             answer = super().changeform_view(
-                request, object_id, form_url, {**(extra_context or {}), **told}
+                shown_again(request, stop), object_id, form_url, {**(extra_context or {}), **told}
             )
         return answer
 
@@ -257,7 +258,9 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
         self, _request: HttpRequest, _object_id: str | None, stop: DomainError | ReviewNeeded
     ) -> dict[str, Any]:
         """What the form shows beside the error."""
-        return {"review": others_of(stop.affected)} if isinstance(stop, ReviewNeeded) else {}
+        if not isinstance(stop, ReviewNeeded):
+            return {}
+        return {"review": review_of(stop), "preview": None, "rights_url": ""}
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -282,38 +285,10 @@ class PortalAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc] # both 
     ) -> Any:
         """The form class, which knows on its second turn why the first one was stopped."""
         base = super().get_form(request, obj, change=change, **kwargs)
-        stop: DomainError | ReviewNeeded | None = getattr(request, "stop", None)
-
-        class RefusableForm(base):  # type: ignore[misc, valid-type] # made by Django at run time
-            def _get_validation_exclusions(self) -> set[str]:
-                """No check by the model: the service checks, in words of our own."""
-                return {field.name for field in self._meta.model._meta.fields}  # noqa: SLF001
-
-            def clean(self) -> dict[str, Any]:
-                data: dict[str, Any] = super().clean()
-                if stop is not None:
-                    raise ValidationError(_said(stop))
-                return data
-
-        return RefusableForm
+        return refusable(base, request, getattr(request, "stop", None))
 
 
 def as_text(text: str) -> str:
     """A text of many lines, as somebody reads it who may not change it."""
     shown = "<pre class='portal code p-pre p-wrap'>{}</pre>"
     return format_html(shown, text.strip()) if text.strip() else ""
-
-
-def _said(refusal: DomainError | ReviewNeeded) -> str:
-    """A refusal, its problems on a line each; those of live configurations with their place."""
-    if isinstance(refusal, ReviewNeeded):
-        return str(refusal)
-    lines = [_line(problem) for problem in refusal.problems]
-    if refusal.code == FAILING or not lines:
-        lines.insert(0, refusal.detail.replace(HOW, f"choose “{ACKNOWLEDGE}”"))
-    return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
-
-
-def _line(problem: Problem) -> str:
-    place = f"{problem.service}@{problem.environment} {problem.pointer}: "
-    return f"{place if problem.service else ''}{problem.message}"

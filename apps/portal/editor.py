@@ -49,6 +49,7 @@ from apps.portal.shared import (
     page as guarded_page,
 )
 from apps.portal.timeline import shown
+from apps.portal.waiting import waiting
 from apps.rollouts.flags import KIND
 from apps.vault.selectors import is_sealed, list_usable, may_name
 
@@ -87,6 +88,7 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         known=plain(tree),
         flag_sections=[key for key, each in sections.items() if each["kind"] == KIND],
         tabs=tabs(request, place, "config"),
+        waiting=waiting(reader_of(request), place),
         elsewhere=list_live(actor=actor, service=place.service),
         ws_url=f"{get_script_prefix()}ws/config",
         **_secrets(request, place),
@@ -153,7 +155,7 @@ def publish(request: HttpRequest, service: str, environment: str) -> HttpRespons
     """Publish the text; whatever is refused, the text stays as the person's draft."""
     place = place_of(request, service, environment)
     actor = actor_of(request)
-    given = _read(request)
+    given = read_draft(request)
     try:
         source = sources.from_text(given.content, given.format, given.extends)
         outcome = publishing.publish(
@@ -171,7 +173,7 @@ def publish(request: HttpRequest, service: str, environment: str) -> HttpRespons
         try:
             drafts.save_draft(actor=actor, place=place, draft=given)
         except ConflictError as moved:
-            return _older(request, place, given, moved)
+            return older(request, place, given, moved)
         if isinstance(error, ConflictError):
             return _stale(request, place, given, error)
         tell(request, error)
@@ -199,7 +201,7 @@ def followed(affected: Sequence[Affected]) -> str:
     return f" {said}." if said else ""
 
 
-def _older(
+def older(
     request: HttpRequest, place: Place, given: drafts.Draft, error: ConflictError
 ) -> HttpResponse:
     """Another page of the same person has a newer draft: which one is to be gone on with?"""
@@ -269,16 +271,16 @@ def draft(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     if request.POST.get("merge"):
         return _merge(request, place)
     if request.POST.get("rebase"):
-        given = _read(request)
+        given = read_draft(request)
         drafts.save_draft(actor=actor_of(request), place=place, draft=given, force=True)
         return HttpResponseRedirect(address("config", place))
-    change = drafts.save_draft(actor=actor_of(request), place=place, draft=_read(request))
+    change = drafts.save_draft(actor=actor_of(request), place=place, draft=read_draft(request))
     return JsonResponse({"known": clock.rfc3339(change.updated_at)})
 
 
 def _merge(request: HttpRequest, place: Place) -> HttpResponse:
     """Theirs into one's own text, by what was chosen; back to the text, to look and to publish."""
-    given = _read(request)
+    given = read_draft(request)
     prefix = "choice:"
     choices = {
         name.removeprefix(prefix): str(side)
@@ -298,7 +300,8 @@ def _spelled(given: drafts.Draft) -> list[str]:
     return [extending.spelled(each) for each in check_kept(given.extends or [])]
 
 
-def _read(request: HttpRequest) -> drafts.Draft:
+def read_draft(request: HttpRequest) -> drafts.Draft:
+    """What the form holds."""
     base = values.whole(request.POST.get("base_version", "0"))
     if base is None or base >= MAX_VERSION:
         raise MalformedError("The base version is a number.")

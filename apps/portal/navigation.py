@@ -33,6 +33,7 @@ LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("Roles", "badge", "admin:roles", "secure audit", SOMEWHERE),
     ("Key rules", "vpn_key", "admin:key-rules", "secure audit", SOMEWHERE),
     ("Connections", "hub", "admin:core_connection_changelist", "manage", GLOBAL),
+    ("GraphQL console", "terminal", "graphql", "", SOMEWHERE),
     ("Jobs", "schedule", "admin:jobs", "manage audit", GLOBAL),
     ("Ledger", "menu_book", "admin:ledger", "audit", GLOBAL),
 )

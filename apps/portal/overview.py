@@ -1,5 +1,6 @@
 """The home page: services by environments, which version is live where and how far apart."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -12,6 +13,7 @@ from apps.configs.selectors.matrix import Cell, Row, Wanted, find_services, list
 from apps.configs.selectors.places import list_environments, list_services
 from apps.core.actor import Actor
 from apps.portal.shared import address, reader_of
+from apps.portal.waiting import waiting
 
 PAGE = 25
 
@@ -23,26 +25,35 @@ def context(request: HttpRequest) -> dict[str, Any]:
     found = find_services(actor=actor, wanted=Wanted(asked["q"], asked["owner"], asked["label"]))
     page = Paginator(found, PAGE).get_page(request.GET.get("page"))
     environments = list(list_environments(actor=actor))
+    drafts = waiting(actor)
     rows = list_rows(actor=actor, services=list(page), environments=environments)
     owners = list_services(actor=actor).exclude(owner=None).values_list("owner__name", flat=True)
     return {
         "title": "Configurations",
-        "rows": [_row(actor, row) for row in rows],
+        "rows": [_row(actor, row, drafts["at"]) for row in rows],
         "page": page,
         "environments": environments,
         "asked": asked,
         "owners": sorted(set(owners)),
+        "waiting": drafts,
         "may_manage": policy.allowed(actor, "manage", EVERYWHERE),
     }
 
 
-def _row(actor: Actor, row: Row) -> dict[str, Any]:
+def _row(actor: Actor, row: Row, drafts: Mapping[tuple[int, int], int]) -> dict[str, Any]:
     readable = [each.place for each in row.cells if policy.allowed(actor, "read", each.place)]
     return {
         "service": row.service,
-        "cells": [_cell(actor, each) for each in row.cells],
+        "cells": [
+            {**_cell(actor, each), "drafts": drafts.get(_key(each), 0)} for each in row.cells
+        ],
         "across": address("config-across", readable[0]) if readable else "",
     }
+
+
+def _key(cell: Cell) -> tuple[int, int]:
+    service, environment = cell.place.service, cell.place.environment
+    return (service.pk, environment.pk) if service and environment else (0, 0)
 
 
 def _cell(actor: Actor, cell: Cell) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from django.contrib.auth.models import Group
 from apps.access.models import ServiceAccount
 from apps.configs.models import Rule, Section, Template
 from apps.core.models import Connection, User
-from apps.portal.access_admin import AccountAdmin, GroupAdmin, PersonAdmin
+from apps.portal.access_admin import AccountAdmin, PersonAdmin
 from apps.portal.connection_admin import ConnectionAdmin
+from apps.portal.group_admin import GroupAdmin
 from apps.portal.registry_admin import EnvironmentAdmin, SectionAdmin, ServiceAdmin
 from apps.portal.rule_admin import RuleAdmin
 from apps.portal.site import site

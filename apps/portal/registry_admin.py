@@ -128,7 +128,9 @@ class ServiceAdmin(PortalAdmin):
     @admin.display(description="Labels")
     def label_badges(row: Service) -> str:
         """Labels as badges."""
-        return format_html_join(" ", "<span class='badge'>{}={}</span>", sorted(row.labels.items()))
+        labels = sorted(row.labels.items())
+        badges = format_html_join(" ", "<span class='badge'>{}={}</span>", labels)
+        return format_html("<span class='p-labels'>{}</span>", badges) if labels else ""
 
     @staticmethod
     def sections_and_configurations(row: Any) -> str:
@@ -168,6 +170,7 @@ class EnvironmentAdmin(PortalAdmin):
     """Environments: the tree, the default, the protected."""
 
     form = EnvironmentForm
+    change_form_template = "portal/reviewed_form.html"
     change_form_before_template = "portal/review.html"
     list_display = ("slug", "name", "parent", "rank", "is_default", "is_protected", "services")
     list_filter = ("is_protected", ("parent", SeenFilter))
@@ -203,7 +206,7 @@ class EnvironmentAdmin(PortalAdmin):
             return places.create_environment(actor=actor, slug=data["slug"], **members)
         members["dependents"] = dependents_of(data)
         tried = places.update_environment(actor=actor, environment=row, dry_run=True, **members)
-        require_review(tried.affected, data["reviewed"])
+        require_review(tried.affected, data["reviewed"], f"Save {row.slug} and publish")
         return places.update_environment(actor=actor, environment=row, **members).environment
 
     def remove(self, actor: Any, row: Any) -> None:

@@ -22,7 +22,8 @@ from apps.configs.services import rules
 from apps.engine import formats
 from apps.engine.errors import DomainError
 from apps.engine.values import Tree, canonical, parse_canonical
-from apps.portal.base_admin import ACKNOWLEDGE, PortalAdmin, SeenFilter, as_text
+from apps.portal.base_admin import PortalAdmin, SeenFilter, as_text
+from apps.portal.refusable import ACKNOWLEDGE
 from apps.portal.shared import actor_of
 
 NOTHING = object()

@@ -32,6 +32,7 @@ from apps.engine import diff, formats, templating, values
 from apps.engine.errors import ConflictError, DomainError, Problem
 from apps.engine.values import canonical, parse_canonical
 from apps.portal.base_admin import PortalAdmin, as_text
+from apps.portal.editor import followed
 from apps.portal.list_filters import InUseFilter
 from apps.portal.retiring import obstacle
 from apps.portal.reviewing import ReviewedForm, ReviewNeeded, dependents_of, require_review
@@ -125,6 +126,7 @@ class TemplateAdmin(PortalAdmin):
     list_filter = (InUseFilter,)
     search_fields = ("slug", "name")
     ordering = ("slug",)
+    change_form_template = "portal/reviewed_form.html"
     change_form_before_template = "portal/review.html"
     change_form_outer_after_template = "portal/template_preview.html"
     read_only = {
@@ -176,8 +178,11 @@ class TemplateAdmin(PortalAdmin):
         options = Options(message=message, base=base, dependents=dependents_of(data))
         given = {"actor": actor, "template": row, "body": body}
         tried = templates.publish_template(**given, options=replace(options, dry_run=True))
-        require_review(tried.affected, data["reviewed"])
-        templates.publish_template(**given, options=options)
+        number = tried.version.number
+        require_review(tried.affected, data["reviewed"], f"Publish version {number} of {row.slug}")
+        outcome = templates.publish_template(**given, options=options)
+        if not outcome.unchanged:
+            row.done = f"Published version {number} of {row.slug}.{followed(outcome.affected)}"
         return row
 
     def told(

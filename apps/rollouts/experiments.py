@@ -301,7 +301,7 @@ def _end(actor: Actor, row: Experiment, laid: Sequence[Overlay], action: str) ->
     """Save a new state and say so, to watchers of the configuration too."""
     mark_history(row, actor)
     row.save()
-    told = overlays.event_of(place_of(row), laid)
+    told = overlays.news_of(place_of(row), laid)
     data: dict[str, Tree] = {"definition": _digest(row), "slots": parse_canonical(row.slots)}
     if row.winner:
         data["winner"] = row.winner

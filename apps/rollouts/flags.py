@@ -1,7 +1,7 @@
 """The flags of a configuration as one reader sees them, ready to be asked."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -11,7 +11,9 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.models import Section
 from apps.configs.selectors.configurations import Published, find_live
+from apps.configs.selectors.several import list_published
 from apps.core.actor import Actor
+from apps.engine.errors import DomainError
 from apps.engine.flags.conditions import Context
 from apps.engine.flags.evaluation import FLAG_NOT_FOUND, Definition, Evaluation, FlagSet
 from apps.engine.section_types.flag_conditions import find_time
@@ -75,12 +77,32 @@ def find_flags(*, actor: Actor, place: Place) -> ServiceFlags | None:
     published = find_live(actor=actor, place=place)
     if published is None or published.row.retired or place.service is None:
         return None
-    return flags_of(published, place.service)
+    return flags_of(published, list_sections_of(place.service))
 
 
-def flags_of(published: Published, service: Service) -> ServiceFlags:
-    """The flags of one version."""
-    sections = list_sections_of(service)
+def list_flags(
+    *, actor: Actor, places: Sequence[Place]
+) -> dict[Place, ServiceFlags | DomainError | None]:
+    """The same at several places, in as many statements as at one; an error is in the place of
+    what may not be read.
+    """
+    rows = Section.objects.filter(
+        service__in=[each.service.pk for each in places if each.service], type=KIND
+    ).order_by("key")
+    sections: dict[int, list[str]] = {}
+    for service, key in rows.values_list("service_id", "key"):
+        sections.setdefault(service, []).append(key)
+    found: dict[Place, ServiceFlags | DomainError | None] = {}
+    for place, published in list_published(actor=actor, places=places).items():
+        if isinstance(published, DomainError):
+            found[place] = published
+        elif not published.row.retired and place.service is not None:
+            found[place] = flags_of(published, tuple(sections.get(place.service.pk, ())))
+    return found
+
+
+def flags_of(published: Published, sections: tuple[str, ...]) -> ServiceFlags:
+    """The flags of one version, in these sections."""
     name = (published.version_id, published.checksum, sections)
     with _lock:
         known = _sets.get(name)

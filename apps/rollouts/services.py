@@ -31,11 +31,11 @@ def note_instance(*, actor: Actor, place: Place, name: str, version: int | None 
     if actor.account_id is None or place.service is None or place.environment is None:
         return
     configuration = find_configuration(place.service, place.environment)
-    if configuration is None:
-        return
     known = Version.objects.filter(configuration=configuration)
     if version is not None and not known.filter(number=version).exists():
         raise invalid("/version", "version", "There is no such version of this configuration.")
+    if configuration is None:
+        return
     now = clock.now()
     row = Instance.objects.filter(
         account_id=actor.account_id, name=name, configuration=configuration

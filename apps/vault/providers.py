@@ -1,7 +1,7 @@
 """Key providers: what wraps the data keys. None of them gives a key-encryption key away."""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,9 @@ NO_KEY = "The key that opens secrets is not here. Everything but secrets works; 
 
 class KeyProvider(Protocol):
     """Wraps data keys (32 bytes) by one current key and opens what older keys wrapped."""
+
+    def names(self, key_id: str) -> bool:
+        """Whether a key of this id would be kept here. Nobody is asked."""
 
     def current(self) -> str:
         """The id of the key that wraps now. Raises :class:`SealedError` when there is none."""
@@ -49,16 +52,22 @@ class LocalKeys:
             raise SealedError(NO_KEY)
         return found
 
+    def names(self, key_id: str) -> bool:
+        """See :class:`KeyProvider`."""
+        return key_id in self._keys()
+
     def holds(self, key_id: str) -> bool:
         """See :class:`KeyProvider`."""
         return key_id in self._keys()
 
     def wrap(self, data_key: bytes, context: bytes) -> tuple[str, bytes]:
         """See :class:`KeyProvider`."""
-        key_id = self.current()
+        keys = self._keys()
+        if not keys:
+            raise SealedError(NO_KEY)
+        key_id, key = next(iter(keys.items()))
         nonce = secrets.token_bytes(sealing.NONCE_BYTES)
-        named = _named(context, key_id)
-        wrapped = sealing.seal(data_key, key=self._keys()[key_id], nonce=nonce, context=named)
+        wrapped = sealing.seal(data_key, key=key, nonce=nonce, context=_named(context, key_id))
         return key_id, wrapped
 
     def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes:
@@ -99,8 +108,42 @@ def _named(context: bytes, key_id: str) -> bytes:
 _made: tuple[dict[str, Any], KeyProvider] | None = None
 
 
+class SeveralKeys:
+    """Several providers: the first one wraps, and each opens what it has wrapped."""
+
+    def __init__(self, providers: Sequence[KeyProvider]) -> None:
+        self._providers = providers
+
+    def current(self) -> str:
+        """See :class:`KeyProvider`."""
+        return self._providers[0].current()
+
+    def names(self, key_id: str) -> bool:
+        """See :class:`KeyProvider`."""
+        return self._keeper(key_id) is not None
+
+    def holds(self, key_id: str) -> bool:
+        """See :class:`KeyProvider`."""
+        keeper = self._keeper(key_id)
+        return keeper is not None and keeper.holds(key_id)
+
+    def wrap(self, data_key: bytes, context: bytes) -> tuple[str, bytes]:
+        """See :class:`KeyProvider`."""
+        return self._providers[0].wrap(data_key, context)
+
+    def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes:
+        """See :class:`KeyProvider`."""
+        keeper = self._keeper(key_id)
+        if keeper is None:
+            raise SealedError(NO_KEY)
+        return keeper.unwrap(key_id, wrapped, context)
+
+    def _keeper(self, key_id: str) -> KeyProvider | None:
+        return next((each for each in self._providers if each.names(key_id)), None)
+
+
 def key_provider() -> KeyProvider:
-    """The provider that the settings name: Transit, else the environment, else the key file."""
+    """All providers that are set up; the one that the settings name wraps."""
     global _made  # noqa: PLW0603 - one pair, so that no other thread sees half of it
     chosen, made = settings.KEY_PROVIDER, _made
     if made is None or made[0] != chosen:
@@ -109,15 +152,17 @@ def key_provider() -> KeyProvider:
 
 
 def _make(chosen: dict[str, Any]) -> KeyProvider:
+    made: dict[str, KeyProvider] = {"file": LocalKeys(path=Path(chosen["file"]))}
+    if chosen["keys"]:
+        made["environment"] = LocalKeys(texts=tuple(chosen["keys"]))
     if chosen["transit_url"]:
         from apps.vault.transit import TransitKeys  # Vault's client adds a tenth to each start
 
-        return TransitKeys(
+        made["transit"] = TransitKeys(
             chosen["transit_url"],
             chosen["transit_token"],
             chosen["transit_key"],
             chosen["transit_mount"],
         )
-    if chosen["keys"]:
-        return LocalKeys(texts=tuple(chosen["keys"]))
-    return LocalKeys(path=Path(chosen["file"]))
+    first = made.pop(chosen["wraps"])
+    return SeveralKeys([first, *made.values()])

@@ -41,6 +41,7 @@ from apps.vault.versions import (
     open_version,
     point,
 )
+from apps.vault.wrapping import key_for_next, with_keys_ahead
 
 ROBOT = system("rotation")
 LONGEST_REASON = 1_000
@@ -97,11 +98,18 @@ def _create(run: RotationRun) -> RotationRun:
     rotator, task = load(run)
     with contained():
         plain = check_value(rotator.create(task))
+    return with_keys_ahead(lambda: _keep(run, plain))
+
+
+def _keep(run: RotationRun, plain: bytes) -> RotationRun:
+    prepared = key_for_next(run.secret)
     with _unchanged(run) as (secret, fresh):
         event = event_of(
             "secret.rotation_prepared", secret, rotation=run.pk.hex, version=next_number(secret)
         )
-        made = add_version(secret=secret, plain=plain, events=[event], actor=ROBOT)
+        made = add_version(
+            secret=secret, plain=plain, prepared=prepared, events=[event], actor=ROBOT
+        )
         point(secret, "pending", made)
         fresh.pending, fresh.step = made, "set"
     return fresh

@@ -28,6 +28,7 @@ from apps.vault.versions import (
     next_number,
     open_version,
 )
+from apps.vault.wrapping import key_for_new, key_for_next, with_keys_ahead
 
 
 def create_secret(
@@ -50,6 +51,22 @@ def create_secret(
     policy.require(actor, "secure", place, [key_of(slug)])
     check_text("description", description, 10_000)
     plain = check_value(value)
+
+    def create() -> Secret:
+        return _create(actor, place, slug, description, plain, rotation)
+
+    return with_keys_ahead(create)
+
+
+def _create(
+    actor: Actor,
+    place: Place,
+    slug: str,
+    description: str,
+    plain: bytes,
+    rotation: Mapping[str, Tree] | None,
+) -> Secret:
+    prepared = key_for_new(place, slug)
     with writing():
         lock_row("registry_composition", "id")
         wanted = None
@@ -59,6 +76,7 @@ def create_secret(
             raise invalid("/name", "taken", "There is a secret of this name here.")
         Configuration.objects.get_or_create(service=place.service, environment=place.environment)
         secret = Secret(
+            id=prepared.secret_id,
             service=place.service,
             environment=place.environment,
             slug=slug,
@@ -71,7 +89,9 @@ def create_secret(
         events = [event_of("secret.created", secret, version=1), *news.events_about(secret)]
         if wanted is not None:
             events.append(schedules.put_rotation(secret, wanted, actor))
-        made = add_version(secret=secret, plain=plain, events=events, actor=actor)
+        made = add_version(
+            secret=secret, plain=plain, prepared=prepared, events=events, actor=actor
+        )
         make_current(secret, made)
     return secret
 
@@ -84,11 +104,18 @@ def write_secret(*, actor: Actor, secret: Secret, value: Tree) -> SecretVersion:
     """
     policy.require(actor, "secure", place_of(secret), [key_of(secret.slug)])
     plain = check_value(value)
+    return with_keys_ahead(lambda: _write(actor, secret, plain))
+
+
+def _write(actor: Actor, secret: Secret, plain: bytes) -> SecretVersion:
+    prepared = key_for_next(secret)
     with writing():
         secret = lock(secret)
         written = event_of("secret.written", secret, version=next_number(secret))
         events = [written, *news.events_about(secret)]
-        made = add_version(secret=secret, plain=plain, events=events, actor=actor)
+        made = add_version(
+            secret=secret, plain=plain, prepared=prepared, events=events, actor=actor
+        )
         make_current(secret, made)
         rotation = schedules.find_rotation(secret)
         if rotation is not None:

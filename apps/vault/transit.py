@@ -34,6 +34,10 @@ class TransitKeys:
         """See :class:`apps.vault.providers.KeyProvider`."""
         return self._key_id(str(_number(self._ask("read_key"), "latest_version")))
 
+    def names(self, key_id: str) -> bool:
+        """See :class:`apps.vault.providers.KeyProvider`."""
+        return key_id.startswith(self._key_id(""))
+
     def holds(self, key_id: str) -> bool:
         """See :class:`apps.vault.providers.KeyProvider`."""
         version = key_id.removeprefix(self._key_id(""))
@@ -58,7 +62,7 @@ class TransitKeys:
 
     def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes:
         """See :class:`apps.vault.providers.KeyProvider`."""
-        if not key_id.startswith(self._key_id("")):
+        if not self.names(key_id):
             raise SealedError(NO_KEY)
         ciphertext = wrapped.decode("ascii", "replace")
         match = _CIPHERTEXT.fullmatch(ciphertext)

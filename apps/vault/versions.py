@@ -19,10 +19,11 @@ from apps.engine.errors import (
 )
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.vault.models import KnownKey, Secret, SecretStage, SecretVersion, WrappedKey
-from apps.vault.providers import NO_KEY, key_provider
-from apps.vault.selectors import is_sealed
+from apps.vault.providers import key_provider
+from apps.vault.wrapping import Prepared, check_current, context_at
 
 MAX_VALUE = 65_536
+DESTROYED = "This version was destroyed: nobody can read it."
 
 
 def lock(secret: Secret) -> Secret:
@@ -55,7 +56,7 @@ def open_version(actor: Actor, version: SecretVersion) -> Tree:
     """A version's value. Damage is written to the ledger before it is raised."""
     wrapped = getattr(version, "wrapped", None)
     if wrapped is None:
-        raise GoneError("This version was destroyed: nobody can read it.")
+        raise GoneError(DESTROYED)
     try:
         return _open(version, wrapped)
     except IntegrityError:
@@ -76,14 +77,22 @@ def unwrap(wrapped: WrappedKey, context: bytes) -> bytes:
     """A version's data key.
 
     Raises :class:`SealedError` when the key that wrapped it is not here, :class:`IntegrityError`
-    for what does not open, and for the name of a key that never wrapped anything here.
+    for what does not open, and for the name of a key that never wrapped anything here, and
+    :class:`GoneError` for a version that was destroyed meanwhile.
     """
     try:
         key = key_provider().unwrap(wrapped.key_id, bytes(wrapped.wrapped), context)
     except SealedError:
-        if KnownKey.objects.filter(pk=wrapped.key_id).exists():
+        if not KnownKey.objects.filter(pk=wrapped.key_id).exists():
+            raise IntegrityError(
+                "A wrapped key bears the name of no key that was ever here."
+            ) from None
+        fresh = WrappedKey.objects.filter(pk=wrapped.pk).first()
+        if fresh is None:
+            raise GoneError(DESTROYED) from None
+        if fresh.key_id == wrapped.key_id:
             raise
-        raise IntegrityError("A wrapped key bears the name of no key that was ever here.") from None
+        return unwrap(fresh, context)  # wrapped again since it was read, and the old key removed
     if len(key) != sealing.KEY_BYTES:
         raise IntegrityError("A wrapped key is damaged: it does not open.")
     return key
@@ -91,34 +100,23 @@ def unwrap(wrapped: WrappedKey, context: bytes) -> bytes:
 
 def context_of(secret: Secret, version_id: uuid.UUID) -> bytes:
     """What a version's value and key are bound to: where it belongs."""
-    return sealing.context_of(
-        service=secret.service_id,
-        environment=secret.environment_id,
-        secret=secret.pk.hex,
-        version=version_id.hex,
-    )
+    return context_at(secret.service_id, secret.environment_id, secret.pk, version_id)
 
 
 def add_version(
-    *, secret: Secret, plain: bytes, events: list[Event], actor: Actor
+    *, secret: Secret, plain: bytes, prepared: Prepared, events: list[Event], actor: Actor
 ) -> SecretVersion:
-    """The next version with its wrapped key, and the act's events; no stage points to it yet.
-
-    The caller holds the secret's lock. Raises :class:`SealedError`.
+    """The next version, under the key that was ``prepared`` for it, and the act's events; no stage
+    points to it yet. The caller holds the secret's lock, and is in :func:`with_keys_ahead`.
     """
-    if is_sealed():
-        raise SealedError(NO_KEY)
-    version_id = uuid.uuid4()
-    context = context_of(secret, version_id)
-    key = random.token_bytes(sealing.KEY_BYTES)
+    context = context_of(secret, prepared.version_id)
     nonce = random.token_bytes(sealing.NONCE_BYTES)
-    sealed = sealing.seal(plain, key=key, nonce=nonce, context=context)
+    sealed = sealing.seal(plain, key=prepared.key, nonce=nonce, context=context)
     number = next_number(secret)
     act: Act = append(events, actor=actor)
-    # under the ledger's lock, so that a key that is being forgotten wraps nothing any more
-    key_id, wrapped = key_provider().wrap(key, context)
+    check_current(prepared)  # the ledger is locked now
     version = SecretVersion(
-        id=version_id,
+        id=prepared.version_id,
         secret=secret,
         number=number,
         sealed=sealed,
@@ -127,8 +125,8 @@ def add_version(
         created_at=act.at,
     )
     version.save(force_insert=True)
-    KnownKey.objects.get_or_create(key_id=key_id)
-    WrappedKey.objects.create(version=version, key_id=key_id, wrapped=wrapped)
+    KnownKey.objects.get_or_create(key_id=prepared.key_id)
+    WrappedKey.objects.create(version=version, key_id=prepared.key_id, wrapped=prepared.wrapped)
     return version
 
 

@@ -148,5 +148,5 @@ def test_rotate__by_those_who_could_not_make_it__is_refused(make_api, system):
 
     assert rotate(half, robot, token_id).status_code == 403
     assert rotate(make_api("operator"), robot, token_id).status_code == 404
-    assert rotate(robot, robot, token_id).status_code == 404
+    assert rotate(robot, robot, token_id).status_code == 403
     assert works(robot.raw)

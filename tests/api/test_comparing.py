@@ -74,3 +74,70 @@ def test_diff__of_who_may_not_see_an_item__has_nothing_of_the_list(hosts, make_a
 
     assert told(answers[0]["changes"]) == [("free", "added", None)]
     assert "hosts" not in json.dumps(answers)
+
+
+BEHIND = {
+    "$ref": "#/$defs/pool",
+    "$defs": {
+        "named": {"type": "array", "x-merge-key": "name"},
+        "pool": {"allOf": [{"properties": {"all": {"$ref": "#/$defs/hosts"}}}]},
+        "hosts": {
+            "$ref": "#/$defs/named",
+            "items": {"properties": {"ports": {"$ref": "#/$defs/named"}}},
+        },
+    },
+}
+
+
+def test_merge_key__behind_references_and_in_items__holds_for_merging_and_telling(operator, shop):
+    section = {"key": "hosts", "type": "application_settings", "schema": BEHIND}
+    assert operator.post("/services/shop/sections", section).status_code == 201
+    ports = [{"name": "http", "at": 80}, {"name": "tls", "at": 443}]
+    content = {"hosts": {"all": [{"name": "web", "ports": ports}]}}
+    operator.post("/templates", {"slug": "net", "content": content})
+    own = {"hosts": {"all": [{"name": "web", "ports": [{"name": "tls", "at": 8443}]}]}}
+    publish(operator, "shop", own, extends=[{"template": "net"}])
+    moved = {"hosts": {"all": [{"name": "web", "ports": [ports[1], ports[0]]}]}}
+    publish(operator, "shop", moved, extends=[])
+
+    first = operator.get(f"/config/shop/versions/1?{HERE}").json()["config"]
+    compared = operator.get(f"/config/shop/diff?{HERE}&from=1&to=2").json()
+
+    merged = [ports[0], {"name": "tls", "at": 8443}]
+    assert first == {"hosts": {"all": [{"name": "web", "ports": merged}]}}
+    assert told(compared["changes"]) == [
+        ("hosts.all[0].ports[0]", "moved", {"name": "tls"}),
+        ("hosts.all[0].ports[0].at", "changed", {"name": "tls"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            ("yaml", "a: null\nb: 1\n"),
+            ("toml", "b = 2\n"),
+            ("yaml", ["-a: null", "-b: 1", "+b: 2"]),
+        ),
+        (("toml", "b = 1\n"), ("yaml", "a: null\nb: 1\n"), ("", ["+a: null"])),
+        (
+            ("json", '{"a": {"x y": null}}'),
+            ("toml", "b = 1\n"),
+            ("json", ['-  "a": {', '-    "x y": null', "-  }", '+  "b": 1']),
+        ),
+    ],
+)
+def test_diff__of_a_side_that_the_other_format_cannot_hold__says_in_which_it_is(
+    operator, shop, before, after, said
+):
+    for form, content in (before, after):
+        body = {"environment": "production", "format": form, "content": content}
+        assert operator.post("/config/shop", {**body, "on_stale": "overwrite"}).status_code == 201
+
+    answer = operator.get(f"/config/shop/diff?{HERE}&from=1&to=2&format=unified")
+
+    assert answer.status_code == 200
+    old, new, _hunk, *lines = answer.content.decode().splitlines()
+    told = f" as {said[0]}" if said[0] else ""
+    assert (old, new) == (f"--- shop@production v1{told}", f"+++ shop@production v2{told}")
+    assert [line for line in lines if line[0] in "+-"] == said[1]

@@ -181,6 +181,23 @@ def test_operation__by_name__is_the_one_that_is_done(operator):
     assert none.json()["errors"][0]["extensions"]["code"] == "invalid_query"
 
 
+def test_get__is_for_people_in_a_browser_alone(operator, anonymous, client, django_user_model):
+    person = django_user_model.objects.create_user("ada", is_staff=True)
+    client.force_login(person)
+
+    page = client.get("/graphql", headers={"accept": "text/html"})
+    asked = client.get("/graphql?query={services{edges{cursor}}}")
+    by_token = operator.get("/graphql", accept="text/html")
+    nobody = anonymous.get("/graphql", accept="text/html")
+
+    assert (page.status_code, page["Cache-Control"]) == (200, "no-store")
+    assert b'data-url="/graphql"' in page.content
+    assert (asked.status_code, asked.json()["code"]) == (405, "method_not_allowed")
+    for answer in (by_token, nobody):
+        assert (answer.status_code, answer["Location"]) == (302, "/admin/login/?next=/graphql")
+    assert anonymous.get("/graphql").status_code == 401
+
+
 def test_answers__are_kept_nowhere(operator):
     assert (
         operator.post("/graphql", {"query": "{ services { edges { cursor } } }"})["Cache-Control"]
@@ -199,11 +216,17 @@ def many(operator):
             assert operator.post("/services", {"slug": name}).status_code == 201
             section = {"key": "k", "type": "application_settings"}
             operator.post(f"/services/{name}/sections", section)
+            flags = {"key": "flags", "type": "feature_flags"}
+            operator.post(f"/services/{name}/sections", flags)
             operator.post("/templates", {"slug": name, "content": {"pool": 5}})
             for environment in ("staging", "production"):
                 publish(operator, name, {"n": 1, "name": name}, environment=environment)
                 publish(
-                    operator, name, {"n": 2}, environment=environment, extends=[{"template": name}]
+                    operator,
+                    name,
+                    {"n": 2, "flags": {"a": True}},
+                    environment=environment,
+                    extends=[{"template": name}],
                 )
                 secret = {"service": name, "environment": environment, "name": "pin", "value": "v"}
                 assert operator.post("/secrets", secret).status_code == 201
@@ -236,6 +259,8 @@ GRAPHS = {
        audit { edges { node { action } } } }""": 13,
     """{ matrix { edges { node { service { slug } cells { environment apart { keys }
        configuration { live { version } } } } } } }""": 7,
+    """{ services { edges { node { configurations(first: 2) { edges { node {
+       flags { key stale evaluation { value reason } } } } } } } } }""": 5,
 }
 """Queries over lists in lists, and in how many statements each is answered."""
 

@@ -361,3 +361,61 @@ def test_secret__in_a_ruled_key__is_revealed_with_the_right_on_that_rule_only(
     assert admin.get(f"/config/shop?{WHERE}&reveal=true").status_code == 403
     give(system, admin, "reveal", rule)
     assert config(admin, "&reveal=true")["config"] == {"security": {"pin": "1234"}}
+
+
+HIDING = {
+    "required": ["user", "password"],
+    "properties": {
+        "user": {"type": "string"},
+        "password": {"type": "string"},
+        "mode": {},
+        "pool": {"type": "integer"},
+    },
+    "additionalProperties": False,
+    "minProperties": 2,
+    "dependentRequired": {"password": ["mode"]},
+    "if": {"required": ["password"]},
+    "then": {"required": ["pool"]},
+}
+
+
+@pytest.mark.parametrize("hidden", [{}, {"password": "x"}, {"password": "x", "mode": 1}])
+def test_schema__that_hidden_keys_break_or_mend__says_nothing_of_them(
+    shop, operator, make_api, system, hidden
+):
+    live = {"environment": "production", "config": {"db": {**hidden, "user": "u"}}}
+    assert operator.post("/config/shop", live).status_code == 201
+    section = {"key": "db", "schema": HIDING, "acknowledge": True}
+    assert make_api("administrator").post("/services/shop/sections", section).status_code == 201
+    key_rules.create_key_rule(actor=system, pattern="db.password", place=EVERYWHERE)
+
+    where = {"service": "shop", "environment": "production"}
+    broken = operator.post("/validate", {**where, "config": {"db": {"pool": "?", "odd": 1}}})
+    fine = operator.post("/validate", {**where, "config": {"db": {"user": "u"}}})
+
+    assert sorted((each["pointer"], each["code"]) for each in broken.json()["errors"]) == [
+        ("/db/odd", "additionalProperties"),
+        ("/db/pool", "type"),
+        ("/db/user", "required"),
+    ]
+    assert (fine.json()["errors"], fine.json()["valid"]) == ([], True)
+
+
+def test_rule__on_a_key_inside_of_what_a_referred_key_refers_to__is_followed_too(
+    operator, make_api, system
+):
+    for name in ("vault", "middle", "front"):
+        assert operator.post("/services", {"slug": name}).status_code == 201
+    documents = {
+        "vault": {"db": {"pin": "PINSECRET", "port": 1}},
+        "middle": {"all": "${vault:db}"},
+        "front": {"port": "${middle:all.port}", "code": "${middle:all.pin}"},
+    }
+    for name, document in documents.items():
+        body = {"environment": "production", "config": document}
+        assert operator.post(f"/config/{name}", body).status_code == 201
+    key_rules.create_key_rule(actor=system, pattern="db.pin", place=EVERYWHERE)
+
+    seen = json.loads(make_api("viewer").get(f"/config/front?{WHERE}").content)
+
+    assert seen["config"] == {"port": 1}

@@ -226,13 +226,27 @@ def test_retire__what_others_refer_to__is_422_and_names_them(two, make_api):
     assert two("DELETE", f"/config/cart?{HERE}").status_code == 201
 
 
+def test_cycle__by_a_key_inside_of_what_another_refers_to__is_refused(two):
+    publish(two, "shop", {"o": {"inner": 1}})
+    publish(two, "cart", {"y": "${shop:o}"})
+
+    closed = publish(two, "shop", {"o": {"inner": "${self:x}"}, "x": "${cart:y.inner}"})
+
+    assert [each[:2] for each in errors(closed)] == [("/o/inner", "cycle")]
+
+
 def test_cycle__closed_by_the_second_document__is_refused_and_the_graph_may_have_loops(two):
     publish(two, "shop", {"port": "${cart:db.port}", "name": "shop"})
 
     for value in ("${shop:port}", "${shop:port:-1}"):
         closed = publish(two, "cart", {"db": {"port": value}})
         assert errors(closed) == [
-            ("/db/port", "cycle", "The key db.port comes from itself, by way of other documents.")
+            (
+                "/db/port",
+                "cycle",
+                "The key db.port comes from itself, by way of others: cart@production:db.port → "
+                "shop@production:port → cart@production:db.port.",
+            )
         ]
     loop = publish(two, "cart", {"db": {"port": 1}, "front": "${shop:name}"})
     assert loop.status_code == 201
@@ -272,6 +286,23 @@ def test_explain__names_the_layer_of_each_key_and_what_it_hides(two, make_api):
     viewer = make_api("viewer", "shop")
     seen = viewer.get("/config/shop/explain?environment=staging&key=t.*").json()["results"]
     assert [row["key"] for row in seen] == ["t.x"]
+
+
+def test_explain__object_over_a_scalar_or_a_literal__names_each_layer_that_is_hidden(two, make_api):
+    assert two("PATCH", "/environments/staging", {"parent": "production"}).status_code == 200
+    two.post("/templates", {"slug": "raw", "content": {"db": {"$literal": {"url": "${x"}}}})
+    publish(two, "shop", {"db": "pg://", "cut": {"pin": 1}})
+    own = {"db": {"url": "u"}, "cut": {"$replace": {"on": 1}}}
+    publish(two, "shop", own, environment="staging", extends=[{"template": "raw"}])
+
+    def hidden(api):
+        rows = api.get("/config/shop/explain?environment=staging").json()["results"]
+        return {row["key"]: [each["kind"] for each in row["hides"]] for row in rows}
+
+    assert hidden(two) == {"db.url": ["environment", "template"], "cut.on": ["environment"]}
+    two.post("/key-rules", {"pattern": "cut.pin", "service": "shop"})
+    told = hidden(make_api("viewer", "shop"))
+    assert told == {"db.url": ["environment", "template"], "cut.on": []}
 
 
 def test_graph__over_steps__is_told_as_json_mermaid_and_dot(two, make_api):

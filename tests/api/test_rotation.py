@@ -246,10 +246,21 @@ def test_version__of_a_secret__is_the_current_one_while_another_is_made(secret, 
 
     from apps.vault.models import Secret
     from apps.vault.versions import add_version, check_value, lock, point
+    from apps.vault.wrapping import key_for_next, with_keys_ahead
 
-    with transaction.atomic():
-        row = lock(Secret.objects.get())
-        plain = check_value("pending")
-        point(row, "pending", add_version(secret=row, plain=plain, events=[], actor=system))
+    def add():
+        prepared = key_for_next(Secret.objects.get())
+        with transaction.atomic():
+            row = lock(Secret.objects.get())
+            made = add_version(
+                secret=row,
+                plain=check_value("pending"),
+                prepared=prepared,
+                events=[],
+                actor=system,
+            )
+            point(row, "pending", made)
+
+    with_keys_ahead(add)
 
     assert operator.get(ONE).json()["version"] == 1

@@ -368,10 +368,12 @@ def test_without_the_key__everything_but_secrets_works(using, operator, settings
     assert (ready.status_code, ready.json()["sealed"]) == (200, True)
 
 
-def test_another_key__is_sealed_too_and_takes_no_new_secrets(using, operator, settings):
+def test_another_key__is_sealed_too_and_takes_no_new_secrets(using, operator, settings, tmp_path):
     settings.KEY_PROVIDER = {
         **settings.KEY_PROVIDER,
+        "wraps": "environment",
         "keys": ("Another-Key-Text-" + "qwertzui" * 5,),
+        "file": str(tmp_path / "none"),
     }
 
     body = {"service": "shop", "environment": "production", "name": "new", "value": "x"}

@@ -158,3 +158,15 @@ def merge(left, right):
     if not (isinstance(left, dict) and isinstance(right, dict)):
         return right
     return {**left, **{key: merge(left.get(key, {}), value) for key, value in right.items()}}
+
+
+def test_schema__secret_under_a_name_that_is_not_allowed__is_told_by_its_name(operator, shop):
+    schema = {"properties": {"password": {"type": "string"}}, "additionalProperties": False}
+    operator.post("/services/shop/sections", {"key": "db", "schema": schema})
+
+    secrets = {"password": {"$secret": "pin"}, "odd": {"$secret": "pin"}}
+    asked = {"service": "shop", "environment": "production", "config": {"db": secrets}}
+    found = operator.post("/validate", asked).json()["errors"]
+
+    told = [(each["pointer"], each["message"]) for each in found if each["code"] != "secret"]
+    assert told == [("/db/odd", "The member 'odd' is not allowed here.")]

@@ -70,7 +70,7 @@ def test_parameters__given__are_in_the_document_with_their_types(shop):
 @pytest.mark.parametrize(
     ("given", "pointer", "code"),
     [
-        ({}, "/extends/0/with", "required"),
+        ({}, "/extends/0/with/host", "required"),
         ({"host": 1}, "/extends/0/with/host", "type"),
         ({"host": "a", "pool": 0}, "/extends/0/with/pool", "minimum"),
         ({"host": "a", "pol": 1}, "/extends/0/with/pol", "parameter"),
@@ -156,7 +156,7 @@ def test_template__published_anew__goes_through_its_users_or_is_refused(shop):
     needs_more = {"parameters": {**schema, "required": ["host", "port"]}, "content": other}
     refused = shop.post("/templates/postgres/versions", needs_more)
     assert refused.status_code == 422
-    assert [each["pointer"] for each in refused.json()["errors"]] == ["/extends/0/with"]
+    assert [each["pointer"] for each in refused.json()["errors"]] == ["/extends/0/with/port"]
     assert config(shop, "shop")["db"]["pool"] == 5
 
     schema["properties"]["port"]["default"] = 5432
@@ -260,7 +260,7 @@ def test_render__with_parameters__gives_the_tree_and_stores_nothing(shop, make_a
         "version": 1,
         "content": {"db": {"url": "postgres://db1/shop", "pool": 5, "replicas": []}},
     }
-    assert errors(shop.post("/templates/postgres/render", {}))[0][:2] == ("/with", "required")
+    assert errors(shop.post("/templates/postgres/render", {}))[0][:2] == ("/with/host", "required")
     assert shop.post("/templates/postgres/render", {"version": 7}).status_code == 404
     assert make_api().post("/templates/postgres/render", {}).status_code == 404
     assert (
@@ -269,6 +269,36 @@ def test_render__with_parameters__gives_the_tree_and_stores_nothing(shop, make_a
         .status_code
         == 200
     )
+
+
+def test_render__for_a_service__resolves_references_that_one_may_read(shop, make_api):
+    shop.post("/services", {"slug": "cart"})
+    publish(shop, "cart", {"port": 80, "pin": "PINSECRET"})
+    publish(shop, "cart", {"port": 81}, environment="staging")
+    content = {
+        "port": "${cart:port}",
+        "text": "$${x} ${self:port}",
+        "key": {"$secret": "key"},
+        "none": "${cart:gone:-7}",
+    }
+    make(shop, "refs", parameters={}, content=content)
+    make(shop, "pin", parameters={}, content={"a": "${cart:pin}"})
+    publish(shop, "shop", {"a": "${cart:pin}"})
+
+    def render(api, slug="refs", **place):
+        return api.post(f"/templates/{slug}/render", place)
+
+    here = {"service": "shop", "environment": "production"}
+    made = {"text": "${x} 80", "key": {"$secret": "key"}, "none": 7}
+    assert render(shop).json()["content"] == content
+    assert render(shop, **here).json()["content"] == {**made, "port": 80}
+    there = render(shop, **{**here, "environment": "staging"}).json()["content"]
+    assert there == {**made, "port": 81, "text": "${x} 81"}
+    assert render(shop, environment="staging").status_code == 400
+    assert render(make_api("viewer", "cart"), **here).status_code == 404
+    refused = render(make_api("viewer", "shop"), "pin", **here)  # what is live is no reason
+    assert [each[:2] for each in errors(refused)] == [("/a", "reference")]
+    assert b"PINSECRET" not in refused.content
 
 
 def test_template__fetched__says_its_parameters_and_bases(shop):

@@ -102,7 +102,6 @@ def cut(made, number):
 
 def test_verify__ledger_cut_with_its_table_of_checkpoints__does_not_hold_by_the_servers_file():
     with installation() as made:
-        made.start().stop()
         kept = made.folder / "checkpoints.jsonl"
         made.manage("audit", "checkpoint", "--file", str(kept))
         revision = json.loads(kept.read_text())["revision"]

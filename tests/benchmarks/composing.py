@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.engine.keyed import keyed
+
 USERS = int(os.environ.get("BENCHMARK_USERS", "1000"))
 SIZES = (2**14, 2**16, 2**18, 2**20)
 
@@ -142,13 +144,13 @@ def differing():
             {**each, "name": each["name"] + "-b"} if i % 9 == 0 else each
             for i, each in enumerate(moved)
         ]
-        sides = ({"l": items}, {"l": moved}, {"l": "name"})
+        sides = ({"l": items}, {"l": moved}, keyed({"l": "name"}))
         found.setdefault("diff by name", []).append(timed(5, diff.changes, *sides))
         found.setdefault("patch by name", []).append(timed(5, diff.patch, *sides))
         more = ([{"name": f"{side}{i}", "port": i} for i in range(len(items))] for side in "ab")
         sides = ({"l": items}, *({"l": [*items, *each]} for each in more))
         found.setdefault("merge by name", []).append(
-            timed(5, merging.merge_three, *sides, {"l": "name"})
+            timed(5, merging.merge_three, *sides, keyed({"l": "name"}))
         )
         print(
             f"diff of {len(items)} items by name in another order: {found['diff by name'][-1]:.0f} ms"

@@ -150,7 +150,7 @@ def test_draft__log_out_and_closed_tab__survives(served, open_page, sessions):
     again.goto(CONFIG)
 
     expect(again.locator(".cm-content")).to_contain_text("# mei was here")
-    expect(again.locator("#review")).to_have_count(0)
+    expect(again.locator("#review")).to_have_text("Review and hand over")
     again.click("text=Discard the draft")
     again.wait_for_load_state()
     assert again.evaluate("document.querySelector('textarea[name=content]').value") == text
@@ -269,6 +269,18 @@ def test_service__registered_in_the_admin__appears_with_its_labels(served, open_
 
     expect(page.locator("body")).to_contain_text("This name is taken")
     expect(page.locator("input[name=name]")).to_have_value("The same again")
+
+
+def test_services__on_a_phone__show_their_labels_whole(served, open_page):
+    page = open_page("admin", (390, 800))
+    page.goto("/admin/registry/service/?q=payments")
+
+    badges = page.locator("#result_list .badge")
+    assert badges.count() > 2
+    for badge in badges.all():
+        box = badge.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390, badge.inner_text()
 
 
 def test_services__filtered_by_label__are_those_that_have_it(served, open_page):

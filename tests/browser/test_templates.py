@@ -23,9 +23,9 @@ def test_template__that_others_use__is_saved_once_its_consequences_were_seen(ser
 
     review = page.locator(".p-review")
     expect(review).to_contain_text("follower@production")
-    expect(review.locator("tr.changed")).to_contain_text("pool")
+    expect(review.locator("li.changed")).to_contain_text("pool")
     expect(page.locator("[name=content]")).to_have_value("pool: 9\n")
-    page.click("[name=_save]")
+    page.click("text=Publish version 2 of followed to 1 configuration")
     page.wait_for_url("**/admin/configs/template/*")
     with served.servers[0].client(served.raw) as client:
         live = client.get("/config/follower?environment=production").json()

@@ -191,8 +191,8 @@ COUNTS = {
     "/audit": 6,
 }
 PAGES = {
-    "/admin/": 11,
-    "/admin/config/shop/production/": 16,
+    "/admin/": 12,
+    "/admin/config/shop/production/": 18,
     "/admin/config/shop/production/history/": 9,
     "/admin/config/shop/production/secrets/": 13,
     "/admin/registry/service/": 6,

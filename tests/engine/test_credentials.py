@@ -7,6 +7,7 @@ import pytest
 from apps.engine.credentials import find
 from tests.limits import CPU_SECONDS
 
+LARGE = 250_000
 LETTERS = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC3dE5fG7h"
 
 
@@ -85,9 +86,9 @@ def test_find__ordinary_text__is_none(text):
 def test_find__hostile_text__does_not_hang(part):
     started = time.process_time()
 
-    find({"a": part * (1_000_000 // len(part))})
+    find({"a": part * (LARGE // len(part))})
 
-    assert time.process_time() - started < CPU_SECONDS
+    assert time.process_time() - started < CPU_SECONDS * LARGE / 1_000_000
 
 
 def test_find__behind_much_else__is_found():

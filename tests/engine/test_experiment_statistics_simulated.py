@@ -1,4 +1,4 @@
-"""Experiments repeated 2,000 times: how often the statistics are wrong, and how often they find a lift.
+"""Experiments repeated many times: how often the statistics are wrong, how often they find a lift.
 
 Every count goes through the product's own functions. The seeds are fixed, so a failure is a change of
 the code. A share of errors may be above its nominal value by what chance alone explains 999 times
@@ -20,7 +20,7 @@ from apps.engine.experiments.power import (
     required_units_of_values,
 )
 
-REPEATED = 2_000
+REPEATED = 2_000 if pytest.long_form else 1_000
 ALPHA = 0.05
 EARLY = 500
 """Tuned for fewer units than by default the interval is bolder at the first looks, where it errs."""

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from apps.engine import diff, patching, values
 from tests.engine import strategies
+from tests.engine.keyed import keyed
 from tests.limits import CPU_SECONDS, examples
 
-KEYS = {"l": "name", "a": "name"}
+KEYS = keyed({"l": "name", "a": "name"})
 NAMES = st.sampled_from("abcdefghijkl") | st.integers(0, 2) | st.booleans()
 
 

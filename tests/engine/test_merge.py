@@ -6,18 +6,20 @@ from hypothesis import given, settings
 from apps.engine import diff, merge, resolving, values
 from apps.engine.errors import InvalidError
 from apps.engine.merge import Layer
+from apps.engine.merge_keys import NO_KEYS
 from apps.engine.overriding import resolve_alone
 from tests.engine import strategies
+from tests.engine.keyed import keyed
 from tests.limits import examples
 
-BY_NAME = {"hosts": "name"}
+BY_NAME = keyed({"hosts": "name"})
 
 
 def layers(*trees):
     return [Layer(str(number), tree) for number, tree in enumerate(trees)]
 
 
-def compose(*trees, merge_keys=merge.NO_KEYS):
+def compose(*trees, merge_keys=NO_KEYS):
     return resolving.compose(layers(*trees), merge_keys).tree
 
 
@@ -170,7 +172,37 @@ def test_escape_text__any_text__resolves_to_itself(tree):
     ],
 )
 def test_origins__two_layers__name_who_gave_each_key(trees, expected):
-    assert merge.origins(layers(*trees), compose(*trees, merge_keys=BY_NAME), BY_NAME) == expected
+    found = merge.origins(layers(*trees), compose(*trees, merge_keys=BY_NAME), BY_NAME)
+
+    assert {key: origin.gives for key, origin in found.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("trees", "expected"),
+    [
+        (({"a": 1}, {"a": 2}, {"a": 3}), {"a": ("0", "1")}),
+        (({"a": 1}, {"b": 1}, {"a": 3}), {"a": ("0",), "b": ()}),
+        (({"a": 1}, {"a": {"b": {"c": 2}}}, {"a": {"d": 3}}), {"a.b.c": ("0",), "a.d": ("0",)}),
+        (({"a": {"b": 1}}, {"a": 2}, {"a": {"b": 3}}), {"a.b": ("0", "1")}),
+        (({"a": {"b": 1}}, {"a": {"b": 2}}, {"a": 3}), {"a": ("0", "1")}),
+        (({"a": {"$literal": {"b": 1}}}, {"a": {"b": 2}}), {"a.b": ("0",)}),
+        (({"a": {"b": 2}}, {"a": {"$literal": {"b": 1, "c": 1}}}), {"a.b": ("0",), "a.c": ("0",)}),
+        (({"a": {"$secret": "x"}}, {"a": {"$secret": "y"}}), {"a.$secret": ("0",)}),
+        (({"a": {"b": 1}}, {"a": {"$replace": {"c": 1}}}), {"a.c": ("0",)}),
+        (({"a": {"$replace": {"b": 1}}}, {"a": {"b": 2}}), {"a.b": ("0",)}),
+        (({"a": 1}, {"a": {"$remove": True}}, {"a": 3}), {"a": ("0",)}),
+        (({"a": {"b": 1}}, {"a": {"$remove": True}}, {"a": {"b": 3}}), {"a.b": ("0",)}),
+        (({"a": [1]}, {"a": {"$append": [2]}}, {"a": [3]}), {"a": ("0", "1")}),
+        (({"a": [1]}, {"a": [2]}, {"a": {"$append": [3]}}), {"a": ("0",)}),
+        (({"hosts": [{"name": "a"}]}, {"hosts": [{"name": "b"}]}), {"hosts": ()}),
+        (({"hosts": "x"}, {"hosts": [{"name": "b"}]}), {"hosts": ("0",)}),
+        (({"a": 1}, {"$replace": {"a": 2}}, {"b": 1}), {"a": ("0",), "b": ("0",)}),
+    ],
+)
+def test_origins__of_what_is_replaced__name_each_layer_that_is_hidden(trees, expected):
+    found = merge.origins(layers(*trees), compose(*trees, merge_keys=BY_NAME), BY_NAME)
+
+    assert {key: origin.hides for key, origin in found.items()} == expected
 
 
 @given(strategies.sources, strategies.sources)
@@ -184,4 +216,5 @@ def test_origins__any_layers__name_one_for_every_key(low, high):
     found = merge.origins(layers(low, high), effective)
 
     assert found.keys() == set(diff.changed_keys({}, effective))
-    assert all(names in (("0",), ("1",), ("0", "1")) for names in found.values())
+    assert all(each.gives in (("0",), ("1",), ("0", "1")) for each in found.values())
+    assert all(each.hides in ((), ("0",)) for each in found.values())

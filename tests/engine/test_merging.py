@@ -8,16 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.engine import values
+from apps.engine.merge_keys import NO_KEYS
 from apps.engine.merging import merge_three
 from apps.engine.paths import leaves
+from tests.engine.keyed import keyed
 from tests.engine.strategies import trees
 from tests.engine.test_diff import NUMBER, pairs
 
-KEYS = {"hosts": "name", "hosts.ports": "id"}
+KEYS = keyed({"hosts": "name", "hosts.ports": "id"})
 
 
-def conflicts(base, ours, theirs, keys=None):
-    return merge_three(base, ours, theirs, keys or {}).conflicts
+def conflicts(base, ours, theirs, keys=NO_KEYS):
+    return merge_three(base, ours, theirs, keys).conflicts
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 from apps.engine import merge, patching, resolving, values
 from apps.engine.errors import DomainError, InvalidError, MalformedError
 from apps.engine.merge import Layer
+from apps.engine.merge_keys import NO_KEYS
 from tests.engine import strategies
+from tests.engine.keyed import keyed
 from tests.limits import CPU_SECONDS, examples
 
-BY_NAME = {"hosts": "name", "a.hosts": "name"}
+BY_NAME = keyed({"hosts": "name", "a.hosts": "name"})
 
 
-def compose(below, source, merge_keys=merge.NO_KEYS):
+def compose(below, source, merge_keys=NO_KEYS):
     return resolving.compose([Layer("below", below), Layer("own", source)], merge_keys).tree
 
 
@@ -183,7 +185,7 @@ def test_json_patch__arbitrary_operations__never_crash_nor_change_their_input(tr
     assert values.same([tree, operations], before)
 
 
-@given(st.data(), *[strategies.sources] * 3, st.sampled_from([merge.NO_KEYS, BY_NAME]))
+@given(st.data(), *[strategies.sources] * 3, st.sampled_from([NO_KEYS, BY_NAME]))
 @settings(max_examples=examples(300), deadline=None)
 def test_override__edited_document__composes_to_it(data, lowest, lower, source, merge_keys):
     try:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from apps.engine import values
 from apps.engine.errors import InvalidError, LimitError
-from apps.engine.resolving import Document, Name, Resolver
+from apps.engine.resolving import Document, Name, Resolver, Target, everything
 from apps.engine.spots import Spot
 
 SHOP, CART = Name("shop", "prod"), Name("cart", "prod")
@@ -313,3 +313,131 @@ def test_resolve__any_graph__gives_what_following_each_key_by_itself_gives(trees
             assert {each.pointer for each in caught.value.problems} == wrong
         else:
             assert values.same(made.resolve(name, tree).tree, expected)
+
+
+@st.composite
+def nested(draw):
+    """Documents without circles whose keys refer to objects, and into them, of those before."""
+    trees, known = {}, []
+    for service in "abcd":
+        tree = {}
+        for key in ("k", "l"):
+            targets = st.sampled_from([f"${{{there}}}" for there in known] or [1])
+            inner = st.fixed_dictionaries({"x": st.sampled_from([1, 2]) | targets, "y": targets})
+            tree[key] = draw(inner | targets | st.just({"x": {"x": 1, "y": 2}, "y": 3}))
+        trees[Name(service, "prod")] = tree
+        known += [f"{service}:{key}{rest}" for key in tree for rest in ("", ".x", ".y", ".x.y")]
+    return trees
+
+
+@given(nested())
+@settings(max_examples=300, deadline=None)
+def test_resolve__over_what_is_served__gives_what_composing_together_gives(trees):
+    served, together = {}, resolver(trees)
+
+    def lookup(service, environment):
+        name = Name(service, environment)
+        return name, served.get(name)
+
+    for name, tree in trees.items():
+        found = []
+        for asked in (together, Resolver(lookup)):
+            try:
+                found.append(asked.resolve(name, tree))
+            except InvalidError as error:
+                found.append([(each.pointer, each.code) for each in error.problems])
+        if isinstance(found[0], list) or isinstance(found[1], list):
+            assert found[0] == found[1]
+            return
+        assert found[0].tree == found[1].tree
+        assert set(found[0].uses) == set(found[1].uses)
+        served[name] = Document(found[1].tree, found[1].secrets, found[1].uses, served=True)
+
+
+def told(documents, name=SHOP, done=None, may=everything):
+    """What is said of the document ``name``, by pointer; ``done`` is what is served."""
+    made = Resolver(lookup_in(documents, done or {}), may)
+    with pytest.raises(InvalidError) as caught:
+        made.resolve(name, documents[name])
+    return {each.pointer: each.message for each in caught.value.problems}
+
+
+def lookup_in(documents, done):
+    def lookup(service, environment):
+        name = Name(service, environment)
+        unresolved = Document(documents[name]) if name in documents else None
+        return name, done.get(name, unresolved)
+
+    return lookup
+
+
+def serve(documents):
+    """Documents as they are served, each resolved over those before it."""
+    done = {}
+    for name, tree in documents.items():
+        made = Resolver(lookup_in({}, done)).resolve(name, tree)
+        done[name] = Document(made.tree, made.secrets, made.uses, served=True)
+    return done
+
+
+def test_resolve__missing_target_by_way_of_others__is_told_with_the_way():
+    shop = {"a": {"b": "${self:c}"}, "c": "x${cart:d.e}"}
+
+    found = told({SHOP: shop, CART: {"d": {"e": "${self:gone}"}}})
+
+    assert found == {
+        "/a/b": "There is no cart@prod:gone that you may read. The way there: "
+        "shop@prod:a.b → shop@prod:c → cart@prod:d.e → cart@prod:gone.",
+        "/c": "There is no cart@prod:gone that you may read. The way there: "
+        "shop@prod:c → cart@prod:d.e → cart@prod:gone.",
+    }
+
+
+def test_resolve__key_that_leads_to_a_ring__is_told_with_the_way():
+    found = told({SHOP: {"a": "${self:b}", "b": "${self:c}", "c": "${self:d}", "d": "${self:c}"}})
+
+    ring = "These keys refer to each other: shop@prod:c → shop@prod:d → shop@prod:c."
+    assert found == {
+        "/a": f"{ring} The way there: shop@prod:a → shop@prod:b.",
+        "/b": ring,
+        "/c": ring,
+        "/d": ring,
+    }
+
+
+def test_resolve__circle_over_what_is_served__is_told_with_the_way():
+    first, *names = [Name(f"s{n}", "prod") for n in range(5)]
+    documents = {first: {"k": 1}}
+    documents |= {name: {"k": f"${{s{n}:k}}"} for n, name in enumerate(names)}
+    documents |= {SHOP: {"o": {"p": "${s4:k}"}}, CART: {"q": "${shop:o}"}}
+
+    found = told({first: {"k": "${cart:q.p}"}}, first, serve(documents))
+
+    way = ["s0@prod:k", "cart@prod:q.p", "shop@prod:o.p"]
+    way += [f"s{n}@prod:k" for n in (4, 3, 2, 1, 0)]
+    assert found == {"/k": f"The key k comes from itself, by way of others: {' → '.join(way)}."}
+
+
+@pytest.mark.parametrize("are_served", [True, False])
+def test_resolve__more_than_64_references__are_told_one_by_one(are_served):
+    names = [Name(f"s{n}", "prod") for n in range(66)]
+    documents = {name: {"k": f"${{s{n - 1}:k}}" if n else 1} for n, name in enumerate(names)}
+    before = {name: documents[name] for name in names[:-1]}
+
+    found = told(documents, names[-1], serve(before) if are_served else {})
+
+    way = " → ".join(f"{name}:k" for name in reversed(names))
+    said = f"More than 64 references lead from one to the next. The way there: {way}."
+    assert found == {"/k": said}
+
+
+def test_resolve__way_over_keys_that_may_not_be_read__is_not_told_beyond_them():
+    shop = {"a": "${self:b}", "b": "${self:c}", "c": "${self:d}", "d": "${self:gone}"}
+
+    def may(_name, path, target):
+        return (path, target) != (("c",), Target(SHOP, ("c",)))
+
+    found = told({SHOP: shop}, may=may)
+
+    way = found["/a"].partition("The way there: ")[2]
+    assert way == "shop@prod:a → shop@prod:b → shop@prod:c → … → shop@prod:gone."

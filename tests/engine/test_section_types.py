@@ -133,7 +133,7 @@ WRONG = [
     (VARIABLES, "{1A: x}", ["/1A name"]),
     (VARIABLES, "{A: [1], B: null}", ["/A type", "/B type"]),
     # ---- service discovery
-    (DISCOVERY, "{a: {policy: round-robin}}", ["/a required"]),
+    (DISCOVERY, "{a: {policy: round-robin}}", ["/a/endpoints required"]),
     (DISCOVERY, "{a: {endpoints: []}}", ["/a/endpoints minItems"]),
     (DISCOVERY, "{a: {policy: fastest, endpoints: [x:1]}}", ["/a/policy enum"]),
     (DISCOVERY, "{a: {endpoints: [x]}}", ["/a/endpoints/0 endpoint"]),
@@ -225,7 +225,7 @@ WRONG = [
     (SECURITY, "{keys: {signing: c2VjcmV0}}", ["/keys/signing plain_key"]),
     (SECURITY, "{oauth: {client_secret: hunter}}", ["/oauth/client_secret plain_key"]),
     # ---- feature flags
-    (FLAGS, "{a: {}}", ["/a required"]),
+    (FLAGS, "{a: {}}", ["/a/enabled required"]),
     (FLAGS, "{a: {enabled: 'yes'}}", ["/a/enabled type"]),
     (FLAGS, "{a: {enabled: true, share: 101}}", ["/a/share maximum"]),
     (FLAGS, "{a: {enabled: true, countries: [de]}}", ["/a/countries/0 pattern"]),
@@ -524,8 +524,23 @@ def test_list_limits__both_ways_of_writing__are_canonical_with_the_part_that_is_
     assert [tuple(each) for each in resource_limits.list_limits(tree)] == [
         ("cpu", "250m", "1", "0.25 / 1", 25),
         ("gpu", "1", "4", "1 / 4", 25),
-        ("memory", "", "1Gi", "1073741824", None),
+        ("memory", "", "1Gi", "1 GiB", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "limit", "plain"),
+    [
+        (134217728, 268435456, "128 MiB / 256 MiB"),
+        ("1536Mi", "3Gi", "1.5 GiB / 3 GiB"),
+        (1000, "1Ki", "1000 B / 1 KiB"),
+        (0, "4000Pi", "0 B / 4000 PiB"),
+    ],
+)
+def test_list_limits__bytes__are_in_units_that_people_read(request_, limit, plain):
+    tree = {"web": {"memory": {"request": request_, "limit": limit}}}
+
+    assert [each.plain for each in resource_limits.list_limits(tree)] == [plain]
 
 
 def test_list_flags__shorthands__are_spelled_out():

@@ -8,7 +8,10 @@ from apps.engine.specific import SpecificKeys, check_marks
 
 M = {"x-environment-specific": True}
 SCHEMA = {
-    "$defs": {"endpoint": {"properties": {"url": M}}, "self": {"$ref": "#/$defs/self"}},
+    "$defs": {
+        "endpoint": {"$anchor": "end", "properties": {"url": M}},
+        "self": {"$ref": "#/$defs/self"},
+    },
     "allOf": [{"properties": {"all": M}}],
     "properties": {
         "plain": {"type": "string"},
@@ -16,6 +19,7 @@ SCHEMA = {
         "ref": {"$ref": "#/$defs/endpoint"},
         "open": {"properties": {"shared": {}}, "additionalProperties": M},
         "patterned": {"patternProperties": {"^p": M}},
+        "anchored": {"$ref": "#end"},
         "cond": {"if": {}, "then": {"properties": {"x": M}}},
         "loop": {"$ref": "#/$defs/self"},
         "a.b": {"properties": {"c": M}},
@@ -40,6 +44,8 @@ SCHEMA = {
         (("db", "open", "shared"), False, False),
         (("db", "open", "else"), True, True),
         (("db", "patterned", "px"), True, True),
+        (("db", "patterned", "qx"), False, False),
+        (("db", "anchored", "url"), True, True),
         (("db", "cond", "x"), True, True),
         (("db", "loop"), False, False),
         (("db", "a.b", "c"), True, True),
@@ -66,9 +72,12 @@ def test_marked_keys__stay_when_all_else_is_brought():
 
 def test_marks__inside_of_lists__are_refused():
     check_marks(SCHEMA)
+    check_marks({"properties": {"items": M, "contains": {"properties": {"a": M}}}})
     for schema in (
         {"items": M},
         {"properties": {"a": {"prefixItems": [{"properties": {"b": M}}]}}},
+        {"items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"properties": {"b": M}}}},
+        {"allOf": [{"items": {"allOf": [{"$ref": "#a"}]}}], "$defs": {"a": M | {"$anchor": "a"}}},
     ):
         with pytest.raises(InvalidError):
             check_marks(schema)

@@ -216,7 +216,7 @@ def test_filled__defaults__stand_for_what_is_absent_in_objects_too():
 @pytest.mark.parametrize(
     ("given_", "pointer", "code"),
     [
-        ({}, "", "required"),
+        ({}, "/host", "required"),
         ({"host": 3}, "/host", "type"),
         ({"host": "a", "pool": 0}, "/pool", "minimum"),
         ({"host": "a", "tls": {"on": 1}}, "/tls/on", "type"),

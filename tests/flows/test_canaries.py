@@ -17,8 +17,22 @@ pytestmark = pytest.mark.servers
 WHERE = "environment=production"
 
 
-def database(made):
-    """The database's own files, and everything that a dump of it says."""
+def log_segment(made):
+    """The name of the file that PostgreSQL's log is at."""
+    if not made.is_postgres:
+        return ""
+    import psycopg
+
+    with psycopg.connect(made.environment["DATABASE_URL"]) as connection:
+        said = connection.execute("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+        return said.fetchone()[0]
+
+
+def database(made, since):
+    """The database's own files, and everything that a dump of it says.
+
+    Of PostgreSQL's log, which all databases of the server share, the files from ``since`` on.
+    """
     if not made.is_postgres:
         for path in made.folder.glob("configsvc.sqlite3*"):
             yield f"file {path.name}", path.read_bytes()
@@ -37,7 +51,9 @@ def database(made):
             "SELECT current_setting('data_directory'), oid::text"
             " FROM pg_database WHERE datname = current_database()"
         ).fetchone()
-    for path in (*Path(folder, "base", own).iterdir(), *Path(folder, "pg_wal").iterdir()):
+    until = log_segment(made)  # later ones are old ones, renamed to be used again
+    log = [each for each in Path(folder, "pg_wal").iterdir() if since <= each.name <= until]
+    for path in (*Path(folder, "base", own).iterdir(), *log):
         if path.is_file():
             with contextlib.suppress(FileNotFoundError):  # a segment that was recycled meanwhile
                 yield f"file {path.name}", path.read_bytes()
@@ -151,6 +167,7 @@ def test_secrets__through_all_the_product__are_found_nowhere():
     values = canaries.make(200 if pytest.long_form else 12)
     with installation() as made:
         made.environment["CONFIGSVC_LOG_LEVEL"] = "DEBUG"
+        since = log_segment(made)
         server = made.start()
         token = made.raw
         heard, ready = [], threading.Event()
@@ -166,7 +183,7 @@ def test_secrets__through_all_the_product__are_found_nowhere():
         places.append(("command", (exported.stdout + exported.stderr).encode()))
         server.stop()
         listener.join(20)
-        places += [*heard, *database(made), *logs(made), *redis(made)]
+        places += [*heard, *database(made, since), *logs(made), *redis(made)]
 
         assert canaries.search(places, [*values, *fresh]) == []
         assert any(place.startswith("frame") for place, _content in places)
@@ -185,6 +202,7 @@ def test_search__leak_in_any_form__is_found(kind):
 def test_search__leak_planted_in_each_place__is_found():
     value, other = canaries.make(2)
     with installation() as made:
+        since = log_segment(made)
         server = made.start()
         token = made.raw
         with server.client(token) as client:
@@ -198,7 +216,10 @@ def test_search__leak_planted_in_each_place__is_found():
         with server.log.open("a") as log:
             log.write(f"oops {value}\n")
 
-        assert {number for _place, number, _form in canaries.search(database(made), [value, other])}
+        assert {
+            number
+            for _place, number, _form in canaries.search(database(made, since), [value, other])
+        }
         assert canaries.search(logs(made), [value])
         if made.is_postgres:
             import redis as library

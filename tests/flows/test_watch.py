@@ -1,5 +1,6 @@
 """A publish reaches SSE, WebSocket and long-poll clients, each through real servers."""
 
+import ast
 import contextlib
 import json
 import re
@@ -46,8 +47,8 @@ def hearer(served):
     return served.servers_[-1]
 
 
-def publish(client, value, service="shop"):
-    body = {"environment": "production", "config": {"a": value}, "on_stale": "overwrite"}
+def publish(client, value, service="shop", environment="production"):
+    body = {"environment": environment, "config": {"a": value}, "on_stale": "overwrite"}
     answer = client.post(f"/config/{service}", json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()
@@ -409,6 +410,20 @@ def test_websocket__too_large_or_too_fast__is_closed(served, hearer, text, code,
     assert caught.value.rcvd.code == code
 
 
+def instances(served, name):
+    """What is kept of the instances whose names begin so, by name."""
+    rows = served.manage(
+        "shell",
+        "-v0",
+        "-c",
+        "from apps.rollouts.models import Instance\n"
+        f"rows = Instance.objects.filter(name__startswith='{name}')\n"
+        "print({each.name: (each.account.slug, str(each.configuration), each.version)"
+        " for each in rows})",
+    ).stdout
+    return ast.literal_eval(rows)
+
+
 def test_websocket__applied__is_kept_for_the_account(served, writer, hearer):
     made = publish(writer, time.time())
     with socket_to(hearer, served.raw) as socket:
@@ -416,15 +431,73 @@ def test_websocket__applied__is_kept_for_the_account(served, writer, hearer):
         socket.send(json.dumps({**applied, "version": made["version"], "instance": "pod-1"}))
         socket.send(json.dumps({**applied, "version": 999_999, "instance": "pod-1"}))
         assert receive(socket, "error")["code"] == "invalid"
-    rows = served.manage(
-        "shell",
-        "-v0",
-        "-c",
-        "from apps.rollouts.models import Instance; print([(row.account.slug, str(row.configuration),"
-        " row.version) for row in Instance.objects.filter(name='pod-1')])",
-    ).stdout
 
-    assert rows.strip() == f"[('tester', 'shop@production', {made['version']})]"
+    assert instances(served, "pod-1") == {"pod-1": ("tester", "shop@production", made["version"])}
+
+
+def test_websocket__applied_before_the_first_publish__is_an_error(served, hearer):
+    with socket_to(hearer, served.raw) as socket:
+        applied = {"type": "applied", "service": "cart", "environment": "staging"}
+        socket.send(json.dumps({**applied, "version": 1, "instance": "pod-early"}))
+
+        assert receive(socket, "error")["code"] == "invalid"
+
+
+def account_without_environment(served, writer, account):
+    """A token that may read everything; its account has no environment of its own."""
+    raw = served.token("viewer", account)
+    path = f"/service-accounts/{account}"
+    assert writer.patch(path, json={"environment": None}).status_code == 200
+    return raw
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_without_environment__every_way__is_about_the_one_that_fetching_means(
+    served, writer, hearer, environment
+):
+    account = f"plain-{environment}"
+    raw = account_without_environment(served, writer, account)
+    if environment == "production":
+        own = {"environment": environment}
+        assert writer.patch(f"/service-accounts/{account}", json=own).status_code == 200
+    made = publish(writer, f"before {time.time()}", environment=environment)
+    after, name = made["revision"], f"{account}-pod"
+
+    with hearer.client(raw) as client:
+        url = f"/config/shop?min_revision={after}"
+        fetched = client.get(url, headers={"X-Config-Instance": f"{name}-fetch"}).json()
+        quiet = f"/config/shop?after={after}&wait=0.1"
+        polled = client.get(quiet, headers={"X-Config-Instance": f"{name}-poll"})
+    stream = Stream(hearer, raw, "service=shop", **{"X-Config-Instance": f"{name}-sse"})
+    with socket_to(hearer, raw, **{"X-Config-Instance": f"{name}-ws"}) as socket:
+        socket.send('{"type":"subscribe","service":"shop"}')
+        receive(socket, "ready")
+        applied = {"type": "applied", "service": "shop", "version": made["version"]}
+        socket.send(json.dumps({**applied, "instance": f"{name}-applied"}))
+        publish(writer, f"elsewhere {time.time()}", environment="staging")
+        news = publish(writer, f"after {time.time()}", environment=environment)
+        pushed = receive(socket, "changed")
+        named = {"type": "unsubscribe", "service": "SHOP", "environment": environment}
+        socket.send(json.dumps(named))
+        last = publish(writer, f"unheard {time.time()}", environment=environment)
+        stream.version(last["version"])
+        socket.send('{"type":"ping"}')
+        unheard = json.loads(socket.recv(timeout=5))
+
+    where = ("shop", environment, news["version"])
+    assert (fetched["environment"], fetched["version"]) == (environment, made["version"])
+    assert polled.status_code == 204
+    assert (pushed["service"], pushed["environment"], pushed["version"]) == where
+    assert {data["environment"] for data, _id in stream.changed()} == {environment}
+    assert unheard == {"type": "pong"}
+    at = (account, f"shop@{environment}")
+    assert instances(served, name) == {
+        f"{name}-fetch": (*at, made["version"]),
+        f"{name}-poll": (*at, made["version"]),
+        f"{name}-sse": (*at, None),
+        f"{name}-ws": (*at, None),
+        f"{name}-applied": (*at, made["version"]),
+    }
 
 
 def test_long_poll__publish__answers_at_once_with_the_document(served, writer, hearer):
@@ -517,22 +590,24 @@ def test_instance__named_on_fetch_and_stream__is_kept(served, writer, hearer):
         for name, address in others.items():
             assert client.get(address, headers={"X-Config-Instance": name}).status_code < 300
         bad = client.get(url, headers={"X-Config-Instance": "x" * 300})
+        bad_stream = client.get("/stream?service=shop", headers={"X-Config-Instance": "x" * 300})
     stream = Stream(
         hearer, served.raw, "service=shop&environment=production", **{"X-Config-Instance": "pod-8"}
     )
-    names = served.manage(
-        "shell",
-        "-v0",
-        "-c",
-        "from apps.rollouts.models import Instance; print(dict(Instance.objects.values_list('name', 'version')))",
-    ).stdout
+    with socket_to(hearer, served.raw, **{"X-Config-Instance": "x" * 300}) as socket:
+        socket.send('{"type":"subscribe","service":"shop"}')
+        bad_socket = receive(socket, "error")
+    versions = {name: row[2] for name, row in instances(served, "pod-").items()}
 
     assert stream.events[0][0] == "ready"
-    assert f"'pod-7': {made['version']}" in names
-    assert "'pod-8': None" in names
+    assert versions["pod-7"] == made["version"]
+    assert versions["pod-8"] is None
     for name in others:
-        assert f"'{name}': {made['version']}" in names
+        assert versions[name] == made["version"]
     assert bad.status_code == 422
+    assert (bad_stream.status_code, bad_stream.json()["code"]) == (422, "invalid")
+    assert "instance" in bad_stream.json()["errors"][0]["code"]
+    assert bad_socket["code"] == "invalid"
 
 
 POLLED = (
@@ -760,6 +835,18 @@ def test_websocket__two_hundred_subscriptions_at_once__are_taken(served, writer,
             receive(socket, "ready")
         socket.send('{"type":"ping"}')
         assert receive(socket, "pong")
+
+
+def test_websocket__client_gone_while_it_is_told__is_no_failure(served, writer, hearer):
+    for number in range(30):
+        publish(writer, f"backlog {number} {time.time()}")
+    for _ in range(5):
+        with socket_to(hearer, served.raw) as socket:
+            socket.send('{"type":"subscribe","after":0,"include":"config"}')
+            receive(socket, "changed")
+    time.sleep(0.5)
+
+    assert "A subscription failed" not in hearer.log.read_text()
 
 
 @pytest.mark.parametrize("text", ['{"type":"\\ud800"}', '{"type":"applied","version":1e999}'])

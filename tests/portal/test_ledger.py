@@ -119,6 +119,18 @@ def test_proof__verify_now__shows_that_it_runs(auditor, system):
     assert json.loads(row.line)["hash"] in found
 
 
+def test_proof__verified__is_a_job_that_says_who_asked_and_no_longer_that_it_runs(auditor):
+    from apps.core.models import Job
+    from apps.core.runner import run_due
+
+    auditor.post("/admin/ledger/verify/")
+
+    run_due()
+
+    job = Job.objects.exclude(outcome="").get(kind="audit.verify_now")
+    assert job.subject.startswith("Asked by user:")
+
+
 def test_proof__sink_that_fails__shows_its_lag_and_error(auditor, settings, system):
     from apps.configs.services.places import create_service
     from apps.core.runner import run_due

@@ -76,8 +76,9 @@ def test_page__where_others_follow__shows_their_changes_or_leaves_them(ada, oper
 
     page = texts(ada.get(f"{PAGE}?from=staging"))
 
-    assert '<code>cart@production</code> <span class="badge">follows</span>' in page
-    assert "<code>of</code></th><td><code>2</code></td><td><code>1</code>" in page
+    assert "This publishes to 1 other configuration: <b>1 in production</b>." in page
+    assert "<code>cart@production</code>" in page
+    assert "<code>of</code> <del>2</del> → <ins>1</ins>" in page
     rule = {"name": "least", "service": "cart", "expression": "config.of > 1"}
     assert operator.post("/rules", rule).status_code == 201
     assert "cart@production" in texts(ada.get(f"{PAGE}?from=staging"))

@@ -188,13 +188,33 @@ def test_form__of_a_template_that_others_use__shows_their_changes_before_it_save
     shown = texts(ada.post(change(), sent))
 
     assert newest("db").number == 1
-    assert "Look at what would follow, and save again." in shown
+    assert "Please correct" not in shown
+    assert "Publish version 2 of db?" in shown
+    assert "This publishes to 1 configuration: <b>1 in production</b>." in shown
+    assert ">Publish version 2 of db to 1 configuration</button>" in shown
     assert "<code>shop@production</code>" in shown
-    assert "<code>timeout</code></th><td><code></code></td><td><code>3</code>" in shown
-    assert "timeout: 3" in shown.split("What follows")[1]
+    assert "<code>timeout</code> <ins>3</ins>" in shown
+    assert "timeout: 3" in shown.split("What you wrote")[1]
     assert ada.post(change(), {**sent, "reviewed": "another"}).status_code == 200
     assert ada.post(change(), {**sent, "reviewed": seal(shown)}).status_code == 302
     assert (newest("db").number, newest("db").message) == (2, "Time out")
+    told = "Published version 2 of db. 1 other configuration(s) followed."
+    assert told in texts(ada.get(change()))
+
+
+def test_form__of_a_template_of_many__shows_once_what_changes_alike(ada, operator):
+    for number in range(12):
+        operator.post("/services", {"slug": f"web-{number}"})
+        of = {"host": "odd" if number == 7 else "h"}
+        assert publish(operator, {}, [{"template": "db", "with": of}], f"web-{number}").status_code
+    sent = form(base_version="1", content=CONTENT.replace("tcp://", "udp://"))
+
+    shown = texts(ada.post(change(), sent))
+
+    assert "This publishes to 12 configurations: <b>12 in production</b>." in shown
+    assert "11 configurations, alike" in shown
+    assert shown.count('<li class="changed">') == 2
+    assert shown.index("web-7@production") < shown.index("udp://odd")
 
 
 def test_form__whose_users_would_be_invalid__is_refused_or_leaves_them(ada, operator):
@@ -209,6 +229,7 @@ def test_form__whose_users_would_be_invalid__is_refused_or_leaves_them(ada, oper
     assert "shop@production /pool: Rule" in refused
     assert 'name="leave"' in refused
     assert "it would be invalid: it becomes outdated" in left
+    assert ">Publish version 2 of db and leave 1 configuration outdated</button>" in left
     done = ada.post(change(), {**sent, "leave": "on", "reviewed": seal(left)})
     assert (done.status_code, newest("db").number) == (302, 2)
     live = operator.get("/config/shop?environment=production").json()
@@ -250,7 +271,8 @@ def test_environment_form__with_another_parent__shows_what_follows_before_it_sav
 
     assert get_environment("staging").parent is None
     assert "<code>shop@staging</code>" in shown
-    assert "<code>a</code></th><td><code></code></td><td><code>1</code>" in shown
+    assert "<code>a</code> <ins>1</ins>" in shown
+    assert ">Save staging and publish to 1 configuration</button>" in shown
     assert ada.post(at, {**sent, "reviewed": seal(shown)}).status_code == 302
     assert get_environment("staging").parent == production
     assert operator.get("/config/shop?environment=staging").json()["config"] == {"a": 1, "own": 1}

@@ -104,3 +104,38 @@ def test_refusals__of_django_s_own_views__are_pages_of_the_portal(
     assert words in page
     assert "To the configurations" in page
     assert 'href="/admin/registry/service/"' in page  # the menu
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted", "unwanted"),
+    [
+        ("/admin/registry/service/", [">Services<"], [">Registry<", "Show all", "show all"]),
+        ("/admin/registry/service/?q=sho", ["1 found", "show all services"], ["Show all"]),
+        ("/admin/core/user/", [">People<"], [">Core<", ">Users<"]),
+        ("/admin/registry/service/{}/change/", [">Services<", ">shop<"], [">Registry<", ">Shop<"]),
+        ("/admin/config/shop/production/", [">shop · production<"], [">Shop · production<"]),
+    ],
+)
+def test_heading__of_a_page__says_the_menu_s_words_and_names_as_they_are(
+    two_services, log_in, path, wanted, unwanted
+):
+    answer = log_in("ines", superuser=True).get(path.format(two_services[0].pk))
+
+    heading = answer.content.decode().partition("<h1")[2].partition("</h1>")[0]
+    heading = re.sub(r">\s+|\s+<", lambda found: found[0].strip(), heading)
+    assert [each for each in wanted if each not in heading] == []
+    assert [each for each in unwanted if each in heading] == []
+
+
+def test_log_out__asked_for_by_a_link__is_a_page_with_the_portal_s_looks(log_in):
+    page = log_in("ines").get("/admin/logout/").content.decode()
+
+    assert "portal/portal.css" in page
+    assert "Log out?" in page
+
+
+def test_hints__of_keys__are_for_those_who_may_write(two_services, log_in):
+    address = "/admin/config/shop/production/"
+
+    assert "Ctrl+S" in log_in("dev", ("developer", "shop", None)).get(address).content.decode()
+    assert "Ctrl+S" not in log_in("vera", ("viewer", "shop", None)).get(address).content.decode()

@@ -29,6 +29,7 @@ def in_transit(transit, settings):
     """A Transit engine that keeps the keys of this installation."""
     settings.KEY_PROVIDER = {
         **settings.KEY_PROVIDER,
+        "wraps": "transit",
         "transit_url": transit.url,
         "transit_token": transit_server.TOKEN,
     }

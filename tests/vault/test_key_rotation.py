@@ -6,7 +6,7 @@ import os
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.engine.errors import SealedError
+from apps.engine.errors import GoneError, SealedError
 
 SECRETS = 45 if pytest.long_form else 15
 
@@ -134,7 +134,11 @@ def test_rotate_keys__without_the_old_key__says_so_and_loses_nothing(secrets, sy
 
 @pytest.mark.django_db
 def test_rotate_keys__with_keys_from_the_environment__makes_none(secrets, settings):
-    settings.KEY_PROVIDER = {**settings.KEY_PROVIDER, "keys": ("x" * 50,)}
+    settings.KEY_PROVIDER = {
+        **settings.KEY_PROVIDER,
+        "wraps": "environment",
+        "keys": ("x" * 50,),
+    }
 
     with pytest.raises(CommandError, match="not in a file"):
         call_command("rotate_keys", "--new-key")
@@ -163,6 +167,76 @@ def test_rotate_keys__another_key_made_meanwhile__ends_with_the_newest(
     assert key_ids() == {providers.key_provider().current()}
     assert len(key_file.read_text().splitlines()) == 3
     assert values_of(system, secrets) == [f"value {n}" for n in range(SECRETS)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("options", [("--forget-unused",), ()])
+def test_secret_write__keys_changed_after_its_own_was_wrapped__is_wrapped_by_the_new_one(
+    secrets, system, key_file, monkeypatch, options
+):
+    from apps.vault import providers, services
+
+    wrap, rotated = providers.LocalKeys.wrap, []
+
+    def wrapping(self, data_key, context):
+        found = wrap(self, data_key, context)
+        if not rotated:
+            rotated.append(1)
+            call_command("rotate_keys", "--new-key", *options)
+        return found
+
+    monkeypatch.setattr(providers.LocalKeys, "wrap", wrapping)
+    services.write_secret(actor=system, secret=secrets[0], value="next")
+
+    assert key_ids() == {providers.key_provider().current()}
+    call_command("rotate_keys", "--forget-unused")
+    assert values_of(system, secrets)[:2] == ["next", "value 1"]
+
+
+@pytest.mark.django_db
+def test_rotate_keys__another_one_ends_and_forgets_meanwhile__loses_nothing(
+    secrets, system, key_file, monkeypatch
+):
+    from apps.vault import providers
+
+    wrap, rotated = providers.LocalKeys.wrap, []
+
+    def wrapping(self, data_key, context):
+        found = wrap(self, data_key, context)
+        if not rotated:
+            rotated.append(1)
+            call_command("rotate_keys", "--new-key", "--forget-unused")
+        return found
+
+    call_command("rotate_keys", "--new-key", "--batch", "1")
+    monkeypatch.setattr(providers.LocalKeys, "wrap", wrapping)
+    call_command("rotate_keys", "--new-key")
+
+    assert key_ids() == {providers.key_provider().current()}
+    assert values_of(system, secrets) == [f"value {n}" for n in range(SECRETS)]
+
+
+@pytest.mark.django_db
+def test_read__of_a_row_wrapped_again_since__is_right(secrets, system, key_file):
+    from apps.vault.versions import find_stage, open_version
+
+    before = find_stage(secrets[0], "current")
+    call_command("rotate_keys", "--new-key", "--forget-unused")
+
+    assert open_version(system, before) == "value 0"
+
+
+@pytest.mark.django_db
+def test_read__of_a_row_destroyed_since_with_its_key__says_so(secrets, system, key_file):
+    from apps.vault.models import WrappedKey
+    from apps.vault.versions import find_stage, open_version
+
+    before = find_stage(secrets[0], "current")
+    WrappedKey.objects.filter(pk=before.pk).delete()
+    call_command("rotate_keys", "--new-key", "--forget-unused")
+
+    with pytest.raises(GoneError):
+        open_version(system, before)
 
 
 @pytest.mark.django_db

@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.audit.models import AuditEvent
 from apps.engine import passwords
 from apps.engine.errors import InvalidError
+from apps.vault import services
 from apps.vault.connections import ConnectionData, save_connection
 from apps.vault.rotators import ROTATORS
 from apps.vault.rotators.base import Task, read_options
@@ -140,6 +142,20 @@ def test_webhook__value_of_ours__is_set_tested_finished_and_retired(
         "value": value_of(secret),
     }
     assert sent[3]["value"] == "first value"
+
+
+@pytest.mark.django_db
+def test_webhook__value_before_destroyed_by_hand__is_said_to_be_ending(
+    hook, make_secret, rotate, system
+):
+    secret = make_secret(rotation={**HOOK, "keep_hours": 24})
+    rotate(secret)
+
+    services.destroy_version(actor=system, version=secret.versions.get(number=1))
+
+    event = AuditEvent.objects.order_by("number").last()
+    assert (event.action, event.actor) == ("secret.ending", system.name)
+    assert (event.target, event.data) == ("secret:shop@production/pin", '{"version":1}')
 
 
 @pytest.mark.django_db

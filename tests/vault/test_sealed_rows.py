@@ -244,8 +244,10 @@ def test_altered_key_ids_alone__do_not_seal_the_server(versions, operator):
     assert operator.post("/secrets", body).status_code == 201
 
 
-def test_key_that_is_merely_not_here__seals_and_is_no_damage(versions, operator, settings):
-    settings.KEY_PROVIDER = {**settings.KEY_PROVIDER, "keys": ("another key text " * 4,)}
+def test_key_that_is_merely_not_here__seals_and_is_no_damage(
+    versions, operator, settings, tmp_path
+):
+    settings.KEY_PROVIDER = {**settings.KEY_PROVIDER, "file": str(tmp_path / "none")}
 
     refused = operator.post("/secrets/shop/one/reveal?environment=production", {})
 

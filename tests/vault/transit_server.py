@@ -38,11 +38,14 @@ FAULTS = {
 
 
 class Transit:
-    """The engine's state. ``fault`` makes the next answers wrong."""
+    """The engine's state. ``fault`` makes the next answers wrong; each answer waits for
+    ``meanwhile``, which is given what was asked.
+    """
 
     def __init__(self):
         self.keys = [AESGCM(secrets.token_bytes(32))]
         self.fault, self.least = "", 1
+        self.meanwhile = lambda _asked: None
 
     def encrypt(self, body):
         nonce = secrets.token_bytes(12)
@@ -78,6 +81,7 @@ def serving():
             parts = self.path.strip("/").split("/")
             if parts[:2] != ["v1", "transit"] or parts[3:4] != ["configsvc"]:
                 return self.answer(404, {"errors": []})
+            state.meanwhile(parts[2])
             try:
                 if parts[2] == "keys" and self.command == "GET":
                     versions = {

@@ -63,9 +63,9 @@ class ServiceAccount:
     def tokens(self, info: Info, page: Page) -> Connection[Token] | None:
         """Its tokens, newest first.
 
-        A page of them, for those who manage the account's environment.
+        A page of them, for those who manage or audit the account's environment.
         """
-        rest.require_managed(info.context.actor, self.row)
+        rest.require_known(info.context.actor, self.row)
         tokens = Nested(
             what="tokens",
             by=("account_id",),
@@ -82,11 +82,11 @@ class Queries:
 
     @field(paged=True)
     def service_accounts(self, info: Info, page: Page) -> Connection[ServiceAccount] | None:
-        """Service accounts by name. A page of them, for those who manage something."""
+        """Service accounts by name. A page of them, for those who manage or audit something."""
         return connect(rest.list_known_accounts(info.context.actor), page, ServiceAccount.of)
 
     @field()
     def service_account(self, info: Info, slug: str) -> ServiceAccount | None:
         """One service account. ``None`` for one that is missing or hidden."""
         actor = info.context.actor
-        return find(info, lambda: ServiceAccount.of(rest.find_managed_account(actor, slug)))
+        return find(info, lambda: ServiceAccount.of(rest.find_known_account(actor, slug)))

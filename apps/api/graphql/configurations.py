@@ -15,6 +15,7 @@ from apps.api.graphql.comparisons import Diff
 from apps.api.graphql.context import Info, Peers, find, service_row
 from apps.api.graphql.edges import EnvironmentRef, SecretRef, ServiceRef
 from apps.api.graphql.fields import HEAVY, field, node
+from apps.api.graphql.flags import Flag, flags_of
 from apps.api.graphql.histories import HistoryEntry, history_of
 from apps.api.graphql.origins import Dependencies, Dependents, Origin, Reader
 from apps.api.graphql.paging import Connection, Nested, Page, connect
@@ -183,6 +184,16 @@ class Configuration:
         place, actor = self.here.place, info.context.actor
         policy.require_seen(actor, "audit", place)
         return list_unread(actor=actor, place=place, days=check_days(days))
+
+    @field(cost=HEAVY)
+    def flags(
+        self, info: Info, *, keys: list[str] | None = None, stale: bool = False
+    ) -> list[Flag] | None:
+        """Its flags by key: those named, and those that could go alone where 'stale'.
+
+        ``None`` where nothing is live.
+        """
+        return flags_of(info, self.peers, self.here, keys=keys, stale=stale)
 
     @field(paged=True)
     def secrets(self, info: Info, page: Page) -> Connection[SecretRef] | None:

@@ -25,9 +25,8 @@ class Context:
     """
 
     caller: Actor
-    request: Any = None
+    idempotency_key: str | None = None
     subscribes: bool = False
-    credential_id: str = ""
     refused: list[tuple[str, DomainError]] = field(default_factory=list)
     _reader: Actor | None = None
     _environments: dict[int, Any] | None = None

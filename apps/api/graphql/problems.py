@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from graphql import GraphQLError, GraphQLSyntaxError
+from graphql import FieldNode, GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
 from strawberry.types import StreamExecutionResult
 
@@ -67,6 +67,9 @@ def refusals_of(errors: Sequence[GraphQLError]) -> list[tuple[str, DomainError]]
     for error in errors:
         if isinstance(error.original_error, DomainError):
             names = [str(step) for step in error.path or () if isinstance(step, str)]
+            for node in error.nodes or ():
+                if isinstance(node, FieldNode):  # aliases are the caller's own
+                    names[-1:] = [node.name.value]
             found.append((".".join(names), error.original_error))
     return found
 

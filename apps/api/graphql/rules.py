@@ -9,6 +9,9 @@ from apps.api.graphql.scalars import Json
 from apps.configs import describing
 from apps.configs.selectors import rules as selected
 
+ABSENT = dict.fromkeys(("expression", "key", "equals"))
+"""What a rule has one half of."""
+
 
 @node
 class Rule:
@@ -28,8 +31,7 @@ class Rule:
     @classmethod
     def of(cls, row: Any, _peers: Peers | None = None) -> Self:
         """The rule of a row."""
-        absent = {"expression": None, "key": None, "equals": None}
-        return cls(**absent | describing.rule(row))
+        return cls(**{**ABSENT, **describing.rule(row)})
 
 
 @node

@@ -6,6 +6,7 @@ from strawberry.tools import merge_types
 
 from apps.api.graphql import (
     accounts,
+    checking,
     configurations,
     environments,
     grants,
@@ -15,9 +16,16 @@ from apps.api.graphql import (
     rules,
     secrets,
     services,
+    subscriptions,
     templates,
 )
 from apps.api.graphql.limits import Limits
+from apps.api.graphql.mutations import accounts as to_accounts
+from apps.api.graphql.mutations import configurations as to_configurations
+from apps.api.graphql.mutations import exchange, places, rights
+from apps.api.graphql.mutations import rules as to_rules
+from apps.api.graphql.mutations import secrets as to_secrets
+from apps.api.graphql.mutations import templates as to_templates
 from apps.api.graphql.problems import Problems
 from apps.api.graphql.scalars import SCALARS
 
@@ -33,6 +41,17 @@ NOUNS = (
     accounts,
     ledger,
     matrix,
+    checking,
+)
+ACTS = (
+    to_configurations,
+    places,
+    to_templates,
+    to_secrets,
+    to_accounts,
+    rights,
+    to_rules,
+    exchange,
 )
 
 
@@ -45,6 +64,8 @@ class Schema(strawberry.Schema):
 
 schema = Schema(
     query=merge_types("Query", tuple(each.Queries for each in NOUNS)),
+    mutation=merge_types("Mutation", tuple(each.Mutations for each in ACTS)),
+    subscription=subscriptions.Subscriptions,
     config=StrawberryConfig(scalar_map=SCALARS),
     extensions=[Problems, Limits],
 )

@@ -11,7 +11,7 @@ from apps.engine.errors import DomainError, MalformedError, Problem
 from apps.engine.flags.conditions import Context
 from apps.engine.flags.evaluation import DISABLED, FLAG_NOT_FOUND, MESSAGES, Evaluation
 from apps.engine.values import Tree, canonical, compact
-from apps.rollouts.flags import ServiceFlags
+from apps.rollouts.flags import Found, ServiceFlags
 
 MEDIA_TYPE: Final = "application/json"
 TYPES: Final = {FLAG_NOT_FOUND: 404}
@@ -45,7 +45,11 @@ def read_context(body: bytes, now: datetime) -> Context:
     tree = formats.parse(body, "json").tree if body.strip() else {}
     if not isinstance(tree, dict):
         raise _bad("", "The body is a JSON object with a member 'context'.")
-    context = tree.get("context", {})
+    return check_context(tree.get("context"), now)
+
+
+def check_context(context: Tree, now: datetime) -> Context:
+    """The context that was given, if any. Raises :class:`ContextError`."""
     if context is None:
         context = {}
     if not isinstance(context, dict):
@@ -124,9 +128,15 @@ def _text(flags: ServiceFlags, evaluation: Evaluation) -> str:
             "metadata": metadata,
         }
     )
-    if evaluation.reason == DISABLED or found.definition is None:
-        return members
-    return f'{members[:-1]},"value":{found.definition.texts[evaluation.variant]}}}'
+    value = value_text(found, evaluation)
+    return members if value is None else f'{members[:-1]},"value":{value}}}'
+
+
+def value_text(found: Found, evaluation: Evaluation) -> str | None:
+    """The value as JSON; ``None`` for a flag that is switched off, or cannot be evaluated."""
+    if evaluation.error or evaluation.reason == DISABLED or found.definition is None:
+        return None
+    return found.definition.texts[evaluation.variant]
 
 
 def _failure(key: str, error: str) -> str:

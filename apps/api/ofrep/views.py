@@ -15,12 +15,11 @@ from apps.api.documentation import OFREP_BULK, OFREP_EVENTS, OFREP_SINGLE, docum
 from apps.api.ofrep import answers
 from apps.api.ofrep.answers import Answer
 from apps.api.ofrep.tickets import make_ticket, read_ticket
-from apps.configs.selectors.configurations import resolve_place
+from apps.configs.selectors.configurations import resolve_environment, resolve_place
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.reads import note_read
 from apps.engine.errors import DomainError, MalformedError, Problem
-from apps.registry.selectors import get_default_environment, get_environment
 from apps.rollouts.flags import ServiceFlags, find_flags, list_readable
 from apps.rollouts.services import note_instance
 
@@ -33,8 +32,7 @@ def find_place(actor: Actor, service: str | None, environment: str | None) -> Pl
     Raises :class:`MalformedError` naming the prefix when there are none or several.
     """
     if service is None:
-        slug = environment or actor.environment
-        found = get_environment(slug) if slug else get_default_environment()
+        found = resolve_environment(actor=actor, environment=environment)
         readable = list_readable(actor=actor, place=Place(environment=found))
         if len(readable) != 1:
             message = (

@@ -1,6 +1,5 @@
 """What differs between two states of a configuration, in the view of who asks."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from apps.access.policy import Place
@@ -9,6 +8,7 @@ from apps.configs.world import World
 from apps.core.actor import Actor
 from apps.engine import diff
 from apps.engine.diff import Change
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
 from apps.engine.values import Tree
 
 
@@ -18,7 +18,7 @@ class Comparison:
 
     old: Published
     new: Published
-    merge_keys: Mapping[str, str]
+    merge_keys: MergeKeys
 
     def changes(self) -> list[Change]:
         """What differs by key, items of lists by their names."""
@@ -35,6 +35,6 @@ def compare(*, actor: Actor, place: Place, sides: tuple[str, str]) -> Comparison
     return Comparison(old, new, merge_keys_of(place))
 
 
-def merge_keys_of(place: Place) -> Mapping[str, str]:
+def merge_keys_of(place: Place) -> MergeKeys:
     """By the path of a list the member that its items are known by, as the sections say today."""
-    return World().merge_keys(place.service) if place.service else {}
+    return World().merge_keys(place.service) if place.service else NO_KEYS

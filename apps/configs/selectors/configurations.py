@@ -22,7 +22,7 @@ from apps.engine.guarding import Guard, split, visible
 from apps.engine.merge import ABSENT
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
-from apps.registry.models import Service
+from apps.registry.models import Environment, Service
 from apps.registry.selectors import (
     get_default_environment,
     get_environment,
@@ -145,16 +145,24 @@ def texts_around(rows: Sequence[Version]) -> dict[int, list[str]]:
 def resolve_place(*, actor: Actor, service: str, environment: str | None, verb: str) -> Place:
     """The place that a request names, once the actor has ``list`` (else 404) and ``verb`` there.
 
-    Without an environment it is the service account's own, else the default one.
+    Without an environment it is the one of :func:`resolve_environment`.
     """
-    slug = environment or actor.environment
-    pair = find_pair_as_of(actor, service, slug)
+    pair = find_pair_as_of(actor, service, environment or actor.environment)
     if pair is None:
-        named = get_environment(slug) if slug else get_default_environment()
+        named = resolve_environment(actor=actor, environment=environment)
         pair = get_service(service), named
     place = Place(*pair)
     policy.require_seen(actor, verb, place)
     return place
+
+
+def resolve_environment(*, actor: Actor, environment: str | None) -> Environment:
+    """The environment that a request names, else the service account's own, else the default one.
+
+    Rights are not asked. Raises :class:`NotFoundError`.
+    """
+    slug = environment or actor.environment
+    return get_environment(slug) if slug else get_default_environment()
 
 
 def get_live(*, actor: Actor, place: Place) -> Published:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from apps.access import policy
@@ -11,9 +11,11 @@ from apps.configs.selectors.configurations import Published, get_live
 from apps.configs.world import World, layers_of
 from apps.core.actor import Actor
 from apps.engine import merge, paths, resolving, spots
+from apps.engine.guarding import Guard, visible
+from apps.engine.merge_keys import MergeKeys
 from apps.engine.paths import Glob, Path
 from apps.engine.resolving import Use
-from apps.engine.values import parse_canonical
+from apps.engine.values import Tree, parse_canonical
 
 Chosen = Callable[[Path], bool]
 """Whether a key is asked for, by its path."""
@@ -63,24 +65,22 @@ def trace(*, actor: Actor, place: Place, live: Published, chosen: Chosen) -> lis
     keys = World().merge_keys(place.service)
     layers = layers_of(live.row, keys)
     effective = parse_canonical(live.row.effective.content)
-    found = merge.origins(layers, merge.merge_layers(layers, keys), keys)
-    given = {_whole(paths.parse_path(key)): names for key, names in found.items()}
+    merged = merge.merge_layers(layers, keys)
+    given = _by_path(merge.origins(layers, merged, keys))
+    reads = policy.guard(actor, "read", place)
+    hiding = given if reads.is_open else _by_path(_seen(layers, merged, keys, reads))
     uses = [each for each in resolving.load(parse_canonical(live.row.uses)) if each.hops == 1]
     secrets = spots.load(parse_canonical(live.row.secrets))
     taken, sealed = _Meeting(uses), _Meeting(secrets)
     opaque = {spot.path for spot in secrets}
     ends = (_end(path, opaque) for path, _leaf in paths.leaves(effective) if path)
     leaves = {paths.format_path(path): path for path in ends}
-    seen = policy.guard(actor, "read", place).allowed_keys(list(leaves), effective)
+    seen = reads.allowed_keys(list(leaves), effective)
     return [
         Origin(
             key,
-            (names := _giving(given, leaves[key])),
-            tuple(
-                layer.name
-                for layer in layers
-                if layer.name not in names and paths.find(layer.tree, leaves[key])[0]
-            ),
+            (names := _origin(given, leaves[key]).gives),
+            tuple(each for each in _origin(hiding, leaves[key]).hides if each not in names),
             tuple(taken.at(leaves[key])),
             tuple(spots.names_of(sealed.at(leaves[key]))),
         )
@@ -131,9 +131,21 @@ def _whole(path: Path) -> Path:
     return path[:marker]
 
 
-def _giving(given: dict[Path, tuple[str, ...]], path: Path) -> tuple[str, ...]:
-    """The layers that gave a key, or what it lies in: a reference may bring a whole object."""
+def _by_path(found: dict[str, merge.Origin]) -> dict[Path, merge.Origin]:
+    return {_whole(paths.parse_path(key)): origin for key, origin in found.items()}
+
+
+def _seen(
+    layers: Sequence[merge.Layer], merged: Tree, keys: MergeKeys, reads: Guard
+) -> dict[str, merge.Origin]:
+    """The origins as far as the layers are seen: a key that is hidden says nothing of its layer."""
+    seen = [replace(each, tree=visible(each.tree, reads, source=True)) for each in layers]
+    return merge.origins(seen, visible(merged, reads, source=True), keys)
+
+
+def _origin(found: dict[Path, merge.Origin], path: Path) -> merge.Origin:
+    """The origin of a key, or of what it lies in: a reference may bring a whole object."""
     for length in range(len(path), 0, -1):
-        if path[:length] in given:
-            return given[path[:length]]
-    return ()
+        if path[:length] in found:
+            return found[path[:length]]
+    return merge.Origin((), ())

@@ -49,7 +49,8 @@ class Base:
 @dataclass(frozen=True, slots=True)
 class Options:
     """The members that every write has beside its document. ``choices`` say by pointer which side is
-    taken where both changed, with ``on_stale`` ``merge``.
+    taken where both changed, with ``on_stale`` ``merge``; ``drafted_by`` who wrote it, where somebody
+    else publishes it.
     """
 
     message: str = ""
@@ -58,6 +59,7 @@ class Options:
     dependents: str = "refuse"
     dry_run: bool = False
     propose: bool = False
+    drafted_by: str = ""
     choices: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:

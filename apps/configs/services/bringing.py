@@ -18,6 +18,7 @@ from apps.engine.errors import invalid
 from apps.engine.importers import apollo, consul, env_tree, kubernetes, nacos, spring, tree
 from apps.engine.importers.reading import Document, Files, Places, Reading
 from apps.engine.importers.tree import Installation, Text
+from apps.vault.wrapping import with_keys_ahead
 
 TREE: Final = "tree"
 READERS: Final[Mapping[str, ModuleType]] = MappingProxyType(
@@ -91,8 +92,7 @@ def _make_reading(run: Making, reading: Reading) -> None:
         run.template(slug, {"content": content}, ())
     for document in reading.documents:
         run.service(document.service, None, document.files[0])
-    for secret in reading.secrets:
-        run.secret(secret)
+    run.secrets(reading.secrets)
     run.publish(_text_of(document) for document in reading.documents)
 
 
@@ -134,12 +134,15 @@ def _all_or_nothing(actor: Actor, run: Run, make: Callable[[Making], None]) -> l
         make(making)
         return making
 
-    with writing():
-        lock_composition()
-        try:
-            return as_one_act(made, keep=lambda each: not run.dry_run and not each.refused).rows
-        finally:
-            rights.forget()  # what was remembered of services and environments may be undone
+    def act() -> list[Row]:
+        with writing():
+            lock_composition()
+            try:
+                return as_one_act(made, keep=lambda each: not run.dry_run and not each.refused).rows
+            finally:
+                rights.forget()  # what was remembered of services and environments may be undone
+
+    return with_keys_ahead(act)
 
 
 def _text_of(document: Document) -> tuple[str, str, Text]:

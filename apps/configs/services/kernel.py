@@ -28,6 +28,7 @@ from apps.core.transactions import lock_row
 from apps.engine import diff, resolving, spots
 from apps.engine.errors import Problem
 from apps.engine.guarding import visible
+from apps.engine.merge_keys import NO_KEYS, MergeKeys
 from apps.engine.resolving import Name, Use
 from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
@@ -108,10 +109,11 @@ class Plan:
     uses: Sequence[Use]
     cause: str
     message: str
-    merged: Callable[[Mapping[str, str]], Tree]
-    merge_keys: Mapping[str, str] = field(default_factory=dict)
+    merged: Callable[[MergeKeys], Tree]
+    merge_keys: MergeKeys = NO_KEYS
     restores: int | None = None
     promotes: Mapping[str, Tree] | None = None
+    drafted_by: str = ""
     pinned: bool = False
     retired: bool = False
     exact: bool = False
@@ -326,6 +328,8 @@ def _event(plan: Plan, keys: list[str], spread: Spread) -> Event:
         data["restores"] = plan.restores
     if plan.promotes is not None:
         data["promotes"] = dict(plan.promotes)
+    if plan.drafted_by:
+        data["drafted_by"] = plan.drafted_by
     invalid = sorted(str(place) for place, why in spread.left.items() if why == INVALID)
     if invalid and plan not in spread.plans:
         data["left_invalid"] = list(invalid)
@@ -383,6 +387,7 @@ def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
         published_at=act.at,
         restores=plan.restores,
         promotes=canonical(dict(plan.promotes)) if plan.promotes else "",
+        drafted_by=plan.drafted_by,
         retired=plan.retired,
     )
 

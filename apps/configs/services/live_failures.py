@@ -21,8 +21,8 @@ MAX_TOLD: Final = 100
 FAILING: Final = "live_failures"
 HOW: Final = 'acknowledge it ("acknowledge":true)'
 """How one saves all the same, in the words of the API."""
-MISSING: Final = ("required", "minProperties", "dependentRequired")
-"""What is said of an object that may only seem to lack something."""
+MISSING: Final = ("required", "minProperties", "dependentRequired", "dependencies")
+"""What is said of what may only seem to be lacking."""
 
 ORDER: Final = (
     "configuration__service__slug",

@@ -22,6 +22,7 @@ from apps.registry.models import Environment, Service
 from apps.registry.selectors import find_environment, find_group
 from apps.vault.models import Secret
 from apps.vault.services import create_secret
+from apps.vault.wrapping import AgainError
 
 OPTIONS: Final = Options(message="Import", on_stale="overwrite")
 
@@ -140,8 +141,18 @@ class Making:
 
         self._step("section", f"{service.slug}:{key}", (file,), make)
 
-    def secret(self, secret: NamedSecret) -> None:
-        """A secret, made where there is none of its name."""
+    def secrets(self, secrets: Iterable[NamedSecret]) -> None:
+        """Each secret, made where there is none of its name; all of their keys are asked for at once."""
+        again: AgainError | None = None
+        for secret in secrets:
+            try:
+                self._secret(secret)
+            except AgainError as error:
+                again = error
+        if again is not None:
+            raise again
+
+    def _secret(self, secret: NamedSecret) -> None:
 
         def make() -> str:
             place = Place(self._services[secret.service], _environment(secret.environment))

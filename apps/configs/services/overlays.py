@@ -94,7 +94,7 @@ def lift_overlays(*, place: Place, laid: Collection[Overlay]) -> None:
     _note_uses(load_state(place))
 
 
-def event_of(place: Place, laid: Sequence[Overlay]) -> Event | None:
+def news_of(place: Place, laid: Sequence[Overlay]) -> Event | None:
     """What watchers of the configuration hear when overlays come or go: the same version, and the
     keys that may be others now. ``None`` while nothing is live.
     """

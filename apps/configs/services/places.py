@@ -24,6 +24,7 @@ from apps.engine.values import Tree
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import ancestors, descendants, find_environment, find_group
 from apps.vault.models import Secret
+from apps.vault.wrapping import ids_again
 
 RESERVED_SERVICES = ("self", "param", "secret")
 RESERVED_ENVIRONMENTS = ("live",)
@@ -43,8 +44,12 @@ def create_service(*, actor: Actor, slug: str, **members: Any) -> Service:
         if Service.objects.filter(slug__lower=slug.lower()).exists():
             raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
         service = Service(slug=slug, name=slug, created_at=clock.now())
+        before = ids_again().get(slug)
+        if before is not None and not Service.objects.filter(pk=before).exists():
+            service.pk = before
         _fill_service(service, members)
         _save(service, actor, "service.created")
+        ids_again()[slug] = service.pk
     return service
 
 

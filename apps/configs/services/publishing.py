@@ -193,7 +193,7 @@ def _plan_together(items: Sequence[Publication], actor: Actor, world: World) -> 
     Raises :class:`InvalidError` with the problems of all.
     """
     taken = [(load_state(item.place), item) for item in items]
-    written = [(state, _written(state, item, actor), item.options) for state, item in taken]
+    written = [(state, written_source(state, item, actor), item.options) for state, item in taken]
     if len(written) == 1:
         return [_planned(*written[0], actor, world)]
     parents_first = sorted(written, key=lambda each: world.depth(each[0].environment))
@@ -214,7 +214,10 @@ def _plan_together(items: Sequence[Publication], actor: Actor, world: World) -> 
     return [plans[item.place] for item in items]
 
 
-def _written(state: State, item: Publication, actor: Actor) -> Source:
+def written_source(state: State, item: Publication, actor: Actor) -> Source:
+    """What is to be published: what the actor wrote, with what was published since its base as the
+    options say, and with what he may not see kept as it is live.
+    """
     reads = policy.guard(actor, "read", item.place)
     given = extends_with_hidden(actor, item.place, item.source, state.extends)
     source = take_base(state, item.options, given, reads)
@@ -224,6 +227,7 @@ def _written(state: State, item: Publication, actor: Actor) -> Source:
 def _planned(state: State, source: Source, options: Options, actor: Actor, world: World) -> Plan:
     """The plan, which is in the world from now on. Raises :class:`InvalidError`."""
     plan, problems = plan_written(actor, state, source, "publish", options.message, world)
+    plan.drafted_by = options.drafted_by
     require_changes(actor, "publish", state.place, state.effective, plan.effective)
     _refuse_invalid(problems)
     expected = world.planned.pop(plan.name, None)

@@ -10,6 +10,7 @@ from apps.engine.errors import MalformedError
 from apps.engine.paths import from_pointer
 from apps.vault.models import Secret
 from apps.vault.services import create_secret
+from apps.vault.wrapping import with_keys_ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,11 @@ def make_secret_of(
         raise MalformedError("There is no such format.")
     steps = tuple(str(step) for step in from_pointer(pointer))
     value = replacing.value_at(formats.parse(content, format_name).tree, steps)
-    with writing():
-        secret = create_secret(actor=actor, place=place, slug=name, value=value)
-        changed = replacing.name_in_place(content, format_name, steps, name)
-    return Replaced(secret, changed, value in changed)
+
+    def make() -> Replaced:
+        with writing():
+            secret = create_secret(actor=actor, place=place, slug=name, value=value)
+            changed = replacing.name_in_place(content, format_name, steps, name)
+        return Replaced(secret, changed, value in changed)
+
+    return with_keys_ahead(make)

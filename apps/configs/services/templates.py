@@ -6,13 +6,14 @@ from typing import Final
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.audit.services import Act, Event, append
+from apps.configs.composing import resolve_for
 from apps.configs.laying import check_extends, check_template, render
 from apps.configs.models import Live, Template, TemplateVersion, Text
 from apps.configs.selectors.templates import list_template_heirs, list_template_versions
 from apps.configs.services.bases import Options
 from apps.configs.services.kernel import Affected, commit, digest, lock_composition
 from apps.configs.services.propagation import follow
-from apps.configs.world import World, newest_template
+from apps.configs.world import World, name_of, newest_template
 from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
@@ -114,7 +115,7 @@ def _check_base(newest: TemplateVersion, base: int | None, body: Body) -> None:
     before = newest.template.versions.select_related("content").filter(number=base).first()
     contents = [each.content.content if each else "{}" for each in (before, newest)]
     was, now = map(values.parse_canonical, contents)
-    clashes = merge_three(was, body.content, now, {}).conflicts if before else []
+    clashes = merge_three(was, body.content, now).conflicts if before else []
     raise ConflictError(
         f"Version {newest.number} of the template was published after the base {base}. Fetch it, "
         "and repeat the change on it.",
@@ -168,17 +169,33 @@ def delete_template(*, actor: Actor, template: Template) -> None:
 
 
 def render_template(
-    *, actor: Actor, template: Template, given: Tree, number: int | None = None
+    *,
+    actor: Actor,
+    template: Template,
+    given: Tree,
+    number: int | None = None,
+    place: Place | None = None,
 ) -> tuple[TemplateVersion, Tree]:
     """A version of the template (the newest), and the tree that it and its bases give with the
-    parameters ``given``, references unresolved. Needs ``read`` somewhere.
+    parameters ``given``. Needs ``read`` somewhere.
+
+    References stay as they are written; at a ``place``, where ``read`` is needed, they are resolved as
+    if the tree were the whole document there, and its lists merge by the keys of that service.
     """
     values.check(given)
     rows = list_template_versions(actor=actor, template=template)
     found = (rows if number is None else rows.filter(number=number)).first()
     if found is None:
         raise NotFoundError("There is no such version of the template.")
-    return found, render(found, given, newest_template)
+    if place is None:
+        return found, render(found, given, newest_template)
+    policy.require(actor, "read", place)
+    assert place.service is not None  # noqa: S101 - a document has both
+    assert place.environment is not None  # noqa: S101 - as above
+    world = World()
+    tree = render(found, given, newest_template, world.merge_keys(place.service))
+    name = name_of(place.service, place.environment)
+    return found, resolve_for(actor, name, tree, world)
 
 
 def _next_version(template: Template, number: int, body: Body, message: str) -> TemplateVersion:

@@ -26,6 +26,8 @@ WHOLE: Final = ("memory", "storage", "ephemeral_storage", "ephemeral-storage", "
 """Counted in bytes."""
 RESOURCES: Final = ("cpu", *WHOLE)
 MILLI: Final = NANO // 1000
+UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+STEP: Final = 1024
 MEBI: Final = 1024**2 * NANO
 _BOUNDS: Final = (("request", "limit"), ("min", "max"), ("minimum", "maximum"))
 _LOW: Final = dict(_BOUNDS)
@@ -34,7 +36,9 @@ _GROUPS: Final = ("requests", "limits")
 
 
 class Limit(NamedTuple):
-    """A resource as it is shown: canonical quantities, and the request's percentage of the limit."""
+    """A resource as it is shown: canonical quantities, both as numbers that people read (``plain``),
+    and the request's percentage of the limit.
+    """
 
     name: str
     request: str
@@ -76,8 +80,18 @@ def _named(path: Path) -> tuple[str, str]:
 def _limit(name: str, bounds: dict[str, Quantity]) -> Limit:
     request, limit = bounds.get("request"), bounds.get("limit")
     part = request.nanos * 100 / limit.nanos if request and limit and limit.nanos > 0 else None
-    plain = " / ".join(each.plain for each in (request, limit) if each)
+    is_bytes = name.rpartition(".")[2] in WHOLE
+    amounts = [each for each in (request, limit) if each]
+    plain = " / ".join(_bytes(each) if is_bytes else each.plain for each in amounts)
     return Limit(name, str(request or ""), str(limit or ""), plain, part)
+
+
+def _bytes(quantity: Quantity) -> str:
+    """Bytes for people, in the largest unit (IEC 80000-13) of which there is one: ``1.5 GiB``."""
+    size, unit = quantity.nanos / NANO, 0
+    while abs(size) >= STEP and unit < len(UNITS) - 1:
+        size, unit = size / STEP, unit + 1
+    return f"{round(size, 1):g} {UNITS[unit]}"
 
 
 def _examine(section: dict[str, Tree], findings: Findings) -> None:

@@ -2,7 +2,12 @@
 
 from django.http import HttpRequest
 
-OWN = ("/accounts/", "/admin/login/")  # the addresses of the log-in's own pages
+OWN = (
+    "/accounts/",
+    "/admin/login/",
+    "/admin/logout/",
+    "/admin/password_change/",
+)  # the addresses of the log-in's own pages
 DEVICE_COOKIE = "configsvc_device"
 
 

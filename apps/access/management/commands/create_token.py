@@ -4,7 +4,7 @@ import argparse
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.access.policy import Place
 from apps.access.roles import ROLES
@@ -12,12 +12,13 @@ from apps.access.selectors import get_account
 from apps.access.services import create_account, create_token, grant
 from apps.core import clock
 from apps.core.actor import system
+from apps.core.commands import QuickCommand
 from apps.core.transactions import writing
 from apps.engine.errors import DomainError, NotFoundError
 from apps.registry.selectors import get_environment, get_service
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py create_token ACCOUNT``: prints the token alone on standard output."""
 
     help = "Print a new token of a service account, made if need be with the given grants."

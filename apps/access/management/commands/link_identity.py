@@ -4,16 +4,17 @@ import argparse
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.access.identities import link
 from apps.access.selectors import find_holder
 from apps.core.actor import system
+from apps.core.commands import QuickCommand
 from apps.core.models import User
 from apps.engine.errors import DomainError
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py link_identity USER SUBJECT``: SUBJECT is the provider's ``sub`` of the person."""
 
     help = __doc__

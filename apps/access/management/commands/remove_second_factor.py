@@ -3,15 +3,16 @@
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.access.logins import remove_factors
 from apps.access.selectors import find_holder
 from apps.core.actor import system
+from apps.core.commands import QuickCommand
 from apps.core.models import User
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py remove_second_factor USER``: the person logs in by password and enrols anew."""
 
     help = __doc__

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from apps.access.logins import reseal_factors
+from apps.core.commands import QuickCommand
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py reseal_second_factors``: afterwards an earlier signing key can be left out."""
 
     help = __doc__

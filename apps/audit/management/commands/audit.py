@@ -5,15 +5,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.audit.checkpoints import write_checkpoint
 from apps.audit.verification import verify
 from apps.core.actor import system
+from apps.core.commands import QuickCommand
 from apps.engine.errors import DomainError
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py audit verify`` and ``manage.py audit checkpoint``, also beside a running server."""
 
     help = "Verify the ledger, or write a signed checkpoint of it."

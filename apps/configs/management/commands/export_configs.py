@@ -4,14 +4,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.configs.services.exporting import export_tree
 from apps.core.actor import system
+from apps.core.commands import QuickCommand
 from apps.engine.errors import DomainError
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py export_configs FOLDER [--service S]… [--environment E]…``."""
 
     help = "Export configurations, templates, rules and services as files, without secrets' values."

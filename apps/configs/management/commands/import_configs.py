@@ -4,18 +4,19 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.configs.services.bringing import READERS, TREE, Run, bring
 from apps.configs.services.import_report import REFUSED, Row
 from apps.configs.services.importing import Imported, find_files, import_files
 from apps.core.actor import system
+from apps.core.commands import QuickCommand
 from apps.engine.errors import DomainError, NotFoundError, Problem
 from apps.engine.importers.reading import unpacked
 from apps.registry.selectors import get_default_environment, get_environment
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py import_configs PATH --environment E [--from KIND] [--map THERE=HERE]… [--dry-run]``."""
 
     help = "Import JSON, YAML, TOML, XML, .env and .properties files, one service each."

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.db import connection, transaction
 
 from apps.core.appendonly import append_only_tables, create_triggers, list_missing_triggers
+from apps.core.commands import QuickCommand
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py make_triggers``: says what was missing, and makes it again."""
 
     help = "Make missing append-only triggers again, after you have compared with your backups."

@@ -4,15 +4,16 @@ import signal
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from apps.core.commands import QuickCommand
 from apps.core.runner import THREADS, Runner
 from apps.core.safety import UnsafeStartError, refuse_unsafe
 
 STOP_WITHIN = 20.0
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py worker``: any number of them, beside servers that run no jobs themselves."""
 
     help = "Run due jobs until stopped. Set CONFIGSVC_JOBS_IN_SERVER=false for the servers then."

@@ -4,16 +4,17 @@ import argparse
 import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.access.people import set_password
 from apps.core.actor import system
+from apps.core.commands import QuickCommand
 from apps.core.models import User
 from apps.engine.errors import InvalidError
 from apps.portal.management.passwords import ask_password, explained
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py changepassword [USER]``: asks for it twice; the person's sessions end."""
 
     help = "Give a person a new password."

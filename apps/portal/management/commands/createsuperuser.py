@@ -3,15 +3,16 @@
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.access.people import create_superuser
 from apps.core.actor import system
+from apps.core.commands import QuickCommand
 from apps.engine.errors import InvalidError
 from apps.portal.management.passwords import ask_password, explained
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py createsuperuser``: asks for name and password.
 
     With ``--noinput`` there is no password: the person logs in by single sign-on, or

@@ -3,14 +3,15 @@
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps.core.actor import system
+from apps.core.commands import QuickCommand
 from apps.engine.errors import DomainError
 from apps.vault.rewrapping import forget_unused, make_key, rewrap_all
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """``manage.py rotate_keys``: while reads and writes go on; can be stopped and started again."""
 
     help = "Wrap all secrets' keys by the current key, so that older keys can be removed."

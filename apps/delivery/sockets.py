@@ -1,0 +1,136 @@
+"""What every WebSocket of those who are logged in has: a guard, a pace, and an end."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import InterfaceError, OperationalError
+
+from apps.access.selectors import still_valid
+from apps.audit import refusals
+from apps.core import clock
+from apps.core.actor import Actor, stranger
+from apps.delivery.feed import Feed, running_feed
+from apps.delivery.requests import Asked, find_actor
+from apps.delivery.watch import LOOK_AT_RIGHTS_EVERY
+from apps.engine.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+NOT_AUTHENTICATED = 4401
+WITHDRAWN = 4403
+TOO_FAST = 1008
+TOO_LARGE = 1009
+FAILED = 1011
+MAX_FRAME = 65_536
+BURST = 300
+BURST_SECONDS = 10.0
+
+
+class GuardedConsumer(AsyncWebsocketConsumer):
+    """One socket of one actor, with any number of ``tasks`` that send on it.
+
+    Each message is judged with the actor as he is at that moment; when his login or token ends,
+    so does the socket, whether or not anything is said on it.
+    """
+
+    channel_layer_alias = "none"  # wake-ups come through the process's one feed
+    address = ""  # as refusals name it
+
+    def begin(self) -> None:
+        """Nobody is logged in yet, and nothing is sent."""
+        self.tasks: dict[Hashable, asyncio.Task[None]] = {}
+        self.times: deque[float] = deque(maxlen=BURST)
+        self.actor: Actor | None = None
+        self.generation = -1  # the access generation as of which the actor was read
+        self.guard: asyncio.Task[None] | None = None
+        self.ended = False
+
+    async def admit(self, authorization: str | None = None) -> Asked | None:
+        """Take the credentials of the handshake, or the header's value that came otherwise. Who has
+        none hears close code 4401.
+        """
+        try:
+            asked = Asked.of({**self.scope, "method": "GET"})
+            if authorization is not None:
+                asked = replace(asked, headers={**asked.headers, "authorization": authorization})
+            self.actor = await database_sync_to_async(find_actor)(asked)
+        except DomainError:
+            client = self.scope.get("client") or (None,)
+            refusals.count_read(actor=stranger(client[0]).name, target=self.address)
+            await self.end(NOT_AUTHENTICATED)
+            return None
+        self.guard = asyncio.create_task(self._stand_guard(await running_feed()))
+        return asked
+
+    async def disconnect(self, code: int) -> None:
+        """End every task."""
+        tasks = [*self.tasks.values(), *([self.guard] if self.guard else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def is_refused(self, text_data: str | None) -> bool:
+        """Whether a message is none to be read: the socket has ended, or it ends it."""
+        if self.ended:
+            return True
+        if text_data is None or len(text_data) > MAX_FRAME:
+            await self.end(TOO_LARGE)
+        elif self._is_too_fast():
+            await self.end(TOO_FAST)
+        return self.ended
+
+    async def find_actor_now(self) -> Actor | None:
+        """The actor read afresh; when he is none any more the socket is closed.
+
+        Without the database he stays who he was: whatever he may be refused needs it too.
+        """
+        generation = (await running_feed()).generation
+        with contextlib.suppress(OperationalError, InterfaceError):
+            self.actor = await _still_valid(self.actor)
+            self.generation = generation
+        if self.actor is None:
+            await self.end(NOT_AUTHENTICATED)
+        return self.actor
+
+    async def _stand_guard(self, feed: Feed) -> None:
+        """Close the socket soon after the login or token has ended, though nothing is said on it."""
+        try:
+            while self.actor is not None and not self.ended:
+                ends_at = self.actor.expires_at
+                is_over = ends_at is not None and ends_at <= clock.now()
+                if is_over or self.generation != feed.generation:
+                    await self.find_actor_now()
+                await asyncio.sleep(LOOK_AT_RIGHTS_EVERY)
+        except Exception:  # unguarded it must not stay open
+            logger.exception("A socket's login could not be looked at; it is closed.")
+            await self.end(FAILED)
+
+    async def end(self, code: int) -> None:
+        """Close the socket, once: several tasks may want to."""
+        if not self.ended:
+            self.ended = True
+            await self.close(code)
+
+    def _is_too_fast(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        full = len(self.times) == BURST and now - self.times[0] < BURST_SECONDS
+        self.times.append(now)
+        return full
+
+    async def say(self, text: str) -> None:
+        """Send a message, unless the socket has ended."""
+        if not self.ended:
+            with contextlib.suppress(OSError):  # the client is gone, and its tasks end with it
+                await self.send(text)
+
+
+@database_sync_to_async
+def _still_valid(actor: Any) -> Actor | None:
+    return still_valid(actor, now=clock.now()) if actor else None
