@@ -82,6 +82,9 @@ class Env:
     jobs_in_server: bool = True
     job_lease_seconds: int = 60
     private_targets: tuple[str, ...] = ()
+    backup_folder: str = ""
+    backup_keep: str = "24h 7d 5w 12m"
+    backups_scheduled: bool = True
 
     @classmethod
     def read(cls) -> "Env":

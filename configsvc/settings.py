@@ -43,6 +43,10 @@ AUDIT_SYSLOG = ENV.audit_syslog
 AUDIT_SYSLOG_REQUIRED = ENV.audit_syslog_required
 AUDIT_SYSLOG_CA = ENV.audit_syslog_ca
 
+BACKUP_WORK = ENV.data_dir / "backups"
+BACKUP_FOLDER = ENV.data_dir / (ENV.backup_folder or "backups")
+BACKUP_KEEP = ENV.backup_keep
+BACKUPS_SCHEDULED = ENV.backups_scheduled
 CHECKPOINT_FILE = ENV.data_dir / (ENV.checkpoint_file or "checkpoints.jsonl")
 CHECKPOINT_MINUTES = ENV.checkpoint_minutes
 CHECKPOINT_WEBHOOK = ENV.checkpoint_webhook
@@ -87,6 +91,7 @@ INSTALLED_APPS = [
     "apps.configs.apps.ConfigsConfig",
     "apps.rollouts.apps.RolloutsConfig",
     "apps.delivery.apps.DeliveryConfig",
+    "apps.backups.apps.BackupsConfig",
     "apps.api.apps.ApiConfig",
 ]
 

@@ -1,0 +1,156 @@
+"""``manage.py backup``: create, list, verify, restore and prune archives."""
+
+import argparse
+import contextlib
+import fcntl
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from apps.backups import restoring
+from apps.backups.catalogue import Archive, chain_of, openers, read_catalogue, store
+from apps.backups.comparing import compare_with_now
+from apps.backups.services import create_backup, prune_backups, verify_backup
+from apps.core import clock
+from apps.core.actor import system
+from apps.engine.errors import DomainError, NotFoundError
+
+ACTOR = system("backup")
+
+
+class Command(BaseCommand):
+    """Archives of the whole installation."""
+
+    help = "Make, list, verify, restore and prune archives of the whole installation."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verbs."""
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        create = verbs.add_parser("create", help="make an archive of everything")
+        create.add_argument("--segment", action="store_true", help="what came since (SQLite)")
+        verbs.add_parser("list", help="the archives, the newest first")
+        verify = verbs.add_parser("verify", help="exit 0 when the archive is whole, else 1")
+        verify.add_argument("name", nargs="?", help="the newest, where none is named")
+        restore = verbs.add_parser("restore", help="replace the database by an archive's")
+        restore.add_argument("name", nargs="?", help="the newest, where none is named")
+        restore.add_argument("--at", help="a time: the last archive that was made by then")
+        restore.add_argument(
+            "--into", type=Path, help="a new SQLite file, in place of the database"
+        )
+        restore.add_argument("--yes", action="store_true", help="without asking")
+        prune = verbs.add_parser("prune", help="delete what retention does not keep")
+        prune.add_argument("--dry-run", action="store_true", help="say what that would be")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Do one of them."""
+        try:
+            getattr(self, f"_{options['verb']}")(options)
+        except DomainError as error:
+            raise CommandError(f"{error.detail} (code {error.code})") from error
+
+    def _create(self, options: dict[str, Any]) -> None:
+        made = create_backup(actor=ACTOR, full=not options["segment"], progress=self._progress)
+        if made is None:
+            self.stdout.write("Nothing has moved since the last archive.")
+            return
+        self.stdout.write(f"{made.name}  revision {made.header.revision}  {made.size} bytes")
+
+    def _list(self, _options: dict[str, Any]) -> None:
+        for each in read_catalogue(store()):
+            self.stdout.write(_line(each))
+
+    def _verify(self, options: dict[str, Any]) -> None:
+        name = options["name"] or _newest(None)
+        checked = verify_backup(actor=ACTOR, name=name, progress=self._progress)
+        last = checked.last
+        self.stdout.write(
+            f"{name} is whole: {len(checked.headers)} archive(s), revision {last['revision']}."
+        )
+
+    def _prune(self, options: dict[str, Any]) -> None:
+        gone = prune_backups(actor=ACTOR, dry_run=options["dry_run"])
+        word = "would be deleted" if options["dry_run"] else "deleted"
+        for each in gone:
+            self.stdout.write(f"{each.name}  {word}")
+        self.stdout.write(f"{len(gone)} archive(s) {word}.")
+
+    def _restore(self, options: dict[str, Any]) -> None:
+        place = store()
+        name = options["name"] or _newest(options["at"])
+        chain = chain_of(read_catalogue(place), name)
+        with _no_server(options["into"]):
+            checked = restoring.check_chain(openers(place, chain), self._progress)
+            if options["into"] is not None:
+                into = options["into"]
+                if into.exists():
+                    raise CommandError(f"{into} exists: name a new file.")
+                with restoring.new_sqlite(into):
+                    restoring.fill(checked, self._progress)
+                self.stdout.write(f"Restored into {into}: revision {checked.last['revision']}.")
+                return
+            for line in compare_with_now(checked):
+                self.stdout.write(line)
+            if not options["yes"] and not self._confirmed():
+                raise CommandError("Nothing was changed.")
+            sqlite = connection.vendor == "sqlite"
+            restore = restoring.restore_sqlite if sqlite else restoring.restore_postgres
+            epoch = restore(checked, ACTOR, name, self._progress)
+        self.stdout.write(f"Restored: revision {checked.last['revision']}, epoch {epoch}.")
+
+    def _confirmed(self) -> bool:
+        self.stdout.write("Type 'restore' to replace the database: ", ending="")
+        self.stdout.flush()
+        return sys.stdin.readline().strip() == "restore"
+
+    def _progress(self, what: str, done: int, of: int) -> None:
+        if self.stderr.isatty():
+            share = f" {100 * done // of} %" if of else ""
+            self.stderr.write(f"\r\x1b[K{what}{share}", ending="")
+
+
+@contextlib.contextmanager
+def _no_server(into: Path | None) -> Iterator[None]:
+    """Refuse while a server runs on the data folder; none starts meanwhile."""
+    if into is not None or connection.vendor != "sqlite":
+        yield
+        return
+    path = Path(str(settings.DATABASES["default"]["NAME"])).parent / "server.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CommandError("A server runs on this data folder: stop it first.") from error
+        yield
+
+
+def _newest(at: str | None) -> str:
+    """The newest archive, or the newest that was made by a time."""
+    until = _moment(at) if at else None
+    for each in read_catalogue(store()):
+        if each.created_at is not None and (until is None or each.created_at <= until):
+            return each.name
+    raise NotFoundError("There is no such archive.")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return clock.read_rfc3339(text)
+    except ValueError as error:
+        raise CommandError("Write a time as 2026-11-24T09:30:00Z.") from error
+
+
+def _line(each: Archive) -> str:
+    if each.header is None:
+        return f"{each.name}  {each.size} bytes  {each.problem}"
+    head = each.header
+    return (
+        f"{each.name}  {head.kind}  {head.created_at}  revision {head.epoch}-{head.revision}"
+        f"  {each.size} bytes"
+    )

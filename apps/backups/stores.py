@@ -1,0 +1,103 @@
+"""Where archives are kept."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+from apps.engine.errors import NOTHING_HERE, NotFoundError
+
+SUFFIX: Final = ".configsvc"
+PART: Final = ".part"
+COPY: Final = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file of a store: its name and size in bytes."""
+
+    name: str
+    size: int
+
+
+class Store(Protocol):
+    """A place for archives. Names are those that :func:`check_name` lets through."""
+
+    def list(self) -> list[Stored]:
+        """The archives by name; files that are not whole yet are none."""
+
+    def put(self, path: Path, name: str) -> None:
+        """Keep the file at ``path`` under ``name``; it is there whole, or not at all."""
+
+    def open(self, name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+        """Read one from its start. Raises :class:`NotFoundError`."""
+
+    def delete(self, name: str) -> None:
+        """Delete one; harmless when it is gone."""
+
+
+def check_name(name: str) -> str:
+    """``name`` when it is that of an archive. Raises :class:`NotFoundError`: nothing else is opened."""
+    plain = name.isascii() and name.endswith(SUFFIX) and not name.startswith(".")
+    if not plain or "/" in name or "\\" in name or "\0" in name:
+        raise NotFoundError(NOTHING_HERE)
+    return name
+
+
+class FolderStore:
+    """A folder (0700) on this machine; see :class:`Store`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def list(self) -> list[Stored]:
+        """See :class:`Store`."""
+        if not self.folder.is_dir():
+            return []
+        found = (each for each in self.folder.iterdir() if each.name.endswith(SUFFIX))
+        return sorted(
+            (
+                Stored(each.name, each.stat().st_size)
+                for each in found
+                if each.is_file() and not each.is_symlink() and not each.name.startswith(".")
+            ),
+            key=lambda each: each.name,
+        )
+
+    def put(self, path: Path, name: str) -> None:
+        """See :class:`Store`."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = self.folder / f".{check_name(name)}{PART}"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with path.open("rb") as source, os.fdopen(descriptor, "wb") as target:
+            shutil.copyfileobj(source, target, COPY)
+            target.flush()
+            os.fsync(target.fileno())
+        part.rename(self.folder / name)
+        sync_folder(self.folder)
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """See :class:`Store`."""
+        path = self.folder / check_name(name)
+        if not path.is_file() or path.is_symlink():
+            raise NotFoundError(NOTHING_HERE)
+        with path.open("rb") as file:
+            yield file
+
+    def delete(self, name: str) -> None:
+        """See :class:`Store`."""
+        (self.folder / check_name(name)).unlink(missing_ok=True)
+        sync_folder(self.folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let what was made or deleted in a folder outlast a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
