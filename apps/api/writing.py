@@ -147,6 +147,8 @@ def present_outcome(outcome: Outcome) -> dict[str, Tree]:
         data["pinned"] = True
     if outcome.unchanged:
         data["unchanged"] = True
+    if outcome.retired:
+        data["retired"] = True
     return data
 
 
