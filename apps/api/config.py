@@ -15,10 +15,10 @@ from apps.api.base import (
     read_body,
     read_flag,
     read_number,
-    read_time,
 )
 from apps.api.documentation import CONFIG_GET, CONFIG_MANY, CONFIG_VALUE, WRITE, documented
 from apps.api.negotiation import wanted_format
+from apps.api.points import point_of
 from apps.api.writing import (
     answer_outcome,
     environment_of,
@@ -137,11 +137,12 @@ class ConfigsView(ApiView):
         if read_flag(request.GET.get("reveal"), "reveal"):
             raise bad_member("reveal", "Secrets are revealed for one configuration at a time.")
         reached = check_revision(request)
+        point = point_of(request)
         together = list_as_of(
             actor=self.actor,
             services=names,
             environment=request.GET.get("environment"),
-            revision=reached.revision,
+            revision=point.revision if point else reached.revision,
         )
         for place, one in together:
             _note_instance(self, place, one)
@@ -326,16 +327,13 @@ def _question(request: Any, format_name: str) -> Question:
 
 def _find(actor: Any, place: Place, request: Any) -> Published:
     number = read_number(request.GET.get("version"), "version")
-    moment = read_time(request.GET.get("at"), "at")
-    if number is not None and moment is not None:
+    point = point_of(request)
+    if number is not None and point is not None:
         raise bad_member("at", "Give 'version' or 'at', not both.")
     if number is not None:
         found = configurations.get_version(actor=actor, place=place, number=number)
         return configurations.refuse_retired(found)
-    if moment is not None:
-        found = configurations.get_at(actor=actor, place=place, moment=moment)
-        return configurations.refuse_retired(found)
-    return configurations.get_live(actor=actor, place=place)
+    return configurations.get_served(actor=actor, place=place, point=point)
 
 
 def _no_news(request: Any, found: list[Published], reached: Position) -> HttpResponse | None:

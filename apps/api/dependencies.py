@@ -5,7 +5,8 @@ from typing import Any
 from django.http import HttpResponse
 
 from apps.api.base import ApiView, answer_json, bad_member, paged, read_number
-from apps.api.documentation import DEPENDENCIES, GRAPH, LIST, documented
+from apps.api.documentation import DEPENDENCIES, DEPENDENTS, GRAPH, LIST, documented
+from apps.api.points import point_of
 from apps.api.versions import PlaceView
 from apps.configs.selectors.dependencies import Dependent, list_dependencies, list_dependents
 from apps.configs.selectors.neighbourhood import STEPS, TEXTS, Node, Tie, look_around
@@ -19,7 +20,9 @@ class DependenciesView(PlaceView):
     @documented("List what it refers to: templates, the parent, keys of others", DEPENDENCIES)
     def get(self, request: Any, service: str) -> HttpResponse:
         """Layers as the version's lock names them, then references by key."""
-        found = list_dependencies(actor=self.actor, place=self.place(service, "read"))
+        found = list_dependencies(
+            actor=self.actor, place=self.place(service, "read"), point=point_of(request)
+        )
         results: list[Tree] = [{**each} for each in found.layers]
         results += [
             {"key": link.key, "service": there, "environment": environment, "target": link.target}
@@ -31,7 +34,7 @@ class DependenciesView(PlaceView):
 class DependentsView(PlaceView):
     """Who would change with it."""
 
-    @documented("List who inherits from it or refers to its keys", DEPENDENCIES)
+    @documented("List who inherits from it or refers to its keys", DEPENDENTS)
     def get(self, request: Any, service: str) -> HttpResponse:
         """Those that the caller may list, and a count of the others."""
         found, hidden = list_dependents(actor=self.actor, place=self.place(service, "read"))

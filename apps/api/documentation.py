@@ -94,13 +94,14 @@ class Shape:
     body: bool = False
 
 
+AT = text("at", "A time (RFC 3339) or a revision: the state after the last act by then.")
 CONFIG_GET = Shape(
     {200: ENVELOPE, 204: {}, 304: {}},
     (*COMMON, 406, 409, 410, 412),
     (
         ENVIRONMENT_PARAMETER,
         number("version"),
-        text("at", "RFC 3339: the state after the last act at or before then."),
+        AT,
         text("key", "A glob; may be repeated.", many=True),
         text("view", "source: what was written."),
         text("format", "json, yaml, toml, xml, env or properties: the document alone."),
@@ -113,14 +114,15 @@ CONFIG_GET = Shape(
     ),
 )
 CONFIG_VALUE = Shape(
-    {200: {}}, (*COMMON, 410, 412), (ENVIRONMENT_PARAMETER, text("key"), text("unit"))
+    {200: {}}, (*COMMON, 410, 412), (ENVIRONMENT_PARAMETER, AT, text("key"), text("unit"))
 )
 CONFIG_MANY = Shape(
     {200: OBJECT},
     (*COMMON, 410),
-    (ENVIRONMENT_PARAMETER, text("service", many=True), text("unit")),
+    (ENVIRONMENT_PARAMETER, AT, text("service", many=True), text("unit")),
 )
 WRITE = Shape({200: OBJECT, 201: OBJECT}, (*WRITING, 428), (ENVIRONMENT_PARAMETER,), body=True)
+WRITE_ANYWHERE = Shape({200: OBJECT, 201: OBJECT}, WRITING, body=True)
 HISTORY = Shape(
     parameters=(
         ENVIRONMENT_PARAMETER,
@@ -145,7 +147,7 @@ READERS = Shape(
     )
 )
 EXPLAIN = Shape(
-    parameters=(ENVIRONMENT_PARAMETER, text("key", "a glob; repeat for more"), text("unit"))
+    parameters=(ENVIRONMENT_PARAMETER, AT, text("key", "a glob; repeat for more"), text("unit"))
 )
 ACROSS = Shape(parameters=(text("key", "a glob; repeat for more", many=True),))
 MATRIX = Shape(
@@ -156,7 +158,8 @@ MATRIX = Shape(
         *PAGE,
     )
 )
-DEPENDENCIES = Shape(parameters=(ENVIRONMENT_PARAMETER,))
+DEPENDENCIES = Shape(parameters=(ENVIRONMENT_PARAMETER, AT))
+DEPENDENTS = Shape(parameters=(ENVIRONMENT_PARAMETER,))
 GRAPH = Shape(
     parameters=(
         ENVIRONMENT_PARAMETER,

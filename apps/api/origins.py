@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from apps.api.base import answer_json
 from apps.api.config import assigned
 from apps.api.documentation import EXPLAIN, documented
+from apps.api.points import point_of
 from apps.api.versions import PlaceView
 from apps.configs.selectors.origins import Origin, explain
 from apps.delivery.reads import note_given
@@ -20,7 +21,7 @@ class ExplainView(PlaceView):
     @documented("Say for each key which layer gave it", EXPLAIN)
     def get(self, request: Any, service: str) -> HttpResponse:
         """``?key=`` (repeat) narrows by globs; a list is one key. With ``unit=`` it is about the variant
-        that the unit is served.
+        that the unit is served; with ``at=`` about what was live then.
         """
         place = self.place(service, "read")
         keys = request.GET.getlist("key")
@@ -29,6 +30,7 @@ class ExplainView(PlaceView):
             place=place,
             globs=paths.parse_globs(keys),
             served=lambda published: assigned(self, published),
+            point=point_of(request),
         )
         note_given(actor=self.actor, given=[live], keys=keys)
         return answer_json({"results": [present_origin(each) for each in found]})

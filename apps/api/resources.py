@@ -8,6 +8,7 @@ from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.api.base import ApiView, answer_json, bad_member, paged, read_flag, read_members, typed
 from apps.api.documentation import ENVIRONMENT, LIST, SECTION, SERVICE, TEMPLATE, documented
+from apps.api.points import point_of
 from apps.api.writing import environment_of, present_affected
 from apps.configs import describing
 from apps.configs.selectors import configurations
@@ -271,10 +272,12 @@ class TemplateView(ApiView):
     """One template, with its newest version."""
 
     @documented("Fetch a template", TEMPLATE)
-    def get(self, _request: Any, slug: str) -> HttpResponse:
-        """Its name and newest content."""
+    def get(self, request: Any, slug: str) -> HttpResponse:
+        """Its name and newest content; with ``at=`` the newest by then."""
         row = selected.get_template(actor=self.actor, slug=slug)
-        newest = selected.list_template_versions(actor=self.actor, template=row).first()
+        newest = selected.find_template_version(
+            actor=self.actor, template=row, point=point_of(request)
+        )
         data = _template(row, newest.number if newest else None)
         return answer_json({**data, **(present_template_version(newest) if newest else {})})
 

@@ -123,19 +123,7 @@ def _versions_of_tags(header: str) -> tuple[str, ...]:
 
 def answer_outcome(outcome: Outcome, place: Place, location: str) -> HttpResponse:
     """201 for a new version, 200 for unchanged and for a dry run."""
-    data: dict[str, Tree] = {}
-    if not outcome.dry_run:
-        data = {"version": outcome.version, "revision": outcome.revision}
-    data |= {
-        "checksum": outcome.checksum,
-        "changes": [change.as_dict() for change in outcome.changes],
-        "affected": present_affected(outcome.affected),
-        "warnings": [warning.as_dict() for warning in outcome.warnings],
-    }
-    if outcome.pinned:
-        data["pinned"] = True
-    if outcome.unchanged:
-        data["unchanged"] = True
+    data = {**present_outcome(outcome), "affected": present_affected(outcome.affected)}
     if outcome.dry_run:
         return answer_json({**data, "dry_run": True})
     headers = {"ETag": f'"{outcome.version_id}"'}
@@ -143,6 +131,25 @@ def answer_outcome(outcome: Outcome, place: Place, location: str) -> HttpRespons
         return answer_json(data, 200, headers)
     version = f"{location}/versions/{outcome.version}?environment={outcome.environment}"
     return answer_json(data, 201, {**headers, "Location": version})
+
+
+def present_outcome(outcome: Outcome) -> dict[str, Tree]:
+    """What became of one configuration, or would."""
+    data: dict[str, Tree] = {}
+    if not outcome.dry_run:
+        data = {"version": outcome.version, "revision": outcome.revision}
+    data |= {
+        "checksum": outcome.checksum,
+        "changes": [change.as_dict() for change in outcome.changes],
+        "warnings": [warning.as_dict() for warning in outcome.warnings],
+    }
+    if outcome.pinned:
+        data["pinned"] = True
+    if outcome.unchanged:
+        data["unchanged"] = True
+    if outcome.retired:
+        data["retired"] = True
+    return data
 
 
 def present_affected(affected: list[Affected]) -> list[Tree]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 
 from apps.audit.models import AuditEvent, Checkpoint, Head, RefusedRead, Verification
 from apps.engine.values import canonical
@@ -25,6 +25,29 @@ class Position:
 def head() -> Position:
     """The end of the ledger, as committed now."""
     return Position(*Head.objects.values_list("epoch", "number", "at").get(pk=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The end of an act: its revision and time. Everything has one state as of it."""
+
+    revision: int
+    at: datetime
+
+
+def find_point(*, at: datetime | None = None, number: int | None = None) -> Point | None:
+    """The last act at or before a time, or at or below a number; ``None`` before the first.
+
+    Times of acts grow with their revisions, each by a microsecond at least.
+    """
+    events = AuditEvent.objects.filter(number=F("revision"))
+    if at is not None:
+        events = events.filter(at__lte=at)
+    if number is not None:
+        events = events.filter(number__lte=number)
+    order = "-number" if at is None else "-at"
+    found = events.order_by(order).values_list("number", "at").first()
+    return Point(*found) if found else None
 
 
 def last_number_of(actions: Collection[str]) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 
+from apps.access.policy import Place
 from apps.configs.laying import Laid, laid_again, lay
 from apps.configs.models import (
     Live,
@@ -69,10 +70,12 @@ class Inherited:
 
 class World:
     """The documents that there are, as an act leaves them: what it plans stands before what is
-    live. Read under the composition lock, each row once.
+    live. Read under the composition lock, each row once. What ``stays`` is left as it is live by
+    what follows from the act, and is outdated where it would move.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stays: Callable[[Place], bool] = lambda _place: False) -> None:
+        self.stays = stays
         self.planned: dict[Name, Member] = {}
         self.templates: dict[str, TemplateVersion | None] = {}
         self._laid: dict[str, list[Laid]] = {}

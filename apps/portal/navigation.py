@@ -21,6 +21,7 @@ LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("Flags", "flag", "admin:flags", "read", SOMEWHERE),
     ("Experiments", "science", "admin:experiments", "read", SOMEWHERE),
     ("Secrets", "lock", "admin:secrets", "", SOMEWHERE),
+    ("Restore", "history", "admin:restore", "rollback", SOMEWHERE),
     ("Import and export", "swap_vert", "admin:exchange", "read", SOMEWHERE),
     (
         "Service accounts",

@@ -20,6 +20,7 @@ STAYS: Final = {
     "protected": "it is in a protected environment",
     "restricted": "it has keys there that need a right of their own",
     "invalid": "it would be invalid",
+    "restored": "it is what it was then",
 }
 
 

@@ -12,6 +12,7 @@ const STAYS = {
   protected: "is in a protected environment",
   restricted: "has keys there that need a right of their own",
   invalid: "would be invalid",
+  restored: "is what it was then",
 };
 
 /** @typedef {import("./checking.js").Report} Report */

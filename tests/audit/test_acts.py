@@ -77,6 +77,16 @@ def roll_back(w):
     rollback(actor=w.actor, place=w.here, options=options(), to_version=1)
 
 
+def restore_point(w):
+    from apps.access.policy import EVERYWHERE
+    from apps.audit.selectors import find_point, head
+    from apps.configs.services.point_in_time import Wanted, restore
+
+    point = find_point(number=head().revision)
+    publish(w, "n: 3\n")
+    restore(actor=w.actor, wanted=Wanted(EVERYWHERE, point), options=options())
+
+
 def retire(w):
     from apps.configs.services import publishing
 
@@ -193,6 +203,10 @@ ACTS = {
     "publish": (lambda w: publish(w, "n: 3\n"), [("configuration.publish", HERE)]),
     "publish, unchanged": (lambda w: publish(w, "n: 2\n"), []),
     "roll back": (roll_back, [("configuration.rollback", HERE)]),
+    "restore a point in time": (
+        restore_point,
+        [("configuration.publish", HERE), ("configuration.restore", HERE)],
+    ),
     "retire": (retire, [("configuration.retire", HERE)]),
     "redact": (redact, [("configuration_text.redacted", HERE)]),
     "grant": (access("grant", to="user:ada", role="viewer"), [("grant.given", "user:ada")]),
@@ -397,6 +411,7 @@ ELSEWHERE = {
 PUT_TOGETHER = {
     "configuration.*": "with each cause",
     "?wave[place]": "the causes in FOLLOWING",
+    "?reason.cause": "those of each Reason",
     "?key[1]": "refusals that were recorded before",
 }
 """What in the code is not a name by itself, and what names it stands for."""
@@ -460,6 +475,7 @@ def test_acts__every_event_that_the_code_can_write__is_in_a_table_or_a_test():
     events = Modules("apps").written()
     causes = {
         *Modules("apps/configs", "cause", "Plan").written(),
+        *Modules("apps/configs", "cause", "Reason").written(),
         *FOLLOWING,
         CAUSE,
         overlays.CAUSE,

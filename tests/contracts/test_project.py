@@ -171,7 +171,7 @@ COUNTS = {
     "/config/shop/diff?environment=production&from=1&to=live": 4,
     "/config/shop/across?key=n": 11,
     "/config/shop/explain?environment=production&key=n": 5,
-    "/config/shop/dependencies?environment=production": 3,
+    "/config/shop/dependencies?environment=production": 2,
     "/config/shop/dependents?environment=production": 3,
     "/matrix": 6,
     "/services": 2,

@@ -43,6 +43,7 @@ CONFIGURATION = [
     ("PATCH", f"config/shop?{HERE}&dry_run=true", {"ruled": {"pin": 9}}, "publish", "ruled"),
     ("DELETE", f"config/shop?{HERE}&dry_run=true", None, "publish", "both"),
     ("POST", f"config/shop/rollback?{HERE}", {"to_version": 1}, "rollback", "both"),
+    ("POST", "rollback", {**SHOP}, "rollback", "both"),
     ("POST", f"config/shop/refresh?{HERE}", {}, "publish", None),
     ("POST", f"config/shop/redact?{HERE}", {"version": 1, "key": "free"}, "secure", "redact"),
     ("POST", "validate", {**SHOP, "config": {"free": 1}}, "read", None),
@@ -126,6 +127,7 @@ ADDRESSES = {
     "config/<str:service>/dependents": "above",
     "config/<str:service>/graph": "above",
     "config/<str:service>/rollback": "above",
+    "rollback": "above; wider scopes need it on all of them (test_point_in_time)",
     "config/<str:service>/promote": "publish here and read there (test_promoting)",
     "config/<str:service>/redact": "above",
     "config/<str:service>/refresh": "above",
@@ -200,9 +202,17 @@ def ask(api, method, address, body):
     kind = PATCH if method == "PATCH" and address.startswith("config/") else "application/json"
     if method == "POST" and address.startswith("config/shop?"):
         body = {**body, "dry_run": True, "on_stale": "overwrite"}
+    elif address == "rollback":
+        body = {**body, "at": _first_revision(), "dry_run": True}
     elif method == "POST" and ("rollback" in address or "refresh" in address):
         body = {**body, "dry_run": True}
     return api(method, f"/{address}", body, kind)
+
+
+def _first_revision():
+    from apps.configs.models import Version
+
+    return Version.objects.filter(configuration__service__slug="shop").earliest("number").revision
 
 
 def status_of(answer):

@@ -8,7 +8,6 @@ import strawberry
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.api.base import read_time
 from apps.api.config import check_names, list_as_of
 from apps.api.graphql import environments, secrets, services
 from apps.api.graphql.comparisons import Diff
@@ -21,6 +20,7 @@ from apps.api.graphql.origins import Dependencies, Dependents, Origin, Reader
 from apps.api.graphql.paging import Connection, Nested, Page, connect
 from apps.api.graphql.scalars import Long, Time
 from apps.api.graphql.versions import Version
+from apps.api.points import read_point
 from apps.api.versions import UNREAD_DAYS, check_days, read_filters
 from apps.audit.selectors import head
 from apps.configs.selectors import configurations as selected
@@ -112,12 +112,11 @@ class Configuration:
     @field(cost=HEAVY)
     def at_time(self, info: Info, at: Time) -> Version | None:
         """What was live after the last act by that time. ``None`` before the first publish."""
-        moment = read_time(at, "at")
-        if moment is None:
-            return None
         place, actor = self.here.place, info.context.actor
-        found = find(info, lambda: selected.get_at(actor=actor, place=place, moment=moment))
-        return None if found is None else Version.of(selected.refuse_retired(found), self)
+        found = find(
+            info, lambda: selected.get_served(actor=actor, place=place, point=read_point(at))
+        )
+        return None if found is None else Version.of(found, self)
 
     @field(paged=True, cost_with=HISTORY_COST)
     def history(

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from apps.access import policy
 from apps.access.policy import Place
 from apps.access.rights import find_pair_as_of
+from apps.audit.selectors import Point, find_point
 from apps.configs.models import Live, OverlaidDocument, Version
 from apps.configs.restricted import shown_extends
 from apps.core import clock
@@ -157,6 +158,20 @@ def resolve_place(*, actor: Actor, service: str, environment: str | None, verb: 
     return place
 
 
+def resolve_scope(
+    *, actor: Actor, service: str | None, environment: str | None, verb: str
+) -> Place:
+    """A service, an environment, one configuration or, without both, everything; the actor has
+    ``list`` (else 404) and ``verb`` on all of it.
+    """
+    place = Place(
+        get_service(service) if service else None,
+        get_environment(environment) if environment else None,
+    )
+    policy.require_seen(actor, verb, place)
+    return place
+
+
 def resolve_environment(*, actor: Actor, environment: str | None) -> Environment:
     """The environment that a request names, else the service account's own, else the default one.
 
@@ -195,22 +210,23 @@ def get_version(*, actor: Actor, place: Place, number: int) -> Published:
     return as_seen(actor, place, version, None)
 
 
-def get_at(*, actor: Actor, place: Place, moment: datetime) -> Published:
-    """The version that was live after the last act at or before ``moment``."""
-    policy.require(actor, "read", place)
-    version = _versions(place).filter(published_at__lte=moment).order_by("-number").first()
-    if version is None:
-        raise NotFoundError("Nothing was published here by then.")
-    return as_seen(actor, place, version, None)
-
-
 def get_as_of(*, actor: Actor, place: Place, revision: int) -> Published:
-    """The version that was live as of a revision of the ledger."""
+    """The version that was live as of a revision of the ledger.
+
+    Raises :class:`NotFoundError` before the first publish, :class:`GoneError` where it was retired.
+    """
     policy.require(actor, "read", place)
     version = _versions(place).filter(revision__lte=revision).order_by("-number").first()
     if version is None:
-        raise NotFoundError(NOTHING_HERE)
+        raise NotFoundError("Nothing was published here by then.")
     return refuse_retired(as_seen(actor, place, version, None))
+
+
+def get_served(*, actor: Actor, place: Place, point: Point | None) -> Published:
+    """What is live, or was as of ``point``; as :func:`get_live` and :func:`get_as_of`."""
+    if point is None:
+        return get_live(actor=actor, place=place)
+    return get_as_of(actor=actor, place=place, revision=point.revision)
 
 
 def get_side(*, actor: Actor, place: Place, text: str) -> Published:
@@ -222,7 +238,10 @@ def get_side(*, actor: Actor, place: Place, text: str) -> Published:
         return get_version(actor=actor, place=place, number=number)
     moment = _find_moment(text)
     if moment is not None:
-        return get_at(actor=actor, place=place, moment=moment)
+        point = find_point(at=moment)
+        if point is None:
+            raise NotFoundError("Nothing had been done by then.")
+        return get_as_of(actor=actor, place=place, revision=point.revision)
     other, number = read_origin(actor=actor, place=place, text=text)
     if number is None:
         return get_live(actor=actor, place=other)

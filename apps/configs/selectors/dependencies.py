@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.audit.selectors import Point
 from apps.configs.referring import list_rows_to
 from apps.configs.restricted import shown_extends
-from apps.configs.selectors.configurations import find_live
+from apps.configs.selectors.configurations import get_served
 from apps.configs.selectors.heirs import list_heirs
 from apps.configs.world import name_of
 from apps.core.actor import Actor
-from apps.engine.paths import parse_path
+from apps.engine import resolving
+from apps.engine.errors import GoneError, NotFoundError
+from apps.engine.paths import format_path, parse_path
 from apps.engine.values import Tree, parse_canonical
-from apps.registry.models import Dependency
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +43,33 @@ class Dependent:
     links: list[Link]
 
 
-def list_dependencies(*, actor: Actor, place: Place) -> Dependencies:
-    """What the live version at ``place`` is made of, in the actor's view. Needs ``read``.
+def list_dependencies(*, actor: Actor, place: Place, point: Point | None = None) -> Dependencies:
+    """What the live version at ``place`` (or what was, as of ``point``) is made of, in the actor's
+    view; nothing where nothing is. Needs ``read``.
 
     References are those in the documents that make it, not those that lead on from there.
     """
-    live = find_live(actor=actor, place=place)
-    if live is None or live.row.retired:
+    try:
+        live = get_served(actor=actor, place=place, point=point)
+    except (NotFoundError, GoneError):
+        policy.require(actor, "read", place)
         return Dependencies([], [])
     guard = policy.guard(actor, "read", place)
     lock = [each for each in parse_canonical(live.row.lock) if "reference" not in each]
     layers = shown_extends(lock, guard)
-    rows = Dependency.objects.filter(
-        configuration=live.row.configuration_id, live=True, hops=1
-    ).order_by("key", "service", "environment", "target")
-    seen = set(
-        guard.allowed_keys([row.key for row in rows], parse_canonical(live.row.effective.content))
-    )
+    uses = [use for use in resolving.load(parse_canonical(live.row.uses)) if use.hops == 1]
+    keys = [format_path(use.path) for use in uses]
+    seen = set(guard.allowed_keys(keys, parse_canonical(live.row.effective.content)))
+    links = [
+        (key, use.target.document, format_path(use.target.path))
+        for key, use in zip(keys, uses, strict=True)
+        if key in seen
+    ]
     return Dependencies(
         layers,
         [
-            (row.service, row.environment, Link(row.key, row.target))
-            for row in rows
-            if row.key in seen
+            (document.service, document.environment, Link(key, target))
+            for key, document, target in sorted(links)
         ],
     )
 

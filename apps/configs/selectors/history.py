@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -28,6 +28,7 @@ from apps.registry.selectors import find_configuration
 REACH = 20_000
 REACH_HIDDEN = 2_000
 JUDGED = 2_000
+MARKS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,19 @@ def list_history(
         return Page(page, page[-1].row.number if page else after + 1, goes_on)
     came_from = None if before is None else page[0].row.number if page else before - 1
     return Page(page, goes_on, came_from)
+
+
+def list_marks(*, actor: Actor, place: Place) -> list[Version]:
+    """Versions at even distances over all of the history, at most ``MARKS``, the oldest first, with
+    the newest: their numbers, revisions, times, causes and authors. Needs ``read`` or ``audit``.
+    """
+    _require_sight(actor, place)
+    rows = Version.objects.filter(configuration=_configuration(place))
+    newest = rows.aggregate(number=Max("number"))["number"] or 0
+    step = -(-newest // MARKS) or 1
+    wanted = [*range(newest, 0, -step)]
+    names = ("number", "revision", "published_at", "cause", "author")
+    return list(rows.filter(number__in=wanted).only(*names).order_by("number"))
 
 
 def _require_sight(actor: Actor, place: Place) -> None:

@@ -7,7 +7,8 @@ from typing import Generic, Protocol, TypeVar
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.selectors.configurations import Published, get_live
+from apps.audit.selectors import Point
+from apps.configs.selectors.configurations import Published, get_served
 from apps.configs.world import World, layers_of
 from apps.core.actor import Actor
 from apps.engine import merge, overlays, paths, resolving, spots
@@ -43,13 +44,16 @@ def explain(
     place: Place,
     globs: Sequence[Glob],
     served: Callable[[Published], Published] = lambda live: live,
+    point: Point | None = None,
 ) -> tuple[Published, list[Origin]]:
-    """The live version, and the origins of its keys that the globs cover (none: all), in its order.
+    """The live version (or what was, as of ``point``), and the origins of its keys that the globs
+    cover (none: all), in its order.
 
-    In the actor's view, and in the variant of an experiment that ``served`` gives of it. Needs ``read``. Raises :class:`NotFoundError` before the first publish and
-    :class:`GoneError` for what is retired.
+    In the actor's view, and in the variant of an experiment that ``served`` gives of it. Needs
+    ``read``. Raises :class:`NotFoundError` before the first publish and :class:`GoneError` for what
+    is retired.
     """
-    live = served(get_live(actor=actor, place=place))
+    live = served(get_served(actor=actor, place=place, point=point))
     return live, trace(actor=actor, place=place, live=live, chosen=covered_by(globs))
 
 

@@ -6,6 +6,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.audit.selectors import Point
 from apps.configs.models import Change, Live, Section, Template, TemplateVersion
 from apps.configs.selectors.configurations import scope_filter
 from apps.core.actor import Actor
@@ -40,6 +41,16 @@ def list_template_versions(*, actor: Actor, template: Template) -> QuerySet[Temp
     """The template's versions, newest first, with their contents. Needs ``read`` somewhere."""
     policy.require_anywhere(actor, "read")
     return template.versions.select_related("content").order_by("-number")
+
+
+def find_template_version(
+    *, actor: Actor, template: Template, point: Point | None = None
+) -> TemplateVersion | None:
+    """Its newest version (as of ``point``), where it has one. Rights as for the list."""
+    versions = list_template_versions(actor=actor, template=template)
+    if point is not None:
+        versions = versions.filter(revision__lte=point.revision)
+    return versions.first()
 
 
 def list_template_heirs(template: Template) -> list[Template]:

@@ -203,6 +203,7 @@ class Outcome:
     unchanged: bool = False
     dry_run: bool = False
     pinned: bool = False
+    retired: bool = False
 
 
 def lock_composition() -> None:
@@ -258,6 +259,7 @@ def preview(plan: Plan, actor: Actor, spread: Spread = NOTHING_ELSE) -> Outcome:
         unchanged=plan.unchanged,
         dry_run=True,
         pinned=plan.pinned,
+        retired=plan.retired,
     )
 
 
@@ -445,4 +447,5 @@ def _outcome(plan: Plan, version: Version, actor: Actor, affected: list[Affected
         affected=affected,
         **_told(plan, actor),
         pinned=plan.pinned,
+        retired=plan.retired,
     )

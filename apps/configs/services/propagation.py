@@ -30,6 +30,8 @@ from apps.engine.values import same
 
 PINNED: Final = "pinned"
 """Why a configuration stays that is what an earlier version was."""
+RESTORED: Final = "restored"
+"""Why one stays that is, already, what it was at the point in time that is restored."""
 
 
 def conclude(
@@ -193,7 +195,7 @@ class _Walk:
         self.tries[name] += 1
         if self.tries[name] > MAX_CHAIN:
             raise invalid("", "cycle", "What follows from this does not come to rest.")
-        stays = "" if main else _stays(state)
+        stays = "" if main else _stays(state) or (RESTORED if self.world.stays(place) else "")
         plan = self._compose(state, main, before, cause, stays)
         if plan is not None:
             self._take(plan, main, before, stays)

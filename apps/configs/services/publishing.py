@@ -143,23 +143,28 @@ def retire(*, actor: Actor, place: Place, options: Options) -> Outcome:
         check_base(state, options, None, base_needed=False)
         require_changes(actor, "publish", place, state.effective, {})
         _refuse_referred(actor, state)
-        plan = Plan(
-            state=state,
-            content="",
-            format=version.format,
-            extends=[],
-            effective={},
-            text="{}",
-            lock=[],
-            secrets=(),
-            uses=(),
-            cause="retire",
-            message=options.message,
-            merged=lambda _keys: {},
-            exact=True,
-            retired=True,
-        )
+        plan = plan_retirement(state, version, "retire", options.message)
         return _conclude([plan], actor, options)[0]
+
+
+def plan_retirement(state: State, version: Version, cause: str, message: str) -> Plan:
+    """The plan of a version without content, after the live ``version``."""
+    return Plan(
+        state=state,
+        content="",
+        format=version.format,
+        extends=[],
+        effective={},
+        text="{}",
+        lock=[],
+        secrets=(),
+        uses=(),
+        cause=cause,
+        message=message,
+        merged=lambda _keys: {},
+        exact=True,
+        retired=True,
+    )
 
 
 def _refuse_referred(actor: Actor, state: State) -> None:

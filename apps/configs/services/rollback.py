@@ -1,6 +1,7 @@
 """Rolling back: always a new version, with exactly the effective document of the old one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -33,6 +34,14 @@ from apps.engine.values import parse_canonical
 from apps.vault.selectors import find_named, may_name, place_of
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an earlier document is made again: the new version's ``cause`` and ``message``."""
+
+    cause: str
+    message: str
+
+
 def rollback(
     *,
     actor: Actor,
@@ -57,12 +66,9 @@ def rollback(
         state = load_state(place)
         check_base(state, options, None, base_needed=False)
         target = _find_target(state, to_version, at)
-        if keys:
-            plan = _plan_keys(actor, state, target, keys, options)
-        else:
-            plan = _plan(actor, state, target, options)
-        require_changes(actor, "rollback", place, state.effective, plan.effective)
-        _require_secrets(actor, state, plan.secrets)
+        named = f"{', '.join(keys)} to" if keys else "to"
+        reason = Reason("rollback", options.message or f"Roll back {named} version {target.number}")
+        plan = plan_again(actor, state, target, keys, reason)
         return conclude([plan], actor, dependents="leave", dry_run=options.dry_run)[0]
 
 
@@ -90,7 +96,24 @@ def _find_target(state: State, to_version: int | None, at: datetime | None) -> V
     return target
 
 
-def _plan(actor: Actor, state: State, target: Version, options: Options) -> Plan:
+def plan_again(
+    actor: Actor, state: State, target: Version, keys: Sequence[str], reason: Reason
+) -> Plan:
+    """The plan that makes ``target`` again, or ``keys`` (globs) of it.
+
+    Raises :class:`ForbiddenError` without the right ``rollback`` on each key that changes, and
+    :class:`InvalidError` where a secret is gone.
+    """
+    if keys:
+        plan = _plan_keys(actor, state, target, keys, reason)
+    else:
+        plan = _plan_whole(actor, state, target, reason)
+    require_changes(actor, "rollback", state.place, state.effective, plan.effective)
+    _require_secrets(actor, state, plan.secrets)
+    return plan
+
+
+def _plan_whole(actor: Actor, state: State, target: Version, reason: Reason) -> Plan:
     plan = Plan(
         state=state,
         content=target.source.content,
@@ -101,8 +124,8 @@ def _plan(actor: Actor, state: State, target: Version, options: Options) -> Plan
         lock=parse_canonical(target.lock),
         secrets=spots.load(parse_canonical(target.secrets)),
         uses=resolving.load(parse_canonical(target.uses)),
-        cause="rollback",
-        message=options.message or f"Roll back to version {target.number}",
+        cause=reason.cause,
+        message=reason.message,
         merged=partial(merged_tree, target),
         merge_keys=World().merge_keys(state.service),
         restores=target.number,
@@ -166,7 +189,7 @@ def _require_secrets(actor: Actor, state: State, named: Sequence[Spot]) -> None:
 
 
 def _plan_keys(
-    actor: Actor, state: State, target: Version, keys: Sequence[str], options: Options
+    actor: Actor, state: State, target: Version, keys: Sequence[str], reason: Reason
 ) -> Plan:
     version = state.version
     if version is None or version.retired:
@@ -174,8 +197,7 @@ def _plan_keys(
     old = parse_canonical(target.effective.content)
     wanted = with_chosen(state.effective, old, paths.parse_globs(keys))
     source = rewritten_source(state, version, wanted)
-    message = options.message or f"Roll back {', '.join(keys)} to version {target.number}"
-    plan, problems = plan_written(actor, state, source, "rollback", message)
+    plan, problems = plan_written(actor, state, source, reason.cause, reason.message)
     plan.restores, plan.unchanged = target.number, False
     plan.warnings = [*(each for each in problems if each.code != HIDDEN), *plan.warnings]
     return plan

@@ -1,7 +1,7 @@
 """Publishing, and all else that makes a version of a configuration."""
 
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 import strawberry
 
@@ -11,9 +11,10 @@ from apps.api.graphql.context import Info
 from apps.api.graphql.edges import ConfigurationRef
 from apps.api.graphql.fields import field, given, node
 from apps.api.graphql.inputs import Extend, Given
-from apps.api.graphql.outcomes import Outcome, find_configuration
+from apps.api.graphql.outcomes import Followers, Outcome, find_configuration
 from apps.api.graphql.scalars import Json, Long, Time
 from apps.api.promoting import PromoteView
+from apps.api.restoring import RollbackEverywhereView
 from apps.api.versions import RedactView, RefreshView, RollbackView
 from apps.engine.errors import NOTHING_HERE, MalformedError, NotFoundError
 from apps.engine.formats import split_suffix
@@ -103,6 +104,21 @@ class RollbackInput(WhereInput):
 
 
 @given
+class RollbackEverywhereInput:
+    """To which point in time, and what of all there is."""
+
+    at: str = strawberry.field(description="A time (RFC 3339) or a revision.")
+    service: str | None = absent("Absent: every one.")
+    environment: str | None = absent("Absent: every one.")
+    keys: list[str] | None = absent("Globs: those keys alone, as overrides.")
+    absent_: str | None = absent(
+        "What was not there then: leave or retire. Absent: leave.", name="absent"
+    )
+    message: str | None = absent("Why.")
+    dry_run: bool | None = absent("Say what would follow, and store nothing.")
+
+
+@given
 class RefreshInput(WhereInput):
     """What is composed afresh."""
 
@@ -125,6 +141,37 @@ class Redaction:
     drafts: int
     revision: Long
     templates: list[str] = strawberry.field(description="Those that hold the value and keep it.")
+
+
+@node
+class Restoration:
+    """What going back to a point in time did, or would do."""
+
+    revision: Long | None = strawberry.field(description="Null when nothing was done.")
+    to_revision: Long
+    to_time: Time
+    results: list[Outcome]
+    unchanged: int = strawberry.field(description="How many are as they were.")
+    absent: list[str] = strawberry.field(description="SERVICE@ENVIRONMENT: not there then, left.")
+    affected: Followers
+    dry_run: bool
+
+    @classmethod
+    def of(cls, told: Any) -> Self:
+        """What REST tells of it."""
+        return cls(
+            revision=told.get("revision"),
+            to_revision=told["at"]["revision"],
+            to_time=told["at"]["time"],
+            results=[
+                Outcome.of({"affected": [], **each}, each["service"], each["environment"])
+                for each in told["results"]
+            ],
+            unchanged=told["unchanged"],
+            absent=[f"{each['service']}@{each['environment']}" for each in told["absent"]],
+            affected=Followers.of(told["affected"]),
+            dry_run=told.get("dry_run", False),
+        )
 
 
 @node
@@ -170,6 +217,13 @@ class Mutations:
         """Publish what an earlier version was. Needs `rollback` on every key that changes."""
         told = perform(info, RollbackView, "post", input_, service=service)
         return Outcome.of(told, service, _environment(input_))
+
+    @field(cost=ACT)
+    def rollback_everywhere(
+        self, info: Info, input_: Given[RollbackEverywhereInput]
+    ) -> Restoration | None:
+        """Make configurations again what they were. One act. Needs `rollback` on all of the scope."""
+        return Restoration.of(perform(info, RollbackEverywhereView, "post", input_))
 
     @field(cost=ACT)
     def promote(self, info: Info, service: str, input_: Given[PromoteInput]) -> Outcome | None:
