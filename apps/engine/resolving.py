@@ -16,7 +16,7 @@ from apps.engine import references, spots
 from apps.engine.errors import InvalidError, LimitError, Problem, invalid
 from apps.engine.merge import Layer, merge_layers
 from apps.engine.merge_keys import NO_KEYS, MergeKeys
-from apps.engine.paths import Path, find, format_path, pointer
+from apps.engine.paths import Path, find, format_path, outermost_list, pointer
 from apps.engine.references import Parameter, Reference, SecretName
 from apps.engine.spots import Spot
 from apps.engine.values import MAX_DEPTH, MAX_NODES, Tree, canonical
@@ -223,7 +223,7 @@ class Resolver:
                     waiting.append(error.target)
         if walk.failed:
             problems = [
-                Problem(pointer(path), error.code, self._told(Target(name, path), error))
+                _problem(path, error.code, self._told(Target(name, path), error))
                 for path, error in walk.failed[:MAX_PROBLEMS]
             ]
             raise InvalidError("The document holds what cannot be resolved.", problems)
@@ -267,7 +267,7 @@ class Resolver:
                 if index < MAX_WAYS:
                     way = [Target(name, use.path), *self._chain(uses, use)]
                     message += f": {self._way(way)}"
-                problems.append(Problem(pointer(use.path), "cycle", f"{message}."))
+                problems.append(_problem(use.path, "cycle", f"{message}."))
             raise InvalidError("The document holds what cannot be resolved.", problems)
 
     def _chain(self, uses: Sequence[Use], goal: Use) -> list[Target]:
@@ -394,6 +394,13 @@ class Resolver:
         environment = reference.environment or here.environment
         name, _document = self._lookup(reference.service, environment)
         return Target(name, reference.path)
+
+
+def _problem(path: Path, code: str, message: str) -> Problem:
+    """A problem at ``path``; a list is seen whole or not at all, so that of an item depends on it."""
+    around = outermost_list(path)
+    beside = () if around == path else (pointer(around),)
+    return Problem(pointer(path), code, message, beside=beside)
 
 
 def meet(one: Path, other: Path) -> bool:

@@ -231,7 +231,7 @@ def _told(plan: Plan, actor: Actor) -> dict[str, Any]:
     return {
         "checksum": checksum(text),
         "changes": _changes_seen(plan, actor),
-        "warnings": shown_problems(actor, plan.state.place, plan.warnings),
+        "warnings": shown_problems(actor, plan.state.place, plan.warnings, plan.effective),
     }
 
 
