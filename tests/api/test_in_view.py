@@ -11,6 +11,7 @@ from tests.flows.test_propagation import service
 pytestmark = pytest.mark.django_db
 
 CREDENTIAL = "AKIA" + "IOSFODNN7EXAMPLX"
+PORTS = {"properties": {"ports": {"type": "array", "items": {"type": "integer"}}}}
 
 
 @pytest.fixture
@@ -132,3 +133,22 @@ def test_variant__that_is_broken_in_a_list_that_its_author_sees__refuses_his_pub
     assert problem[:2] == ("/s/hosts/0", "minLength")
     assert problem[2].startswith("With ")
     assert config(shop, "shop") == {"s": {"size": 1}}
+
+
+@pytest.mark.parametrize("hidden", ["x", "a\nb\nc"])
+def test_problem__of_a_patch_or_a_refresh__has_no_line_of_a_text_with_hidden_keys(
+    shop, system, make_api, hidden
+):
+    lines = "".join(f"  {each}: 1\n" for each in hidden.split())
+    text = f"locked:\n{lines}s:\n  ports: [x]\n"
+    body = {"environment": "production", "content": text, "format": "yaml"}
+    assert shop.post("/config/shop", body).status_code == 201
+    hide(system, "locked")
+    declare(make_api, "s", schema=PORTS)
+
+    patched = merge(shop, {"n": 1})
+    refreshed = shop.post("/config/shop/refresh", {"environment": "production"})
+
+    for answer in (patched, refreshed):
+        assert [each[:2] for each in errors(answer)] == [("/s/ports/0", "type")]
+        assert "line" not in answer.json()["errors"][0]

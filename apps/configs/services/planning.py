@@ -158,7 +158,7 @@ def live_source(state: State) -> Source | None:
     version = state.version
     if version is None or version.retired:
         return None
-    return sources.from_text(version.source.content, version.format)
+    return sources.kept(version.source.content, version.format)
 
 
 def rewritten_source(state: State, version: Version, wanted: Tree) -> Source:
@@ -169,9 +169,9 @@ def rewritten_source(state: State, version: Version, wanted: Tree) -> Source:
         tree, layers.below, wanted, layers.merge_keys, composing.resolver(layers, tree)
     )
     if same(edited, tree):
-        return sources.from_text(version.source.content, version.format)
+        return sources.kept(version.source.content, version.format)
     content = editing.edit(version.source.content, version.format, edited)
-    return sources.from_text(content, version.format)
+    return sources.kept(content, version.format)
 
 
 def _is_unchanged(plan: Plan, source: Source) -> bool:
@@ -190,7 +190,7 @@ def composes_the_same(plan: Plan, world: World) -> bool:
     state = plan.state
     try:
         layers = composing.load_layers(state.service, state.environment, plan.extends, world)
-        source = sources.from_text(plan.content, plan.format)
+        source = sources.kept(plan.content, plan.format)
         return composing.compose(layers, source.tree).text == plan.text
     except DomainError:  # a template is gone, say: today's composing gives no document at all
         return False

@@ -142,12 +142,12 @@ class _Work:
             wanted = self._joined(wanted, globs, choices)
         start = self._start(brought, whole=tuple(globs) == EVERYTHING and choices is None)
         content, format_name, extends = start
-        source = sources.from_text(content, format_name, extends)
+        source = sources.kept(content, format_name, extends)
         below = load_layers(self._state.service, self._state.environment, extends, self.world).below
         tree = override_merged(source.tree, below, wanted, self._merge_keys)
         if same(tree, source.tree):
             return source
-        return sources.from_text(editing.edit(content, format_name, tree), format_name, extends)
+        return sources.kept(editing.edit(content, format_name, tree), format_name, extends)
 
     def _start(self, brought: Version, *, whole: bool) -> tuple[str, str, list[dict[str, Any]]]:
         """The text, its format and what it extends, from which the source is made: those of

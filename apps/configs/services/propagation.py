@@ -226,7 +226,7 @@ class _Walk:
         self, state: State, main: Plan | None, before: Plan | None, cause: str, stays: str
     ) -> Plan | None:
         if main is not None:
-            source = sources.from_text(main.content, main.format, main.extends)
+            source = sources.kept(main.content, main.format, main.extends)
             cause, message = main.cause, main.message
         else:
             found = live_source(state)
