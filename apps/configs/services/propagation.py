@@ -25,7 +25,8 @@ from apps.core.actor import Actor
 from apps.engine import diff
 from apps.engine.errors import InvalidError, Problem, invalid
 from apps.engine.paths import Path, parse_path
-from apps.engine.resolving import MAX_CHAIN, Name, meet
+from apps.engine.resolving import MAX_CHAIN
+from apps.engine.uses import Name, meet
 from apps.engine.values import same
 
 PINNED: Final = "pinned"
