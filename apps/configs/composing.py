@@ -18,9 +18,12 @@ from apps.configs.world import Member, World, name_of
 from apps.core.actor import Actor
 from apps.engine import merge, resolving, values
 from apps.engine.merge_keys import MergeKeys
-from apps.engine.resolving import May, Name, Resolver, Use
+from apps.engine.resolving import Resolver
+from apps.engine.served import Document
 from apps.engine.spots import Spot
+from apps.engine.uses import Name, Use
 from apps.engine.values import Tree, canonical
+from apps.engine.ways import May, everything
 from apps.registry.models import Environment, Service
 
 Lock = list[dict[str, Any]]
@@ -83,7 +86,7 @@ def load_layers(
     return Layers(name_of(service, environment), world, tuple(trees), lock, merge_keys, declared)
 
 
-def compose(layers: Layers, source: Tree, may: May = resolving.everything) -> Composed:
+def compose(layers: Layers, source: Tree, may: May = everything) -> Composed:
     """Compose ``source`` over its layers, and resolve those of its references that it ``may`` have
     in their world.
 
@@ -121,7 +124,7 @@ class Reading:
         self._world = world
         self._read: dict[Name, Member] = {}
 
-    def find(self, service: str, environment: str) -> tuple[Name, resolving.Document | None]:
+    def find(self, service: str, environment: str) -> tuple[Name, Document | None]:
         """See :data:`apps.engine.resolving.Lookup`."""
         name = Name(service.lower(), environment.lower())
         member = self._world.find(name)
@@ -150,6 +153,6 @@ def expect(
     others that are composed in the same act see through it. Its parents come before it.
     """
     merged = load_layers(service, environment, extends, world).with_own(source)
-    document = resolving.Document(merged)
+    document = Document(merged)
     member = Member(number + 1, uuid.uuid4().hex, document, lambda _keys: merged)
     world.planned[name_of(service, environment)] = member

@@ -11,9 +11,9 @@ from apps.configs.models import Live, Overlay, Rule, Version
 from apps.configs.searching import Search, texts_of
 from apps.configs.selectors.rules import knows_rule
 from apps.core.actor import Actor
-from apps.engine import resolving
 from apps.engine.errors import ForbiddenError, invalid
 from apps.engine.paths import Path, format_path
+from apps.engine.uses import load_uses
 from apps.engine.values import canonical, parse_canonical
 from apps.registry.models import Configuration, Dependency, Service
 
@@ -56,7 +56,7 @@ def _linked(search: Search, service: Service) -> Iterator[Service]:
     for version in versions.iterator(chunk_size=100):
         tree = parse_canonical(version.effective.content)
         here = version.configuration.service.slug.lower()
-        for use in resolving.load(parse_canonical(version.uses)):
+        for use in load_uses(parse_canonical(version.uses)):
             ends = {here, use.target.document.service}
             if slug in ends and not ends <= slugs and search.is_at(tree, use.path):
                 slugs |= ends

@@ -8,7 +8,8 @@ from apps.configs.world import World
 from apps.core.actor import Actor
 from apps.engine.guarding import Guard
 from apps.engine.paths import Path, format_path
-from apps.engine.resolving import May, Name, Target, Use, everything
+from apps.engine.uses import Name, Target, Use
+from apps.engine.ways import May, everything
 from apps.registry.models import Configuration, Dependency
 from apps.registry.selectors import find_environment, find_service, refers_to
 

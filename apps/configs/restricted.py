@@ -10,7 +10,7 @@ from apps.configs.sources import Source, pretty
 from apps.core.actor import Actor
 from apps.engine import diff, editing, formats
 from apps.engine.errors import ForbiddenError, Problem
-from apps.engine.guarding import Guard, graft, refused_keys, split
+from apps.engine.guarding import Guard, graft, refused_keys, split, visible
 from apps.engine.merge import ABSENT
 from apps.engine.paths import Path, format_path, from_pointer
 from apps.engine.values import Tree, same
@@ -147,12 +147,17 @@ def _forbidden(verb: str, place: Place, keys: Sequence[str]) -> ForbiddenError:
     )
 
 
-def shown_problems(actor: Actor, place: Place, problems: Sequence[Problem]) -> list[Problem]:
-    """Those at keys that the actor may see or write; the others are not of his making."""
+def shown_problems(
+    actor: Actor, place: Place, problems: Sequence[Problem], whole: Tree = None
+) -> list[Problem]:
+    """Those at keys that the actor may see or write; the others are not of his making. What he sees
+    of ``whole``, the document that they are of, he is told of, whatever could be hidden in it.
+    """
     guards = [policy.guard(actor, verb, place) for verb in ("read", "publish")]
-    if any(guard.is_open for guard in guards):
+    if not problems or any(guard.is_open for guard in guards):
         return list(problems)
-    return [each for each in problems if depends_on_visible(each, {}, guards)]
+    view = visible(whole, guards[0]) if whole else {}
+    return [each for each in problems if depends_on_visible(each, view, guards)]
 
 
 def depends_on_visible(problem: Problem, view: Tree, guards: Sequence[Guard]) -> bool:

@@ -40,6 +40,14 @@ def from_text(content: str | bytes, format_name: str, extends: object = None) ->
     return Source(text, format_name, _extends(extends), parsed)
 
 
+def kept(content: str, format_name: str, extends: object = None) -> Source:
+    """Read a text that is kept here, or made of one. Of its lines nothing is told: no author sent them,
+    and keys stand between them that he may not read.
+    """
+    source = from_text(content, format_name, extends)
+    return replace(source, parsed=formats.Parsed(source.tree, formats.NO_POSITIONS))
+
+
 def from_tree(tree: Tree, extends: object = None) -> Source:
     """Take a document that was read from a JSON body; it is kept as JSON text of two spaces' indent."""
     parsed = formats.Parsed(tree, formats.NO_POSITIONS)

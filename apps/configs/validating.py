@@ -6,7 +6,7 @@ from dataclasses import replace
 from apps.configs.models import Section
 from apps.engine import credentials, formats, schemas, sections, spots
 from apps.engine.errors import Problem
-from apps.engine.paths import pointer
+from apps.engine.paths import outermost_list, pointer
 from apps.engine.schema_problems import ON_NAMES
 from apps.engine.section_types.section_type import UNKNOWN, Findings
 from apps.engine.spots import Spot
@@ -42,13 +42,17 @@ def check_sections(
 
 
 def find_credentials(declared: Iterable[Section], effective: Tree) -> Findings:
-    """What looks like a credential in plain text: errors in security sections, else warnings."""
+    """What looks like a credential in plain text: errors in security sections, else warnings. A list
+    is seen whole or not at all, so what is said of an item depends on all of it.
+    """
     security = {section.key for section in declared if section.type == "security_settings"}
     found = Findings()
     for each in credentials.find(effective):
         message = f"This looks like a credential ({each.kind}): make it a secret and name it here."
         kept = found.errors if each.path[0] in security else found.warnings
-        kept.append(Problem(pointer(each.path), "credential", message))
+        around = outermost_list(each.path)
+        beside = () if around == each.path else (pointer(around),)
+        kept.append(Problem(pointer(each.path), "credential", message, beside=beside))
     return found
 
 

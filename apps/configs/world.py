@@ -21,9 +21,10 @@ from apps.configs.models import (
     Version,
 )
 from apps.core.statements import Statement
-from apps.engine import formats, merge, resolving, spots
+from apps.engine import formats, merge, spots
 from apps.engine.merge_keys import KEYWORD, MergeKeys
-from apps.engine.resolving import Name, Use
+from apps.engine.served import Document
+from apps.engine.uses import Name, Use, load_uses
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Configuration, Environment, Service
 from apps.registry.selectors import read_parents
@@ -42,7 +43,7 @@ class Member:
 
     number: int
     key: str
-    document: resolving.Document
+    document: Document
     merged: Callable[[MergeKeys], Tree]
     retired: bool = False
 
@@ -143,7 +144,7 @@ class World:
     def uses(self, name: Name) -> tuple[Use, ...]:
         """What the live version of that name takes from elsewhere."""
         live = self._row(name)
-        return resolving.load(parse_canonical(live.version.uses)) if live else ()
+        return load_uses(parse_canonical(live.version.uses)) if live else ()
 
     def find(self, name: Name) -> Member | None:
         """The document of that name, unless it is retired."""
@@ -272,10 +273,10 @@ def _member(version: Version) -> Member:
     return Member(
         version.number,
         version.pk.hex,
-        resolving.Document(
+        Document(
             parse_canonical(version.effective.content),
             tuple(spots.load(parse_canonical(version.secrets))),
-            resolving.load(parse_canonical(version.uses)),
+            load_uses(parse_canonical(version.uses)),
             served=True,
         ),
         _merged_once(version),

@@ -12,7 +12,16 @@ from typing import Any, Final, NamedTuple
 
 from apps.engine.errors import ForbiddenError
 from apps.engine.merge import ABSENT, RESERVED
-from apps.engine.paths import Glob, Path, States, find, format_path, leaves, parse_path
+from apps.engine.paths import (
+    Glob,
+    Path,
+    States,
+    find,
+    format_path,
+    leaves,
+    outermost_list,
+    parse_path,
+)
 from apps.engine.values import Tree
 
 TRANSPARENT: Final = frozenset({"$replace", "$append", "$prepend", "$literal"})
@@ -73,7 +82,7 @@ class Guard:
             allowed = {
                 key: path
                 for key, path in allowed.items()
-                if not (find(tree, path)[0] and hides(_outermost_list(path)))
+                if not (find(tree, path)[0] and hides(outermost_list(path)))
             }
         return list(allowed)
 
@@ -91,14 +100,8 @@ class Guard:
             return False
         judged = (parse_path(key) for key in keys)
         return any(
-            self.allows(path) and not self.allows_whole(_outermost_list(path)) for path in judged
+            self.allows(path) and not self.allows_whole(outermost_list(path)) for path in judged
         )
-
-
-def _outermost_list(path: Path) -> Path:
-    """The path of the outermost list that ``path`` goes through, else itself."""
-    through = (at for at, step in enumerate(path) if isinstance(step, int))
-    return path[: next(through, len(path))]
 
 
 OPEN: Final = Guard(free=True)
@@ -121,6 +124,14 @@ def visible(tree: Tree, guard: Guard, *, source: bool = False) -> Tree:
     """What of the object ``tree`` is allowed; an empty object when nothing is."""
     seen, _hidden = split(tree, guard, source=source)
     return {} if seen is ABSENT else seen
+
+
+def visible_to_either(tree: Tree, one: Guard, other: Guard, *, source: bool = False) -> Tree:
+    """What of the object ``tree`` one of two guards allows; an empty object when that is nothing."""
+    seen, rest = split(tree, one, source=source)
+    also = ABSENT if rest is ABSENT else split(rest, other, source=source)[0]
+    joined = graft(seen, also)
+    return {} if joined is ABSENT else joined
 
 
 def graft(seen: Any, hidden: Any, *, path: Path = ()) -> Tree:

@@ -12,8 +12,9 @@ from apps.engine import patching, references, resolving, spots, values
 from apps.engine.errors import DomainError, InvalidError, Problem
 from apps.engine.merge import OPAQUE, RESERVED
 from apps.engine.paths import Path, find, pointer
-from apps.engine.resolving import Name, Resolver
+from apps.engine.resolving import Resolver
 from apps.engine.spots import Spot
+from apps.engine.uses import Name
 from apps.engine.values import Tree
 
 _NOWHERE: Final = Name("", "")

@@ -69,6 +69,12 @@ def from_pointer(text: str) -> Path:
     return tuple(s.replace("~1", "/").replace("~0", "~") for s in text[1:].split("/"))
 
 
+def outermost_list(path: Path) -> Path:
+    """The path of the outermost list that ``path`` goes through, else itself."""
+    through = (at for at, step in enumerate(path) if isinstance(step, int))
+    return path[: next(through, len(path))]
+
+
 def find(tree: Tree, path: Path) -> tuple[bool, Tree]:
     """Whether ``path`` exists in ``tree``, and what is there."""
     node = tree

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from apps.engine.errors import Problem
-from apps.engine.paths import Path, find, pointer
+from apps.engine.paths import Path, find, outermost_list, pointer
 from apps.engine.values import Tree, canonical
 
 _NAMED: Final = ("properties", "patternProperties")
@@ -155,9 +155,8 @@ class _Broken:
         condition = _condition(list(self.error.evaluation_path))
         if condition is not None:
             depends.append(path[:condition])
-        index = next((at for at, step in enumerate(path) if isinstance(step, int)), None)
-        if index is not None:
-            depends.append(path[:index])
+        if outermost_list(path) != path:
+            depends.append(outermost_list(path))
         beside = tuple(dict.fromkeys(map(pointer, depends)))
         return Problem(pointer(path), self.keyword, message, beside=beside)
 

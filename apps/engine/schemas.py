@@ -55,7 +55,7 @@ def validate(schema: Tree, tree: Tree) -> list[Problem]:
         return [replace(each, pointer="") for each in error.problems]
     sizes = _sizes(tree)
     if _steps(ready.costs.checked, sizes) > MAX_STEPS:
-        return [Problem("", "reach", _TOO_LONG)]
+        return [Problem("", "reach", _TOO_LONG, beside=("",))]
     plain = _plain(tree)
     if ready.validator.is_valid(plain):
         return []
@@ -148,7 +148,7 @@ def _first(ready: _Ready, plain: Tree, schema: Tree) -> Problem:
             ready.validator.validate(plain)
         except jsonschema_rs.ValidationError as error:
             return next(problems_of(error, schema, plain))
-    return Problem("", "schema", _NOT_ALL)
+    return Problem("", "schema", _NOT_ALL, beside=("",))
 
 
 def _draft(schema: Tree) -> Any:

@@ -18,7 +18,7 @@ from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.reads import note_given
 from apps.engine import diff, values
-from apps.engine.errors import ConflictError, DomainError
+from apps.engine.errors import ConflictError, DomainError, NotFoundError
 from apps.portal import editor
 from apps.portal.reviewing import others_of
 from apps.portal.shared import actor_of, address, place_of, render, tabs, tell
@@ -54,9 +54,9 @@ def one(request: HttpRequest, service: str, environment: str, number: int) -> Ht
     """What a draft would change; it is published, or sent back, on confirmation."""
     place = place_of(request, service, environment, "publish")
     actor = actor_of(request)
-    change = get_proposal(actor=actor, place=place, number=number)
     if request.method == "POST":
-        return _decide(request, actor, place, change)
+        return _decide(request, actor, place, number)
+    change = get_proposal(actor=actor, place=place, number=number)
     live = find_live(actor=actor, place=place)
     note_given(actor=actor, given=[live] if live else [])
     preview, refusal = None, None
@@ -105,10 +105,11 @@ def _texts(place: Place, live: Published | None, change: Change) -> dict[str, An
     }
 
 
-def _decide(request: HttpRequest, actor: Actor, place: Place, change: Change) -> HttpResponse:
+def _decide(request: HttpRequest, actor: Actor, place: Place, number: int) -> HttpResponse:
     words = request.POST.get("message", "")
     back = HttpResponseRedirect(address("config", place))
     try:
+        change = get_proposal(actor=actor, place=place, number=number)
         if request.POST.get("act") == "send_back":
             send_back(actor=actor, place=place, number=change.pk, answer=words)
             messages.success(request, f"{change.author} has the draft back.")
@@ -120,9 +121,14 @@ def _decide(request: HttpRequest, actor: Actor, place: Place, change: Change) ->
         outcome = publish_proposal(
             actor=actor, place=place, number=change.pk, known=known, options=options
         )
+    except NotFoundError:
+        messages.error(
+            request, "This draft waits no more: it was published, or is with its author."
+        )
+        return back
     except DomainError as error:
         tell(request, error)
-        return HttpResponseRedirect(address("config-proposal", place, change.pk))
+        return HttpResponseRedirect(address("config-proposal", place, number))
     if outcome.unchanged:
         messages.info(request, "It is what was live already: no new version was made.")
     else:

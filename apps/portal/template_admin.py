@@ -27,9 +27,8 @@ from apps.configs.selectors.templates import (
 )
 from apps.configs.services import templates
 from apps.configs.services.bases import Base, Options
-from apps.core.actor import Actor
-from apps.engine import diff, formats, templating, values
-from apps.engine.errors import ConflictError, DomainError, Problem
+from apps.engine import diff, formats, values
+from apps.engine.errors import ConflictError, DomainError
 from apps.engine.values import canonical, parse_canonical
 from apps.portal.base_admin import PortalAdmin, as_text
 from apps.portal.editor import followed
@@ -37,6 +36,7 @@ from apps.portal.list_filters import InUseFilter
 from apps.portal.retiring import obstacle
 from apps.portal.reviewing import ReviewedForm, ReviewNeeded, dependents_of, require_review
 from apps.portal.shared import actor_of
+from apps.portal.template_preview import preview
 from apps.portal.timeline import shown
 
 
@@ -207,8 +207,8 @@ class TemplateAdmin(PortalAdmin):
         row = self.get_object(request, unquote(object_id))
         extra = dict(extra_context or {})
         if row is not None and self.has_view_permission(request, row):
-            given = request.GET.get("with")
-            extra = {"preview": _preview(actor_of(request), row, given), **extra}
+            given, at = request.GET.get("with"), request.GET.get("at", "").strip()
+            extra = {"preview": preview(actor_of(request), row, given, at), **extra}
         return super().change_view(request, object_id, form_url, extra)
 
     def history_view(
@@ -337,20 +337,3 @@ def _tree(version: TemplateVersion | None) -> dict[str, Any]:
         "parameters": version.parameters,
     }
     return {name: parse_canonical(text) for name, text in texts.items()}
-
-
-def _preview(actor: Actor, row: Template, given: str | None) -> dict[str, Any] | None:
-    """What the newest version gives with the parameters of a YAML text, or with its examples."""
-    newest = _newest(row)
-    if newest is None:
-        return None
-    if given is None:
-        sample = templating.sample(parse_canonical(newest.parameters))
-        given = formats.render(sample, "yaml") if sample else ""
-    found: dict[str, Any] = {"version": newest.number, "given": given}
-    try:
-        tree = formats.parse(given, "yaml").tree if given.strip() else {}
-        _version, made = templates.render_template(actor=actor, template=row, given=tree)
-        return {**found, "text": formats.render(made, "yaml")}
-    except DomainError as error:
-        return {**found, "problems": error.problems or [Problem("", error.code, error.detail)]}

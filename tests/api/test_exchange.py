@@ -319,6 +319,41 @@ def test_import__that_cannot_be_read__is_refused(built, kind, content, media, st
     assert built("POST", f"/import?from={kind}", content, media).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "refused"),
+    [
+        ("templates/t.yaml", "content: {}\nextends: [x]\n", "template t"),
+        ("templates/t.yaml", "content: {}\nextends: 5\n", "template t"),
+        ("environments.yaml", "environments: [{slug: [1]}]\n", "environment [1]"),
+        ("environments.yaml", "environments: [{slug: x, parent: {a: 1}}]\n", "environment x"),
+        ("rules.yaml", "rules: [{name: r, expression: 'true', service: none}]\n", "rule r"),
+    ],
+)
+def test_import__of_a_tree_with_something_of_another_shape__refuses_that_by_name(
+    built, make_api, path, text, refused
+):
+    files = {"configsvc.yaml": "format: 1\n", path: text}
+
+    told = bring(make_api("administrator"), files, "tree", status=422)
+
+    assert statuses(told) == {refused: "refused"}
+    assert told["results"][0]["errors"]
+
+
+def test_import__of_templates_that_lie_on_each_other_in_any_case__makes_the_lower_first(
+    built, make_api
+):
+    files = {
+        "configsvc.yaml": "format: 1\n",
+        "templates/a.yaml": "content: {}\nextends: [{template: Zeta}]\n",
+        "templates/zeta.yaml": "content: {}\n",
+    }
+
+    told = bring(make_api("administrator"), files, "tree")
+
+    assert statuses(told) == {"template zeta": "created", "template a": "created"}
+
+
 def test_import__by_rights__is_what_its_acts_are(built, make_api):
     files = {"cart.yml": "x: 1\n"}
     new = {"brand-new.yml": "x: 1\n"}

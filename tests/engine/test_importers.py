@@ -266,6 +266,8 @@ def test_kubernetes__manifests__are_documents_and_secrets():
         ("kind: ConfigMap\nmetadata: {name: a}\ndata: {k: 1}\n", "/data"),
         ("kind: ConfigMap\nmetadata: {}\n", "/metadata/name"),
         ("kind: ConfigMap\nmetadata: {name: a}\ndata: {a.json: '{'}\n", "/data/a.json"),
+        ("kind: Secret\nmetadata: {name: a}\nstringData: [1]\n", "/stringData"),
+        ("kind: Secret\nmetadata: {name: a}\ndata: x\n", "/data"),
     ],
 )
 def test_kubernetes__that_cannot_be_taken__is_refused_with_its_place(text, pointer):

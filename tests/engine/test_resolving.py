@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 
 from apps.engine import values
 from apps.engine.errors import InvalidError, LimitError
-from apps.engine.resolving import Document, Name, Resolver, Target, everything
+from apps.engine.resolving import Resolver
+from apps.engine.served import Document
 from apps.engine.spots import Spot
+from apps.engine.uses import Name, Target
+from apps.engine.ways import everything
 from tests.limits import examples
 
 SHOP, CART = Name("shop", "prod"), Name("cart", "prod")

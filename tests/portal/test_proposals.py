@@ -214,3 +214,53 @@ def test_draft__of_who_does_not_see_all_keys__is_not_shown_as_taking_them_away(p
     assert "Publish it to production" in page
     assert "p-sides" not in page
     assert "<code>a</code>" in page
+
+
+@pytest.mark.parametrize("act", ["publish", "send_back"])
+def test_draft__that_another_published_first__is_said_to_wait_no_more(people, handed, log_in, act):
+    _dev, olu = people
+    second = log_in("pia", ("operator", "shop", None))
+    page = text(second.get(handed))
+    olu.post(handed, {"known": known(page), "live": "1"})
+
+    late = second.post(handed, {"act": act, "known": known(page), "live": "1"}, follow=True)
+
+    assert late.status_code == 200
+    assert "This draft waits no more" in text(late)
+    assert live().number == 2
+
+
+def test_draft__in_a_cycle__tells_who_publishes_only_the_keys_that_he_may_read(people, system):
+    from apps.access import services
+    from apps.access.policy import EVERYWHERE, Place
+    from apps.configs import sources
+    from apps.configs.models import Change
+    from apps.configs.services import publishing
+    from apps.configs.services.bases import Options
+    from apps.configs.services.places import create_service
+    from apps.registry.selectors import get_environment, get_service
+
+    dev, olu = people
+    production = get_environment("production")
+    gate, cellar = (create_service(actor=system, slug=slug) for slug in ("gate", "cellar"))
+    for at, document in (
+        (cellar, {"stairs": "${shop:a}"}),
+        (get_service("vault-door"), {"lock": "${cellar:stairs}"}),
+        (gate, {"way": "${vault-door:lock}"}),
+    ):
+        publishing.publish(
+            actor=system,
+            place=Place(at, production),
+            source=sources.from_tree(document),
+            options=Options(on_stale="overwrite"),
+        )
+    services.grant(actor=system, to="user:dev", role="viewer", on=EVERYWHERE)
+    services.grant(actor=system, to="user:olu", role="viewer", on=Place(gate))
+    dev.post(f"{PLACE}propose/", sent("a: ${gate:way}\n"))
+
+    page = text(olu.get(f"{PLACE}proposals/{Change.objects.get().pk}/"))
+
+    assert (
+        "a comes from itself, by way of others: shop@production:a → gate@production:way →" in page
+    )
+    assert "stairs" not in page

@@ -95,6 +95,28 @@ def test_preview__is_of_the_examples_and_of_what_one_tries(ada, log_in):
     assert "tcp://" not in lister.get(change()).content.decode()
 
 
+def test_preview__at_a_configuration__shows_what_references_are_there(ada, system, log_in):
+    from apps.access import services
+    from apps.access.policy import EVERYWHERE
+
+    content = "of: ${self:port:-7}\nurl: tcp://${param:host}\n"
+    assert ada.post(change(), {**form(content=content, base_version="1")}).status_code == 302
+    plain = ada.get(change()).content.decode().split('id="preview"')[1]
+    assert "${self:port:-7}" in plain
+
+    there = ada.get(change(), {"with": "host: h\n", "at": "shop@production"})
+    nowhere = ada.get(change(), {"with": "host: h\n", "at": "none@production"})
+
+    shown = there.content.decode().split('id="preview"')[1]
+    assert "of: 7" in shown
+    assert 'value="shop@production"' in shown
+    assert "url: tcp://h" not in nowhere.content.decode()
+    assert nowhere.status_code == 200
+    eve = log_in("eve")
+    services.grant(actor=system, to="user:eve", verb="manage", on=EVERYWHERE)
+    assert "of: 7" not in eve.get(change(), {"at": "shop@production"}).content.decode()
+
+
 def test_editor__parameters__stay_in_the_form_the_draft_and_what_is_published(ada):
     entry = {"template": "db", "with": {"host": 'a"b'}}
     sent = {"content": "own: 1\n", "format": "yaml", "base_version": "0", "page": "p"}

@@ -17,11 +17,12 @@ from apps.configs.models import Live, OverlaidDocument, Version
 from apps.configs.restricted import shown_extends
 from apps.core import clock
 from apps.core.actor import Actor
-from apps.engine import formats, paths, resolving, spots, values
+from apps.engine import formats, paths, spots, values
 from apps.engine.errors import NOTHING_HERE, GoneError, NotFoundError, invalid
 from apps.engine.guarding import Guard, split, visible
 from apps.engine.merge import ABSENT
 from apps.engine.spots import Spot
+from apps.engine.uses import load_uses
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import (
@@ -121,7 +122,7 @@ class Published:
         lock = shown_extends(parse_canonical(self.row.lock), self.values)
         if not self.is_partial:
             return lock
-        uses = resolving.load(parse_canonical(self.row.uses))
+        uses = load_uses(parse_canonical(self.row.uses))
         seen = {str(use.target.document) for use in uses if self.values.allows_whole(use.path)}
         return [each for each in lock if each.get("reference") in (None, *seen)]
 

@@ -12,9 +12,9 @@ from apps.configs.selectors.configurations import get_served
 from apps.configs.selectors.heirs import list_heirs
 from apps.configs.world import name_of
 from apps.core.actor import Actor
-from apps.engine import resolving
 from apps.engine.errors import GoneError, NotFoundError
 from apps.engine.paths import format_path, parse_path
+from apps.engine.uses import load_uses
 from apps.engine.values import Tree, parse_canonical
 
 
@@ -57,7 +57,7 @@ def list_dependencies(*, actor: Actor, place: Place, point: Point | None = None)
     guard = policy.guard(actor, "read", place)
     lock = [each for each in parse_canonical(live.row.lock) if "reference" not in each]
     layers = shown_extends(lock, guard)
-    uses = [use for use in resolving.load(parse_canonical(live.row.uses)) if use.hops == 1]
+    uses = [use for use in load_uses(parse_canonical(live.row.uses)) if use.hops == 1]
     keys = [format_path(use.path) for use in uses]
     seen = set(guard.allowed_keys(keys, parse_canonical(live.row.effective.content)))
     links = [

@@ -11,11 +11,11 @@ from apps.audit.selectors import Point
 from apps.configs.selectors.configurations import Published, get_served
 from apps.configs.world import World, layers_of
 from apps.core.actor import Actor
-from apps.engine import merge, overlays, paths, resolving, spots
+from apps.engine import merge, overlays, paths, spots
 from apps.engine.guarding import Guard, visible
 from apps.engine.merge_keys import MergeKeys
 from apps.engine.paths import Glob, Path
-from apps.engine.resolving import Use
+from apps.engine.uses import Use, load_uses
 from apps.engine.values import Tree, parse_canonical
 
 Chosen = Callable[[Path], bool]
@@ -81,7 +81,7 @@ def trace(*, actor: Actor, place: Place, live: Published, chosen: Chosen) -> lis
     given = _by_path(merge.origins(layers, merged, keys))
     reads = policy.guard(actor, "read", place)
     hiding = given if reads.is_open else _by_path(_seen(layers, merged, keys, reads))
-    uses = [each for each in resolving.load(parse_canonical(live.row.uses)) if each.hops == 1]
+    uses = [each for each in load_uses(parse_canonical(live.row.uses)) if each.hops == 1]
     secrets = spots.load(parse_canonical(row.secrets))
     laid = _Meeting([_Laid(path) for path in _laid_paths(live)])
     taken, sealed = _Meeting(uses), _Meeting(secrets)

@@ -156,8 +156,8 @@ def _parents_first(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Environments in an order in which each one's parent is there."""
     waiting, placed = list(found), list[dict[str, Any]]()
     while waiting:
-        names = {each.get("slug") for each in waiting}
-        ready = [each for each in waiting if each.get("parent") not in names] or waiting[:1]
+        names = {_name(each.get("slug")) for each in waiting} - {""}
+        ready = [each for each in waiting if _name(each.get("parent")) not in names] or waiting[:1]
         placed += ready
         waiting = [each for each in waiting if each not in ready]
     return placed
@@ -167,10 +167,19 @@ def _bases_first(found: Mapping[str, dict[str, Any]]) -> list[tuple[str, dict[st
     """Templates in an order in which those that each one extends are there."""
     waiting, placed = dict(found), list[tuple[str, dict[str, Any]]]()
     while waiting:
-        ready = [
-            slug
-            for slug, each in waiting.items()
-            if not {str(base.get("template")) for base in each.get("extends") or []} & set(waiting)
-        ] or list(waiting)[:1]
-        placed += [(slug, waiting.pop(slug)) for slug in ready]
+        names = set(map(_name, waiting))
+        ready = [slug for slug, each in waiting.items() if names.isdisjoint(_bases(each))]
+        placed += [(slug, waiting.pop(slug)) for slug in ready or list(waiting)[:1]]
     return placed
+
+
+def _bases(template: Mapping[str, Any]) -> list[str]:
+    """What a template extends, as far as that can be read: the rest is refused when it is made."""
+    given = template.get("extends")
+    entries = given if isinstance(given, list) else []
+    return [_name(each.get("template")) for each in entries if isinstance(each, dict)]
+
+
+def _name(given: object) -> str:
+    """A name to compare, in any case; "" for what is none."""
+    return given.lower() if isinstance(given, str) else ""

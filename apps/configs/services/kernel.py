@@ -25,12 +25,13 @@ from apps.configs.sources import dump_extends
 from apps.configs.world import Member, name_of
 from apps.core.actor import Actor
 from apps.core.transactions import lock_row
-from apps.engine import diff, resolving, spots
+from apps.engine import diff, spots
 from apps.engine.errors import Problem
 from apps.engine.guarding import visible
 from apps.engine.merge_keys import NO_KEYS, MergeKeys
-from apps.engine.resolving import Name, Use
+from apps.engine.served import Document
 from apps.engine.spots import Spot
+from apps.engine.uses import Name, Use, dump_uses, load_uses
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
 from apps.registry.models import Configuration, Environment, Service
 
@@ -72,7 +73,7 @@ class State:
     @property
     def uses(self) -> tuple[Use, ...]:
         """What the live document takes from elsewhere."""
-        return resolving.load(parse_canonical(self.version.uses)) if self.version else ()
+        return load_uses(parse_canonical(self.version.uses)) if self.version else ()
 
     @property
     def extends(self) -> list[dict[str, object]]:
@@ -133,9 +134,7 @@ class Plan:
 
     def as_member(self) -> Member:
         """The version as others see it, as if it were live."""
-        document = resolving.Document(
-            self.effective, tuple(self.secrets), tuple(self.uses), served=True
-        )
+        document = Document(self.effective, tuple(self.secrets), tuple(self.uses), served=True)
         number = self.state.number + 1
         return Member(number, self.id.hex, document, self.merged, self.retired)
 
@@ -232,7 +231,7 @@ def _told(plan: Plan, actor: Actor) -> dict[str, Any]:
     return {
         "checksum": checksum(text),
         "changes": _changes_seen(plan, actor),
-        "warnings": shown_problems(actor, plan.state.place, plan.warnings),
+        "warnings": shown_problems(actor, plan.state.place, plan.warnings, plan.effective),
     }
 
 
@@ -381,7 +380,7 @@ def _version(plan: Plan, keys: list[str], act: Act, actor: Actor) -> Version:
         lock=canonical(plan.lock),
         keys=canonical(keys),
         secrets=spots.dump(plan.secrets),
-        uses=resolving.dump(plan.uses),
+        uses=dump_uses(plan.uses),
         cause=plan.cause,
         author=actor.name,
         message=plan.message,

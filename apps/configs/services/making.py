@@ -19,7 +19,7 @@ from apps.engine.importers.reading import NamedSecret
 from apps.engine.importers.tree import Text
 from apps.engine.values import Tree, canonical
 from apps.registry.models import Environment, Service
-from apps.registry.selectors import find_environment, find_group
+from apps.registry.selectors import find_environment, find_group, find_service
 from apps.vault.models import Secret
 from apps.vault.services import create_secret
 from apps.vault.wrapping import AgainError
@@ -259,7 +259,11 @@ class Making:
     def _named(self, slug: object) -> Service | None:
         if slug is None:
             return None
-        return self._services.get(str(slug)) or Service.objects.named(str(slug)).get()
+        found = self._services.get(str(slug)) or find_service(str(slug))
+        if found is None:
+            message = f"There is no service '{str(slug)[:100]}'."
+            raise DomainError(message, [Problem("", "service", message)])
+        return found
 
     def _step(
         self,

@@ -6,10 +6,12 @@ from collections.abc import Collection, Sequence
 
 from apps.access.policy import Place
 from apps.audit.services import Event
+from apps.configs import validating
 from apps.configs.models import OverlaidDocument, Overlay, Redaction
 from apps.configs.naming_secrets import note_uses
 from apps.configs.overlaying import Base, Overlaid, lay_all
 from apps.configs.restricted import require_changes, require_paths, shown_problems
+from apps.configs.services.in_view import also, broken_variants_in_view
 from apps.configs.services.kernel import (
     State,
     digest,
@@ -61,11 +63,14 @@ def try_overlays(*, actor: Actor, place: Place, laid: Sequence[Overlay]) -> list
         state.secrets,
         state.effective,
     )
-    made, problems = lay_all(actor, laid, base, World())
+    world = World()
+    made, problems = lay_all(actor, laid, base, world)
     for one in made:
         require_changes(actor, "publish", place, state.effective, one.tree)
     if problems:
-        shown = shown_problems(actor, place, problems)
+        seen = broken_variants_in_view(actor, state, laid, world)
+        located = validating.locate(seen, state.service, state.environment, None)
+        shown = also(shown_problems(actor, place, problems), located)
         raise InvalidError(
             f"{len(shown) or 1} problem(s) must be solved before this can be laid.", shown
         )

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from apps.access import policy
 from apps.configs import composing, sources, validating
 from apps.configs.judging import judge
 from apps.configs.models import Version
@@ -10,13 +11,14 @@ from apps.configs.overlaying import Base, lay_all
 from apps.configs.referring import references_of
 from apps.configs.restricted import shown_problems
 from apps.configs.services.bases import source_tree
-from apps.configs.services.in_view import broken_in_view
+from apps.configs.services.in_view import also, broken_in_view
 from apps.configs.services.kernel import Plan, State
 from apps.configs.sources import Source
 from apps.configs.world import World
 from apps.core.actor import Actor
 from apps.engine import editing, formats, patching, values
 from apps.engine.errors import DomainError, InvalidError, Problem
+from apps.engine.guarding import visible
 from apps.engine.section_types.section_type import Findings
 from apps.engine.spots import names_of
 from apps.engine.values import Tree, same
@@ -127,7 +129,8 @@ def plan_written(
     try:
         plan, problems = plan_composed(actor, state, source, cause, message, world)
     except InvalidError as error:
-        shown = shown_problems(actor, state.place, error.problems)
+        seen = _merged_in_view(actor, state, source, world)
+        shown = shown_problems(actor, state.place, error.problems, seen)
         raise InvalidError(error.detail, shown) from error
     shown = shown_problems(actor, state.place, problems)
     seen = validating.locate(
@@ -136,9 +139,18 @@ def plan_written(
         state.environment,
         source.parsed.positions,
     )
-    told = {(each.pointer, each.code, each.message) for each in shown}
-    shown += [each for each in seen if (each.pointer, each.code, each.message) not in told]
-    return plan, shown
+    return plan, also(shown, seen)
+
+
+def _merged_in_view(actor: Actor, state: State, source: Source, world: World) -> Tree:
+    """What the actor sees of the merged tree of ``source``; nothing where it cannot be merged."""
+    extends = state.extends if source.extends is None else source.extends
+    try:
+        layers = composing.load_layers(state.service, state.environment, extends, world)
+        merged = layers.with_own(source.tree)
+    except InvalidError:
+        return None
+    return visible(merged, policy.guard(actor, "read", state.place), source=True)
 
 
 def live_source(state: State) -> Source | None:
@@ -146,7 +158,7 @@ def live_source(state: State) -> Source | None:
     version = state.version
     if version is None or version.retired:
         return None
-    return sources.from_text(version.source.content, version.format)
+    return sources.kept(version.source.content, version.format)
 
 
 def rewritten_source(state: State, version: Version, wanted: Tree) -> Source:
@@ -157,9 +169,9 @@ def rewritten_source(state: State, version: Version, wanted: Tree) -> Source:
         tree, layers.below, wanted, layers.merge_keys, composing.resolver(layers, tree)
     )
     if same(edited, tree):
-        return sources.from_text(version.source.content, version.format)
+        return sources.kept(version.source.content, version.format)
     content = editing.edit(version.source.content, version.format, edited)
-    return sources.from_text(content, version.format)
+    return sources.kept(content, version.format)
 
 
 def _is_unchanged(plan: Plan, source: Source) -> bool:
@@ -178,7 +190,7 @@ def composes_the_same(plan: Plan, world: World) -> bool:
     state = plan.state
     try:
         layers = composing.load_layers(state.service, state.environment, plan.extends, world)
-        source = sources.from_text(plan.content, plan.format)
+        source = sources.kept(plan.content, plan.format)
         return composing.compose(layers, source.tree).text == plan.text
     except DomainError:  # a template is gone, say: today's composing gives no document at all
         return False

@@ -28,8 +28,7 @@ from apps.core.transactions import writing
 from apps.engine import editing, formats
 from apps.engine.choosing import EVERYTHING, with_chosen
 from apps.engine.errors import ConflictError, InvalidError, NotFoundError, invalid
-from apps.engine.guarding import Guard, graft, split, visible
-from apps.engine.merge import ABSENT
+from apps.engine.guarding import visible, visible_to_either
 from apps.engine.merging import merge_three
 from apps.engine.overriding import override_merged
 from apps.engine.paths import Glob, parse_globs
@@ -143,12 +142,12 @@ class _Work:
             wanted = self._joined(wanted, globs, choices)
         start = self._start(brought, whole=tuple(globs) == EVERYTHING and choices is None)
         content, format_name, extends = start
-        source = sources.from_text(content, format_name, extends)
+        source = sources.kept(content, format_name, extends)
         below = load_layers(self._state.service, self._state.environment, extends, self.world).below
         tree = override_merged(source.tree, below, wanted, self._merge_keys)
         if same(tree, source.tree):
             return source
-        return sources.from_text(editing.edit(content, format_name, tree), format_name, extends)
+        return sources.kept(editing.edit(content, format_name, tree), format_name, extends)
 
     def _start(self, brought: Version, *, whole: bool) -> tuple[str, str, list[dict[str, Any]]]:
         """The text, its format and what it extends, from which the source is made: those of
@@ -175,9 +174,8 @@ class _Work:
         reads, writes = self._reads_here, policy.guard(self._actor, "publish", place)
         if reads.is_open:
             return chosen
-        return keep_hidden(
-            self._actor, place, _either(chosen, reads, writes), self._mine, source=True
-        )
+        his = visible_to_either(chosen, reads, writes, source=True)
+        return keep_hidden(self._actor, place, his, self._mine, source=True)
 
     def _joined(self, wanted: Tree, globs: Sequence[Glob], choices: Mapping[str, str]) -> Tree:
         base = self._last_brought()
@@ -211,11 +209,3 @@ class _Work:
     def _specific(self) -> SpecificKeys:
         declared = self.world.sections(self._state.service)
         return SpecificKeys({each.key: parse_canonical(each.schema) for each in declared})
-
-
-def _either(tree: Tree, reads: Guard, writes: Guard) -> Tree:
-    """What of ``tree`` is allowed by one of two guards."""
-    seen, rest = split(tree, reads, source=True)
-    also = ABSENT if rest is ABSENT else split(rest, writes, source=True)[0]
-    joined = graft(seen, also)
-    return {} if joined is ABSENT else joined

@@ -25,7 +25,8 @@ from apps.core.actor import Actor
 from apps.engine import diff
 from apps.engine.errors import InvalidError, Problem, invalid
 from apps.engine.paths import Path, parse_path
-from apps.engine.resolving import MAX_CHAIN, Name, meet
+from apps.engine.resolving import MAX_CHAIN
+from apps.engine.uses import Name, meet
 from apps.engine.values import same
 
 PINNED: Final = "pinned"
@@ -228,7 +229,7 @@ class _Walk:
         self, state: State, main: Plan | None, before: Plan | None, cause: str, stays: str
     ) -> Plan | None:
         if main is not None:
-            source = sources.from_text(main.content, main.format, main.extends)
+            source = sources.kept(main.content, main.format, main.extends)
             cause, message = main.cause, main.message
         else:
             found = live_source(state)

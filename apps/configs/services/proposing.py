@@ -24,6 +24,7 @@ from apps.engine.errors import (
     ForbiddenError,
     InvalidError,
     NotFoundError,
+    Problem,
     SecondFactorRequiredError,
     UnauthenticatedError,
 )
@@ -84,7 +85,7 @@ def publish_proposal(
             raise ConflictError(
                 "Its author has changed the draft meanwhile. Look at it again.", code="draft_moved"
             )
-        source = _as_author(change, place)
+        source = _as_author(actor, change, place)
         given = replace(options, drafted_by=f"user:{change.author.get_username()}")
         item = Publication(place, source, given)
         outcome = publish_many(actor=actor, items=[item])[0]
@@ -101,8 +102,10 @@ def _held(actor: Actor, place: Place, number: int) -> Change:
     return change
 
 
-def _as_author(change: Change, place: Place) -> Source:
-    """What the draft says, as its author may say it: merged, and with what he does not see."""
+def _as_author(actor: Actor, change: Change, place: Place) -> Source:
+    """What the draft says, as its author may say it: merged, and with what he does not see. What is
+    wrong with it is told as the actor may know of it.
+    """
     try:
         author = selectors.actor_of_user(change.author)
     except (UnauthenticatedError, SecondFactorRequiredError) as error:
@@ -116,10 +119,21 @@ def _as_author(change: Change, place: Place) -> Source:
         whole = written_source(state, Publication(place, source, options), author)
     except ConflictError as error:
         raise _clashing(state, error) from error
-    problems = plan_written(author, state, whole, "publish", "")[1]
+    problems = _problems_for(author, state, whole)
     if problems:
-        raise InvalidError(f"{len(problems)} problem(s) must be solved by its author.", problems)
+        told = _problems_for(actor, state, whole)
+        known = {each.pointer for each in told}
+        told += [each for each in problems if each.pointer not in known]
+        raise InvalidError(f"{len(told)} problem(s) must be solved by its author.", told)
     return whole
+
+
+def _problems_for(actor: Actor, state: State, source: Source) -> list[Problem]:
+    """What refuses the source to somebody: where a reference leads is told as far as he may read it."""
+    try:
+        return plan_written(actor, state, source, "publish", "")[1]
+    except InvalidError as error:
+        return list(error.problems) or [Problem("", error.code, error.detail)]
 
 
 def _clashing(state: State, error: ConflictError) -> ConflictError:

@@ -185,7 +185,7 @@ def refresh(*, actor: Actor, place: Place, options: Options) -> Outcome:
         state = load_state(place)
         version = _require_content(state)
         check_base(state, options, None, base_needed=False)
-        source = sources.from_text(version.source.content, version.format)
+        source = sources.kept(version.source.content, version.format)
         plan, problems = plan_written(actor, state, source, "refresh", options.message)
         require_changes(actor, "publish", place, state.effective, plan.effective)
         _refuse_invalid(problems)

@@ -26,10 +26,11 @@ from apps.configs.services.redacting import refuse_redacted
 from apps.configs.world import World, merged_tree
 from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine import paths, resolving, spots
+from apps.engine import paths, spots
 from apps.engine.choosing import with_chosen
 from apps.engine.errors import InvalidError, NotFoundError, Problem, invalid
 from apps.engine.spots import Spot, names_of
+from apps.engine.uses import load_uses
 from apps.engine.values import parse_canonical
 from apps.vault.selectors import find_named, may_name, place_of
 
@@ -123,7 +124,7 @@ def _plan_whole(actor: Actor, state: State, target: Version, reason: Reason) -> 
         text=target.effective.content,
         lock=parse_canonical(target.lock),
         secrets=spots.load(parse_canonical(target.secrets)),
-        uses=resolving.load(parse_canonical(target.uses)),
+        uses=load_uses(parse_canonical(target.uses)),
         cause=reason.cause,
         message=reason.message,
         merged=partial(merged_tree, target),

@@ -126,14 +126,21 @@ def _entry(key: str, text: str) -> Tree:
 def _values(manifest: dict[str, Any]) -> dict[str, str]:
     """The values of a Secret as text; ``stringData`` goes before ``data``."""
     found: dict[str, str] = {}
-    for key, value in (manifest.get("data") or {}).items():
+    for key, value in _texts(manifest, "data").items():
         try:
             found[key] = base64.b64decode(str(value), validate=True).decode()
         except (binascii.Error, ValueError) as error:
             raise _wrong(f"/data/{key}", "This is not text in base64.") from error
-    for key, value in (manifest.get("stringData") or {}).items():
+    for key, value in _texts(manifest, "stringData").items():
         found[key] = str(value)
     return found
+
+
+def _texts(manifest: dict[str, Any], member: str) -> dict[str, Any]:
+    given = manifest.get(member) or {}
+    if not isinstance(given, dict):
+        raise _wrong(f"/{member}", "The data of a Secret is an object.")
+    return given
 
 
 def _secret_name(name: str, key: str) -> str:

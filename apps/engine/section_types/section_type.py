@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from apps.engine.errors import Problem
-from apps.engine.paths import Path, pointer
+from apps.engine.paths import Path, outermost_list, pointer
 from apps.engine.values import Number, Tree
 
 MAX_FINDINGS: Final = 100
@@ -47,15 +47,10 @@ def _note(
 ) -> None:
     if len(found) >= MAX_FINDINGS:
         return
-    lists = {_outermost_list(each) for each in (path, *others)} - {None}
-    beside = (*map(pointer, (path, *others)), *sorted(pointer(each) for each in lists if each))
+    places = (path, *others)
+    lists = {outermost_list(each) for each in places} - {*places}  # they are seen whole or not
+    beside = (*map(pointer, places), *sorted(map(pointer, lists)))
     found.append(Problem(pointer(path), code, message, beside=beside))
-
-
-def _outermost_list(path: Path) -> Path | None:
-    """A list is seen whole or not at all, so what is said of an item depends on all of it."""
-    at = next((at for at, step in enumerate(path) if isinstance(step, int)), None)
-    return None if at is None else path[:at]
 
 
 Check = Callable[[dict[str, Tree], Findings], None]
