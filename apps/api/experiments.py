@@ -30,7 +30,7 @@ from apps.engine.section_types.section_type import find_number
 from apps.engine.values import Tree, parse_canonical
 from apps.rollouts import experiments, outcomes, results, selectors
 from apps.rollouts.definitions import MEMBERS
-from apps.rollouts.experiments import place_of
+from apps.rollouts.groups import place_of
 from apps.rollouts.outcomes import MAX_BATCH, Happened
 
 EXPERIMENT_MEMBERS = ("service", "environment", "name", *MEMBERS)

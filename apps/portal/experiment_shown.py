@@ -14,7 +14,7 @@ from apps.engine.values import Tree, parse_canonical
 from apps.portal.figures import number
 from apps.portal.timeline import shown
 from apps.rollouts import selectors
-from apps.rollouts.experiments import place_of
+from apps.rollouts.groups import place_of
 from apps.rollouts.models import Experiment
 
 BEYOND_COLOURS = 6

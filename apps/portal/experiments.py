@@ -14,7 +14,7 @@ from apps.core.actor import Actor
 from apps.portal.experiment_results import standing_of
 from apps.portal.shared import page as guarded_page
 from apps.portal.shared import place_of, reader_of, render, tabs
-from apps.rollouts.experiments import place_of as place_of_experiment
+from apps.rollouts.groups import place_of as place_of_experiment
 from apps.rollouts.models import Experiment
 from apps.rollouts.results import find_standings
 from apps.rollouts.selectors import list_experiments
