@@ -67,6 +67,7 @@ def _common(
     return {
         "title": f"{place.service} · {place.environment}",
         "row": row,
+        "is_overdue": experiment_shown.is_overdue(row),
         "place": place,
         "may_write": policy.allowed(actor, "publish", place),
         "variants": variants,

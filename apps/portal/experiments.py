@@ -12,6 +12,7 @@ from apps.access.policy import Place
 from apps.configs.selectors.places import list_environments, list_services
 from apps.core.actor import Actor
 from apps.portal.experiment_results import standing_of
+from apps.portal.experiment_shown import is_overdue
 from apps.portal.shared import page as guarded_page
 from apps.portal.shared import place_of, reader_of, render, tabs
 from apps.rollouts.groups import place_of as place_of_experiment
@@ -87,6 +88,7 @@ def _row(row: Experiment, found: Any) -> dict[str, Any]:
     since = row.stopped_at or row.started_at or row.created_at
     return {
         "row": row,
+        "is_overdue": is_overdue(row),
         "place": place_of_experiment(row),
         "url": reverse("admin:experiment", args=[row.pk]),
         "since": since,

@@ -409,6 +409,22 @@ def test_start__of_an_invalid_variant__says_what_and_starts_nothing(live, ada):
     assert Experiment.objects.get().state == "draft"
 
 
+def test_draft__that_did_not_start_by_itself__says_so_wherever_it_is_shown(live, ada, log_in):
+    made = make(live, starts_at="2099-01-01T00:00:00Z").json()["id"]
+    pages = [LISTED, f"/admin/experiments/{made}/"]
+    before = [ada.get(each).content.decode() for each in pages]
+    Experiment.objects.update(starts_at=clock.now() - datetime.timedelta(minutes=2))
+    after = [ada.get(each).content.decode() for each in pages]
+
+    assert "starts by itself" in before[1]
+    assert not any("did not start" in each or "has not." in each for each in before)
+    assert "did not start" in after[0]
+    assert "It was to start by itself" in after[1]
+    assert "says what is in the way" in after[1]
+    reader = log_in("olu", ("viewer", "shop", None))
+    assert "Who may publish here can see why" in reader.get(pages[1]).content.decode()
+
+
 def test_draft__deleted__is_gone(live, ada):
     row = Experiment.objects.get(pk=make(live).json()["id"])
 
