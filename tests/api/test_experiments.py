@@ -439,7 +439,8 @@ def test_outcomes__one_of_which_cannot_be__are_refused_whole(shop):
     assert refused.json()["errors"][0]["pointer"] == "/outcomes/1/metric"
     assert shop.post(f"{address}/outcomes", huge).status_code == 422
     assert shop.post(f"{address}/outcomes", {"outcomes": []}).status_code == 400
-    assert shop.post(f"{address}/outcomes", {"outcomes": [5]}).status_code == 400
+    shapeless = shop.post(f"{address}/outcomes", {"outcomes": [5]})
+    assert (shapeless.status_code, shapeless.json()["errors"][0]["pointer"]) == (400, "/outcomes/0")
     assert not Outcome.objects.exists()
 
 
