@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -21,6 +21,8 @@ from apps.rollouts.results import find_standings
 from apps.rollouts.selectors import list_experiments
 
 PAGE: Final = 20
+ORDER: Final = (Experiment.RUNNING, Experiment.DRAFT, Experiment.STOPPED)
+"""What is to be looked after comes first, the newest first of each."""
 
 
 @guarded_page
@@ -81,6 +83,8 @@ def _filtered(actor: Actor, place: Place | None, asked: dict[str, str]) -> Query
     )
     if asked["state"]:
         rows = rows.filter(state=asked["state"])
+    order = [When(state=state, then=place) for place, state in enumerate(ORDER)]
+    rows = rows.order_by(Case(*order), "-created_at")
     return rows.filter(name__icontains=asked["q"]) if asked["q"] else rows
 
 

@@ -542,6 +542,17 @@ def test_standings__of_the_first_metric__claim_no_more_than_the_page(live, syste
             assert said.corrected_p_value >= full.corrected_p_value
 
 
+def test_list__of_experiments__begins_with_those_that_run(live, ada):
+    stopped = run(live, name="stopped", share=10)
+    assert live.post(f"/experiments/{stopped.pk}/stop", {}).status_code == 200
+    run(live, name="runs", share=10)
+    make(live, name="drafted")
+
+    page = ada.get(LISTED).content.decode()
+
+    assert re.findall(r"<b>(stopped|runs|drafted)</b>", page) == ["runs", "drafted", "stopped"]
+
+
 def test_list__without_any__says_what_to_do(live, ada, log_in):
     assert "Make the first" in ada.get(LISTED).content.decode()
     reader = log_in("rea", ("viewer", "shop", None)).get(LISTED).content.decode()
