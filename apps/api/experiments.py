@@ -24,13 +24,14 @@ from apps.api.documentation import (
 from apps.api.writing import OPTION_MEMBERS, answer_outcome, environment_of, read_options
 from apps.configs.selectors.configurations import resolve_place
 from apps.core import clock
+from apps.engine.errors import MalformedError, Problem
 from apps.engine.experiments.inference import Inference
 from apps.engine.experiments.statistics import Comparison
 from apps.engine.section_types.section_type import find_number
 from apps.engine.values import Tree, parse_canonical
 from apps.rollouts import experiments, outcomes, results, selectors
 from apps.rollouts.definitions import MEMBERS
-from apps.rollouts.experiments import place_of
+from apps.rollouts.groups import place_of
 from apps.rollouts.outcomes import MAX_BATCH, Happened
 
 EXPERIMENT_MEMBERS = ("service", "environment", "name", *MEMBERS)
@@ -288,11 +289,15 @@ def _own(members: dict[str, Tree]) -> dict[str, Tree]:
 
 
 def _happened(index: int, given: Tree) -> Happened:
-    at = f"outcomes/{index}"
     if not isinstance(given, dict) or given.keys() - {"unit", "metric", "value"}:
-        raise bad_member(at, "An outcome is an object: unit, metric, value.")
+        raise _bad_outcome(index, "An outcome is an object: unit, metric, value.")
     value = find_number(given.get("value", 1))
     unit, metric = given.get("unit"), given.get("metric")
     if value is None or not isinstance(unit, str) or not isinstance(metric, str):
-        raise bad_member(at, "An outcome has a unit and a metric, which are text, and a number.")
+        message = "An outcome has a unit and a metric, which are text, and a number."
+        raise _bad_outcome(index, message)
     return Happened(unit, metric, value)
+
+
+def _bad_outcome(index: int, message: str) -> MalformedError:
+    return MalformedError(message, [Problem(f"/outcomes/{index}", "type", message)])

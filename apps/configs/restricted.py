@@ -1,6 +1,6 @@
 """Keys that need a right of their own, in what somebody writes and in what he is told of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,11 +8,11 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.configs.sources import Source, pretty
 from apps.core.actor import Actor
-from apps.engine import diff, editing, formats
+from apps.engine import diff, editing, formats, overlays
 from apps.engine.errors import ForbiddenError, Problem
 from apps.engine.guarding import Guard, graft, refused_keys, split, visible
 from apps.engine.merge import ABSENT
-from apps.engine.paths import Path, format_path, from_pointer
+from apps.engine.paths import Path, find, format_path, from_pointer
 from apps.engine.values import Tree, same
 
 
@@ -128,12 +128,17 @@ def require_changes(actor: Actor, verb: str, place: Place, before: Tree, after: 
     raise _forbidden(verb, place, policy.guard(actor, "list", place).allowed_keys(changed))
 
 
-def require_paths(actor: Actor, verb: str, place: Place, paths: Iterable[Path]) -> None:
-    """Raise :class:`ForbiddenError` unless the actor has ``verb`` on every key at and below the
-    paths, whatever stands there.
+def require_laid(actor: Actor, verb: str, place: Place, patch: Tree, over: Tree) -> None:
+    """Raise :class:`ForbiddenError` unless the actor has ``verb`` on every key that a patch sets or
+    removes ``over`` a document, whatever its value there; and on whatever may be inside of one that
+    holds more than a scalar, on either side.
     """
     guard = policy.guard(actor, verb, place)
-    refused = [format_path(path) for path in paths if not guard.allows_whole(path)]
+    refused = []
+    for path in overlays.changed_paths(patch):
+        scalars = not any(isinstance(find(tree, path)[1], (dict, list)) for tree in (patch, over))
+        if not (guard.allows(path) if scalars else guard.allows_whole(path)):
+            refused.append(format_path(path))
     if refused:
         raise _forbidden(verb, place, policy.guard(actor, "list", place).allowed_keys(refused))
 

@@ -14,7 +14,8 @@ DAYS_HEIGHT: Final = 140
 GAP: Final = 0.15
 """Of a bar's room."""
 PLOT_WIDTH: Final = 360
-PLOT_SIDE: Final = 16
+PLOT_SIDE: Final = 28
+"""Half of the widest number under the picture."""
 ROW: Final = 46
 LINE_AT: Final = 30
 """Where in a row the interval is."""

@@ -25,7 +25,7 @@ from apps.portal.shared import actor_of, address, note, reader_of, render, tabs,
 from apps.portal.shared import page as guarded_page
 from apps.portal.timeline import shown
 from apps.rollouts import experiments
-from apps.rollouts.experiments import group_of, place_of
+from apps.rollouts.groups import group_of, place_of
 from apps.rollouts.models import Experiment
 from apps.rollouts.results import find_results
 from apps.rollouts.selectors import get_experiment
@@ -67,6 +67,7 @@ def _common(
     return {
         "title": f"{place.service} · {place.environment}",
         "row": row,
+        "is_overdue": experiment_shown.is_overdue(row),
         "place": place,
         "may_write": policy.allowed(actor, "publish", place),
         "variants": variants,

@@ -26,7 +26,7 @@ from apps.rollouts.definitions import (
     MAX_METRICS,
     MAX_VARIANTS,
 )
-from apps.rollouts.experiments import place_of as place_of_experiment
+from apps.rollouts.groups import place_of as place_of_experiment
 from apps.rollouts.models import Experiment
 
 _NEW: Final[dict[str, Any]] = {

@@ -1,10 +1,12 @@
 """An experiment as its pages show it: who gets what, and what is another in each variant."""
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from apps.access.policy import Place
 from apps.configs.selectors.comparing import merge_keys_of
 from apps.configs.selectors.configurations import Published, find_live
+from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.reads import note_given
 from apps.engine import diff, formats, values
@@ -14,10 +16,18 @@ from apps.engine.values import Tree, parse_canonical
 from apps.portal.figures import number
 from apps.portal.timeline import shown
 from apps.rollouts import selectors
-from apps.rollouts.experiments import place_of
+from apps.rollouts.groups import place_of
 from apps.rollouts.models import Experiment
 
 BEYOND_COLOURS = 6
+SOON: Final = timedelta(seconds=30)
+"""Until then a start that is due may be on its way."""
+
+
+def is_overdue(row: Experiment) -> bool:
+    """Whether it was to start by itself and has not."""
+    due = row.starts_at
+    return row.state == Experiment.DRAFT and due is not None and due + SOON < clock.now()
 
 
 def live_at(actor: Actor, place: Place) -> Published | None:

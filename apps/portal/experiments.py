@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -12,14 +12,17 @@ from apps.access.policy import Place
 from apps.configs.selectors.places import list_environments, list_services
 from apps.core.actor import Actor
 from apps.portal.experiment_results import standing_of
+from apps.portal.experiment_shown import is_overdue
 from apps.portal.shared import page as guarded_page
 from apps.portal.shared import place_of, reader_of, render, tabs
-from apps.rollouts.experiments import place_of as place_of_experiment
+from apps.rollouts.groups import place_of as place_of_experiment
 from apps.rollouts.models import Experiment
 from apps.rollouts.results import find_standings
 from apps.rollouts.selectors import list_experiments
 
 PAGE: Final = 20
+ORDER: Final = (Experiment.RUNNING, Experiment.DRAFT, Experiment.STOPPED)
+"""What is to be looked after comes first, the newest first of each."""
 
 
 @guarded_page
@@ -80,6 +83,8 @@ def _filtered(actor: Actor, place: Place | None, asked: dict[str, str]) -> Query
     )
     if asked["state"]:
         rows = rows.filter(state=asked["state"])
+    order = [When(state=state, then=place) for place, state in enumerate(ORDER)]
+    rows = rows.order_by(Case(*order), "-created_at")
     return rows.filter(name__icontains=asked["q"]) if asked["q"] else rows
 
 
@@ -87,6 +92,7 @@ def _row(row: Experiment, found: Any) -> dict[str, Any]:
     since = row.stopped_at or row.started_at or row.created_at
     return {
         "row": row,
+        "is_overdue": is_overdue(row),
         "place": place_of_experiment(row),
         "url": reverse("admin:experiment", args=[row.pk]),
         "since": since,

@@ -35,6 +35,9 @@ from apps.portal.shared import actor_of, answers_json, place_of
 from apps.rollouts.flags import Found, collect, find_staleness, list_sections_of
 
 UNITS: Final = 1_000
+FEWEST_UNITS: Final = 50
+MAX_TRIED: Final = 100_000
+"""Evaluations of one try: where there are many flags, fewer units try them."""
 MAX_FLAGS: Final = 500
 
 
@@ -56,7 +59,10 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     keys = collect(tree, sections)
     answer["sections"] = [_section(name, tree.get(name), keys, source.tree) for name in sections]
     if request.POST.get("context") is not None:
-        answer["tried"] = _try(keys, request.POST["context"])
+        shown = {flag["key"] for each in answer["sections"] for flag in each["flags"]}
+        answer["tried"] = _try(
+            {key: each for key, each in keys.items() if key in shown}, request.POST["context"]
+        )
     return JsonResponse(answer)
 
 
@@ -148,7 +154,9 @@ def _text(value: Tree) -> str:
 
 
 def _try(keys: dict[str, Found], text: str) -> dict[str, Any]:
-    """What a context gets of each flag, and of split ones how many of ``UNITS`` units get what."""
+    """What a context gets of each flag, and of split ones how many of ``UNITS`` units get what, or of
+    fewer where there are many flags.
+    """
     try:
         attributes = formats.parse(text or "{}", "json").tree
     except DomainError as error:
@@ -157,14 +165,15 @@ def _try(keys: dict[str, Found], text: str) -> dict[str, Any]:
         raise invalid("/context", "context", "A context is an object of attributes.")
     now = clock.now()
     asked = Context(attributes, now)
-    crowd = [Context({**attributes, "targetingKey": f"unit-{n}"}, now) for n in range(UNITS)]
+    units = max(FEWEST_UNITS, min(UNITS, MAX_TRIED // max(1, len(keys))))
+    crowd = [Context({**attributes, "targetingKey": f"unit-{n}"}, now) for n in range(units)]
     tried = {}
     for key, found in keys.items():
         evaluation = found.flags.evaluate(found.name, asked)
         counts: Counter[str] = Counter()
         if any(found.flags.evaluate(found.name, each).reason == SPLIT for each in crowd[:20]):
             counts.update(found.flags.evaluate(found.name, each).variant for each in crowd)
-        tried[key] = {**_outcome(found.flags, evaluation), "counts": counts, "units": UNITS}
+        tried[key] = {**_outcome(found.flags, evaluation), "counts": counts, "units": units}
     return tried
 
 

@@ -16,7 +16,7 @@ from apps.engine.errors import invalid
 from apps.engine.experiments.assignment import Assignment
 from apps.engine.flags.conditions import Context
 from apps.engine.values import Tree, parse_canonical
-from apps.rollouts.experiments import group_of
+from apps.rollouts.groups import group_of
 from apps.rollouts.models import Experiment, Exposure
 
 MAX_WAITING: Final = 50_000

@@ -7,7 +7,6 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.services import Event, append, as_one_act
 from apps.configs.models import Overlay
-from apps.configs.restricted import keep_hidden, require_paths
 from apps.configs.selectors.configurations import find_live
 from apps.configs.services import overlays, publishing
 from apps.configs.services.bases import Options
@@ -18,29 +17,15 @@ from apps.core.names import check_slug
 from apps.core.transactions import locked, writing
 from apps.engine import overlays as laying
 from apps.engine import values
-from apps.engine.errors import ConflictError, InvalidError, Problem, invalid
-from apps.engine.experiments.assignment import find_free, slots_of
+from apps.engine.errors import ConflictError, InvalidError, invalid
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.rollouts.definitions import WHILE_RUNNING, VariantInput, read_definition
-from apps.rollouts.models import Experiment, Variant
+from apps.rollouts.groups import place_of, take_slots
+from apps.rollouts.models import Experiment
+from apps.rollouts.variants import overlays_of, require_keys, write_variants
 
 START: Final = "experiment.start"
 STOP: Final = "experiment.stop"
-MAX_RUNNING: Final = 20
-"""Experiments that run over one configuration at a time: each variant is one more document that
-every publish makes.
-"""
-
-
-def place_of(experiment: Experiment) -> Place:
-    """Where it is: what the rights on it hang on."""
-    configuration = experiment.configuration
-    return Place(configuration.service, configuration.environment)
-
-
-def group_of(experiment: Experiment) -> str:
-    """The group of experiments whose units exclude each other."""
-    return experiment.exclusion or str(place_of(experiment))
 
 
 def create_experiment(*, actor: Actor, place: Place, name: str, **members: Tree) -> Experiment:
@@ -101,8 +86,8 @@ def delete_experiment(*, actor: Actor, experiment: Experiment) -> None:
             message = "It has run, and is kept with what it measured: stop it."
             raise ConflictError(message, code="not_a_draft")
         event = _event("experiment.deleted", row, {})
-        laid = _overlays_of(row)
-        _require_keys(actor, row, laid)
+        laid = overlays_of(row)
+        require_keys(actor, row, laid)
         mark_history(row, actor)
         _schedule(actor, row, None, None)
         row.delete()
@@ -125,8 +110,8 @@ def start_experiment(*, actor: Actor, experiment: Experiment, dry_run: bool = Fa
             raise ConflictError(f"It is {row.state} already.", code="not_a_draft")
         if row.ends_at is not None and row.ends_at <= clock.now():
             raise invalid("/ends_at", "range", "It ends in the past: give it another end, or none.")
-        laid = _overlays_of(row)
-        row.slots = canonical([list(span) for span in _take_slots(row)])
+        laid = overlays_of(row)
+        row.slots = canonical([list(span) for span in take_slots(row)])
         if dry_run:
             overlays.try_overlays(actor=actor, place=place, laid=laid)
             return row
@@ -148,7 +133,7 @@ def stop_experiment(*, actor: Actor, experiment: Experiment, winner: str = "") -
         row = locked(experiment)
         if row.state != Experiment.RUNNING:
             raise ConflictError(f"It does not run: it is {row.state}.", code="not_running")
-        laid = _overlays_of(row)
+        laid = overlays_of(row)
         overlays.lift_overlays(place=place_of(row), laid=laid)
         row.state, row.stopped_at, row.winner = Experiment.STOPPED, clock.now(), winner
         _schedule(actor, row, None, None)
@@ -174,7 +159,7 @@ def publish_variant(
         message = "Name a variant beside the control: that one is what is live."
         raise invalid("/variant", "variant", message)
     patch = overlays.patch_of(chosen.overlay)
-    _require_keys(actor, experiment, [chosen.overlay])
+    require_keys(actor, experiment, [chosen.overlay])
     overlays.refuse_redacted([chosen.overlay])
 
     def run() -> Outcome:
@@ -214,124 +199,21 @@ def _fill(actor: Actor, row: Experiment, given: dict[str, Any], action: str) -> 
     variants: Sequence[VariantInput] | None = given.pop("variants", None)
     for name, value in given.items():
         setattr(row, name, value)
-    if row.starts_at is not None and row.ends_at is not None and row.ends_at <= row.starts_at:
-        raise invalid("/ends_at", "range", "It ends after it starts.")
-    if row.ends_at is not None and row.ends_at <= clock.now():
-        raise invalid("/ends_at", "range", "This is in the past.")
+    running = row.state == Experiment.RUNNING
+    if row.ends_at is not None:
+        if row.starts_at is not None and row.ends_at <= row.starts_at and not running:
+            raise invalid("/ends_at", "range", "It ends after it starts.")
+        if row.ends_at <= clock.now():
+            raise invalid("/ends_at", "range", "This is in the past.")
     mark_history(row, actor)
     row.save()
     if variants is not None:
-        _write_variants(actor, row, variants)
-    running = row.state == Experiment.RUNNING
+        write_variants(actor, row, variants)
     if row.starts_at is not None and not running:  # who lets it start by itself must be able to
-        overlays.try_overlays(actor=actor, place=place_of(row), laid=_overlays_of(row))
+        overlays.try_overlays(actor=actor, place=place_of(row), laid=overlays_of(row))
     _schedule(actor, row, None if running else row.starts_at, row.ends_at if running else None)
     names = sorted([*given, *(["variants"] if variants is not None else [])])
     append([_event(action, row, {"members": [*names]})], actor=actor)
-
-
-def _write_variants(actor: Actor, row: Experiment, variants: Sequence[VariantInput]) -> None:
-    place = place_of(row)
-    before = {each.name.lower(): each for each in row.variants.select_related("overlay__patch")}
-    kept: set[int] = set()
-    for position, given in enumerate(variants):
-        known = before.pop(given.name.lower(), None)
-        overlay = _write_patch(actor, row, place, position, given, known) if position else None
-        variant = known or Variant(experiment=row)
-        variant.position, variant.name, variant.weight = position, given.name, given.weight
-        variant.overlay = overlay
-        variant.save()
-        kept.add(variant.pk)
-    gone = row.variants.exclude(pk__in=kept)
-    for each in before.values():
-        if each.overlay is not None:
-            _require_keys(actor, row, [each.overlay])
-    unused = Overlay.objects.filter(
-        configuration=row.configuration, documents__isnull=True, variant__in=gone
-    )
-    ids = list(unused.values_list("pk", flat=True))
-    gone.delete()
-    Overlay.objects.filter(pk__in=ids).delete()
-
-
-def _write_patch(
-    actor: Actor,
-    row: Experiment,
-    place: Place,
-    position: int,
-    given: VariantInput,
-    known: Variant | None,
-) -> Overlay:
-    """The overlay of a variant, with what its author may not see of it as it was."""
-    at = f"/variants/{position}/patch"
-    overlay = known.overlay if known else None
-    label = f"variant '{given.name}' of the experiment '{row.name}'"
-    try:
-        laying.check_patch(given.patch)
-        require_paths(actor, "publish", place, laying.changed_paths(given.patch))
-        old = overlays.patch_of(overlay) if overlay else {}
-        patch = keep_hidden(actor, place, given.patch, old, source=False)
-        if not patch:
-            raise invalid("", "type", "A variant beside the control says what is another in it.")
-        return overlays.write_overlay(
-            configuration=row.configuration, label=label, patch=patch, overlay=overlay
-        )
-    except InvalidError as error:
-        raise InvalidError(error.detail, [_below(at, each) for each in error.problems]) from error
-
-
-def _below(at: str, problem: Problem) -> Problem:
-    return Problem(at + problem.pointer, problem.code, problem.message)
-
-
-def _take_slots(row: Experiment) -> list[tuple[int, int]]:
-    """The slots of its group that it gets. Raises :class:`InvalidError` when too few are free."""
-    running = Experiment.objects.select_related(
-        "configuration__service", "configuration__environment"
-    ).filter(
-        state=Experiment.RUNNING,
-        configuration__service__deleted_at__isnull=True,
-        configuration__environment__deleted_at__isnull=True,
-    )
-    group = group_of(row).lower()
-    here = [each for each in running if each.configuration_id == row.configuration_id]
-    if len(here) >= MAX_RUNNING:
-        raise invalid("", "limit", f"At most {MAX_RUNNING} experiments run over a configuration.")
-    if any(group_of(each).lower() != group for each in here):
-        raise invalid(
-            "/exclusion",
-            "exclusion",
-            "Experiments over one configuration exclude each other: name the same group.",
-        )
-    taken = [
-        (first, beyond)
-        for each in running
-        if group_of(each).lower() == group
-        for first, beyond in parse_canonical(each.slots)
-    ]
-    wanted = slots_of(row.share)
-    found = find_free(taken, wanted)
-    free = sum(beyond - first for first, beyond in found)
-    if free < wanted:
-        raise invalid(
-            "/share",
-            "share",
-            f"Only {free / 100:g} % of the units are free in the group '{group_of(row)}': stop "
-            "another experiment, or take a smaller share.",
-        )
-    return found
-
-
-def _require_keys(actor: Actor, row: Experiment, laid: Sequence[Overlay]) -> None:
-    """Raise :class:`ForbiddenError` unless the actor may publish every key that they set."""
-    for each in laid:
-        paths = laying.changed_paths(overlays.patch_of(each))
-        require_paths(actor, "publish", place_of(row), paths)
-
-
-def _overlays_of(row: Experiment) -> list[Overlay]:
-    variants = row.variants.select_related("overlay__patch")
-    return [each.overlay for each in variants if each.overlay is not None]
 
 
 def _end(actor: Actor, row: Experiment, laid: Sequence[Overlay], action: str) -> None:

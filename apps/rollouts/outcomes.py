@@ -14,7 +14,7 @@ from apps.core.transactions import locked, writing
 from apps.engine.errors import ConflictError, InvalidError, Problem
 from apps.engine.values import parse_canonical
 from apps.rollouts.assigning import check_unit, digest_of
-from apps.rollouts.experiments import place_of
+from apps.rollouts.groups import place_of
 from apps.rollouts.models import Experiment
 
 MAX_BATCH: Final = 1_000

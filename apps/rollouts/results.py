@@ -23,7 +23,7 @@ from apps.engine.experiments.statistics import (
 )
 from apps.engine.values import Tree, parse_canonical
 from apps.rollouts import assigning
-from apps.rollouts.experiments import place_of
+from apps.rollouts.groups import place_of
 from apps.rollouts.models import Experiment, Exposure, Outcome
 
 LARGEST_SUM: Final = 1e150

@@ -10,7 +10,7 @@ from apps.core.actor import Actor
 from apps.engine.errors import NOTHING_HERE, NotFoundError
 from apps.engine.guarding import visible
 from apps.engine.values import Tree, parse_canonical, same
-from apps.rollouts.experiments import place_of
+from apps.rollouts.groups import place_of
 from apps.rollouts.models import Experiment
 
 

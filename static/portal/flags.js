@@ -5,8 +5,9 @@
  * back the changed text, and this page shows what the text says then. Values are JSON text
  * throughout, so that numbers keep their digits.
  *
- * The page holds <section id="flags"> with #flags-list, #flags-status, #flags-context (a textarea),
- * #flags-try (a button) and #flags-new (a form with a name and a select of sections).
+ * The page holds <section id="flags"> with #flags-list, #flags-status, #flags-find (a field, shown
+ * where there are many), #flags-context (a textarea), #flags-try (a button) and #flags-new (a form
+ * with a name and a select of sections). The address's "#flag=KEY" leads to a flag.
  */
 import { element } from "./checking.js";
 import { cardOf } from "./flag-card.js";
@@ -45,6 +46,9 @@ import { backOff, post } from "./server.js";
 /** @typedef {{op: "add" | "replace" | "remove", path: (string | number)[], value?: string}} Operation value: JSON text */
 
 const AFTER_TYPING = 500;
+const MANY = 12;
+const MOST = 50;
+const MOST_STALE = 8;
 const FIRST_AGAIN = 1_000;
 const LAST_AGAIN = 30_000;
 
@@ -60,12 +64,17 @@ export function openFlags({ form, view, format, isReadOnly, url }) {
   const panel = /** @type {HTMLDetailsElement} */ (document.getElementById("flags"));
   const list = /** @type {HTMLElement} */ (document.getElementById("flags-list"));
   const status = /** @type {HTMLElement} */ (document.getElementById("flags-status"));
+  const find = /** @type {HTMLInputElement} */ (document.getElementById("flags-find"));
   const context = /** @type {HTMLTextAreaElement} */ (document.getElementById("flags-context"));
   const tryButton = /** @type {HTMLButtonElement} */ (document.getElementById("flags-try"));
   const fresh = /** @type {HTMLElement | null} */ (document.getElementById("flags-new"));
   const open = new Set();
   let isTrying = false;
   let tries = 0;
+  let most = MOST;
+  let wanted = new URLSearchParams(location.hash.slice(1)).get("flag");
+  /** @type {{sections: Section[], tried: Record<string, Tried> | undefined}} */
+  let shown = { sections: [], tried: undefined };
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   /** @type {AbortController | undefined} */
@@ -108,13 +117,16 @@ export function openFlags({ form, view, format, isReadOnly, url }) {
    * @param {Record<string, Tried> | undefined} tried
    */
   function show(sections, tried) {
+    shown = { sections, tried };
     list.classList.remove("p-old");
+    find.hidden = sections.reduce((sum, section) => sum + section.flags.length, 0) <= MANY;
+    if (find.hidden) find.value = "";
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset?.place;
     list.replaceChildren(
       ...sections.flatMap((section) => [
         ...(sections.length > 1 ? [element("h3", "", section.key)] : []),
-        ...staleOf(section),
-        ...section.flags.map((flag) =>
+        ...staleOf(section, goTo),
+        ...found(section).slice(0, most).map((flag) =>
           cardOf({
             flag,
             section,
@@ -125,11 +137,46 @@ export function openFlags({ form, view, format, isReadOnly, url }) {
             change: (patch) => change(section.key, flag.name, patch),
           }),
         ),
+        ...restOf(section),
         ...(section.more ? [element("p", "muted", `and ${section.more} more, in the text`)] : []),
         ...(section.flags.length ? [] : [element("p", "muted", "There are no flags yet.")]),
       ]),
     );
-    if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[data-place="${CSS.escape(focused)}"]`))?.focus();
+    if (wanted !== null) goTo(wanted);
+    else if (focused) /** @type {HTMLElement | null} */ (list.querySelector(`[data-place="${CSS.escape(focused)}"]`))?.focus();
+  }
+
+  /** The flags that are looked for. @param {Section} section */
+  function found(section) {
+    const words = find.value.trim().toLowerCase();
+    return section.flags.filter((flag) => `${flag.key} ${flag.description}`.toLowerCase().includes(words));
+  }
+
+  /** What is said of flags that are not shown. @param {Section} section */
+  function restOf(section) {
+    const count = found(section).length;
+    if (section.flags.length && !count) return [element("p", "muted", "No flag here matches.")];
+    if (count <= most) return [];
+    const all = /** @type {HTMLButtonElement} */ (element("button", "p-button", `Show all ${count}`));
+    all.type = "button";
+    all.addEventListener("click", () => {
+      most = Infinity;
+      show(shown.sections, shown.tried);
+    });
+    return [all];
+  }
+
+  /** Lead to a flag, also to one that is not shown. @param {string} key */
+  function goTo(key) {
+    wanted = null;
+    open.add(key);
+    if (!shown.sections.some((section) => section.flags.some((flag) => flag.key === key))) return;
+    const isShown = shown.sections.some((section) => found(section).slice(0, most).some((flag) => flag.key === key));
+    if (!isShown) find.value = key;
+    show(shown.sections, shown.tried);
+    const name = /** @type {HTMLElement | null} */ (list.querySelector(`[data-place="${CSS.escape(`${key} name`)}"]`));
+    name?.focus();
+    name?.scrollIntoView({ block: "center" });
   }
 
   /**
@@ -164,6 +211,8 @@ export function openFlags({ form, view, format, isReadOnly, url }) {
     refresh();
   });
   panel.addEventListener("toggle", refresh);
+  find.addEventListener("input", () => show(shown.sections, shown.tried));
+  find.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
   fresh?.querySelector("button")?.addEventListener("click", add);
   fresh?.querySelector("input")?.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
@@ -174,10 +223,11 @@ export function openFlags({ form, view, format, isReadOnly, url }) {
   async function add() {
     const name = /** @type {HTMLInputElement} */ (fresh?.querySelector("input"));
     const section = /** @type {HTMLSelectElement} */ (fresh?.querySelector("select"));
-    const wanted = name.value.trim();
-    if (!wanted) return name.focus();
-    open.add(wanted);
-    if (await change(section.value, wanted, [{ op: "add", path: ["enabled"], value: "false" }])) name.value = "";
+    if (!name.value.trim()) return name.focus();
+    open.add(name.value.trim());
+    if (!(await change(section.value, name.value.trim(), [{ op: "add", path: ["enabled"], value: "false" }]))) return;
+    goTo(name.value.trim());
+    name.value = "";
   }
 
   refresh();
@@ -193,17 +243,19 @@ export function openFlags({ form, view, format, isReadOnly, url }) {
 /**
  * The flags that could be taken out, and why; each leads to its card.
  * @param {Section} section
+ * @param {(key: string) => void} goTo
  */
-function staleOf(section) {
+function staleOf(section, goTo) {
   const stale = section.flags.filter((flag) => flag.stale);
   if (!stale.length) return [];
   const line = element("p", "p-flag-stale muted", "Could be taken out: ");
-  for (const flag of stale) {
+  for (const flag of stale.slice(0, MOST_STALE)) {
     const link = /** @type {HTMLButtonElement} */ (element("button", "p-chip", `${flag.name}: ${flag.stale === "expired" ? `expired ${flag.expires}` : "the same for everyone"}`));
     link.type = "button";
-    link.addEventListener("click", () => /** @type {HTMLElement | null} */ (document.querySelector(`[data-place="${CSS.escape(`${flag.key} name`)}"]`))?.focus());
+    link.addEventListener("click", () => goTo(flag.key));
     line.append(link, " ");
   }
+  if (stale.length > MOST_STALE) line.append(element("span", "", `and ${stale.length - MOST_STALE} more, on the page Flags`));
   return [line];
 }
 

@@ -439,7 +439,8 @@ def test_outcomes__one_of_which_cannot_be__are_refused_whole(shop):
     assert refused.json()["errors"][0]["pointer"] == "/outcomes/1/metric"
     assert shop.post(f"{address}/outcomes", huge).status_code == 422
     assert shop.post(f"{address}/outcomes", {"outcomes": []}).status_code == 400
-    assert shop.post(f"{address}/outcomes", {"outcomes": [5]}).status_code == 400
+    shapeless = shop.post(f"{address}/outcomes", {"outcomes": [5]})
+    assert (shapeless.status_code, shapeless.json()["errors"][0]["pointer"]) == (400, "/outcomes/0")
     assert not Outcome.objects.exists()
 
 
@@ -606,6 +607,43 @@ def test_draft__whose_variant_another_may_not_see_whole__is_not_lost_by_his_writ
     assert json.loads(overlay.patch.content) == {"limits": {"items": 7}}
 
 
+@pytest.mark.parametrize(
+    ("patch", "status"),
+    [
+        ({"limits": {"items": 7}, "new": "text", "checkout": {"theme": None}}, 201),
+        ({"checkout": 5}, 403),  # an object stands there, which may hold what the rule is about
+        ({"limits": {"items": {"pin": 1}}}, 403),
+        ({"new": {"$literal": {"pin": 1}}}, 403),
+        ({"new": [{"pin": 1}]}, 403),
+        ({"pin": None}, 403),
+    ],
+)
+def test_rule__on_keys_anywhere__keeps_variants_from_those_keys_and_no_others(
+    shop, make_api, patch, status
+):
+    assert shop.post("/key-rules", {"pattern": "**.pin", "service": "shop"}).status_code == 201
+    ada = make_api("operator", service="shop")
+
+    made = make(ada, variants=[VARIANTS[0], {"name": "short", "patch": patch}])
+
+    assert made.status_code == status, made.content
+    if status == 201:
+        assert start(ada, made).status_code == 200
+
+
+def test_variant__made_the_control_by_who_may_not_publish_its_keys__is_not_lost(shop, make_api):
+    hidden = {"name": "short", "patch": {"limits": {"items": 7}}}
+    address = f"/experiments/{make(shop, variants=[VARIANTS[0], hidden]).json()['id']}"
+    shop.post("/key-rules", {"pattern": "limits.**", "service": "shop"})
+    other = make_api("operator", service="shop")
+    turned = [{"name": "short"}, {"name": "classic", "patch": SHORT}]
+
+    assert other("PATCH", address, {"variants": turned}).status_code == 403
+    assert [each.label for each in Overlay.objects.all()] == [
+        "variant 'short' of the experiment 'short-checkout'"
+    ]
+
+
 def test_winner__of_one_that_is_stopped__can_be_published_still_and_of_a_draft_not(shop):
     address = running(shop)
     shop.post(f"{address}/stop", {})
@@ -752,6 +790,16 @@ def test_start__after_its_end__is_refused(shop):
     Experiment.objects.update(ends_at=clock.read_rfc3339("2020-01-01T00:00:00Z"))
 
     assert errors(start(shop, made))[0][0] == "/ends_at"
+
+
+def test_end__of_one_that_was_started_before_its_time__may_be_before_that_time_too(shop):
+    made = make(shop, starts_at="2098-01-01T00:00:00Z")
+    assert start(shop, made).status_code == 200
+
+    ended = shop("PATCH", f"/experiments/{made.json()['id']}", {"ends_at": "2097-01-01T00:00:00Z"})
+
+    assert ended.status_code == 200, ended.content
+    assert Job.objects.get(kind="experiment.stop", finished_at__isnull=True).due_at.year == 2097
 
 
 def test_section__that_a_variant_would_break__is_refused_unless_acknowledged(shop):

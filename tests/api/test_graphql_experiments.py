@@ -55,13 +55,18 @@ def test_experiment__through_its_life__is_as_rest_shows_it(shop):
     assert data(shop, f"mutation {{ {recorded} }}") == {"recordOutcomes": 2}
     results = data(
         shop,
-        f"""{{ experiment({at}) {{ state results {{ mixed mismatch units {{ variant count expected }}
+        f"""{{ experiment({at}) {{ state results {{ mixed mismatch splitPValue
+            units {{ variant count expected }} days {{ day units {{ variant count }} }}
             comparisons {{ metric variant controlMean variantMean absoluteLift relativeLift
               fixedHorizon {{ absolute relative pValue correctedPValue }}
               alwaysValid {{ absolute pValue correctedPValue }} }} }} }} }}""",
     )["experiment"]["results"]
     over_rest = shop.get(f"{rest}/results").json()
     assert {each["variant"]: each["count"] for each in results["units"]} == over_rest["units"]
+    assert results["splitPValue"] == over_rest["sample_ratio"]["p_value"]
+    [day], [known] = results["days"], over_rest["days"]
+    assert day["day"] == known["day"]
+    assert {each["variant"]: each["count"] for each in day["units"]} == known["units"]
     mine, theirs = results["comparisons"][0], over_rest["comparisons"][0]
     assert mine["variantMean"] == theirs["variant_mean"] > 0
     assert snake(mine["fixedHorizon"]) == theirs["fixed_horizon"]

@@ -57,6 +57,19 @@ def test_evaluation__of_a_context__is_what_ofrep_says(flagged, context):
             assert here["rule"] == there["metadata"].get("rule")
 
 
+def test_flags__of_which_too_much_is_asked__are_refused_before_it_is_found(flagged):
+    publish(flagged, {f"f{number}": True for number in range(400)})
+    many = " ".join(f"e{n}: evaluation {{ reason value }}" for n in range(45))
+    inside = f"fragment all on Flag {{ {many} }}"
+    query = f"{{ {HERE} {{ flags {{ key ...all }} }} }} {inside}"
+
+    told = problem(flagged, query)
+
+    assert (told["code"], told["errors"][0]["code"]) == ("limit", "cost")
+    few = query.replace("flags {", 'flags(keys: ["f1"]) {')
+    assert len(data(flagged, few)["configuration"]["flags"]) == 1
+
+
 def test_numbers__of_a_float_flag__keep_their_type(flagged):
     answer = flagged.post("/graphql", {"query": QUERY, "variables": {"k": ["ratio"]}})
 

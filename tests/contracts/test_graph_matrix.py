@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 
 from tests.contracts.actors import ACTORS, EVERYWHERE, expected, leaks
+from tests.contracts.test_rights_matrix import trial
 
 pytestmark = pytest.mark.django_db
 
@@ -69,8 +70,8 @@ OTHERS = {
     "environment": "as the list (test_graphql_rights)",
     "environments": "filtered by sight (test_graphql_rights)",
     "keyRule": "as the list (test_graphql_rights)",
-    "experiment": "as the list (test_graphql_experiments)",
-    "experiments": "read (test_graphql_experiments)",
+    "experiment": "test_experiments below",
+    "experiments": "test_experiments below",
     "matrix": "filtered by sight (test_graphql_rights)",
     "position": "the ledger's end: anybody who is logged in",
     "rule": "as the list (test_graphql_rights)",
@@ -134,6 +135,24 @@ def test_shop__each_actor_and_query__is_answered_as_the_table_says(world):
         (name, f"{field} {query}", expected(name, verb, None))
         for name, (field, (query, verb)) in product(ACTORS, OF_SHOP.items())
     ]
+
+    wrong = wrong_of(world, rows)
+
+    assert wrong == [], "\n".join(map(str, wrong))
+
+
+EXPERIMENT = "{ name variants { patch } results { mixed units { count } } }"
+
+
+def test_experiments__each_actor_and_query__exist_for_who_may_read_their_configuration(world):
+    pk = trial(world, "runs", started=True)
+    rows = []
+    for name in ACTORS:
+        statuses = {200} if "read" in ACTORS[name][1] else {404}
+        rows += [
+            (name, f'experiment(id: "{pk}") {EXPERIMENT}', statuses),
+            (name, f"experiments {{ edges {{ node {EXPERIMENT} }} }}", {200}),
+        ]
 
     wrong = wrong_of(world, rows)
 

@@ -10,7 +10,7 @@ from itertools import product
 
 import pytest
 
-from tests.contracts.actors import ACTORS, EVERYWHERE, HERE, expected, leaks
+from tests.contracts.actors import ACTORS, EVERYWHERE, HERE, HIDDEN, expected, leaks
 
 pytestmark = pytest.mark.django_db
 
@@ -62,6 +62,23 @@ CONFIGURATION = [
     ("POST", f"{FLAGS}?{HERE}", {}, "read", "only service"),
     ("POST", f"{FLAGS}/open?{HERE}", {}, "read", "only service"),
 ]
+# Of experiments over the configuration, which exist for who may read it. RUNS and DRAFT are the ids of
+# one that runs and of a draft, made for each actor; each has the variants "free" and "ruled".
+OUTCOMES = {"outcomes": [{"unit": "u1", "metric": "paid"}]}
+EXPERIMENTS = [
+    ("GET", f"config/shop?{HERE}&unit=u1", None, "read", None),
+    ("GET", "experiments/RUNS", None, "read", None),
+    ("GET", "experiments/RUNS/results", None, "read", None),
+    ("POST", "experiments/RUNS/outcomes", OUTCOMES, "read", None),
+    ("PATCH", "experiments/RUNS", {"description": "x"}, "publish", None),
+    ("POST", "experiments/RUNS/publish", {"variant": "free", "dry_run": True}, "publish", "free"),
+    ("POST", "experiments/RUNS/publish", {"variant": "ruled", "dry_run": True}, "publish", "ruled"),
+    ("POST", "experiments/RUNS/stop", {}, "publish", None),
+    ("PATCH", "experiments/DRAFT", {"starts_at": "2099-01-01T00:00:00Z"}, "publish", "both"),
+    ("POST", "experiments/DRAFT/start", {"dry_run": True}, "publish", "both"),
+    ("DELETE", "experiments/DRAFT", None, "publish", "both"),
+]
+PATCHES = {"free": {"free": 9}, "ruled": {"ruled": {"word": f"{HIDDEN}-too"}}}
 # Rights on the installation as a whole: the status of those who have the verb everywhere.
 INSTALLATION = [
     ("GET", "audit", None, {"audit"}),
@@ -132,13 +149,13 @@ ADDRESSES = {
     "config/<str:service>/redact": "above",
     "config/<str:service>/refresh": "above",
     "flags": "filtered by sight (tests/api/test_flag_list)",
-    "experiments": "read to see, publish to make (test_experiments)",
-    "experiments/<str:pk>": "as experiments",
-    "experiments/<str:pk>/start": "publish (test_experiments)",
-    "experiments/<str:pk>/stop": "publish (test_experiments)",
-    "experiments/<str:pk>/publish": "publish (test_experiments)",
-    "experiments/<str:pk>/outcomes": "read (test_experiments)",
-    "experiments/<str:pk>/results": "read (test_experiments)",
+    "experiments": "test_experiments__made_by_each_actor",
+    "experiments/<str:pk>": "above",
+    "experiments/<str:pk>/start": "above",
+    "experiments/<str:pk>/stop": "above",
+    "experiments/<str:pk>/publish": "above",
+    "experiments/<str:pk>/outcomes": "above",
+    "experiments/<str:pk>/results": "above",
     "graphql": "test_graph_matrix; the console: whoever is logged in",
     "matrix": "filtered by sight (tests/api/test_matrix)",
     "validate": "above",
@@ -238,6 +255,62 @@ def test_configuration__each_actor_and_interface__is_answered_as_the_table_says(
     assert wrong == [], "\n".join(map(str, wrong))
 
 
+def trial(world, name, *, started=False):
+    """The id of an experiment with a variant of free keys and one of ruled keys."""
+    variants = [{"name": "as-is"}, *({"name": n, "patch": each} for n, each in PATCHES.items())]
+    metrics = [{"name": "paid"}]
+    body = {**SHOP, "name": name, "variants": variants, "metrics": metrics, "share": 5}
+    maker = world["operator of the rule"]
+    made = maker.post("/experiments", body)
+    assert made.status_code == 201, made.content
+    pk = made.json()["id"]
+    if started:
+        assert maker.post(f"/experiments/{pk}/start", {}).status_code == 200
+    return pk
+
+
+def of_experiment(name, verb, key):
+    """What the table gives of an experiment: it exists for those who may read the configuration."""
+    return expected(name, verb, key) if "read" in ACTORS[name][1] else {404}
+
+
+def test_experiments__each_actor_and_act__is_answered_as_the_table_says(world):
+    wrong = []
+    for number, name in enumerate(ACTORS):
+        ids = {
+            "RUNS": trial(world, f"r{number}", started=True),
+            "DRAFT": trial(world, f"d{number}"),
+        }
+        for method, address, body, verb, key in EXPERIMENTS:
+            wanted = expected if address.startswith("config/") else of_experiment
+            for word, pk in ids.items():
+                address = address.replace(word, pk)  # noqa: PLW2901 - the address of this row
+            answer = ask(world[name], method, address, body)
+            status = 200 if answer.status_code == 204 else answer.status_code
+            if status not in wanted(name, verb, key) or leaks(name, answer.content):
+                wrong.append((name, method, address, status, answer.content[:200]))
+
+    assert wrong == [], "\n".join(map(str, wrong))
+
+
+def test_experiments__made_by_each_actor__are_as_the_table_says_of_their_keys(world):
+    trial(world, "known")
+    wrong = []
+    for (number, name), (key, patch) in product(enumerate(ACTORS), PATCHES.items()):
+        variants = [{"name": "as-is"}, {"name": "other", "patch": patch}]
+        body = {**SHOP, "name": f"of-{number}-{key}", "variants": variants}
+        answer = world[name].post("/experiments", body)
+        status = 200 if answer.status_code == 201 else answer.status_code
+        if status not in expected(name, "publish", key) or leaks(name, answer.content):
+            wrong.append((name, key, answer.status_code, answer.content[:200]))
+        listed = world[name].get("/experiments?page_size=200")
+        sees = bool(listed.json()["results"])
+        if sees != ("read" in ACTORS[name][1]) or leaks(name, listed.content):
+            wrong.append((name, key, listed.content[:200]))
+
+    assert wrong == [], "\n".join(map(str, wrong))
+
+
 def test_installation__each_actor_and_interface__is_answered_as_the_table_says(world):
     wrong = []
     for name, (method, address, body, verbs) in product(ACTORS, INSTALLATION):
@@ -254,7 +327,7 @@ def test_installation__each_actor_and_interface__is_answered_as_the_table_says(w
 def test_anonymous__every_interface__is_401(world):
     from tests.conftest import Api
 
-    rows = [(m, a, b) for m, a, b, *_rest in (*CONFIGURATION, *INSTALLATION)]
+    rows = [(m, a, b) for m, a, b, *_rest in (*CONFIGURATION, *EXPERIMENTS, *INSTALLATION)]
 
     assert {ask(Api(), *row).status_code for row in rows} == {401}
 
@@ -292,7 +365,8 @@ def test_map__every_address_and_command__has_its_row():
 
     assert addresses == set(ADDRESSES)
     assert commands == COMMANDS
-    judged = [row[1].partition("?")[0] for row in (*CONFIGURATION, *INSTALLATION)]
+    rows = (*CONFIGURATION, *EXPERIMENTS, *INSTALLATION)
+    judged = [row[1].partition("?")[0] for row in rows]
     for address, why in ADDRESSES.items():
         form = re.sub("<path:.+?>", ".+", re.sub("<str:.+?>", "[^/]+", address))
         if why.startswith("above"):

@@ -241,6 +241,26 @@ def test_events__a_flag_that_changed__is_told_and_other_keys_are_not(writer, rea
     assert resumed.heard[0][2] != heard[1][2]
 
 
+def test_events__a_section_of_flags_that_is_made_later__is_told(writer, reader):
+    publish(writer, FLAGS, later={"banner": True})
+    url = evaluate(reader).json()["eventStreams"][0]["url"]
+    stream = Events(url)
+    assert len(stream.until(1)) == 1
+    section = {"key": "later", "type": "feature_flags"}
+
+    assert evaluate(reader, "banner").status_code == 404
+    assert writer.post("/services/shop/sections", json=section).status_code == 201
+    assert len(stream.until(2)) == 2
+    assert evaluate(reader, "banner").json()["value"] is True
+
+    publish(writer, FLAGS, later={"banner": False})
+    assert len(stream.until(3)) == 3
+    assert writer.delete("/services/shop/sections/later").status_code == 204
+    assert len(stream.until(4)) == 4
+    resumed = Events(url, **{"Last-Event-ID": stream.heard[2][2]})
+    assert len(resumed.until(1)) == 1
+
+
 def withdraw_token(writer, account):
     (row,) = writer.get(f"/service-accounts/{account}/tokens").json()["results"]
     return writer.delete(f"/service-accounts/{account}/tokens/{row['id']}")

@@ -409,6 +409,22 @@ def test_start__of_an_invalid_variant__says_what_and_starts_nothing(live, ada):
     assert Experiment.objects.get().state == "draft"
 
 
+def test_draft__that_did_not_start_by_itself__says_so_wherever_it_is_shown(live, ada, log_in):
+    made = make(live, starts_at="2099-01-01T00:00:00Z").json()["id"]
+    pages = [LISTED, f"/admin/experiments/{made}/"]
+    before = [ada.get(each).content.decode() for each in pages]
+    Experiment.objects.update(starts_at=clock.now() - datetime.timedelta(minutes=2))
+    after = [ada.get(each).content.decode() for each in pages]
+
+    assert "starts by itself" in before[1]
+    assert not any("did not start" in each or "has not." in each for each in before)
+    assert "did not start" in after[0]
+    assert "It was to start by itself" in after[1]
+    assert "says what is in the way" in after[1]
+    reader = log_in("olu", ("viewer", "shop", None))
+    assert "Who may publish here can see why" in reader.get(pages[1]).content.decode()
+
+
 def test_draft__deleted__is_gone(live, ada):
     row = Experiment.objects.get(pk=make(live).json()["id"])
 
@@ -524,6 +540,17 @@ def test_standings__of_the_first_metric__claim_no_more_than_the_page(live, syste
         ):
             assert said.p_value == full.p_value
             assert said.corrected_p_value >= full.corrected_p_value
+
+
+def test_list__of_experiments__begins_with_those_that_run(live, ada):
+    stopped = run(live, name="stopped", share=10)
+    assert live.post(f"/experiments/{stopped.pk}/stop", {}).status_code == 200
+    run(live, name="runs", share=10)
+    make(live, name="drafted")
+
+    page = ada.get(LISTED).content.decode()
+
+    assert re.findall(r"<b>(stopped|runs|drafted)</b>", page) == ["runs", "drafted", "stopped"]
 
 
 def test_list__without_any__says_what_to_do(live, ada, log_in):

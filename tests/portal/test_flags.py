@@ -128,6 +128,17 @@ def test_try__a_context__says_who_gets_what(ada):
     assert "targetingKey" in without["search"]["error"]
 
 
+def test_try__of_many_flags__asks_fewer_units_of_each_and_of_those_that_are_shown(ada):
+    split = "{enabled: true, share: 50}"
+    text = "flags:\n" + "".join(f"  f{number}: {split}\n" for number in range(510))
+
+    answer = ask(ada, text, context='{"targetingKey": "u1"}')
+
+    assert len(answer["tried"]) == len(answer["sections"][0]["flags"]) == 500
+    each = answer["tried"]["f0"]
+    assert sum(each["counts"].values()) == each["units"] == 200
+
+
 @pytest.mark.parametrize(
     ("members", "code"),
     [

@@ -21,7 +21,8 @@ class Context:
     """One request.
 
     Reads are judged by the rights as they were when it began, or after its last write; every write
-    asks about the present. ``refused`` are the refusals by field, for whoever records them.
+    asks about the present. ``flag_fields`` counts what was asked of flags. ``refused`` are the refusals
+    by field, for whoever records them.
     """
 
     caller: Actor
@@ -29,6 +30,7 @@ class Context:
     subscribes: bool = False
     instance: str | None = None
     unit: str = ""
+    flag_fields: int = 0
     refused: list[tuple[str, DomainError]] = field(default_factory=list)
     _reader: Actor | None = None
     _environments: dict[int, Any] | None = None

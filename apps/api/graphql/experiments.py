@@ -75,6 +75,28 @@ class Units:
 
 
 @node
+class DayUnits:
+    """How many units a variant was first given to on a day."""
+
+    variant: str
+    count: int
+
+
+@node
+class Day:
+    """A day (UTC) on which units were first given variants."""
+
+    day: str
+    units: list[DayUnits]
+
+    @classmethod
+    def of(cls, told: Any) -> Self:
+        """The day that REST tells of."""
+        units = [DayUnits(variant=name, count=count) for name, count in told["units"].items()]
+        return cls(day=told["day"], units=units)
+
+
+@node
 class Results:
     """What an experiment found so far."""
 
@@ -85,7 +107,9 @@ class Results:
     mismatch: bool = strawberry.field(
         description="Units were not split as intended: believe nothing."
     )
+    split_p_value: float = strawberry.field(description="Of the split; 1 with too few units.")
     comparisons: list[Comparison]
+    days: list[Day]
 
     @classmethod
     def of(cls, told: Any) -> Self:
@@ -98,7 +122,9 @@ class Results:
             ],
             mixed=told["mixed"],
             mismatch=ratio["mismatch"],
+            split_p_value=ratio["p_value"],
             comparisons=[Comparison.of(each) for each in told["comparisons"]],
+            days=[Day.of(each) for each in told["days"]],
         )
 
 

@@ -1,6 +1,7 @@
 """Flags: what is defined, and what a context's unit gets, as OFREP says it."""
 
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import Any, Final, Self
 
 import strawberry
 
@@ -10,9 +11,15 @@ from apps.api.graphql.scalars import Json
 from apps.api.ofrep.answers import check_context, value_text
 from apps.core import clock
 from apps.delivery.reads import note_read
+from apps.engine.errors import LimitError, Problem
 from apps.engine.flags.evaluation import MESSAGES
 from apps.engine.values import parse_canonical
 from apps.rollouts.flags import ServiceFlags, find_staleness, list_flags
+
+MAX_FIELDS: Final = 50_000
+"""Of flags, in one request. How many flags there are is known only once they are read, so that the
+cost of a query cannot say it beforehand.
+"""
 
 
 @node
@@ -88,4 +95,22 @@ def flags_of(
     note_read(actor=actor, place=place, version=found.version, keys=list(found.sections))
     wanted = found if keys is None else [each for each in keys if each in found.keys]
     flags = [Flag.named(found, key) for key in wanted]
-    return [each for each in flags if each.stale] if stale else flags
+    if stale:
+        flags = [each for each in flags if each.stale]
+    _spend(info, len(flags) * sum(_fields_below(each.selections) for each in info.selected_fields))
+    return flags
+
+
+def _fields_below(selections: Iterable[Any]) -> int:
+    """How many fields are asked for, with those of fragments."""
+    return sum(1 + _fields_below(each.selections) for each in selections)
+
+
+def _spend(info: Info, fields: int) -> None:
+    info.context.flag_fields += fields
+    if info.context.flag_fields > MAX_FIELDS:
+        message = (
+            f"The query asks for {info.context.flag_fields} fields of flags, at most {MAX_FIELDS} are"
+            " allowed: name the flags ('keys'), or ask for less at once."
+        )
+        raise LimitError(message, [Problem("", "cost", message)])

@@ -2,11 +2,14 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
 
 from channels.db import database_sync_to_async
 
 from apps.api.ofrep.tickets import read_ticket
 from apps.api.ofrep.views import find_place
+from apps.audit.selectors import last_number_of
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.feed import running_feed
@@ -16,6 +19,37 @@ from apps.engine import paths
 from apps.engine.values import compact
 from apps.rollouts.flags import list_sections_of
 
+LOOK_EVERY: Final = 5.0
+"""Seconds after which a quiet stream sends its position, and looks whether sections were changed."""
+SECTION_ACTS: Final = ("section.created", "section.updated", "section.deleted")
+
+
+@dataclass(slots=True)
+class _Sections:
+    """The service's sections of flags, as of the last ``act`` on any section. Such an act changes no
+    configuration, so that the frames of a stream do not tell of it.
+    """
+
+    service: Any
+    act: int
+    keys: frozenset[str]
+
+    @classmethod
+    def of(cls, service: Any) -> "_Sections":
+        """Those of now."""
+        act = last_number_of(SECTION_ACTS)
+        return cls(service, act, frozenset(list_sections_of(service)))
+
+    @database_sync_to_async
+    def look(self) -> bool:
+        """Whether they are others than when they were looked at last."""
+        act = last_number_of(SECTION_ACTS)
+        if act == self.act:
+            return False
+        before = self.keys
+        self.act, self.keys = act, frozenset(list_sections_of(self.service))
+        return self.keys != before
+
 
 async def stream_of(ticket: str, address: str | None, cursor: Cursor | None) -> AsyncIterator[str]:
     """The lines to send, for as long as the ticket's holder may read the flags.
@@ -24,32 +58,32 @@ async def stream_of(ticket: str, address: str | None, cursor: Cursor | None) -> 
     he may not any more.
     """
     actor, interest, sections = await _admit(ticket, address)
-    frames = watch(await running_feed(), actor, interest, cursor)
-    return _lines(frames, sections, fresh=cursor is None)
+    frames = watch(await running_feed(), actor, interest, cursor, bookmark_every=LOOK_EVERY)
+    return _lines(frames, sections, fresh=cursor is None or cursor.revision < sections.act)
 
 
 @database_sync_to_async
-def _admit(ticket: str, address: str | None) -> tuple[Actor, Interest, frozenset[str]]:
+def _admit(ticket: str, address: str | None) -> tuple[Actor, Interest, _Sections]:
     opened = read_ticket(ticket, now=clock.now(), address=address)
     place = find_place(opened.actor, opened.service, opened.environment)
     assert place.service is not None  # noqa: S101 - the ticket names both
     assert place.environment is not None  # noqa: S101 - as above
     interest = Interest(frozenset({place.service.pk}), place.environment.pk)
-    return opened.actor, interest, frozenset(list_sections_of(place.service))
+    return opened.actor, interest, _Sections.of(place.service)
 
 
 async def _lines(
-    frames: AsyncIterator[Frame], sections: frozenset[str], *, fresh: bool
+    frames: AsyncIterator[Frame], sections: _Sections, *, fresh: bool
 ) -> AsyncIterator[str]:
     """Server-sent events. A new stream begins with one, since something may have changed after
-    the evaluation that it belongs to; a resumed one hears what it has missed.
+    the evaluation that it belongs to; a resumed one hears what it has missed, of sections too.
     """
     async with contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
         async for frame in opened:
             position = f"{frame.epoch}-{frame.revision}"
             if frame.kind == "ready":
                 yield retry_line() + (_message(position) if fresh else "\n")
-            elif frame.kind == "resync" or _touches(frame, sections):
+            elif await sections.look() or frame.kind == "resync" or _touches(frame, sections.keys):
                 yield _message(position)
             else:
                 yield f"id: {position}\n\n"

@@ -10,7 +10,7 @@ from apps.configs import validating
 from apps.configs.models import OverlaidDocument, Overlay, Redaction
 from apps.configs.naming_secrets import note_uses
 from apps.configs.overlaying import Base, Overlaid, lay_all
-from apps.configs.restricted import require_changes, require_paths, shown_problems
+from apps.configs.restricted import require_changes, require_laid, shown_problems
 from apps.configs.services.in_view import also, broken_variants_in_view
 from apps.configs.services.kernel import (
     State,
@@ -50,12 +50,12 @@ def try_overlays(*, actor: Actor, place: Place, laid: Sequence[Overlay]) -> list
     """What overlays make of what is live at ``place``, judged as a publish of it by the actor.
 
     The caller holds the composition lock. Raises :class:`ForbiddenError` for keys that the actor may
-    not publish, whatever stands there, and :class:`InvalidError`.
+    not publish, whatever their values there, and :class:`InvalidError`.
     """
     state = _live(place)
     refuse_redacted(laid)
     for each in laid:
-        require_paths(actor, "publish", place, overlays.changed_paths(patch_of(each)))
+        require_laid(actor, "publish", place, patch_of(each), state.effective)
     base = Base(
         state.service,
         state.environment,

@@ -21,7 +21,7 @@ from apps.api.graphql.inputs import Given, Uuid
 from apps.api.graphql.mutations.configurations import OnDependents
 from apps.api.graphql.outcomes import Outcome
 from apps.api.graphql.scalars import Json, Time
-from apps.rollouts.experiments import place_of
+from apps.rollouts.groups import place_of
 from apps.rollouts.selectors import get_experiment
 
 
