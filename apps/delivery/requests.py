@@ -7,18 +7,15 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from django.conf import settings
-from django.contrib.auth import get_user
-from django.contrib.sessions.backends.db import SessionStore
-from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 
-from apps.access import policy, sessions
+from apps.access import policy
 from apps.access.policy import Place
-from apps.access.selectors import actor_of_user, authenticate_token
+from apps.access.selectors import authenticate_token
+from apps.access.sessions import find_person
 from apps.configs.selectors.configurations import resolve_environment
 from apps.core import clock
 from apps.core.actor import Actor
-from apps.core.models import User
 from apps.delivery.services import redeem_ticket
 from apps.delivery.watch import Cursor, Interest
 from apps.engine import values
@@ -106,7 +103,11 @@ def find_actor(asked: Asked) -> Actor:
         return redeem_ticket(ticket, address=asked.address)
     if not _same_origin(asked):
         raise UnauthenticatedError("The session cookie is for pages of this server alone.")
-    return _person_of_session(parse_cookie(asked.headers.get("cookie", "")), asked.address)
+    cookies = parse_cookie(asked.headers.get("cookie", ""))
+    person = find_person(cookies.get(settings.SESSION_COOKIE_NAME), address=asked.address)
+    if person is None:
+        raise UnauthenticatedError("Credentials are needed.")
+    return person
 
 
 def _same_origin(asked: Asked) -> bool:
@@ -115,20 +116,6 @@ def _same_origin(asked: Asked) -> bool:
         return True
     host = asked.headers.get("host", "")
     return origin.partition("://")[2] == host or origin in settings.CSRF_TRUSTED_ORIGINS
-
-
-def _person_of_session(cookies: dict[str, str], address: str | None) -> Actor:
-    """The person whose session it is, for as long as the session may last."""
-    key = cookies.get(settings.SESSION_COOKIE_NAME)
-    request = HttpRequest()
-    request.session = SessionStore(key)
-    user = None
-    if key and not sessions.is_over(request.session, now=clock.now()):
-        user = get_user(request)
-    if not isinstance(user, User):
-        raise UnauthenticatedError("Credentials are needed.")
-    actor = actor_of_user(user, address=address)
-    return replace(actor, expires_at=sessions.ends_at(request.session))
 
 
 def admit_stream(actor: Actor, asked: Asked) -> Interest:

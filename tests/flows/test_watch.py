@@ -781,21 +781,89 @@ def change_person(served, statement):
     )
 
 
+PASSWORD = "nine blue pears 4"
+
+
+def log_in(browser):
+    form = browser.get("/admin/login/")
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text).group(1)
+    fields = {"username": "ada", "password": PASSWORD, "csrfmiddlewaretoken": token}
+    answer = browser.post(form.url, data=fields, headers={"Referer": str(form.url)})
+    assert answer.url.path == "/admin/", answer.url
+
+
 @pytest.fixture
-def session(served, hearer):
-    """The cookies of ``ada``, a superuser who has just logged in."""
-    given = "actor=system('test'), username='ada', password='nine blue pears 4'"
-    change_person(served, f"ada or people.create_person({given})")
+def browser(served, hearer):
+    """The browser of ``ada``, a superuser who has just logged in."""
     change_person(
         served,
-        "people.update_person(actor=system('test'), user=ada, is_active=True, is_superuser=True)",
+        "by = {'actor': system('test')}\n"
+        "ada = ada or people.create_person(**by, username='ada')\n"
+        f"people.set_password(**by, user=ada, password='{PASSWORD}')\n"
+        "people.update_person(**by, user=ada, is_active=True, is_superuser=True)",
     )
     with httpx.Client(base_url=hearer.url, follow_redirects=True, timeout=30) as browser:
-        form = browser.get("/admin/login/")
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.text).group(1)
-        fields = {"username": "ada", "password": "nine blue pears 4", "csrfmiddlewaretoken": token}
-        browser.post(form.url, data=fields, headers={"Referer": str(form.url)})
-        return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        log_in(browser)
+        yield browser
+
+
+@pytest.fixture
+def session(browser):
+    """The cookies of that browser."""
+    return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+
+def send(browser, path):
+    """A POST as a page of this server sends it."""
+    token = {"X-CSRFToken": browser.cookies["csrftoken"], "Referer": str(browser.base_url)}
+    return browser.post(path, headers=token)
+
+
+def log_out(_served, browser):
+    assert send(browser, "/admin/logout/").status_code == 200
+
+
+def remove_factor(served, _browser):
+    served.manage("remove_second_factor", "ada")
+
+
+def change_password(served, _browser):
+    given = "actor=system('test'), user=ada, password='nine blue pears 5'"
+    change_person(served, f"people.set_password({given})")
+
+
+@pytest.mark.parametrize("end", [log_out, remove_factor, change_password])
+def test_session__ended__ends_its_streams_and_tickets_within_five_seconds(
+    served, browser, session, hearer, end
+):
+    first, second = (send(browser, "/stream/tickets").json()["ticket"] for _ in range(2))
+    query = "service=shop&environment=production"
+    streams = [
+        Stream(hearer, None, query, Cookie=session),
+        Stream(hearer, None, f"{query}&ticket={first}"),
+    ]
+    with socket_to(hearer, Cookie=session, Origin=hearer.url) as socket:
+        socket.send('{"type":"ping"}')
+        receive(socket, "pong")
+
+        end(served, browser)
+
+        opened = httpx.get(f"{hearer.url}/stream?ticket={second}")
+        with pytest.raises(ConnectionClosed) as caught:
+            socket.recv(timeout=20)
+    assert opened.status_code == 401
+    assert caught.value.rcvd.code == 4401
+    assert all(each.ended.wait(20) for each in streams)
+
+
+def test_session__another_one_logged_out__its_streams_stay(served, browser, session, hearer):
+    with httpx.Client(base_url=hearer.url, follow_redirects=True, timeout=30) as other:
+        log_in(other)
+        with socket_to(hearer, Cookie=session, Origin=hearer.url) as socket:
+            log_out(served, other)
+            time.sleep(2.5)  # it is looked at every second
+            socket.send('{"type":"ping"}')
+            assert receive(socket, "pong")
 
 
 def test_websocket__person_deactivated__closes_4401(served, session, hearer):
