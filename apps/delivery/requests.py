@@ -26,10 +26,10 @@ from apps.engine.errors import (
     UnauthenticatedError,
     invalid,
 )
-from apps.registry.models import Environment, Service
+from apps.registry.models import Configuration
 from apps.registry.selectors import get_service
 from apps.rollouts.assigning import check_unit, read_unit
-from apps.rollouts.services import check_instance_name, note_instance
+from apps.rollouts.services import check_instance_name, note_watching
 
 API_PREFIX = "/api/v1"
 STREAMS = ("/stream", "/ws/config", "/ws/graphql")
@@ -169,15 +169,24 @@ def interest_of(
 
 
 def note_stream(actor: Actor, interest: Interest, name: str | None) -> None:
-    """Remember the instance, if any, that watches named services in one environment."""
+    """Remember the instance, if any, at each configuration that it watches and may read."""
     if name is None:
         return
     check_instance_name(name)
-    if interest.service_ids is None or interest.environment_id is None:
-        return
-    environment = Environment.objects.get(pk=interest.environment_id)
-    for service in Service.objects.filter(pk__in=interest.service_ids):
-        note_instance(actor=actor, place=Place(service, environment), name=name)
+    rights = policy.find_rights(actor)
+    rows = Configuration.objects.filter(
+        service__deleted_at__isnull=True, environment__deleted_at__isnull=True
+    )
+    if interest.service_ids is not None:
+        rows = rows.filter(service__in=interest.service_ids)
+    if interest.environment_id is not None:
+        rows = rows.filter(environment=interest.environment_id)
+    watched = [
+        pk
+        for pk, *place in rows.values_list("pk", "service", "environment")
+        if rights is None or rights.reaches("read", *place)
+    ]
+    note_watching(actor=actor, configurations=watched, name=name)
 
 
 def read_cursor(text: str | None) -> Cursor | None:

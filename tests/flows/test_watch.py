@@ -595,17 +595,19 @@ def test_instance__named_on_fetch_and_stream__is_kept(served, writer, hearer):
             assert client.get(address, headers={"X-Config-Instance": name}).status_code < 300
         bad = client.get(url, headers={"X-Config-Instance": "x" * 300})
         bad_stream = client.get("/stream?service=shop", headers={"X-Config-Instance": "x" * 300})
-    stream = Stream(
-        hearer, served.raw, "service=shop&environment=production", **{"X-Config-Instance": "pod-8"}
-    )
+    watching = {"pod-8": "service=shop&environment=production", "pod-all": "environment=*"}
+    streams = [
+        Stream(hearer, served.raw, query, **{"X-Config-Instance": name})
+        for name, query in watching.items()
+    ]
     with socket_to(hearer, served.raw, **{"X-Config-Instance": "x" * 300}) as socket:
         socket.send('{"type":"subscribe","service":"shop"}')
         bad_socket = receive(socket, "error")
     versions = {name: row[2] for name, row in instances(served, "pod-").items()}
 
-    assert stream.events[0][0] == "ready"
+    assert [each.events[0][0] for each in streams] == ["ready", "ready"]
     assert versions["pod-7"] == made["version"]
-    assert versions["pod-8"] is None
+    assert [versions[name] for name in watching] == [None, None]
     for name in others:
         assert versions[name] == made["version"]
     assert bad.status_code == 422
