@@ -49,8 +49,10 @@ def pytest_ignore_collect(collection_path, config):
     only, browsers = config.option.markexpr, collection_path.name == "browser"
     if (only == "browser" and not browsers) or (only == "not browser" and browsers):
         return True
-    without_database = config.getoption("--database-only") and collection_path.name == "engine"
-    return True if without_database else None
+    left_out = {"engine"} if config.getoption("--long") else {"engine", "agent", "portal"}
+    return (
+        True if config.getoption("--database-only") and collection_path.name in left_out else None
+    )
 
 
 def pytest_collection_finish():

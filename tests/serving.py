@@ -205,7 +205,7 @@ class Server:
                 self.kill()
 
     def client(self, token, **options):
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         options = {"timeout": 30, "verify": False} | options  # without TLS; its set-up is slow
         return httpx.Client(base_url=self.url, headers=headers, **options)
 

@@ -17,7 +17,7 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "access_configurationgrouppermission": (),
     "access_token": ("withdrawn_at", "expires_at", "digest"),
     "access_serviceaccount": ("deleted_at", "environment_id"),
-    "core_user": ("is_active", "is_superuser", "is_staff", "password"),
+    "core_user": ("is_active", "is_superuser", "is_staff", "password", "sessions_since"),
     "core_user_groups": (),
     "core_user_user_permissions": (),
     "auth_group_permissions": (),
@@ -29,13 +29,16 @@ WATCHED: dict[str, tuple[str, ...]] = {
     "registry_service": (),
     "registry_environment": (),
     "registry_dependency": ("target",),
+    "django_session": (),
 }
+ENDINGS = frozenset({"django_session"})
+"""The tables of which only what is deleted matters: a log-out ends what the session opened."""
 EVENTS = ("insert", "update", "delete")
 RAISE = "UPDATE access_accessgeneration SET number = number + 1"
 
 
 def create_triggers(connection: BaseDatabaseWrapper) -> None:
-    """Make the triggers afresh on the tables that there are; harmless when they exist."""
+    """Make the triggers afresh on the tables and columns that there are; harmless when they exist."""
     drop_triggers(connection)
     present = set(connection.introspection.table_names())
     with connection.cursor() as cursor:
@@ -45,10 +48,15 @@ def create_triggers(connection: BaseDatabaseWrapper) -> None:
                 f"BEGIN {RAISE}; RETURN NULL; END $$ LANGUAGE plpgsql"
             )
         for table, columns in WATCHED.items():
-            for event in EVENTS if table in present else ():
+            if table not in present:
+                continue
+            found = {
+                each.name for each in connection.introspection.get_table_description(cursor, table)
+            }
+            for event in ("delete",) if table in ENDINGS else EVENTS:
                 when = event.upper()
                 if event == "update" and columns:
-                    when += " OF " + ", ".join(columns)
+                    when += " OF " + ", ".join(each for each in columns if each in found)
                 cursor.execute(_statement(connection.vendor, table, event, when))
 
 

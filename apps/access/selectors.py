@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.contrib.auth.models import Group
+from django.contrib.sessions.models import Session
 from django.db.models import Count, Q, QuerySet
 
 from apps.access import factors, rights
@@ -140,10 +141,13 @@ def still_valid(actor: Actor, *, now: datetime) -> Actor | None:
         return None
     if actor.expires_at is not None and actor.expires_at <= now:
         return None
+    if actor.session is not None and not Session.objects.filter(pk=actor.session).exists():
+        return None
     try:
-        return replace(actor_of_user(user, address=actor.address), expires_at=actor.expires_at)
+        person = actor_of_user(user, address=actor.address)
     except SecondFactorRequiredError:
         return None
+    return replace(person, expires_at=actor.expires_at, session=actor.session)
 
 
 def get_account(slug: str) -> ServiceAccount:

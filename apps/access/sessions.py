@@ -1,12 +1,19 @@
-"""How long a session lasts: by being idle, and in all."""
+"""Whose a session is, and how long it lasts: by being idle, and in all."""
 
 from collections.abc import MutableMapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest
 
+from apps.access.selectors import actor_of_user
 from apps.core import clock
+from apps.core.actor import Actor
+from apps.core.models import User
 
 BEGAN, SEEN = "began_at", "seen_at"
 Session = MutableMapping[str, Any]
@@ -43,3 +50,19 @@ def touch(session: Session, *, now: datetime) -> None:
         clock.MINUTE, timedelta(seconds=settings.SESSION_IDLE_SECONDS / 4)
     ):
         session[SEEN] = now.timestamp()
+
+
+def find_person(key: str | None, *, address: str | None = None) -> Actor | None:
+    """The person whose session has the key, for as long as it may last; ``None`` once it has ended.
+
+    Raises :class:`SecondFactorRequiredError` as :func:`actor_of_user` does.
+    """
+    request = HttpRequest()
+    request.session = SessionStore(key)
+    if not key or is_over(request.session, now=clock.now()):
+        return None
+    user = get_user(request)
+    if not isinstance(user, User):
+        return None
+    actor = actor_of_user(user, address=address)
+    return replace(actor, expires_at=ends_at(request.session), session=key)

@@ -1,5 +1,6 @@
 """Who calls: a bearer token, or a browser's session with CSRF."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpResponse
@@ -41,7 +42,8 @@ class BrowserAuthentication(SessionAuthentication):
         found = super().authenticate(request)
         if found is None:
             return None
-        return found[0], actor_of_user(found[0], address=_address(request))
+        actor = actor_of_user(found[0], address=_address(request))
+        return found[0], replace(actor, session=request.session.session_key)
 
     def enforce_csrf(self, request: Any) -> None:
         """Django's check on Django's request: DRF's own would parse the body first."""

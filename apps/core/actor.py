@@ -18,7 +18,8 @@ class Actor:
     A superuser passes every permission question and is audited as everybody. ``generation`` is
     the access generation that a request began with, whose rights hold for all of it; without
     one every question is about the present. ``login`` is what a person's sessions are bound to
-    (password, second factor removed): when it moves, what the session opened has ended.
+    (password, second factor removed): when it moves, what the session opened has ended. So it has
+    when ``session``, the key of the one that he calls from, is not there any more.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Actor:
     last_used_at: datetime | None = None
     generation: int | None = None
     login: str | None = field(default=None, repr=False, compare=False)
+    session: str | None = field(default=None, repr=False, compare=False)
 
 
 def stranger(address: str | None) -> Actor:

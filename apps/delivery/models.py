@@ -8,7 +8,8 @@ from apps.registry.models import Configuration
 
 
 class StreamTicket(models.Model):
-    """Lets its holder open one stream as the user who asked for it, within thirty seconds.
+    """Lets its holder open one stream as the user who asked for it, within thirty seconds, while the
+    token or the session that he asked by lasts.
 
     Kept as a digest; the row is deleted by the one use, so a second finds nothing.
     """
@@ -16,6 +17,7 @@ class StreamTicket(models.Model):
     digest = models.CharField(max_length=64, primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     token = models.ForeignKey(Token, null=True, on_delete=models.CASCADE, related_name="+")
+    session = models.CharField(max_length=40, blank=True, default="")
     expires_at = models.DateTimeField(db_index=True)
 
     class Meta:

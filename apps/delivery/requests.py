@@ -7,18 +7,15 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from django.conf import settings
-from django.contrib.auth import get_user
-from django.contrib.sessions.backends.db import SessionStore
-from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 
-from apps.access import policy, sessions
+from apps.access import policy
 from apps.access.policy import Place
-from apps.access.selectors import actor_of_user, authenticate_token
+from apps.access.selectors import authenticate_token
+from apps.access.sessions import find_person
 from apps.configs.selectors.configurations import resolve_environment
 from apps.core import clock
 from apps.core.actor import Actor
-from apps.core.models import User
 from apps.delivery.services import redeem_ticket
 from apps.delivery.watch import Cursor, Interest
 from apps.engine import values
@@ -29,10 +26,10 @@ from apps.engine.errors import (
     UnauthenticatedError,
     invalid,
 )
-from apps.registry.models import Environment, Service
+from apps.registry.models import Configuration
 from apps.registry.selectors import get_service
 from apps.rollouts.assigning import check_unit, read_unit
-from apps.rollouts.services import check_instance_name, note_instance
+from apps.rollouts.services import check_instance_name, note_watching
 
 API_PREFIX = "/api/v1"
 STREAMS = ("/stream", "/ws/config", "/ws/graphql")
@@ -106,7 +103,11 @@ def find_actor(asked: Asked) -> Actor:
         return redeem_ticket(ticket, address=asked.address)
     if not _same_origin(asked):
         raise UnauthenticatedError("The session cookie is for pages of this server alone.")
-    return _person_of_session(parse_cookie(asked.headers.get("cookie", "")), asked.address)
+    cookies = parse_cookie(asked.headers.get("cookie", ""))
+    person = find_person(cookies.get(settings.SESSION_COOKIE_NAME), address=asked.address)
+    if person is None:
+        raise UnauthenticatedError("Credentials are needed.")
+    return person
 
 
 def _same_origin(asked: Asked) -> bool:
@@ -115,20 +116,6 @@ def _same_origin(asked: Asked) -> bool:
         return True
     host = asked.headers.get("host", "")
     return origin.partition("://")[2] == host or origin in settings.CSRF_TRUSTED_ORIGINS
-
-
-def _person_of_session(cookies: dict[str, str], address: str | None) -> Actor:
-    """The person whose session it is, for as long as the session may last."""
-    key = cookies.get(settings.SESSION_COOKIE_NAME)
-    request = HttpRequest()
-    request.session = SessionStore(key)
-    user = None
-    if key and not sessions.is_over(request.session, now=clock.now()):
-        user = get_user(request)
-    if not isinstance(user, User):
-        raise UnauthenticatedError("Credentials are needed.")
-    actor = actor_of_user(user, address=address)
-    return replace(actor, expires_at=sessions.ends_at(request.session))
 
 
 def admit_stream(actor: Actor, asked: Asked) -> Interest:
@@ -182,15 +169,24 @@ def interest_of(
 
 
 def note_stream(actor: Actor, interest: Interest, name: str | None) -> None:
-    """Remember the instance, if any, that watches named services in one environment."""
+    """Remember the instance, if any, at each configuration that it watches and may read."""
     if name is None:
         return
     check_instance_name(name)
-    if interest.service_ids is None or interest.environment_id is None:
-        return
-    environment = Environment.objects.get(pk=interest.environment_id)
-    for service in Service.objects.filter(pk__in=interest.service_ids):
-        note_instance(actor=actor, place=Place(service, environment), name=name)
+    rights = policy.find_rights(actor)
+    rows = Configuration.objects.filter(
+        service__deleted_at__isnull=True, environment__deleted_at__isnull=True
+    )
+    if interest.service_ids is not None:
+        rows = rows.filter(service__in=interest.service_ids)
+    if interest.environment_id is not None:
+        rows = rows.filter(environment=interest.environment_id)
+    watched = [
+        pk
+        for pk, *place in rows.values_list("pk", "service", "environment")
+        if rights is None or rights.reaches("read", *place)
+    ]
+    note_watching(actor=actor, configurations=watched, name=name)
 
 
 def read_cursor(text: str | None) -> Cursor | None:

@@ -3,7 +3,8 @@
 import secrets
 from datetime import datetime, timedelta
 
-from apps.access.selectors import actor_of_user, digest_of, still_valid
+from apps.access.selectors import digest_of, find_token_holder, still_valid
+from apps.access.sessions import find_person
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.models import StreamTicket
@@ -24,6 +25,7 @@ def create_ticket(*, actor: Actor) -> tuple[str, datetime]:
         digest=digest_of(raw),
         user_id=actor.user_id,
         token_id=actor.token_id,
+        session=actor.session or "",
         expires_at=expires_at,
     )
     return raw, expires_at
@@ -32,30 +34,16 @@ def create_ticket(*, actor: Actor) -> tuple[str, datetime]:
 def redeem_ticket(raw: str, *, address: str | None = None) -> Actor:
     """The actor behind a ticket, used up by this. Raises :class:`UnauthenticatedError`."""
     now = clock.now()
-    row = (
-        StreamTicket.objects.select_related("user", "token__account__environment")
-        .filter(digest=digest_of(raw), expires_at__gt=now)
-        .first()
-    )
+    row = StreamTicket.objects.filter(digest=digest_of(raw), expires_at__gt=now).first()
     used = StreamTicket.objects.filter(pk=row.pk).delete()[0] if row else 0
-    actor = _actor(row, address) if row and used else None
-    actor = still_valid(actor, now=now) if actor else None
-    if actor is None:
+    actor = _holder(row, address) if row and used else None
+    if actor is None or still_valid(actor, now=now) is None:
         raise UnauthenticatedError("The ticket is unknown, used or too old.")
     return actor
 
 
-def _actor(ticket: StreamTicket, address: str | None) -> Actor:
-    token = ticket.token
-    if token is None:
-        return actor_of_user(ticket.user, address=address)
-    account = token.account
-    return Actor(
-        name=f"service-account:{account.slug}",
-        user_id=ticket.user_id,
-        environment=account.environment.slug if account.environment else None,
-        account_id=account.pk,
-        token_id=str(token.pk),
-        address=address,
-        expires_at=token.expires_at,
-    )
+def _holder(ticket: StreamTicket, address: str | None) -> Actor | None:
+    """Who asked for it; ``None`` once the token or session that he asked by has ended."""
+    if ticket.token_id is not None:
+        return find_token_holder(str(ticket.token_id), address=address)
+    return find_person(ticket.session, address=address)

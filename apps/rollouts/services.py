@@ -1,11 +1,13 @@
 """What running consumers say about themselves."""
 
 import re
+from collections.abc import Collection
 
 from apps.access.policy import Place
 from apps.configs.models import Version
 from apps.core import clock
 from apps.core.actor import Actor
+from apps.core.transactions import writing
 from apps.engine.errors import invalid
 from apps.registry.selectors import find_configuration
 from apps.rollouts.models import Instance
@@ -49,3 +51,30 @@ def note_instance(*, actor: Actor, place: Place, name: str, version: int | None 
     Instance.objects.update_or_create(
         account_id=actor.account_id, name=name, configuration=configuration, defaults=changed
     )
+
+
+def note_watching(*, actor: Actor, configurations: Collection[int], name: str) -> None:
+    """Remember that an instance of the actor's service account watches these configurations.
+
+    As :func:`note_instance` does of one, without the version that it runs.
+    """
+    check_instance_name(name)
+    if actor.account_id is None:
+        return
+    now = clock.now()
+    known = Instance.objects.filter(account_id=actor.account_id, name=name)
+    fresh = set(
+        known.filter(seen_at__gt=now - clock.MINUTE).values_list("configuration", flat=True)
+    )
+    rows = [
+        Instance(account_id=actor.account_id, name=name, configuration_id=each, seen_at=now)
+        for each in configurations
+        if each not in fresh
+    ]
+    with writing():
+        Instance.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["account", "name", "configuration"],
+            update_fields=["seen_at"],
+        )

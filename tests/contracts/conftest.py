@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.conftest import client_with
 from tests.contracts.actors import ACTORS, HIDDEN, VALUE
 
 
@@ -16,8 +17,8 @@ def document(pin):
     }
 
 
-@pytest.fixture
-def world(system, shop, make_api):
+@pytest.fixture(scope="module")
+def world(module_rows):
     """The configuration, the rule, a secret, and one client for each kind of actor."""
     from datetime import timedelta
 
@@ -27,11 +28,13 @@ def world(system, shop, make_api):
     from apps.configs.services import sections
     from apps.configs.services.places import create_service
     from apps.core import clock
+    from apps.core.actor import system as system_actor
     from apps.registry.selectors import get_environment
 
+    system = system_actor("test")
     production = get_environment("production")
-    other = create_service(actor=system, slug="other")
-    admin = make_api("administrator")
+    shop, other = (create_service(actor=system, slug=slug) for slug in ("shop", "other"))
+    admin = client_with("administrator")
     sections.create_section(actor=system, service=shop, key="flags", type="feature_flags")
     secret = {"service": "shop", "environment": "production", "name": "pin", "value": VALUE}
     assert admin.post("/secrets", secret).status_code == 201
@@ -51,7 +54,7 @@ def world(system, shop, make_api):
     }
     clients = {}
     for name, (grants, _free, _ruled) in ACTORS.items():
-        api = make_api()
+        api = client_with()
         for what, place in grants:
             known = what in ("list", "read", "publish")
             given = {"verb": what} if known else {"role": what}

@@ -8,8 +8,9 @@ from itertools import product
 
 import pytest
 
+from tests.conftest import client_with
 from tests.contracts.actors import ACTORS, EVERYWHERE
-from tests.portal.conftest import log_in  # noqa: F401 - a fixture
+from tests.portal.conftest import logged_in
 
 pytestmark = pytest.mark.django_db
 
@@ -169,8 +170,8 @@ OWN_LOGIN = {
 }  # and mfa_…: one's own log-in and factors (test_login)
 
 
-@pytest.fixture
-def world(system, shop, make_api, log_in):  # noqa: F811 - the fixture
+@pytest.fixture(scope="module")
+def world(module_rows):
     """The configuration, a rule, a secret, a row of each kind, and a person of each kind."""
     from apps.access import key_rules, people, services
     from apps.access.policy import EVERYWHERE as ALL_PLACES
@@ -178,18 +179,20 @@ def world(system, shop, make_api, log_in):  # noqa: F811 - the fixture
     from apps.configs.services import rules, sections, templates
     from apps.configs.services.places import create_service
     from apps.core import clock
+    from apps.core.actor import system as system_actor
     from apps.core.models import Connection
     from apps.registry.selectors import get_environment
 
+    system = system_actor("test")
     production = get_environment("production")
-    admin = make_api("administrator")
+    shop, other = (create_service(actor=system, slug=slug) for slug in ("shop", "other"))
+    admin = client_with("administrator")
     secret = {"service": "shop", "environment": "production", "name": "pin", "value": "v4lue"}
     assert admin.post("/secrets", secret).status_code == 201
     for pin in (1, 2):
         document = {"free": pin, "ruled": {"pin": pin}, "db": {"$secret": "pin"}}
         body = {"environment": "production", "config": document, "on_stale": "overwrite"}
         assert admin.post("/config/shop", body).status_code == 201
-    other = create_service(actor=system, slug="other")
     rows = {
         "service": shop,
         "environment": production,
@@ -221,7 +224,7 @@ def world(system, shop, make_api, log_in):  # noqa: F811 - the fixture
     }
     people = {}
     for number, (name, (grants, _free, _ruled)) in enumerate(ACTORS.items()):
-        people[name] = log_in(f"person-{number}")
+        people[name] = logged_in(f"person-{number}")
         for what, place in grants:
             given = {"verb" if what in ("list", "read", "publish") else "role": what}
             services.grant(actor=system, to=f"user:person-{number}", on=where[place], **given)

@@ -3,34 +3,37 @@
 import pytest
 
 
-@pytest.fixture
-def log_in(system):
-    """Logs a person in with grants: ``log_in("ada", ("viewer", "shop", None))``."""
+def logged_in(username, *grants, superuser=False):
+    """The client of a new person with grants: ``logged_in("ada", ("viewer", "shop", None))``."""
     from django.test import Client
 
     from apps.access import services
     from apps.access.policy import Place
+    from apps.core.actor import system
     from apps.core.models import User
     from apps.registry.selectors import get_environment, get_service
 
-    def make(username, *grants, superuser=False):
-        person = User.objects.create_user(username, is_staff=True, is_superuser=superuser)
-        for role, service, environment in grants:
-            services.grant(
-                actor=system,
-                to=f"user:{username}",
-                role=role,
-                on=Place(
-                    get_service(service) if service else None,
-                    get_environment(environment) if environment else None,
-                ),
-            )
-        client = Client(raise_request_exception=False)
-        client.force_login(person)
-        client.person = person
-        return client
+    person = User.objects.create_user(username, is_staff=True, is_superuser=superuser)
+    for role, service, environment in grants:
+        services.grant(
+            actor=system("test"),
+            to=f"user:{username}",
+            role=role,
+            on=Place(
+                get_service(service) if service else None,
+                get_environment(environment) if environment else None,
+            ),
+        )
+    client = Client(raise_request_exception=False)
+    client.force_login(person)
+    client.person = person
+    return client
 
-    return make
+
+@pytest.fixture
+def log_in(db):
+    """Logs a person in with grants."""
+    return logged_in
 
 
 @pytest.fixture
