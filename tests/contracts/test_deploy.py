@@ -12,6 +12,7 @@ PYTHON = """\
 case "$*" in
 *"tests.chromium find") cat chromium 2>/dev/null ;;
 *"tests.real_services --check") [ -e services ] ;;
+*"tests.backups.pgbackrest find") cat pgbackrest 2>/dev/null ;;
 "-m tests.real_services "*) shift 2; exec "$@" ;;
 esac
 """
@@ -74,17 +75,22 @@ def test_embedded__anywhere_and_nothing_is_there__runs_sqlite_and_ends_as_pytest
     assert done.returncode == 0, done.stdout
     assert sum(line.startswith("pytest ") for line in lines) == 1
     assert lines[-2].endswith("-m not browser -k two words")
-    assert sum(line.startswith("NOT RUN: ") for line in lines) == 2
+    assert sum(line.startswith("NOT RUN: ") for line in lines) == 3
     assert lines[-1] == "1 passed"
 
 
 @pytest.mark.parametrize(
-    ("missing", "said"), [("chromium", "no Chromium"), ("services", "PostgreSQL or Redis")]
+    ("missing", "said"),
+    [
+        ("chromium", "no Chromium"),
+        ("services", "PostgreSQL or Redis"),
+        ("pgbackrest", "no pgBackRest"),
+    ],
 )
 def test_without_embedded__something_is_missing__fails_before_any_test(place, missing, said):
     write_program(place / ".venv/bin/playwright", '[ "$1" = --version ]')
-    for name in {"chromium", "services"} - {missing}:
-        (place / name).write_text("/opt/chrome\n")
+    for name in {"chromium", "services", "pgbackrest"} - {missing}:
+        (place / name).write_text("/opt/program\n")
 
     done = run(place)
 
@@ -94,8 +100,8 @@ def test_without_embedded__something_is_missing__fails_before_any_test(place, mi
 
 
 def test_everything_there__runs_three_times(place):
-    for name in ("chromium", "services"):
-        (place / name).write_text("/opt/chrome\n")
+    for name in ("chromium", "services", "pgbackrest"):
+        (place / name).write_text("/opt/program\n")
 
     lines = run(place, "-x").stdout.splitlines()
 
@@ -113,6 +119,7 @@ def test_everything_there__runs_three_times(place):
 )
 def test_chromium__not_packaged__is_playwrights_with_what_it_links_against(place, apt, wanted):
     (place / "services").touch()
+    (place / "pgbackrest").write_text("/opt/program\n")
     if apt:
         write_program(place / "tools/apt-get", '[ "$1" = update ]')
 
