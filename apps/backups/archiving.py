@@ -26,12 +26,15 @@ MAX_SEGMENTS: Final = 10_000
 
 
 def write_full(
-    store: Store, work: Path, *, progress: Progress = silent
+    store: Store, work: Path, *, progress: Progress = silent, archive: str | None = None
 ) -> tuple[str, Header, Written]:
-    """Put a full archive into ``store``; ``work`` is a folder of this machine to make it in."""
+    """Put a full archive into ``store``; ``work`` is a folder of this machine to make it in. Its id
+    is ``archive`` (32 hexadecimal digits) where that is given.
+    """
     work.mkdir(mode=0o700, parents=True, exist_ok=True)
+    progress("Copying", 0, 0)
     with snapshot(work) as taken:
-        return _write(store, work, taken, None, progress)
+        return _write(store, work, taken, None, progress, archive)
 
 
 def write_segment(
@@ -69,9 +72,14 @@ def _live() -> Iterator[Snapshot]:
 
 
 def _write(
-    store: Store, work: Path, taken: Snapshot, chain: "Chain | None", progress: Progress
+    store: Store,
+    work: Path,
+    taken: Snapshot,
+    chain: "Chain | None",
+    progress: Progress,
+    archive: str | None = None,
 ) -> tuple[str, Header, Written]:
-    header, data_key = _new_header(taken, chain)
+    header, data_key = _new_header(taken, chain, archive or secrets.token_hex(16))
     name = f"{_stamp(header.created_at)}-{header.kind}-{header.id[:8]}{SUFFIX}"
     with TemporaryDirectory(dir=work, prefix=".making-") as folder:
         path = Path(folder) / name
@@ -91,8 +99,7 @@ def _write(
     return name, header, written
 
 
-def _new_header(taken: Snapshot, chain: "Chain | None") -> tuple[Header, bytes]:
-    archive = secrets.token_hex(16)
+def _new_header(taken: Snapshot, chain: "Chain | None", archive: str) -> tuple[Header, bytes]:
     data_key = secrets.token_bytes(32)
     key_id, wrapped = key_provider().wrap(data_key, context_of(archive))
     head = read_head(taken)

@@ -58,6 +58,8 @@ PAGES = {
     "exchange": ((), None, {"read"}, SOME, 403),
     "exchange-export": ((), None, {"read"}, SOME, 403),
     "jobs": ((), None, {"audit", "manage"}, ALL, 403),
+    "backups": ((), None, {"audit", "manage"}, ALL, 403),
+    "backups-runs": ((), None, {"audit", "manage"}, ALL, 403),
     "rights-past": ((), None, {"audit"}, ALL, 403),
     "rights": ((), None, {"audit", "manage"}, ALL, 403),
     "roles": ((), None, {"audit", "manage", "secure"}, SOME, 403),
