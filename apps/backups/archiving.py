@@ -15,6 +15,7 @@ from django.db import connection
 from apps.backups.reading import Header, context_of
 from apps.backups.snapshots import Snapshot, SqliteSnapshot, snapshot
 from apps.backups.stores import SUFFIX, Store, sync_folder
+from apps.backups.work import working_in
 from apps.backups.writing import Progress, Written, read_head, silent, write_archive
 from apps.core import clock
 from apps.core.transactions import writing
@@ -31,9 +32,8 @@ def write_full(
     """Put a full archive into ``store``; ``work`` is a folder of this machine to make it in. Its id
     is ``archive`` (32 hexadecimal digits) where that is given.
     """
-    work.mkdir(mode=0o700, parents=True, exist_ok=True)
     progress("Copying", 0, 0)
-    with snapshot(work) as taken:
+    with working_in(work), snapshot(work) as taken:
         return _write(store, work, taken, None, progress, archive)
 
 
@@ -49,7 +49,7 @@ def write_segment(
     chain = Chain.read(work)
     if connection.vendor != "sqlite" or chain is None or not chain.fits(store):
         return write_full(store, work, progress=progress)
-    with _live() as taken:
+    with working_in(work), _live() as taken:
         if not chain.goes_on(taken):
             chain = None
         elif read_head(taken)["revision"] == chain.header.revision:

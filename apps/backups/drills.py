@@ -10,6 +10,7 @@ from typing import IO, Final
 
 from django.conf import settings
 
+from apps.backups.work import working_in
 from apps.backups.writing import Progress
 
 WITHIN: Final = timedelta(hours=6)
@@ -22,8 +23,13 @@ def drill(name: str, folder: Path, progress: Progress) -> str:
 
     ``folder`` is made anew and deleted, so that one whose process died is cleared by the next try.
     """
+    with working_in(folder.parent):
+        return _restore_on_trial(name, folder, progress)
+
+
+def _restore_on_trial(name: str, folder: Path, progress: Progress) -> str:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
+    folder.mkdir(mode=0o700)
     scratch = str(folder / "drill.sqlite3")
     command = ["manage.py", "backup", "restore", name, "--into", scratch, "--tell"]
     try:

@@ -172,6 +172,7 @@ def test_run__whose_server_is_killed__is_ended_by_the_next_with_one_archive(shop
     assert (run["state"], run["problem"]) == ("done", None)
     assert len(created) == 1
     names = [each.name for each in (Path(shop.folder) / "backups").iterdir()]
+    assert [name for name in names if name.startswith((".copy", ".making", ".drill"))] == []
     assert sum(run["id"][:8] in name for name in names if name.endswith(".configsvc")) == 1
     assert backup(shop, "verify", run["archive"]).returncode == 0
     stop(shop)
