@@ -216,6 +216,10 @@ EXPERIMENTS = Shape(parameters=(text("service"), text("environment"), *PAGE))
 EXPERIMENT = Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)
 OUTCOMES = Shape({200: OBJECT}, WRITING, body=True)
 RESULTS = Shape()
+BACKUP = Shape()
+BACKUPS = Shape(parameters=(number("redaction", "the revision of an act of redaction"), *PAGE))
+BACKUP_RUN = Shape({202: OBJECT}, WRITING, body=True)
+PRUNING = Shape({200: OBJECT, 202: OBJECT}, WRITING, body=True)
 
 
 GRAPHQL = Shape({200: OBJECT}, (400, 401, 413, 415), body=True)

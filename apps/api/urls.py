@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from apps.api import (
     accounts,
+    backups,
     config,
     dependencies,
     exchange,
@@ -100,6 +101,13 @@ urlpatterns = [
     path("audit/checkpoints", ledger.CheckpointsView.as_view()),
     path("audit/verifier", ledger.VerifierView.as_view()),
     path("audit/verification", ledger.VerificationView.as_view()),
+    path("backups", backups.BackupsView.as_view()),
+    path("backups/drill", backups.BackupDrillView.as_view()),
+    path("backups/prune", backups.BackupPruneView.as_view()),
+    path("backups/runs", backups.BackupRunsView.as_view()),
+    path("backups/runs/<str:pk>", backups.BackupRunView.as_view()),
+    path("backups/<str:name>", backups.BackupView.as_view()),
+    path("backups/<str:name>/verify", backups.BackupVerifyView.as_view()),
     *ofrep.urlpatterns,
     path("stream", system.StreamView.as_view()),
     path("stream/tickets", system.TicketsView.as_view()),

@@ -1,6 +1,6 @@
 """A configuration's past: history, versions, diff, rollback, refresh; and validating."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.http import HttpResponse
@@ -27,6 +27,8 @@ from apps.api.writing import (
     read_options,
     read_source,
 )
+from apps.backups.catalogue import Archive
+from apps.backups.selectors import list_holding
 from apps.configs.selectors import configurations
 from apps.configs.selectors.comparing import Comparison, compare
 from apps.configs.selectors.history import Entry, Filters, list_history
@@ -258,8 +260,13 @@ class RedactView(PlaceView):
             "drafts": done.drafts,
             "revision": done.revision,
             "templates": list(done.templates),
+            "archives": _names(list_holding(redaction=done.revision)),
         }
         return answer_json(told)
+
+
+def _names(archives: Sequence[Archive] | None) -> Tree:
+    return None if archives is None else [each.name for each in archives]
 
 
 class ReadersView(PlaceView):

@@ -15,6 +15,7 @@ from django.db import connection
 from apps.backups.reading import Header, context_of
 from apps.backups.snapshots import Snapshot, SqliteSnapshot, snapshot
 from apps.backups.stores import SUFFIX, Store, sync_folder
+from apps.backups.work import working_in
 from apps.backups.writing import Progress, Written, read_head, silent, write_archive
 from apps.core import clock
 from apps.core.transactions import writing
@@ -26,12 +27,14 @@ MAX_SEGMENTS: Final = 10_000
 
 
 def write_full(
-    store: Store, work: Path, *, progress: Progress = silent
+    store: Store, work: Path, *, progress: Progress = silent, archive: str | None = None
 ) -> tuple[str, Header, Written]:
-    """Put a full archive into ``store``; ``work`` is a folder of this machine to make it in."""
-    work.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with snapshot(work) as taken:
-        return _write(store, work, taken, None, progress)
+    """Put a full archive into ``store``; ``work`` is a folder of this machine to make it in. Its id
+    is ``archive`` (32 hexadecimal digits) where that is given.
+    """
+    progress("Copying", 0, 0)
+    with working_in(work), snapshot(work) as taken:
+        return _write(store, work, taken, None, progress, archive)
 
 
 def write_segment(
@@ -46,7 +49,7 @@ def write_segment(
     chain = Chain.read(work)
     if connection.vendor != "sqlite" or chain is None or not chain.fits(store):
         return write_full(store, work, progress=progress)
-    with _live() as taken:
+    with working_in(work), _live() as taken:
         if not chain.goes_on(taken):
             chain = None
         elif read_head(taken)["revision"] == chain.header.revision:
@@ -69,9 +72,14 @@ def _live() -> Iterator[Snapshot]:
 
 
 def _write(
-    store: Store, work: Path, taken: Snapshot, chain: "Chain | None", progress: Progress
+    store: Store,
+    work: Path,
+    taken: Snapshot,
+    chain: "Chain | None",
+    progress: Progress,
+    archive: str | None = None,
 ) -> tuple[str, Header, Written]:
-    header, data_key = _new_header(taken, chain)
+    header, data_key = _new_header(taken, chain, archive or secrets.token_hex(16))
     name = f"{_stamp(header.created_at)}-{header.kind}-{header.id[:8]}{SUFFIX}"
     with TemporaryDirectory(dir=work, prefix=".making-") as folder:
         path = Path(folder) / name
@@ -91,8 +99,7 @@ def _write(
     return name, header, written
 
 
-def _new_header(taken: Snapshot, chain: "Chain | None") -> tuple[Header, bytes]:
-    archive = secrets.token_hex(16)
+def _new_header(taken: Snapshot, chain: "Chain | None", archive: str) -> tuple[Header, bytes]:
     data_key = secrets.token_bytes(32)
     key_id, wrapped = key_provider().wrap(data_key, context_of(archive))
     head = read_head(taken)

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from django.conf import settings
 
-from apps.access import policy
-from apps.access.policy import EVERYWHERE
 from apps.backups.reading import Header, read_archive_header
-from apps.backups.stores import FolderStore, Store, check_name
+from apps.backups.stores import FolderStore, Store, Stored, check_name
 from apps.core import clock
-from apps.core.actor import Actor
 from apps.engine.errors import NOTHING_HERE, DomainError, NotFoundError
+
+MOST_KNOWN: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +33,50 @@ class Archive:
         return clock.read_rfc3339(self.header.created_at) if self.header else None
 
 
+_known: dict[tuple[str, int], Archive] = {}
+
+
 def store() -> Store:
     """Where the settings say that archives are kept."""
     return FolderStore(settings.BACKUP_FOLDER)
 
 
-def list_archives(*, actor: Actor) -> list[Archive]:
-    """All archives, the newest first. Needs ``manage`` of everything."""
-    policy.require_free(actor, "manage", EVERYWHERE)
-    return read_catalogue(store())
-
-
 def read_catalogue(place: Store) -> list[Archive]:
-    """The archives of a store, the newest first."""
-    found = []
-    for each in place.list():
-        try:
-            with place.open(each.name) as file:
-                header, _line = read_archive_header(file)
-            found.append(Archive(each.name, each.size, header))
-        except DomainError as error:
-            found.append(Archive(each.name, each.size, None, error.detail))
+    """The archives of a store, the newest first; those that cannot be read before them.
+
+    A header that was read once is not read again in this process while its file keeps name and size:
+    lists show it, and checks read all of it anew.
+    """
+    stored = place.list()
+    found = [_known.get((each.name, each.size)) or _read(place, each) for each in stored]
+    if len(_known) > MOST_KNOWN:
+        _known.clear()
+    _known.update({(each.name, each.size): each for each in found if _is_named_after(each)})
     return sorted(found, key=lambda each: (each.created_at is None, each.name), reverse=True)
+
+
+def _read(place: Store, stored: Stored) -> Archive:
+    try:
+        with place.open(stored.name) as file:
+            header, _line = read_archive_header(file)
+        return Archive(stored.name, stored.size, header)
+    except DomainError as error:
+        return Archive(stored.name, stored.size, None, error.detail)
+
+
+def _is_named_after(each: Archive) -> bool:
+    """Whether the name is that of the archive's id, so that no other one has it."""
+    header = each.header
+    return header is not None and f"-{header.kind}-{header.id[:8]}." in each.name
+
+
+def get_archive(place: Store, name: str) -> Archive:
+    """One by its name. Raises :class:`NotFoundError`."""
+    check_name(name)
+    found = next((each for each in read_catalogue(place) if each.name == name), None)
+    if found is None:
+        raise NotFoundError(NOTHING_HERE)
+    return found
 
 
 def chain_of(archives: Sequence[Archive], name: str) -> list[Archive]:

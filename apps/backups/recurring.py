@@ -1,15 +1,17 @@
-"""What the job runner does for this app: archives, drills and pruning by themselves."""
+"""What the job runner does for this app: what was asked, and archives, drills and pruning by
+themselves.
+"""
 
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
 
-from apps.backups.drills import run_drill
-from apps.backups.services import create_backup, prune_backups
+from apps.backups.models import Run
+from apps.backups.runs import ask_run, kind
+from apps.backups.services import create_backup
 from apps.core.actor import system
 from apps.core.jobs import Claim, Kind, register
-from apps.engine.errors import DomainError
 
 ROBOT = system("backups")
 DAY = timedelta(days=1)
@@ -19,38 +21,36 @@ SEGMENT_EVERY = timedelta(seconds=50)
 
 def register_kinds() -> None:
     """Called when the app is ready."""
+    register(kind())
     if not settings.BACKUPS_SCHEDULED:
         return
     minute = timedelta(minutes=1)
-    register(Kind("backup.full", "Back up everything", _full, every=DAY, delay=minute))
-    register(
-        Kind(
-            "backup.drill", "Restore the newest backup, to try it", _drill, every=DAY, delay=DAY / 2
-        )
-    )
-    register(Kind("backup.prune", "Delete old backups", _prune, every=DAY, delay=DAY / 4))
+    register(Kind("backup.full", "Ask for a backup of everything", _full, every=DAY, delay=minute))
+    title = "Ask for the newest backup to be restored on trial"
+    register(Kind("backup.drill", title, _drill, every=DAY, delay=DAY / 2))
+    title = "Ask for old backups to be deleted"
+    register(Kind("backup.prune", title, _prune, every=DAY, delay=DAY / 4))
     if connection.vendor == "sqlite":
         title = "Back up what came since"
         register(Kind("backup.segment", title, _segment, every=SEGMENT_EVERY, delay=2 * minute))
 
 
 def _full(_claim: Claim) -> datetime | None:
-    create_backup(actor=ROBOT)
+    ask_run(actor=ROBOT, kind=Run.CREATE)
     return None
 
 
 def _segment(_claim: Claim) -> datetime | None:
+    """By the minute: what it makes is an archive, and no run to look at."""
     create_backup(actor=ROBOT, full=False)
     return None
 
 
 def _drill(_claim: Claim) -> datetime | None:
-    drill = run_drill()
-    if drill is not None and drill.problem:
-        raise DomainError(drill.problem)
+    ask_run(actor=ROBOT, kind=Run.DRILL)
     return None
 
 
 def _prune(_claim: Claim) -> datetime | None:
-    prune_backups(actor=ROBOT)
+    ask_run(actor=ROBOT, kind=Run.PRUNE)
     return None

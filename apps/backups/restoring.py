@@ -134,6 +134,7 @@ def fill(
     epoch. Raises :class:`IntegrityError` when what came to be is not what the archives
     hold.
     """
+    progress("Making the tables", 0, 0)
     _make_tables(checked.manifests[0]["migrations"])
     filling = _Filling(checked, progress)
     with transaction.atomic():

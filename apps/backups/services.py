@@ -1,21 +1,21 @@
 """Making, checking and pruning archives."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE
-from apps.audit.services import Event, append
+from apps.audit.services import Act, Event, append
 from apps.backups import archiving
 from apps.backups.catalogue import Archive, chain_of, openers, read_catalogue, store
+from apps.backups.pruning import Plan, plan_pruning
 from apps.backups.reading import Header
 from apps.backups.restoring import Checked, check_chain
-from apps.backups.writing import Progress, Written, silent
+from apps.backups.writing import Progress, silent
 from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine.retention import Retention
 from apps.engine.values import Tree
 
 
@@ -36,15 +36,40 @@ def create_backup(*, actor: Actor, full: bool = True, progress: Progress = silen
     therefore does not hold it; segments are made by the minute, and are none.
     """
     policy.require_free(actor, "manage", EVERYWHERE)
-    write = archiving.write_full if full else archiving.write_segment
-    made = write(store(), settings.BACKUP_WORK, progress=progress)
+    made = make_archive(full=full, progress=progress)
+    if made is not None and made.header.kind == "full":
+        with writing():
+            record_made(made, actor=actor)
+    return made
+
+
+def make_archive(
+    *, full: bool = True, progress: Progress = silent, archive: str | None = None
+) -> Made | None:
+    """The same without a right and without an act: of whoever calls. ``archive`` is the id (32
+    hexadecimal digits) that a full one is to have.
+    """
+    made = (
+        archiving.write_full(store(), settings.BACKUP_WORK, progress=progress, archive=archive)
+        if full
+        else archiving.write_segment(store(), settings.BACKUP_WORK, progress=progress)
+    )
     if made is None:
         return None
     name, header, written = made
-    if header.kind == "full":
-        with writing():
-            append([_event("backup.created", name, _told(header, written))], actor=actor)
     return Made(name, header, sum(written.rows.values()), written.size)
+
+
+def record_made(made: Made, *, actor: Actor) -> Act:
+    """Write into the ledger that a full archive was made, inside the caller's transaction."""
+    told: dict[str, Tree] = {
+        "id": made.header.id,
+        "epoch": made.header.epoch,
+        "revision": made.header.revision,
+        "rows": made.rows,
+        "bytes": made.size,
+    }
+    return append([event("backup.created", made.name, told)], actor=actor)
 
 
 def verify_backup(*, actor: Actor, name: str, progress: Progress = silent) -> Checked:
@@ -53,54 +78,40 @@ def verify_backup(*, actor: Actor, name: str, progress: Progress = silent) -> Ch
     Raises :class:`NotFoundError`, and what ``restoring.check_chain`` raises.
     """
     policy.require_free(actor, "manage", EVERYWHERE)
+    return check(name, progress)
+
+
+def check(name: str, progress: Progress = silent) -> Checked:
+    """The same without a right."""
     place = store()
     chain = chain_of(read_catalogue(place), name)
     return check_chain(openers(place, chain), progress)
 
 
-def plan_pruning(archives: Sequence[Archive], keep: str) -> list[Archive]:
-    """The archives that pruning would delete.
-
-    Full ones are kept by ``keep``; segments with the full one that they stand on, while it is one of
-    the last two: earlier days need no minutes. What cannot be read is left to people.
-    """
-    full = [each for each in archives if each.header and each.header.kind == "full"]
-    times = [each.created_at for each in full]
-    kept = {full[place].name for place in Retention.parse(keep).kept([t for t in times if t])}
-    newest = {each.header.id for each in full[:2] if each.header}
-    return [
-        each
-        for each in archives
-        if each.header
-        and each.name not in kept
-        and not (each.header.kind == "segment" and each.header.base in newest)
-    ]
-
-
-def prune_backups(*, actor: Actor, dry_run: bool = False) -> list[Archive]:
-    """Delete what retention does not keep, segments before what they stand on; returns it."""
+def prune_backups(*, actor: Actor, dry_run: bool = False) -> Plan:
+    """Delete what retention does not keep; returns what that is. Needs ``manage`` of everything."""
     policy.require_free(actor, "manage", EVERYWHERE)
+    plan = plan_pruning(read_catalogue(store()), settings.BACKUP_KEEP)
+    if plan.gone and not dry_run:
+        with writing():
+            record_pruned(plan, actor=actor)
+        delete(plan.gone)
+    return plan
+
+
+def record_pruned(plan: Plan, *, actor: Actor) -> Act:
+    """Write into the ledger which archives go, inside the caller's transaction and before they do."""
+    names: list[Tree] = [each.name for each in plan.gone]
+    return append([event("backup.pruned", "backups", {"archives": names})], actor=actor)
+
+
+def delete(gone: Iterable[Archive]) -> None:
+    """Delete archives from the store, segments before what they stand on; harmless when they are gone."""
     place = store()
-    gone = plan_pruning(read_catalogue(place), settings.BACKUP_KEEP)
-    if dry_run or not gone:
-        return gone
-    names: list[Tree] = [each.name for each in gone]
-    with writing():
-        append([_event("backup.pruned", "backups", {"archives": names})], actor=actor)
     for each in sorted(gone, key=lambda each: each.header.number if each.header else 0)[::-1]:
         place.delete(each.name)
-    return gone
 
 
-def _event(action: str, name: str, data: dict[str, Tree]) -> Event:
+def event(action: str, name: str, data: dict[str, Tree]) -> Event:
+    """An event about an archive."""
     return Event(action, f"backup:{name}", data)
-
-
-def _told(header: Header, written: Written) -> dict[str, Tree]:
-    return {
-        "id": header.id,
-        "epoch": header.epoch,
-        "revision": header.revision,
-        "rows": sum(written.rows.values()),
-        "bytes": written.size,
-    }

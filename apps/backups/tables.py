@@ -21,8 +21,11 @@ from apps.core.appendonly import AppendOnlyModel
 from apps.engine.values import canonical, parse_canonical
 
 Row = Sequence[Any]
-LEFT_OUT: Final = frozenset({"django_session", "delivery_streamticket", "core_jobrun"})
-"""What a restored installation begins without: log-ins of browsers, tickets of 30 s, attempts."""
+LEFT_OUT: Final = frozenset(
+    {"django_session", "delivery_streamticket", "core_jobrun", "backups_run"}
+)
+"""What a restored installation begins without: log-ins of browsers, tickets of 30 s, attempts, and
+what is about the archives themselves."""
 _KINDS: Final[tuple[tuple[type[Any], str], ...]] = (
     (models.DateTimeField, "time"),
     (models.DateField, "day"),

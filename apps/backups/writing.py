@@ -6,7 +6,7 @@ that of :class:`Digest`: no order of rows is better than another.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
@@ -85,9 +85,9 @@ def write_archive(
     writer = Writer(file, header, key)
     written = Written()
     tables = list_tables()
-    for number, table in enumerate(tables):
-        progress(table.name, number, len(tables))
-        _write_table(writer, snapshot, table, written, previous)
+    told = _Told(progress, 0 if previous else _count(snapshot, tables))
+    for table in tables:
+        _write_table(writer, snapshot, table, written, previous, told)
     manifest = {
         **read_head(snapshot),
         "migrations": read_migrations(snapshot),
@@ -99,15 +99,41 @@ def write_archive(
     writer.write(canonical({"manifest": manifest}))
     writer.finish()
     written.size = writer.written
-    progress("done", len(tables), len(tables))
     return written
 
 
+class _Told:
+    """Tells how many rows are written, of how many (0: not counted)."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total = progress, total
+        self._done = 0
+
+    def counted(self, lines: Iterator[str]) -> Iterator[str]:
+        """The lines, each counted as it goes by."""
+        for line in lines:
+            if self._done % TELL_EVERY == 0:
+                self._progress("Writing", self._done, self._total)
+            self._done += 1
+            yield line
+
+
+def _count(snapshot: Snapshot, tables: Sequence[Table]) -> int:
+    """All rows there are."""
+    statements = (f'SELECT count(*) FROM "{each.name}"' for each in tables)  # noqa: S608 - our own names
+    return sum(int(snapshot.all(each)[0][0]) for each in statements)
+
+
 def _write_table(
-    writer: Writer, snapshot: Snapshot, table: Table, written: Written, previous: Written | None
+    writer: Writer,
+    snapshot: Snapshot,
+    table: Table,
+    written: Written,
+    previous: Written | None,
+    told: _Told,
 ) -> None:
     after = previous.last.get(table.name, 0) if previous and table.grows else 0
-    lines: Iterator[str] = map(dumped(table), snapshot.rows(table, after))
+    lines = told.counted(map(dumped(table), snapshot.rows(table, after)))
     digest = Digest()
     if previous is not None and not table.grows:
         kept = list(lines)

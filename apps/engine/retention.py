@@ -15,6 +15,8 @@ _SPANS: Final[dict[str, Callable[[datetime], object]]] = {
     "w": lambda at: at.isocalendar()[:2],
     "m": lambda at: (at.year, at.month),
 }
+NEWEST: Final = "newest"
+WORDS: Final = ("hourly", "daily", "weekly", "monthly")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,22 @@ class Retention:
             raise invalid("", "retention", "This retention would keep nothing.")
         return cls(*given.values())
 
-    def kept(self, times: Sequence[datetime]) -> set[int]:
-        """The places in ``times`` (UTC) of those that are kept. The newest is one of them."""
+    def reasons(self, times: Sequence[datetime]) -> dict[int, list[str]]:
+        """The places in ``times`` (UTC) of those that are kept, each with why: ``newest``, ``hourly``,
+        ``daily``, ``weekly``, ``monthly``. The newest is one of them.
+        """
         newest_first = sorted(range(len(times)), key=times.__getitem__, reverse=True)
-        found = set(newest_first[:1])
-        counts = zip(_SPANS.values(), (self.hours, self.days, self.weeks, self.months), strict=True)
-        for span, count in counts:
+        found = {place: [NEWEST] for place in newest_first[:1]}
+        counts = (self.hours, self.days, self.weeks, self.months)
+        for span, word, count in zip(_SPANS.values(), WORDS, counts, strict=True):
             seen: set[object] = set()
             for place in newest_first:
                 key = span(times[place])
                 if key not in seen and len(seen) < count:
                     seen.add(key)
-                    found.add(place)
+                    found.setdefault(place, []).append(word)
         return found
+
+    def kept(self, times: Sequence[datetime]) -> set[int]:
+        """The places in ``times`` (UTC) of those that are kept."""
+        return set(self.reasons(times))

@@ -38,6 +38,7 @@ LINKS: tuple[tuple[str, str, str, str, bool], ...] = (
     ("Connections", "hub", "admin:core_connection_changelist", "manage", GLOBAL),
     ("GraphQL console", "terminal", "graphql", "", SOMEWHERE),
     ("Jobs", "schedule", "admin:jobs", "manage audit", GLOBAL),
+    ("Backups", "archive", "admin:backups", "manage audit", GLOBAL),
     ("Ledger", "menu_book", "admin:ledger", "audit", GLOBAL),
 )
 

@@ -9,6 +9,7 @@ from django.utils.http import urlencode
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE
+from apps.backups.selectors import last_drills, may_see_backups
 from apps.configs.selectors.matrix import Cell, Row, Wanted, find_services, list_rows
 from apps.configs.selectors.places import list_environments, list_services
 from apps.core.actor import Actor
@@ -37,6 +38,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "owners": sorted(set(owners)),
         "waiting": drafts,
         "may_manage": policy.allowed(actor, "manage", EVERYWHERE),
+        "drills": last_drills() if may_see_backups(actor) else None,
     }
 
 

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.backups.selectors import list_holding
 from apps.configs.selectors.configurations import Published, get_version
 from apps.configs.selectors.redactions import list_redacted_by
 from apps.configs.services.redacting import redact
@@ -39,6 +40,7 @@ def page(request: HttpRequest, service: str, environment: str, number: int) -> H
         keys=_keys(published) if published else [],
         given={name: request.POST.get(name, "") for name in ("key", "message")},
         versions=list_redacted_by(actor=actor, revision=revision) if revision else [],
+        archives=list_holding(redaction=revision) if revision else [],
         tabs=tabs(request, place, "config-history"),
     )
     answer.status_code = 422 if request.method == "POST" else 200

@@ -17,6 +17,7 @@ from apps.engine.errors import (
     SecondFactorRequiredError,
 )
 from apps.portal import (
+    backups,
     editor,
     exchange,
     experiment,
@@ -144,6 +145,8 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             ("exchange/", exchange.page, "exchange"),
             ("exchange/export/", exchange.export, "exchange-export"),
             ("jobs/", jobs.page, "jobs"),
+            ("backups/", backups.page, "backups"),
+            ("backups/runs/", backups.running, "backups-runs"),
             ("rights/", rights.page, "rights"),
             ("rights/of/", rights.of_actor, "rights-of"),
             ("roles/", roles.page, "roles"),

@@ -389,6 +389,11 @@ BY = {
 }
 """Who did it, where it was not the world's own actor."""
 ELSEWHERE = {
+    "backup.created": "tests/flows/test_backups.py",
+    "backup.pruned": "tests/api/test_backups.py",
+    "backup.tried": "tests/flows/test_backups.py",
+    "backup.verified": "tests/api/test_backups.py",
+    "installation.restored": "tests/flows/test_backups.py",
     "factor.enrolled": "tests/portal/test_login.py",
     "factor.removed": "tests/portal/test_login.py",
     "token.rotated": "tests/access/test_rotation.py",

@@ -56,6 +56,8 @@ INSTALLATION = {
     "keyRules": (EDGES, {"audit", "secure"}),
     "serviceAccounts": (EDGES, {"manage", "audit"}),
     "roles": (EDGES, {"manage", "secure", "audit"}),
+    "backups": (EDGES, {"manage", "audit"}),
+    "backupRuns": (EDGES, {"manage", "audit"}),
     "role": ('(name: "viewer") { name }', {"manage", "secure", "audit"}),
     "serviceAccount": (
         '(slug: "robot-0") { slug tokens { edges { cursor } } }',
@@ -64,6 +66,8 @@ INSTALLATION = {
 }
 # Why the others need no row.
 OTHERS = {
+    "backup": "as the list (tests/api/test_backups)",
+    "backupRun": "as the list (tests/api/test_backups)",
     "configuration": "above, field by field",
     "configurations": "filtered by sight (tests/api/test_graphql_rights)",
     "services": "filtered by sight (test_graphql_rights)",

@@ -62,6 +62,8 @@ PAGES = {
     "restore": ((), None, {"rollback"}, SOME, 403),
     "exchange-export": ((), None, {"read"}, SOME, 403),
     "jobs": ((), None, {"audit", "manage"}, ALL, 403),
+    "backups": ((), None, {"audit", "manage"}, ALL, 403),
+    "backups-runs": ((), None, {"audit", "manage"}, ALL, 403),
     "rights-past": ((), None, {"audit"}, ALL, 403),
     "rights": ((), None, {"audit", "manage"}, ALL, 403),
     "roles": ((), None, {"audit", "manage", "secure"}, SOME, 403),

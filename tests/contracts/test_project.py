@@ -196,9 +196,11 @@ COUNTS = {
     "/service-accounts/robot-0": 2,
     "/service-accounts/robot-0/tokens": 3,
     "/audit": 6,
+    "/backups": 1,
+    "/backups/runs": 2,
 }
 PAGES = {
-    "/admin/": 12,
+    "/admin/": 14,
     "/admin/config/shop/production/": 18,
     "/admin/config/shop/production/history/": 9,
     "/admin/config/shop/production/experiments/": 11,
@@ -219,6 +221,7 @@ PAGES = {
     "/admin/key-rules/": 7,
     "/admin/jobs/": 8,
     "/admin/ledger/": 6,
+    "/admin/backups/": 7,
 }
 
 

@@ -108,6 +108,12 @@ INSTALLATION = [
     ("GET", "roles/viewer", None, {"manage", "secure", "audit"}),
     ("PUT", "roles/half-made", {"verbs": []}, {"manage"}),
     ("DELETE", "roles/viewer", None, {"manage"}),
+    ("GET", "backups", None, {"manage", "audit"}),
+    ("GET", "backups/runs", None, {"manage", "audit"}),
+    ("POST", "backups", {}, {"manage"}),
+    ("POST", "backups/drill", {}, {"manage"}),
+    ("POST", "backups/prune", {"dry_run": True}, {"manage"}),
+    ("POST", "backups/prune", {}, {"manage"}),
 ]
 ROOTS = {
     "": "leads to the portal; and every address below",
@@ -195,10 +201,18 @@ ADDRESSES = {
     "audit/checkpoints": "above",
     "audit/verifier": "above",
     "audit/verification": "above",
+    "backups": "above",
+    "backups/drill": "above",
+    "backups/prune": "above",
+    "backups/runs": "above",
+    "backups/runs/<str:pk>": "as the list (tests/api/test_backups)",
+    "backups/<str:name>": "as the list (tests/api/test_backups)",
+    "backups/<str:name>/verify": "as making one (tests/api/test_backups)",
     "stream": "test_stream_matrix",
     "stream/tickets": "anybody who is logged in",
 }
 COMMANDS = {
+    "backup",
     "serve",
     "create_token",
     "rotate_keys",

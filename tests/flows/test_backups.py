@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,8 @@ def test_restore__after_more_was_published__brings_back_what_was_in_a_new_epoch(
         assert f"epoch {epoch}" in done.stdout
         stale = client.get(f"{LIVE}&min_revision={later['revision']}")
         assert (stale.status_code, stale.json()["code"]) == (409, "epoch")
-        restored = client.get("/audit?action=installation.restored").json()["results"]
+        action = "installation.restored"
+        restored = client.get(f"/audit?action={action}").json()["results"]
         assert [each["target"] for each in restored] == ["installation"]
         assert restored[0]["data"]["archive"] == name
     assert shop.manage("audit", "verify").returncode == 0
@@ -103,6 +105,76 @@ def test_restore__after_more_was_published__brings_back_what_was_in_a_new_epoch(
         "core_user",
         "audit_verification",
     }
+    stop(shop)
+
+
+def ended(client, answer):
+    """A run that was asked for, once it is over; how far it was meanwhile is never more than all."""
+    assert answer.status_code == 202, answer.text
+    for _ in range(600):
+        run = client.get(answer.headers["Location"]).json()
+        if run["ended_at"] is not None:
+            return run
+        assert run["state"] in ("waiting", "running")
+        assert run["progress"]["done"] <= max(run["progress"]["total"], run["progress"]["done"])
+        time.sleep(0.2)
+    raise AssertionError(run)
+
+
+def events(client, action):
+    found = client.get(f"/audit?action={action}").json()["results"]
+    return [(each["actor"], each["target"]) for each in found]
+
+
+def test_runs__asked_for_over_rest__are_done_by_the_server_and_in_no_archive(shop):
+    with shop.start().client(shop.raw) as client:
+        made = ended(client, client.post("/backups"))
+        verified = ended(client, client.post(f"/backups/{made['archive']}/verify"))
+        tried = ended(client, client.post("/backups/drill"))
+        shown = client.get(f"/backups/{made['archive']}").json()
+        who = {run["author"] for run in (made, verified, tried)}
+        acts = {action: events(client, action) for action in ("backup.created", "backup.tried")}
+
+    for run in (made, verified, tried):
+        assert (run["state"], run["problem"], run["archive"]) == ("done", None, made["archive"])
+        assert run["revision"] == shown["revision"]
+    assert shown["bytes"] == made["bytes"]
+    assert shown["verified_at"] == verified["ended_at"]
+    assert shown["drilled_at"] == tried["ended_at"]
+    target = (*who, f"backup:{made['archive']}")
+    assert acts["backup.created"][0] == acts["backup.tried"][0] == target
+    work = Path(shop.folder) / "backups"
+    assert [each.name for each in work.iterdir() if each.is_dir()] == []
+    stop(shop)
+    backup(shop, "restore", made["archive"], "--yes")
+    with shop.start().client(shop.raw) as client:
+        assert client.get("/backups/runs").json()["results"] == []
+        assert client.get("/backups").json()["results"][0]["name"] == made["archive"]
+    stop(shop)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.6, 1.2])
+def test_run__whose_server_is_killed__is_ended_by_the_next_with_one_archive(shop, after):
+    shop.environment["CONFIGSVC_JOB_LEASE_SECONDS"] = "3"
+    server = shop.start()
+    with server.client(shop.raw) as client:
+        asked = client.post("/backups")
+        time.sleep(after)
+    server.kill()
+    shop.servers.clear()
+
+    with shop.start().client(shop.raw) as client:
+        run = ended(client, asked)
+        created = [
+            each for each in events(client, "backup.created") if each[1].endswith(run["archive"])
+        ]
+
+    assert (run["state"], run["problem"]) == ("done", None)
+    assert len(created) == 1
+    names = [each.name for each in (Path(shop.folder) / "backups").iterdir()]
+    assert [name for name in names if name.startswith((".copy", ".making", ".drill"))] == []
+    assert sum(run["id"][:8] in name for name in names if name.endswith(".configsvc")) == 1
+    assert backup(shop, "verify", run["archive"]).returncode == 0
     stop(shop)
 
 

@@ -6,6 +6,7 @@ from strawberry.tools import merge_types
 
 from apps.api.graphql import (
     accounts,
+    backups,
     checking,
     configurations,
     environments,
@@ -22,6 +23,7 @@ from apps.api.graphql import (
 )
 from apps.api.graphql.limits import Limits
 from apps.api.graphql.mutations import accounts as to_accounts
+from apps.api.graphql.mutations import backups as to_backups
 from apps.api.graphql.mutations import configurations as to_configurations
 from apps.api.graphql.mutations import exchange, places, rights
 from apps.api.graphql.mutations import experiments as to_experiments
@@ -44,6 +46,7 @@ NOUNS = (
     ledger,
     matrix,
     experiments,
+    backups,
     checking,
 )
 ACTS = (
@@ -55,6 +58,7 @@ ACTS = (
     rights,
     to_rules,
     to_experiments,
+    to_backups,
     exchange,
 )
 

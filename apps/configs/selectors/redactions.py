@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from django.db.models import Q
+from django.db.models import Min, Q
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.configs.models import Redaction, Version
+from apps.configs.models import Redaction, TemplateVersion, Version
 from apps.core.actor import Actor
 
 
@@ -22,6 +22,19 @@ def list_redacted_by(*, actor: Actor, revision: int) -> list[Version]:
         .order_by("configuration__service__slug", "configuration__environment__rank", "number")
     )
     return [each for each in rows if policy.allowed(actor, "list", _place(each))]
+
+
+def find_first_revision(*, revision: int) -> int | None:
+    """The revision that first published a text of those that an act of redaction changed; ``None``
+    when it changed none that was ever published.
+    """
+    digests = Redaction.objects.filter(revision=revision).values("text_id")
+    versions = Version.objects.filter(Q(source__in=digests) | Q(effective__in=digests))
+    templates = TemplateVersion.objects.filter(content__in=digests)
+    found = [
+        rows.order_by().aggregate(first=Min("revision"))["first"] for rows in (versions, templates)
+    ]
+    return min((each for each in found if each is not None), default=None)
 
 
 def redacted_among(versions: Iterable[Version]) -> set[object]:

@@ -141,6 +141,9 @@ class Redaction:
     drafts: int
     revision: Long
     templates: list[str] = strawberry.field(description="Those that hold the value and keep it.")
+    archives: list[str] | None = strawberry.field(
+        description="The backups that hold it until they are pruned; null: the storage is away."
+    )
 
 
 @node

@@ -44,11 +44,13 @@ class Command(BaseCommand):
             "--into", type=Path, help="a new SQLite file, in place of the database"
         )
         restore.add_argument("--yes", action="store_true", help="without asking")
+        restore.add_argument("--tell", action="store_true", help="progress in lines, for programs")
         prune = verbs.add_parser("prune", help="delete what retention does not keep")
         prune.add_argument("--dry-run", action="store_true", help="say what that would be")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do one of them."""
+        self._tells = options.get("tell", False)
         try:
             getattr(self, f"_{options['verb']}")(options)
         except DomainError as error:
@@ -74,11 +76,13 @@ class Command(BaseCommand):
         )
 
     def _prune(self, options: dict[str, Any]) -> None:
-        gone = prune_backups(actor=ACTOR, dry_run=options["dry_run"])
+        plan = prune_backups(actor=ACTOR, dry_run=options["dry_run"])
         word = "would be deleted" if options["dry_run"] else "deleted"
-        for each in gone:
+        for name, why in plan.kept.items():
+            self.stdout.write(f"{name}  kept: {', '.join(why)}")
+        for each in plan.gone:
             self.stdout.write(f"{each.name}  {word}")
-        self.stdout.write(f"{len(gone)} archive(s) {word}.")
+        self.stdout.write(f"{len(plan.gone)} archive(s) {word}.")
 
     def _restore(self, options: dict[str, Any]) -> None:
         place = store()
@@ -109,7 +113,9 @@ class Command(BaseCommand):
         return sys.stdin.readline().strip() == "restore"
 
     def _progress(self, what: str, done: int, of: int) -> None:
-        if self.stderr.isatty():
+        if self._tells:
+            self.stderr.write(f"{what}\t{done}\t{of}")
+        elif self.stderr.isatty():
             share = f" {100 * done // of} %" if of else ""
             self.stderr.write(f"\r\x1b[K{what}{share}", ending="")
 

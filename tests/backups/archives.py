@@ -1,0 +1,44 @@
+"""Whole archives of an empty ledger, made in a moment: for what is about archives, not about rows."""
+
+import datetime
+import uuid
+
+from apps.backups import archiving
+from apps.backups.reading import Header, context_of
+from apps.core import clock
+from apps.engine.archives import Writer
+from apps.engine.chain import GENESIS
+from apps.engine.values import canonical
+from apps.vault.providers import key_provider
+
+NOON = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC)
+
+
+def put_archive(folder, at=NOON, *, after=None, revision=0, epoch="aaaa"):
+    """A full archive in ``folder``, or a segment ``after`` a header; gives its name and header."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = uuid.uuid4().hex
+    key_id, wrapped = key_provider().wrap(b"k" * 32, context_of(made))
+    header = Header(
+        id=made,
+        kind="segment" if after else "full",
+        base=after.base if after else made,
+        previous=after.id if after else "",
+        number=after.number + 1 if after else 0,
+        created_at=clock.rfc3339(at),
+        epoch=epoch,
+        revision=revision,
+        program=archiving.PROGRAM,
+        vendor="sqlite",
+        key_id=key_id,
+        wrapped=wrapped.hex(),
+    )
+    stamp = header.created_at.replace("-", "").replace(":", "")
+    name = f"{stamp}-{header.kind}-{made[:8]}.configsvc"
+    manifest = {"epoch": epoch, "revision": revision, "hash": GENESIS, "migrations": []}
+    manifest |= {"sequences": {}, "rows": {}, "digests": {}, "last": {}}
+    with (folder / name).open("wb") as file:
+        writer = Writer(file, archiving.members_of(header), b"k" * 32)
+        writer.write(canonical({"manifest": manifest}))
+        writer.finish()
+    return name, header
