@@ -382,6 +382,7 @@ ELSEWHERE = {
     "role.updated": "tests/access/test_own_roles.py",
     "role.deleted": "tests/access/test_own_roles.py",
     "job.put": "tests/portal/test_rotation.py",
+    "installation.epoch_begun": "tests/audit/test_epochs.py",
     "installation.exported": "tests/api/test_exchange.py",
     "experiment.created": "tests/api/test_experiments.py",
     "experiment.updated": "tests/api/test_experiments.py",
