@@ -17,7 +17,7 @@ from typing import Any
 from channels.db import database_sync_to_async
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-from apps.access.rights import generation
+from apps.access.rights import read_generation
 from apps.audit import epochs, wakeup
 from apps.audit import selectors as ledger
 from apps.audit.models import AuditEvent
@@ -252,7 +252,7 @@ def _settle() -> None:
 @database_sync_to_async
 def _read_position() -> tuple[str, int, int]:
     head = ledger.head()
-    return head.epoch, head.revision, generation()
+    return head.epoch, head.revision, read_generation()[0]
 
 
 @database_sync_to_async

@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 
-from apps.access import policy, sessions
+from apps.access import holds, policy, sessions
 from apps.access.policy import Place
 from apps.access.selectors import actor_of_user, authenticate_token
 from apps.configs.selectors.configurations import resolve_environment
@@ -127,6 +127,7 @@ def _person_of_session(cookies: dict[str, str], address: str | None) -> Actor:
         user = get_user(request)
     if not isinstance(user, User):
         raise UnauthenticatedError("Credentials are needed.")
+    holds.require_free(request.session)
     actor = actor_of_user(user, address=address)
     return replace(actor, expires_at=sessions.ends_at(request.session))
 

@@ -17,6 +17,7 @@ from apps.engine.errors import (
     SecondFactorRequiredError,
 )
 from apps.portal import (
+    confirming,
     editor,
     exchange,
     experiment,
@@ -140,6 +141,7 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             ("exchange/", exchange.page, "exchange"),
             ("exchange/export/", exchange.export, "exchange-export"),
             ("jobs/", jobs.page, "jobs"),
+            ("confirm-rights/", confirming.page, "confirm-rights"),
             ("rights/", rights.page, "rights"),
             ("rights/of/", rights.of_actor, "rights-of"),
             ("roles/", roles.page, "roles"),
