@@ -22,6 +22,8 @@ from django.urls import path  # noqa: E402
 
 from apps.api.graphql.socket import GraphQLConsumer  # noqa: E402
 from apps.api.ofrep.fast import Ofrep  # noqa: E402
+from apps.audit.epochs import settle  # noqa: E402
+from apps.core.actor import system  # noqa: E402
 from apps.core.runner import Runner  # noqa: E402
 from apps.core.safety import refuse_unsafe  # noqa: E402
 from apps.delivery.consumers import ConfigConsumer  # noqa: E402
@@ -91,7 +93,10 @@ def _end_streams_on_signal(feed: Feed) -> None:
 
 
 async def _lifespan(receive: Any, send: Any) -> None:
-    """Refuse to start with an unsafe setting; follow the ledger, and do jobs, meanwhile."""
+    """Refuse to start with an unsafe setting; follow the ledger, and do jobs, meanwhile.
+
+    On a database that is another than before a new epoch begins first.
+    """
     runner = Runner() if settings.JOBS_IN_SERVER else None
     counting = Counting()
     while True:
@@ -99,6 +104,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
         if message["type"] == "lifespan.startup":
             try:
                 await database_sync_to_async(refuse_unsafe)()
+                await database_sync_to_async(settle)(actor=system("server"))
                 _end_streams_on_signal(await running_feed())
                 counting.start()
                 if runner is not None:

@@ -26,6 +26,7 @@ from configsvc.env import (
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Env.read()
+DATA_DIR = ENV.data_dir
 
 create_keys(ENV)
 SECRET_KEY = ENV.signing_key()

@@ -162,9 +162,14 @@ class Grant(models.Model):
 
 
 class AccessGeneration(models.Model):
-    """One row: a number that database triggers raise when anything that rights hang on changes."""
+    """One row: a number that database triggers raise when anything that rights hang on changes.
+
+    While ``held_at`` is set nobody's rights count: the database was restored, and what was withdrawn
+    after the backup is not known. It stands here because every request reads this row anyway.
+    """
 
     number = models.BigIntegerField(default=0)
+    held_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         default_permissions = ()

@@ -28,6 +28,7 @@ from apps.access.rulebook import EMPTY, RuleBook
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.statements import Statement
+from apps.engine.errors import HeldError
 from apps.engine.guarding import Guard, Rule
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import find_pair
@@ -36,6 +37,8 @@ CACHED_ACTORS = 10_000
 CACHED_PAIRS = 10_000
 KEY_VERBS = ("read", "edit", "publish", "rollback", "reveal")
 """What may be held for some keys of a configuration without being held for the rest."""
+
+HELD_RETRY_SECONDS = 30
 
 SOME_END = "*"
 """What :func:`_held` says where a grant has an end; no verb."""
@@ -96,11 +99,28 @@ _pairs: dict[tuple[str, str | None], tuple[int, tuple[Service, Environment]]] = 
 def generation() -> int:
     """The access generation: it moves with every change of who may do what.
 
+    Raises :class:`HeldError` while rights are held, so that nothing is decided by them.
+    """
+    number, held = read_generation()
+    if held:
+        raise HeldError(
+            "The database was restored from a backup, and which rights were withdrawn after it is "
+            "not known. A superuser confirms them in the portal, or by 'manage.py backup confirm'. "
+            "Until then keep what you have.",
+            retry_after=HELD_RETRY_SECONDS,
+        )
+    return number
+
+
+def read_generation() -> tuple[int, bool]:
+    """The access generation, and whether rights are held.
+
     Every request asks, so this is the bare statement.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT number FROM access_accessgeneration WHERE id = 1")
-        return int(cursor.fetchone()[0])
+        cursor.execute("SELECT number, held_at FROM access_accessgeneration WHERE id = 1")
+        number, held_at = cursor.fetchone()
+    return int(number), held_at is not None
 
 
 def forget() -> None:

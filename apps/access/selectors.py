@@ -127,7 +127,11 @@ def person(user: User, *, address: str | None = None) -> Actor:
 
 
 def still_valid(actor: Actor, *, now: datetime) -> Actor | None:
-    """The actor read afresh, or ``None`` when the login or token has ended: for open streams."""
+    """The actor read afresh, or ``None`` when the login or token has ended: for open streams.
+
+    Raises :class:`HeldError` while rights are held: a signed ticket may be older than a restore.
+    """
+    generation()
     if actor.token_id is not None:
         valid = (
             Token.objects.filter(pk=actor.token_id, withdrawn_at__isnull=True)
@@ -299,8 +303,10 @@ def find_holder(name: str) -> User | Group | None:
 def find_actor_named(name: str) -> Actor:
     """Who the ledger calls ``name``, with the rights of now, for what he had done later.
 
-    Raises :class:`UnauthenticatedError` when the person or account is gone or deactivated.
+    Raises :class:`UnauthenticatedError` when the person or account is gone or deactivated, and
+    :class:`HeldError` while rights are held.
     """
+    generation()
     if name.startswith("system:"):
         return system(name.partition(":")[2])
     holder = find_holder(name)

@@ -10,6 +10,7 @@ from django.contrib.auth import get_user
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest
 
+from apps.access import holds
 from apps.access.selectors import actor_of_user
 from apps.core import clock
 from apps.core.actor import Actor
@@ -55,7 +56,8 @@ def touch(session: Session, *, now: datetime) -> None:
 def find_person(key: str | None, *, address: str | None = None) -> Actor | None:
     """The person whose session has the key, for as long as it may last; ``None`` once it has ended.
 
-    Raises :class:`SecondFactorRequiredError` as :func:`actor_of_user` does.
+    Raises :class:`SecondFactorRequiredError` as :func:`actor_of_user` does, and :class:`HeldError` for
+    one that waits until rights are confirmed.
     """
     request = HttpRequest()
     request.session = SessionStore(key)
@@ -64,5 +66,6 @@ def find_person(key: str | None, *, address: str | None = None) -> Actor | None:
     user = get_user(request)
     if not isinstance(user, User):
         return None
+    holds.require_free(request.session)
     actor = actor_of_user(user, address=address)
     return replace(actor, expires_at=ends_at(request.session), session=key)

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from rest_framework.authentication import BaseAuthentication, CSRFCheck, SessionAuthentication
 from rest_framework.permissions import BasePermission
 
+from apps.access import holds
 from apps.access.selectors import actor_of_user, authenticate_token
 from apps.access.services import note_use
 from apps.core import clock
@@ -42,6 +43,7 @@ class BrowserAuthentication(SessionAuthentication):
         found = super().authenticate(request)
         if found is None:
             return None
+        holds.require_free(request.session)
         actor = actor_of_user(found[0], address=_address(request))
         return found[0], replace(actor, session=request.session.session_key)
 

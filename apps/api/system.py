@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from drf_spectacular.utils import extend_schema
 
+from apps.access.holds import are_held
 from apps.api.base import ApiView, answer_json
 from apps.api.documentation import OPEN, STREAM, TOKEN, documented
 from apps.audit.checkpoints import public_keys
@@ -49,6 +50,7 @@ class ReadyView(ApiView):
             "revision": position.revision,
             "database": connection.vendor,
             "sealed": is_sealed(),
+            "held": are_held(),
         }
         return answer_json(data)
 

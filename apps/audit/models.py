@@ -39,12 +39,16 @@ class AuditEvent(AppendOnlyModel):
 
 
 class Head(models.Model):
-    """One row: where the ledger ends. Locked last in each act, so numbers follow commit order."""
+    """One row: where the ledger ends. Locked last in each act, so numbers follow commit order.
+
+    ``identity`` is that of the database in which ``epoch`` was begun; see ``epochs``.
+    """
 
     number = models.BigIntegerField(default=0)
     at = models.DateTimeField()
     hash = models.CharField(max_length=64)
     epoch = models.CharField(max_length=16)
+    identity = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
         default_permissions = ()

@@ -49,7 +49,17 @@ def verify(
     keys: Path | None = None,
     progress: Callable[[str], object] = lambda _line: None,
 ) -> Verification:
-    """Verify the ledger by the separate program; what it found is kept as a row.
+    """Verify the ledger as :func:`run_verifier` does; what it found is kept as a row."""
+    return _keep(actor, run_verifier(checkpoints=checkpoints, keys=keys, progress=progress))
+
+
+def run_verifier(
+    *,
+    checkpoints: Path | None = None,
+    keys: Path | None = None,
+    progress: Callable[[str], object] = lambda _line: None,
+) -> dict[str, Any]:
+    """What the separate program finds of the ledger.
 
     Compared are the checkpoints in the database, in the server's own file where there is one, and
     in the file ``checkpoints``.
@@ -81,7 +91,8 @@ def verify(
         said = program.stdout.read()
     if program.returncode not in (0, 1):
         raise UnavailableError(f"The ledger could not be verified: {last}")
-    return _keep(actor, json.loads(said))
+    found: dict[str, Any] = json.loads(said)
+    return found
 
 
 def _keep(actor: Actor, found: dict[str, Any]) -> Verification:

@@ -1,14 +1,11 @@
 """Making a database from archives: all of it is checked first, then all of it is there, or nothing.
 
-On SQLite the new database grows beside the old one and takes its place by one renaming; on PostgreSQL
-it is one transaction. Tables are made as they were when the archive was, filled, compared with the
+Tables are made as they were when the archive was, filled, compared with the
 archive row by row, and only then brought to this program's form.
 """
 
 import contextlib
 import os
-import secrets
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,15 +16,22 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
-from apps.audit.services import Event, append
-from apps.backups.reading import Header, LedgerCheck, TableHead, read_archive, require_chain
+from apps.access.holds import hold_rights
+from apps.audit.epochs import renew
+from apps.backups.reading import (
+    Header,
+    LedgerCheck,
+    TableHead,
+    read_archive,
+    read_archive_header,
+    require_chain,
+)
 from apps.backups.tables import Table, dumped, loaded
 from apps.backups.writing import Digest, Progress, silent
-from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine.errors import ConflictError, IntegrityError, MalformedError
-from apps.engine.values import Tree
+from apps.engine.errors import IntegrityError, MalformedError
 
 BATCH: Final = 2_000
 MOVES_BY_ITSELF: Final = frozenset({"access_accessgeneration"})
@@ -55,6 +59,7 @@ def check_chain(archives: Sequence[Opened], progress: Progress = silent) -> Chec
     Raises :class:`MalformedError` (codes ``foreign``, ``newer``, ``damaged``), :class:`SealedError` or
     :class:`IntegrityError`; nothing has been touched then.
     """
+    require_chain([_header_of(each) for each in archives])
     found = Checked(list(archives))
     ledger = LedgerCheck()
     for number, open_archive in enumerate(archives):
@@ -73,12 +78,16 @@ def check_chain(archives: Sequence[Opened], progress: Progress = silent) -> Chec
         found.manifests.append(manifest)
         if number == 0:
             _refuse_newer(manifest)
-    require_chain(found.headers)
     return found
 
 
+def _header_of(open_archive: Opened) -> Header:
+    with open_archive() as file:
+        return read_archive_header(file)[0]
+
+
 def _refuse_newer(manifest: dict[str, Any]) -> None:
-    known = set(MigrationExecutor(connection).loader.graph.nodes)
+    known = set(MigrationLoader(None).graph.nodes)  # whatever the database is
     unknown = [each for each in manifest["migrations"] if tuple(each) not in known]
     if unknown:
         name = ".".join(unknown[0])
@@ -94,7 +103,7 @@ def new_sqlite(path: Path) -> Iterator[None]:
     before = connections.settings["default"]
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
-    _point_at({**before, **_sqlite(path)})
+    point_at({**before, **_sqlite(path)})
     try:
         yield
         connection.close()
@@ -104,7 +113,7 @@ def new_sqlite(path: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
         raise
     finally:
-        _point_at(before)
+        point_at(before)
 
 
 def _sqlite(path: Path) -> dict[str, Any]:
@@ -115,7 +124,8 @@ def _sqlite(path: Path) -> dict[str, Any]:
     }
 
 
-def _point_at(chosen: dict[str, Any]) -> None:
+def point_at(chosen: dict[str, Any]) -> None:
+    """Let the default connection be to another database from now on."""
     connections["default"].close()
     connections.settings["default"] = chosen
     del connections["default"]
@@ -125,35 +135,26 @@ def fill(
     checked: Checked,
     progress: Progress = silent,
     *,
-    actor: Actor | None = None,
-    name: str = "",
+    finish: Callable[[Header, str], None] | None = None,
 ) -> str:
     """Make the tables in the database as it is, empty, and fill them from the chain.
 
-    With an ``actor`` the restored ledger says who did it, from the archive ``name``. Returns the new
-    epoch. Raises :class:`IntegrityError` when what came to be is not what the archives
-    hold.
+    ``finish`` gets the archive's header and the new epoch, in the last transaction; without it rights
+    are held. Returns the epoch. Raises :class:`IntegrityError` when what came to be is not what the archives hold. The
+    caller lets nobody see the database before this has returned.
     """
     progress("Making the tables", 0, 0)
     _make_tables(checked.manifests[0]["migrations"])
     filling = _Filling(checked, progress)
     with transaction.atomic():
         filling.run()
-        epoch = secrets.token_hex(4)
-        with connection.cursor() as cursor:
-            cursor.execute("UPDATE audit_head SET epoch = %s", [epoch])
-            cursor.execute("UPDATE access_accessgeneration SET number = number + 1")
     call_command("migrate", verbosity=0, interactive=False)
-    if actor is not None:
-        header = checked.headers[-1]
-        data: dict[str, Tree] = {
-            "archive": name,
-            "id": header.id,
-            "was": f"{header.epoch}-{header.revision}",
-            "epoch": epoch,
-        }
-        with writing():
-            append([Event("installation.restored", "installation", data)], actor=actor)
+    with writing():
+        epoch = renew()
+        if finish is None:
+            hold_rights()
+        else:
+            finish(checked.headers[-1], epoch)
     return epoch
 
 
@@ -303,79 +304,3 @@ def _insert(head: TableHead, rows: list[list[Any]], vendor: str) -> None:
     ):
         for row in rows:
             copy.write_row(row)
-
-
-def restore_sqlite(checked: Checked, actor: Actor, name: str, progress: Progress = silent) -> str:
-    """Replace the SQLite database by what the chain holds; the old one stays beside it.
-
-    The caller holds the data folder's lock, so that no server runs. Returns the new epoch.
-    """
-    path = Path(str(settings.DATABASES["default"]["NAME"]))
-    growing = path.with_name(f".restoring-{secrets.token_hex(4)}.sqlite3")
-    with new_sqlite(growing):
-        epoch = fill(checked, progress, actor=actor, name=name)
-    _sync(growing)
-    if path.exists():
-        _settle_journal(path)
-        os.link(path, path.with_name(f"{path.stem}.before-{epoch}{path.suffix}"))
-    growing.replace(path)
-    _sync(path.parent)
-    return epoch
-
-
-def _settle_journal(path: Path) -> None:
-    """Let SQLite roll back what a killed server left half done: its journal must not meet another file."""
-    with contextlib.closing(sqlite3.connect(path)) as old:
-        old.execute("BEGIN IMMEDIATE")
-        old.rollback()
-    for end in ("-journal", "-wal", "-shm"):
-        Path(f"{path}{end}").unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def restore_postgres(checked: Checked, actor: Actor, name: str, progress: Progress = silent) -> str:
-    """Replace the PostgreSQL database by what the chain holds, in one transaction.
-
-    Raises :class:`ConflictError` while anybody else is connected to it. Returns the new epoch.
-    """
-    with _one_connection(), transaction.atomic():
-        _refuse_others()
-        with connection.cursor() as cursor:
-            for table in connection.introspection.table_names(cursor):
-                cursor.execute(f'DROP TABLE IF EXISTS "{table}" CASCADE')
-        return fill(checked, progress, actor=actor, name=name)
-
-
-@contextlib.contextmanager
-def _one_connection() -> Iterator[None]:
-    """Without a pool, whose idle connections would count as others'."""
-    before = connections.settings["default"]
-    options = {name: each for name, each in before["OPTIONS"].items() if name != "pool"}
-    connections["default"].close()
-    connections["default"].close_pool()  # type: ignore[attr-defined] # PostgreSQL's
-    _point_at({**before, "OPTIONS": options})
-    try:
-        yield
-    finally:
-        _point_at(before)
-
-
-def _refuse_others() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        )
-        [others] = cursor.fetchone()
-    if others:
-        raise ConflictError(
-            f"{others} other connection(s) to the database: stop the servers and workers first.",
-            code="running",
-        )

@@ -17,10 +17,11 @@ from typing import Any
 from channels.db import database_sync_to_async
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
-from apps.access.rights import generation
+from apps.access.rights import read_generation
+from apps.audit import epochs, wakeup
 from apps.audit import selectors as ledger
-from apps.audit import wakeup
 from apps.audit.models import AuditEvent
+from apps.core.actor import system
 from apps.delivery import reads
 from apps.engine.values import parse_canonical
 from apps.registry.models import Configuration
@@ -28,6 +29,7 @@ from apps.registry.models import Configuration
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0
+REMEMBER_EVERY = 1.0
 WRITE_COUNTS_EVERY = 10.0
 GROUP = "configsvc.ledger"
 QUEUE_LIMIT = 1_000
@@ -88,6 +90,8 @@ class Feed:
         self.epoch = ""
         self.revision = 0
         self.generation = 0
+        self._lost = False  # the database was away: another one may have taken its place
+        self._remembered = "", 0.0  # the position that is, and the loop's time then
         self._name = secrets.token_hex(8)
         self._watchers: set[Watcher] = set()
         self._wake = asyncio.Event()
@@ -163,7 +167,9 @@ class Feed:
         while True:
             try:
                 await self._advance()
+                await self._remember()
             except Exception:
+                self._lost = True
                 logger.exception("The ledger could not be read; looking again in a second.")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_EVERY)
@@ -177,8 +183,26 @@ class Feed:
             except Exception:
                 logger.exception("Counts of reads could not be written; they are lost.")
 
+    async def _remember(self) -> None:
+        now = asyncio.get_running_loop().time()
+        position, at = self._remembered
+        if position != self.position and now - at >= REMEMBER_EVERY:
+            self._remembered = self.position, now
+            await database_sync_to_async(epochs.remember)()
+
+    async def _find_position(self) -> tuple[str, int, int]:
+        """Where the ledger ends; a database that may be another one than before is asked first."""
+        if self._lost:
+            await _settle()
+            self._lost = False
+        found = await _read_position()
+        if found[0] == self.epoch and found[1] < self.revision:
+            await _settle()
+            found = await _read_position()
+        return found
+
     async def _advance(self) -> None:
-        epoch, head, access = await _read_position()
+        epoch, head, access = await self._find_position()
         if epoch != self.epoch or head < self.revision:
             self.epoch, self.revision = epoch, head
             for watcher in self._watchers:
@@ -221,9 +245,14 @@ async def _send(layer: Any, sender: str) -> None:
 
 
 @database_sync_to_async
+def _settle() -> None:
+    epochs.settle(actor=system("server"))
+
+
+@database_sync_to_async
 def _read_position() -> tuple[str, int, int]:
     head = ledger.head()
-    return head.epoch, head.revision, generation()
+    return head.epoch, head.revision, read_generation()[0]
 
 
 @database_sync_to_async

@@ -18,7 +18,7 @@ from apps.core.actor import Actor, stranger
 from apps.delivery.feed import Feed, running_feed
 from apps.delivery.requests import Asked, find_actor
 from apps.delivery.watch import LOOK_AT_RIGHTS_EVERY
-from apps.engine.errors import DomainError
+from apps.engine.errors import DomainError, HeldError
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ WITHDRAWN = 4403
 TOO_FAST = 1008
 TOO_LARGE = 1009
 FAILED = 1011
+TRY_AGAIN_LATER = 1013
 MAX_FRAME = 65_536
 BURST = 300
 BURST_SECONDS = 10.0
@@ -55,13 +56,17 @@ class GuardedConsumer(AsyncWebsocketConsumer):
 
     async def admit(self, authorization: str | None = None) -> bool:
         """Take the credentials of the handshake, or the header's value that came otherwise, and the
-        names of the instance and the unit. Who has no credentials hears close code 4401.
+        names of the instance and the unit. Who has no credentials hears close code 4401, and while
+        rights are held everybody 1013.
         """
         try:
             asked = Asked.of({**self.scope, "method": "GET"})
             if authorization is not None:
                 asked = replace(asked, headers={**asked.headers, "authorization": authorization})
             self.actor = await database_sync_to_async(find_actor)(asked)
+        except HeldError:
+            await self.end(TRY_AGAIN_LATER)
+            return False
         except DomainError:
             client = self.scope.get("client") or (None,)
             refusals.count_read(actor=stranger(client[0]).name, target=self.address)

@@ -190,6 +190,13 @@ class SealedError(UnavailableError):
     title = "The secrets are sealed"
 
 
+class HeldError(UnavailableError):
+    """After a restore tokens, grants and log-ins wait until an administrator has confirmed them."""
+
+    code = "held"
+    title = "Rights are held after a restore"
+
+
 class IntegrityError(DomainError):
     """A sealed value is not what was sealed: damaged, moved or altered."""
 

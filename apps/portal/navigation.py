@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps.access import policy
+from apps.access import holds, policy
 from apps.access.policy import EVERYWHERE
 from apps.core.actor import Actor
 from apps.engine.errors import SecondFactorRequiredError, UnauthenticatedError
@@ -49,6 +49,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         actor = actor_of(request)
     except (UnauthenticatedError, SecondFactorRequiredError):
         return []
+    if holds.waits(request.session):
+        confirm = {"title": "Confirm rights", "icon": "verified_user"}
+        return [{"title": "", "items": [{**confirm, "link": reverse("admin:confirm-rights")}]}]
     items = [
         {"title": title, "icon": icon, "link": reverse(name)}
         for title, icon, name, verb, is_global in LINKS

@@ -18,6 +18,7 @@ from apps.engine.errors import (
 )
 from apps.portal import (
     backups,
+    confirming,
     editor,
     exchange,
     experiment,
@@ -147,6 +148,7 @@ class PortalSite(UnfoldAdminSite):  # type: ignore[misc] # unfold is untyped
             ("jobs/", jobs.page, "jobs"),
             ("backups/", backups.page, "backups"),
             ("backups/runs/", backups.running, "backups-runs"),
+            ("confirm-rights/", confirming.page, "confirm-rights"),
             ("rights/", rights.page, "rights"),
             ("rights/of/", rights.of_actor, "rights-of"),
             ("roles/", roles.page, "roles"),

@@ -139,6 +139,7 @@ OTHERS = {
     "key-rule": "below: 404 for those who may not know of the rule",
     "access_serviceaccount_tokens": "below",
     "search": "finds pages of the sidebar alone",
+    "confirm-rights": "superusers alone (tests/access/test_holds.py)",
     "login": "open",
     "logout": "open",
     "password_change": "one's own",

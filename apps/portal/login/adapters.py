@@ -13,7 +13,7 @@ from django.contrib.auth import authenticate
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from apps.access import attempts, factors, logins, sessions
+from apps.access import attempts, factors, holds, logins, sessions
 from apps.access.people import set_password
 from apps.access.selectors import is_privileged, person
 from apps.core import clock
@@ -49,11 +49,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc] # allauth is 
         return user
 
     def login(self, request: HttpRequest, user: User) -> None:
-        """Open the session; when the ledger cannot say so, it does not open."""
+        """Open the session; when the ledger cannot say so, it does not open.
+
+        Raises :class:`HeldError` for those who have to wait after a restore.
+        """
         records = get_authentication_records(request, user)
         methods = [each.get("type") or each["method"] for each in records]
+        holds.refuse_login(user)
         with writing():
             super().login(request, user)
+            holds.begin_session(request.session)
             request.session.set_expiry(settings.SESSION_COOKIE_AGE)
             sessions.begin(request.session, now=clock.now())
             logins.record_login(user=user, address=address_of(request), methods=methods)

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.shortcuts import render
 from django.urls import reverse
 
-from apps.access import sessions
+from apps.access import holds, sessions
 from apps.core import clock
 from apps.engine.errors import (
     DomainError,
@@ -21,7 +21,7 @@ from apps.portal.login.requests import OWN
 from apps.portal.shared import actor_of
 
 PORTAL = "/admin/"
-OPEN = ("/admin/login/", "/admin/logout/", "/admin/jsi18n/")
+OPEN = ("/admin/login/", "/admin/logout/", "/admin/jsi18n/", "/admin/password_change/")
 
 
 class LoginMiddleware:
@@ -43,10 +43,14 @@ class LoginMiddleware:
     def process_view(
         self, request: HttpRequest, _view: Any, _args: Any, _kwargs: Any
     ) -> HttpResponse | None:
-        """Lead to the enrolment whom the settings ask for a second factor; nothing else opens."""
+        """Lead to the enrolment whom the settings ask for a second factor, and to the page that
+        confirms rights while they are held; nothing else opens.
+        """
         path = request.path_info
         if not path.startswith(PORTAL) or path.startswith(OPEN):
             return None
+        if holds.waits(request.session) and path != reverse("admin:confirm-rights"):
+            return HttpResponseRedirect(reverse("admin:confirm-rights"))
         try:
             actor_of(request)
         except SecondFactorRequiredError:

@@ -1,4 +1,4 @@
-"""``manage.py backup``: create, list, verify, restore and prune archives."""
+"""``manage.py backup``: create, list, verify, restore and prune archives, and confirm rights."""
 
 import argparse
 import contextlib
@@ -13,15 +13,19 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from apps.backups import restoring
+from apps.access.holds import are_held, confirm_rights
+from apps.backups import replacing, restoring, withdrawals
 from apps.backups.catalogue import Archive, chain_of, openers, read_catalogue, store
 from apps.backups.comparing import compare_with_now
+from apps.backups.held import NAMED, describe_held, named_in
 from apps.backups.services import create_backup, prune_backups, verify_backup
 from apps.core import clock
 from apps.core.actor import system
 from apps.engine.errors import DomainError, NotFoundError
 
 ACTOR = system("backup")
+HELD = """Rights are held: tokens and grants do not work, and only superusers log in. One of them looks
+through them on the page 'Confirm rights' of the portal, or here: manage.py backup confirm."""
 
 
 class Command(BaseCommand):
@@ -45,6 +49,12 @@ class Command(BaseCommand):
         )
         restore.add_argument("--yes", action="store_true", help="without asking")
         restore.add_argument("--tell", action="store_true", help="progress in lines, for programs")
+        confirm = verbs.add_parser("confirm", help="let rights count again after a restore")
+        for name, what in NAMED.items():
+            confirm.add_argument(
+                f"--{name}", nargs="+", default=[], metavar=what, help=f"{what} to withdraw"
+            )
+        confirm.add_argument("--yes", action="store_true", help="without asking")
         prune = verbs.add_parser("prune", help="delete what retention does not keep")
         prune.add_argument("--dry-run", action="store_true", help="say what that would be")
 
@@ -98,19 +108,34 @@ class Command(BaseCommand):
                     restoring.fill(checked, self._progress)
                 self.stdout.write(f"Restored into {into}: revision {checked.last['revision']}.")
                 return
-            for line in compare_with_now(checked):
+            self._progress("Reading what was withdrawn since", 0, 0)
+            last = checked.last
+            present = withdrawals.read_present(last["revision"], last["hash"])
+            for line in compare_with_now(checked, present):
                 self.stdout.write(line)
-            if not options["yes"] and not self._confirmed():
+            if not options["yes"] and not self._confirmed("restore", "replace the database"):
                 raise CommandError("Nothing was changed.")
             sqlite = connection.vendor == "sqlite"
-            restore = restoring.restore_sqlite if sqlite else restoring.restore_postgres
-            epoch = restore(checked, ACTOR, name, self._progress)
+            restore = replacing.restore_sqlite if sqlite else replacing.restore_postgres
+            finish = replacing.Finish(ACTOR, name, present)
+            epoch = restore(checked, finish, self._progress)
         self.stdout.write(f"Restored: revision {checked.last['revision']}, epoch {epoch}.")
+        if are_held():
+            self.stdout.write(HELD)
 
-    def _confirmed(self) -> bool:
-        self.stdout.write("Type 'restore' to replace the database: ", ending="")
+    def _confirm(self, options: dict[str, Any]) -> None:
+        withdraw = named_in(options)
+        for line in describe_held(withdraw):
+            self.stdout.write(line)
+        if not options["yes"] and not self._confirmed("confirm", "let these rights count"):
+            raise CommandError("Nothing was changed.")
+        confirm_rights(actor=ACTOR, withdraw=withdraw)
+        self.stdout.write("Confirmed: rights count again.")
+
+    def _confirmed(self, word: str, what: str) -> bool:
+        self.stdout.write(f"Type '{word}' to {what}: ", ending="")
         self.stdout.flush()
-        return sys.stdin.readline().strip() == "restore"
+        return sys.stdin.readline().strip() == word
 
     def _progress(self, what: str, done: int, of: int) -> None:
         if self._tells:

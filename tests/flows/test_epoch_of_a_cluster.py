@@ -1,0 +1,121 @@
+"""Epochs on PostgreSQL itself: a dump that is put back, a copy, and a standby that takes over."""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tests.real_services import _unprivileged, find_postgres, free_port
+from tests.serving import installation
+
+pytestmark = [pytest.mark.servers, pytest.mark.postgresql]
+
+SETTLE = """
+from apps.audit import epochs
+from apps.audit.services import Event, append
+from apps.core.actor import system
+from apps.core.transactions import writing
+print(json.dumps({"begun": epochs.settle(actor=system("test"))}))
+for _each in range(int(__import__("os").environ.get("ACTS", "0"))):
+    with writing():
+        append([Event("group.created", "group:g", {})], actor=system("test"))
+epochs.remember()
+"""
+
+
+@pytest.fixture
+def made():
+    with installation() as made:
+        yield made
+
+
+def settle(made, acts=0):
+    """What a server does at its start and after; the epoch that it began, or ``None``."""
+    made.environment["ACTS"] = str(acts)
+    said = made.manage("shell", "--no-imports", "-c", "import json\n" + SETTLE).stdout
+    return json.loads(said.splitlines()[-1])["begun"]
+
+
+def program(name):
+    found = find_postgres(Path("/nowhere")) if Path("/usr/lib/postgresql").exists() else None
+    path = found / name if found else None
+    if path is None or not path.exists():
+        pytest.skip(f"There is no {name}.")
+    return str(path)
+
+
+def test_dump__put_back_into_its_database__begins_an_epoch(made):
+    dump, restore = program("pg_dump"), program("pg_restore")
+    url = made.environment["DATABASE_URL"]
+    assert settle(made) is not None  # a copy of the one that was prepared: its oid is another
+    assert settle(made, acts=1) is None
+    older = Path(made.folder) / "older.dump"
+    subprocess.run([dump, "-Fc", "-f", older, url], check=True)
+    assert settle(made, acts=3) is None
+
+    subprocess.run([restore, "--clean", "--if-exists", "-d", url, older], check=True)
+
+    assert settle(made) is not None
+    assert settle(made) is None
+    assert made.manage("audit", "verify").returncode == 0
+
+
+def test_standby__that_takes_over__begins_an_epoch(made, tmp_path_factory):
+    copy, control = program("pg_basebackup"), program("pg_ctl")
+    assert settle(made) is not None
+    assert settle(made, acts=1) is None
+    parts = urlsplit(made.environment["DATABASE_URL"])
+    user = _unprivileged()
+    home = tmp_path_factory.mktemp("standby")
+    for folder in (home, *home.parents[:2]):
+        folder.chmod(0o755)
+    if user:
+        os.chown(home, user["user"], user["group"])
+    quiet = {"cwd": "/", "stdout": subprocess.DEVNULL, **user}
+    data, port = home / "data", free_port()
+    source = f"host={parts.hostname} port={parts.port} user={parts.username}"
+    subprocess.run(
+        [copy, "-D", data, "-d", source, "-R", "-c", "fast", "--no-sync"], check=True, **quiet
+    )
+    options = f"-p {port} -k {data} -c listen_addresses=127.0.0.1 -c max_connections=200 -F"
+    subprocess.run(
+        [control, "-D", data, "-w", "-o", options, "-l", home / "log", "start"], check=True, **quiet
+    )
+    try:
+        there = f"postgres://{parts.username}@127.0.0.1:{port}{parts.path}"
+        with psycopg.connect(there, autocommit=True) as standby:
+            standby.execute("SELECT pg_promote()")
+        made.environment["DATABASE_URL"] = there
+
+        assert settle(made) is not None
+        assert settle(made) is None
+        assert made.manage("audit", "verify").returncode == 0
+    finally:
+        subprocess.run([control, "-D", data, "-m", "immediate", "stop"], check=True, **quiet)
+
+
+def test_running_server__whose_database_is_another_after_an_outage__begins_an_epoch(made):
+    server = made.start()
+    with server.client(made.raw) as client:
+        before = client.get("/readyz").json()["epoch"]
+        made._sql(f"ALTER DATABASE {made.database} ALLOW_CONNECTIONS false")
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+        made._sql(f"{end}'{made.database}'")
+        _await(lambda: client.get("/readyz").status_code == 503)
+        made._sql(f"ALTER DATABASE {made.database} RENAME TO {made.database}_lost")
+        made._sql(f"CREATE DATABASE {made.database} TEMPLATE {made.database}_lost")
+        made._sql(f"DROP DATABASE {made.database}_lost")
+
+        _await(lambda: client.get("/readyz").json().get("epoch") not in (None, before))
+
+
+def _await(holds):
+    ends = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.2)
