@@ -12,6 +12,7 @@ from apps.backups import archiving
 from apps.backups.catalogue import Archive, chain_of, openers, read_catalogue, store
 from apps.backups.reading import Header
 from apps.backups.restoring import Checked, check_chain
+from apps.backups.stores import Store
 from apps.backups.writing import Progress, Written, silent
 from apps.core.actor import Actor
 from apps.core.transactions import writing
@@ -47,13 +48,15 @@ def create_backup(*, actor: Actor, full: bool = True, progress: Progress = silen
     return Made(name, header, sum(written.rows.values()), written.size)
 
 
-def verify_backup(*, actor: Actor, name: str, progress: Progress = silent) -> Checked:
-    """Read an archive and all that it stands on, whole. Needs ``manage`` of everything.
+def verify_backup(
+    *, actor: Actor, name: str, place: Store | None = None, progress: Progress = silent
+) -> Checked:
+    """Read an archive and all that it stands on, whole; of the settings' store, or another one. Needs ``manage`` of everything.
 
     Raises :class:`NotFoundError`, and what ``restoring.check_chain`` raises.
     """
     policy.require_free(actor, "manage", EVERYWHERE)
-    place = store()
+    place = place or store()
     chain = chain_of(read_catalogue(place), name)
     return check_chain(openers(place, chain), progress)
 
