@@ -83,6 +83,9 @@ class Env:
     job_lease_seconds: int = 60
     private_targets: tuple[str, ...] = ()
     backup_folder: str = ""
+    backup_connection: str = ""
+    backup_access_key: str = ""
+    backup_secret_key: str = field(default="", repr=False)
     backup_keep: str = "24h 7d 5w 12m"
     backups_scheduled: bool = True
 

@@ -1,5 +1,6 @@
 """The archives that there are, and which of them belong together."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,9 +10,13 @@ from typing import IO, Any, Final
 from django.conf import settings
 
 from apps.backups.reading import Header, read_archive_header
+from apps.backups.s3 import Credentials, S3Store
 from apps.backups.stores import FolderStore, Store, Stored, check_name
 from apps.core import clock
-from apps.engine.errors import NOTHING_HERE, DomainError, NotFoundError
+from apps.core.outgoing import read_s3
+from apps.engine.errors import NOTHING_HERE, DomainError, NotFoundError, invalid
+from apps.vault.connections import list_connections
+from apps.vault.rotating import open_credential
 
 MOST_KNOWN: Final = 20_000
 
@@ -37,8 +42,33 @@ _known: dict[tuple[str, int], Archive] = {}
 
 
 def store() -> Store:
-    """Where the settings say that archives are kept."""
-    return FolderStore(settings.BACKUP_FOLDER)
+    """Where the settings say that archives are kept: the folder, or the storage of a Connection.
+
+    Raises :class:`NotFoundError` where there is no such Connection.
+    """
+    name = settings.BACKUP_CONNECTION
+    if not name:
+        return FolderStore(settings.BACKUP_FOLDER)
+    found = list_connections().filter(slug__lower=name.lower(), kind="s3").first()
+    if found is None:
+        raise NotFoundError(
+            f"There is no S3 storage among the connections that is called '{name}'."
+        )
+    key = str(open_credential(found))
+    credentials = Credentials(found.login, key, found.authorities)
+    return S3Store(read_s3(found.address), credentials, settings.BACKUP_WORK)
+
+
+def store_at(address: str) -> Store:
+    """S3-compatible storage by its address, for whoever has lost the database that names it.
+
+    The access key is in the settings. Raises :class:`InvalidError` when it is not.
+    """
+    login, key = settings.BACKUP_ACCESS_KEY, settings.BACKUP_SECRET_KEY
+    if not login or not key:
+        names = "CONFIGSVC_BACKUP_ACCESS_KEY and CONFIGSVC_BACKUP_SECRET_KEY"
+        raise invalid("", "credentials", f"Set {names} in the environment.")
+    return S3Store(read_s3(address), Credentials(login, key), settings.BACKUP_WORK)
 
 
 def read_catalogue(place: Store) -> list[Archive]:
@@ -57,8 +87,7 @@ def read_catalogue(place: Store) -> list[Archive]:
 
 def _read(place: Store, stored: Stored) -> Archive:
     try:
-        with place.open(stored.name) as file:
-            header, _line = read_archive_header(file)
+        header, _line = read_archive_header(io.BytesIO(place.start(stored.name)))
         return Archive(stored.name, stored.size, header)
     except DomainError as error:
         return Archive(stored.name, stored.size, None, error.detail)

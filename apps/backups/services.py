@@ -13,6 +13,7 @@ from apps.backups.catalogue import Archive, chain_of, openers, read_catalogue, s
 from apps.backups.pruning import Plan, plan_pruning
 from apps.backups.reading import Header
 from apps.backups.restoring import Checked, check_chain
+from apps.backups.stores import Store
 from apps.backups.writing import Progress, silent
 from apps.core.actor import Actor
 from apps.core.transactions import writing
@@ -72,18 +73,21 @@ def record_made(made: Made, *, actor: Actor) -> Act:
     return append([event("backup.created", made.name, told)], actor=actor)
 
 
-def verify_backup(*, actor: Actor, name: str, progress: Progress = silent) -> Checked:
-    """Read an archive and all that it stands on, whole. Needs ``manage`` of everything.
+def verify_backup(
+    *, actor: Actor, name: str, place: Store | None = None, progress: Progress = silent
+) -> Checked:
+    """Read an archive and all that it stands on, whole; of the settings' store, or of another one.
+    Needs ``manage`` of everything.
 
     Raises :class:`NotFoundError`, and what ``restoring.check_chain`` raises.
     """
     policy.require_free(actor, "manage", EVERYWHERE)
-    return check(name, progress)
+    return check(name, progress, place)
 
 
-def check(name: str, progress: Progress = silent) -> Checked:
+def check(name: str, progress: Progress = silent, place: Store | None = None) -> Checked:
     """The same without a right."""
-    place = store()
+    place = place or store()
     chain = chain_of(read_catalogue(place), name)
     return check_chain(openers(place, chain), progress)
 

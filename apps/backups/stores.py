@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Protocol
 
+from apps.engine.archives import MAX_START
 from apps.engine.errors import NOTHING_HERE, NotFoundError
 
 SUFFIX: Final = ".configsvc"
@@ -29,6 +30,9 @@ class Store(Protocol):
     def list(self) -> list[Stored]:
         """The archives by name; files that are not whole yet are none."""
 
+    def start(self, name: str) -> bytes:
+        """The first bytes of one, with the whole header. Raises :class:`NotFoundError`."""
+
     def put(self, path: Path, name: str) -> None:
         """Keep the file at ``path`` under ``name``; it is there whole, or not at all."""
 
@@ -37,6 +41,9 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Delete one; harmless when it is gone."""
+
+    def close(self) -> None:
+        """Let go of what was only needed while it was read."""
 
 
 def check_name(name: str) -> str:
@@ -67,6 +74,11 @@ class FolderStore:
             key=lambda each: each.name,
         )
 
+    def start(self, name: str) -> bytes:
+        """See :class:`Store`."""
+        with self.open(name) as file:
+            return file.read(MAX_START)
+
     def put(self, path: Path, name: str) -> None:
         """See :class:`Store`."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -92,6 +104,9 @@ class FolderStore:
         """See :class:`Store`."""
         (self.folder / check_name(name)).unlink(missing_ok=True)
         sync_folder(self.folder)
+
+    def close(self) -> None:
+        """See :class:`Store`."""
 
 
 def sync_folder(folder: Path) -> None:

@@ -103,14 +103,15 @@ class JobRun(models.Model):
 class Connection(models.Model):
     """A named place that the server may call. Only administrators make them.
 
-    ``address`` is ``https://host/path`` of a webhook or ``postgres://host:port/database``. The
-    ``credential`` is a secret of the vault, by its key: what a webhook's calls are signed with, the
-    password of the PostgreSQL role ``login``. ``roles`` are the PostgreSQL roles whose passwords may
+    ``address`` is ``https://host/path`` of a webhook, ``postgres://host:port/database``, or
+    ``https://host/bucket/prefix`` of S3-compatible storage. The ``credential`` is a secret of the vault,
+    by its key: what a webhook's calls are signed with, the password of the PostgreSQL role ``login``, the
+    secret key of the access key ``login``. ``roles`` are the PostgreSQL roles whose passwords may
     be set through it. ``services`` (``checkout``, ``checkout@production``) name those whose secrets may
     use it by their keepers' decision; for others an administrator decides.
     """
 
-    KINDS = (("webhook", "signed webhook"), ("postgres", "PostgreSQL"))
+    KINDS = (("webhook", "signed webhook"), ("postgres", "PostgreSQL"), ("s3", "S3 storage"))
     TLS = (("verify-full", "verified"), ("require", "not verified"), ("disable", "none"))
 
     slug = models.CharField("name", max_length=128)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import ClassVar, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import certifi
 import urllib3
@@ -59,6 +59,37 @@ def read_https(text: str) -> HttpsAddress:
         raise wrong
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return HttpsAddress(str(parts.hostname), port, path)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Address:
+    """Where the archives are: ``https://HOST[:PORT]``, the bucket, what names begin with, the region."""
+
+    endpoint: str
+    host: str
+    port: int
+    bucket: str
+    prefix: str
+    region: str | None
+
+
+def read_s3(text: str) -> S3Address:
+    """The parts of an address. Raises :class:`InvalidError`."""
+    target = read_https(text)
+    parts = urlsplit(text)
+    bucket, _slash, rest = unquote(parts.path).strip("/").partition("/")
+    asked = parse_qs(parts.query, keep_blank_values=True)
+    if (
+        not bucket
+        or asked.keys() - {"region"}
+        or any(step in ("", "..") for step in rest.split("/") if rest)
+    ):
+        raise invalid("/address", "address", "This is https://HOST/BUCKET[/PREFIX][?region=NAME].")
+    host = target.authority
+    prefix = f"{rest}/" if rest else ""
+    return S3Address(
+        f"https://{host}", target.host, target.port, bucket, prefix, asked.get("region", [None])[0]
+    )
 
 
 def tls_context(authorities: str) -> ssl.SSLContext:

@@ -27,6 +27,8 @@ from apps.engine.values import canonical, parse_canonical
 MAGIC: Final = b"configsvc-archive "
 FORMAT: Final = 1
 MAX_HEADER: Final = 65_536
+MAX_START: Final = MAX_HEADER + 64
+"""What holds an archive's header in any case."""
 PIECE: Final = 1_048_576
 MAX_LINE: Final = 64 * 1_048_576
 """The longest line of the stream: a row with its document."""

@@ -38,7 +38,7 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg] # not generic a
 
     credential_name = forms.ChoiceField(
         label="Credential",
-        help_text="The secret that signs a webhook's calls, or the login's password. It cannot be "
+        help_text="The secret that signs a webhook's calls, the login's password, or the secret key. It cannot be "
         "deleted while it is used here.",
         widget=UnfoldAdminSelectWidget(),
     )
@@ -56,8 +56,10 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg] # not generic a
         model = Connection
         fields = ("slug", "kind", "address", "login", "tls", "authorities")
         help_texts = {
-            "address": "https://HOST/PATH, or postgres://HOST:PORT/DATABASE.",
-            "login": "The PostgreSQL role that may change the passwords of the roles below.",
+            "address": "https://HOST/PATH, postgres://HOST:PORT/DATABASE, or, of S3-compatible storage, "
+            "https://HOST/BUCKET/PREFIX?region=NAME.",
+            "login": "The PostgreSQL role that may change the passwords of the roles below, or the id "
+            "of the access key of S3 storage.",
             "authorities": "Certificates (PEM) that its own is verified by; empty: the usual ones.",
         }
 

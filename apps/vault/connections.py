@@ -14,7 +14,7 @@ from apps.core.actor import Actor, mark_history
 from apps.core.addresses import find_address
 from apps.core.models import Connection, Job
 from apps.core.names import check_slug, check_text
-from apps.core.outgoing import read_https, tls_context
+from apps.core.outgoing import read_https, read_s3, tls_context
 from apps.core.transactions import lock_row, locked, writing
 from apps.engine.errors import InvalidError, NotFoundError, UnavailableError, invalid
 from apps.engine.values import parse_canonical
@@ -214,12 +214,25 @@ def _check(data: ConnectionData) -> None:
     elif data.kind == "postgres":
         host, port, _database = read_postgres(data.address)
         _check_postgres(data)
+    elif data.kind == "s3":
+        storage = read_s3(data.address)
+        host, port = storage.host, storage.port
+        _check_s3(data)
     else:
-        raise invalid("/kind", "kind", "A connection is a webhook or postgres.")
+        raise invalid("/kind", "kind", "A connection is a webhook, postgres or s3.")
     try:
         find_address(host, port)
     except UnavailableError as error:
         raise invalid("/address", "address", error.detail) from error
+
+
+def _check_s3(data: ConnectionData) -> None:
+    if not data.login:
+        raise invalid("/login", "login", "Give the id of the access key as the login.")
+    if data.roles or data.services:
+        raise invalid("/services", "services", "Storage of backups has no roles and no services.")
+    if data.tls != "verify-full":
+        raise invalid("/tls", "tls", "The certificate of storage is always verified.")
 
 
 def _check_webhook(data: ConnectionData) -> None:

@@ -15,10 +15,11 @@ from django.db import connection
 
 from apps.access.holds import are_held, confirm_rights
 from apps.backups import replacing, restoring, withdrawals
-from apps.backups.catalogue import Archive, chain_of, openers, read_catalogue, store
+from apps.backups.catalogue import Archive, chain_of, openers, read_catalogue, store, store_at
 from apps.backups.comparing import compare_with_now
 from apps.backups.held import NAMED, describe_held, named_in
 from apps.backups.services import create_backup, prune_backups, verify_backup
+from apps.backups.stores import Store
 from apps.core import clock
 from apps.core.actor import system
 from apps.engine.errors import DomainError, NotFoundError
@@ -38,7 +39,7 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True)
         create = verbs.add_parser("create", help="make an archive of everything")
         create.add_argument("--segment", action="store_true", help="what came since (SQLite)")
-        verbs.add_parser("list", help="the archives, the newest first")
+        listing = verbs.add_parser("list", help="the archives, the newest first")
         verify = verbs.add_parser("verify", help="exit 0 when the archive is whole, else 1")
         verify.add_argument("name", nargs="?", help="the newest, where none is named")
         restore = verbs.add_parser("restore", help="replace the database by an archive's")
@@ -55,6 +56,12 @@ class Command(BaseCommand):
                 f"--{name}", nargs="+", default=[], metavar=what, help=f"{what} to withdraw"
             )
         confirm.add_argument("--yes", action="store_true", help="without asking")
+        for each in (listing, verify, restore):
+            each.add_argument(
+                "--store",
+                metavar="URL",
+                help="S3-compatible storage, https://HOST/BUCKET/PREFIX, in place of the settings'",
+            )
         prune = verbs.add_parser("prune", help="delete what retention does not keep")
         prune.add_argument("--dry-run", action="store_true", help="say what that would be")
 
@@ -73,13 +80,14 @@ class Command(BaseCommand):
             return
         self.stdout.write(f"{made.name}  revision {made.header.revision}  {made.size} bytes")
 
-    def _list(self, _options: dict[str, Any]) -> None:
-        for each in read_catalogue(store()):
+    def _list(self, options: dict[str, Any]) -> None:
+        for each in read_catalogue(_place(options)):
             self.stdout.write(_line(each))
 
     def _verify(self, options: dict[str, Any]) -> None:
-        name = options["name"] or _newest(None)
-        checked = verify_backup(actor=ACTOR, name=name, progress=self._progress)
+        place = _place(options)
+        name = options["name"] or _newest(place, None)
+        checked = verify_backup(actor=ACTOR, name=name, place=place, progress=self._progress)
         last = checked.last
         self.stdout.write(
             f"{name} is whole: {len(checked.headers)} archive(s), revision {last['revision']}."
@@ -95,8 +103,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(plan.gone)} archive(s) {word}.")
 
     def _restore(self, options: dict[str, Any]) -> None:
-        place = store()
-        name = options["name"] or _newest(options["at"])
+        place = _place(options)
+        name = options["name"] or _newest(place, options["at"])
         chain = chain_of(read_catalogue(place), name)
         with _no_server(options["into"]):
             checked = restoring.check_chain(openers(place, chain), self._progress)
@@ -161,10 +169,14 @@ def _no_server(into: Path | None) -> Iterator[None]:
         yield
 
 
-def _newest(at: str | None) -> str:
+def _place(options: dict[str, Any]) -> Store:
+    return store_at(options["store"]) if options["store"] else store()
+
+
+def _newest(place: Store, at: str | None) -> str:
     """The newest archive, or the newest that was made by a time."""
     until = _moment(at) if at else None
-    for each in read_catalogue(store()):
+    for each in read_catalogue(place):
         if each.created_at is not None and (until is None or each.created_at <= until):
             return each.name
     raise NotFoundError("There is no such archive.")
