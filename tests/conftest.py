@@ -63,9 +63,10 @@ def pytest_collection_finish():
 
 def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: item.get_closest_marker("servers") is None)  # the slow ones first
+    if not pytest.long_form:
+        _deselect(config, items, "long_form")
     if "DATABASE_URL" not in os.environ:
-        config.hook.pytest_deselected(items=[each for each in items if _needs_postgresql(each)])
-        items[:] = [each for each in items if not _needs_postgresql(each)]
+        _deselect(config, items, "postgresql")
     if not config.getoption("--database-only"):
         return
     keep = [item for item in items if _touches_the_database(item)]
@@ -76,8 +77,11 @@ def pytest_collection_modifyitems(config, items):
     items[:] = keep
 
 
-def _needs_postgresql(item):
-    return item.get_closest_marker("postgresql") is not None
+def _deselect(config, items, marker):
+    """Leave out those that are marked so."""
+    gone = [each for each in items if each.get_closest_marker(marker)]
+    config.hook.pytest_deselected(items=gone)
+    items[:] = [each for each in items if each not in gone]
 
 
 def _touches_the_database(item):

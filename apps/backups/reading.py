@@ -1,6 +1,7 @@
 """Reading archives: that they are whole, and their rows."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
@@ -15,6 +16,7 @@ from apps.vault.providers import key_provider
 
 KINDS: Final = ("full", "segment")
 LEDGER: Final = "audit_auditevent"
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 CONTEXT: Final = b"configsvc archive "
 
 
@@ -153,9 +155,7 @@ class LedgerCheck:
 def _read_table(members: Mapping[str, Tree], lines: Iterator[str], sink: Sink) -> None:
     columns = members.get("columns")
     name, after = members.get("table"), members.get("after")
-    if not isinstance(name, str) or not isinstance(columns, list) or not isinstance(after, int):
-        raise IntegrityError("The archive holds what is no table.")
-    head = TableHead(name, tuple(Column(*map(str, each)) for each in columns), after)
+    head = _table_head(name, columns, after)
     digest = Digest()
     end: dict[str, Any] = {}
 
@@ -175,10 +175,25 @@ def _read_table(members: Mapping[str, Tree], lines: Iterator[str], sink: Sink) -
         raise IntegrityError(f"The rows of {name} are not those that were written.")
 
 
+def _table_head(name: Tree, columns: Tree, after: Tree) -> TableHead:
+    """Names become parts of statements, so they are plain ones."""
+    pairs = columns if isinstance(columns, list) else []
+    plain = [each for each in pairs if isinstance(each, list) and len(each) == 2]  # noqa: PLR2004 - name and kind
+    texts = [name, *(each[0] for each in plain)]
+    if (
+        not pairs
+        or len(plain) != len(pairs)
+        or not isinstance(after, int)
+        or not all(isinstance(each, str) and _NAME.fullmatch(each) for each in texts)
+    ):
+        raise IntegrityError("The archive holds what is no table.")
+    return TableHead(str(name), tuple(Column(str(n), str(kind)) for n, kind in plain), after)
+
+
 def _control(line: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise IntegrityError("The archive holds what is no row.") from error
     if not isinstance(found, dict):
         raise IntegrityError("The archive holds rows of no table.")

@@ -90,7 +90,7 @@ def read_header(file: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     line = file.readline(MAX_HEADER + 1)
     try:
         header = parse_canonical(line.decode())
-    except (ValueError, DomainError) as error:
+    except (ValueError, RecursionError, DomainError) as error:
         raise MalformedError("The archive's header is damaged.", code="damaged") from error
     if not line.endswith(b"\n") or not isinstance(header, dict):
         raise MalformedError("The archive's header is damaged.", code="damaged")
@@ -118,9 +118,16 @@ def read_lines(
             *lines, rest = rest.split(b"\n")
             if len(rest) > MAX_LINE:
                 raise IntegrityError("A line of the archive is too long.")
-            yield from (line.decode() for line in lines)
+            yield from map(_text, lines)
     if rest or not inflate.eof or file.read(1):
         raise IntegrityError("The archive goes on behind its end, or is cut.")
+
+
+def _text(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise IntegrityError("The archive's stream holds what is no text.") from error
 
 
 def _inflated(inflate: Any, piece: bytes) -> bytes:

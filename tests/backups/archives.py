@@ -14,15 +14,28 @@ from apps.vault.providers import key_provider
 NOON = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC)
 
 
-def put_archive(folder, at=NOON, *, after=None, revision=0, epoch="aaaa"):
-    """A full archive in ``folder``, or a segment ``after`` a header; gives its name and header."""
+def put_archive(
+    folder,
+    at=NOON,
+    *,
+    after=None,
+    revision=0,
+    epoch="aaaa",
+    lines=(),
+    writer=Writer,
+    manifest=True,
+):
+    """A full archive in ``folder``, or a segment ``after`` a header; gives its name and header.
+
+    ``lines`` are its stream before the manifest, which ``writer`` writes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    made = uuid.uuid4().hex
-    key_id, wrapped = key_provider().wrap(b"k" * 32, context_of(made))
+    archive = uuid.uuid4().hex
+    key_id, wrapped = key_provider().wrap(b"k" * 32, context_of(archive))
     header = Header(
-        id=made,
+        id=archive,
         kind="segment" if after else "full",
-        base=after.base if after else made,
+        base=after.base if after else archive,
         previous=after.id if after else "",
         number=after.number + 1 if after else 0,
         created_at=clock.rfc3339(at),
@@ -34,11 +47,12 @@ def put_archive(folder, at=NOON, *, after=None, revision=0, epoch="aaaa"):
         wrapped=wrapped.hex(),
     )
     stamp = header.created_at.replace("-", "").replace(":", "")
-    name = f"{stamp}-{header.kind}-{made[:8]}.configsvc"
-    manifest = {"epoch": epoch, "revision": revision, "hash": GENESIS, "migrations": []}
-    manifest |= {"sequences": {}, "rows": {}, "digests": {}, "last": {}}
+    name = f"{stamp}-{header.kind}-{archive[:8]}.configsvc"
+    told = {"epoch": epoch, "revision": revision, "hash": GENESIS, "migrations": []}
+    told |= {"sequences": {}, "rows": {}, "digests": {}, "last": {}}
     with (folder / name).open("wb") as file:
-        writer = Writer(file, archiving.members_of(header), b"k" * 32)
-        writer.write(canonical({"manifest": manifest}))
-        writer.finish()
+        made = writer(file, archiving.members_of(header), b"k" * 32)
+        for line in [*lines, *([canonical({"manifest": told})] if manifest else [])]:
+            made.write(line)
+        made.finish()
     return name, header

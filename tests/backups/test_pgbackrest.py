@@ -118,10 +118,7 @@ def test_restore__to_an_act_then_to_a_time_after_it__each_is_exact(place):
         assert place.state() == place.state_at(left[0])
 
 
-long_form = pytest.mark.skipif("not config.getoption('--long')", reason="only in the long form")
-
-
-@long_form
+@pytest.mark.long_form
 def test_restore__to_many_acts_and_times__each_is_exact(place):
     """The server that each leaves archives nothing, so all of them are of the first timeline."""
     chance = random.Random(20261127)
@@ -141,7 +138,7 @@ def test_restore__to_many_acts_and_times__each_is_exact(place):
         assert f"up to revision {revision}," in verify(place)
 
 
-@long_form
+@pytest.mark.long_form
 def test_restore__what_is_not_there__is_refused_before_anything_is_touched(place):
     later = place.ask("SELECT max(at) + interval '1 day' FROM audit_auditevent")[0][0]
     before = place.state()
@@ -159,7 +156,7 @@ def test_restore__what_is_not_there__is_refused_before_anything_is_touched(place
     assert not list(place.folder.glob("*.search"))
 
 
-@long_form
+@pytest.mark.long_form
 def test_restore__killed_at_random__the_next_one_is_exact(place):
     """A half-restored folder does not start; one that was restored is what was asked for."""
     chance = random.Random(20261128)
@@ -180,7 +177,7 @@ def test_restore__killed_at_random__the_next_one_is_exact(place):
     assert not list(place.folder.glob("*.search"))
 
 
-@long_form
+@pytest.mark.long_form
 def test_archive__an_act_and_then_nothing__is_kept_within_the_objective(place):
     """No switch by hand: PostgreSQL hands over what there is when archive_timeout is over."""
     place.stop()
