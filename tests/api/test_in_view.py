@@ -4,7 +4,7 @@ import pytest
 
 from apps.access import key_rules, services
 from apps.access.policy import EVERYWHERE
-from tests.api.test_experiments import METRICS, VARIANTS
+from tests.api.test_experiments import VARIANTS, make
 from tests.api.test_references import HERE, config, errors, publish
 from tests.flows.test_propagation import service
 
@@ -100,25 +100,31 @@ def test_reference__of_an_author_in_a_list_of_his__is_told_where_it_leads_nowher
     assert [each[:2] for each in errors(refused)] == [("/free/0/host", "reference")]
 
 
+def start(api, patch):
+    """An experiment with one variant beside the control, begun."""
+    made = make(api, variants=[VARIANTS[0], {"name": "other", "weight": 1, "patch": patch}])
+    assert made.status_code == 201, made.content
+    return api.post(f"/experiments/{made.json()['id']}/start", {})
+
+
+def test_variant__that_is_broken_in_what_its_author_sees__says_so_when_it_starts(
+    shop, system, make_api
+):
+    declare(make_api, "s", schema={"maxProperties": 1})
+    publish(shop, "shop", {"s": {"size": 1}})
+    hide(system, "s.db.password")
+
+    answer = start(shop, {"s": {"limit": 2}})
+
+    assert [each[:2] for each in errors(answer)] == [("/s", "maxProperties")]
+
+
 def test_variant__that_is_broken_in_a_list_that_its_author_sees__refuses_his_publish(
     shop, system, make_api
 ):
     declare(make_api, "s", schema={"properties": {"hosts": {"items": {"type": "string"}}}})
     publish(shop, "shop", {"s": {"size": 1}})
-    patch = {"s": {"hosts": ["a"]}}
-    variants = [VARIANTS[0], {"name": "other", "weight": 1, "patch": patch}]
-    made = shop.post(
-        "/experiments",
-        {
-            "service": "shop",
-            "environment": "production",
-            "name": "hosts",
-            "variants": variants,
-            "metrics": METRICS,
-        },
-    )
-    assert made.status_code == 201, made.content
-    assert shop.post(f"/experiments/{made.json()['id']}/start", {}).status_code == 200
+    assert start(shop, {"s": {"hosts": ["a"]}}).status_code == 200
     hide(system, "**.password")
     schema = {"properties": {"hosts": {"items": {"type": "string", "minLength": 2}}}}
     administrator = make_api("administrator")
