@@ -69,9 +69,9 @@ def _statement(vendor: str, table: str, event: str, when: str) -> str:
 
 def drop_triggers(connection: BaseDatabaseWrapper) -> None:
     """Remove the triggers."""
-    present = [table for table in WATCHED if table in connection.introspection.table_names()]
+    present = set(connection.introspection.table_names())
     with connection.cursor() as cursor:
-        for table in present:
+        for table in WATCHED.keys() & present:
             on = "" if connection.vendor == "sqlite" else f' ON "{table}"'
             for event in EVENTS:
                 cursor.execute(f'DROP TRIGGER IF EXISTS "{table}_{event}_generation"{on}')

@@ -96,7 +96,8 @@ def run_verifier(
 
 
 def _keep(actor: Actor, found: dict[str, Any]) -> Verification:
-    held = f"{found['checkpoints']} checkpoints" if found["checkpoints"] else "no checkpoint"
+    count = found["checkpoints"] or "no"
+    held = f"{count} checkpoint" if count in (1, "no") else f"{count} checkpoints"
     held += f" ({', '.join(found['compared'])})" if found["compared"] else ""
     outcome = (
         f"Every link holds up to revision {found['revision']}, with {held}."

@@ -87,7 +87,8 @@ class Result:
         """How many checkpoints were compared, and from where they were."""
         if not self.checkpoints:
             return "no checkpoint"
-        return f"{self.checkpoints} checkpoints ({', '.join(self.compared)})"
+        count = "1 checkpoint" if self.checkpoints == 1 else f"{self.checkpoints} checkpoints"
+        return f"{count} ({', '.join(self.compared)})"
 
 
 def canonical(tree: Any) -> bytes:

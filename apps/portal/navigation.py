@@ -1,5 +1,6 @@
 """The sidebar: what a person may open."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest
@@ -7,6 +8,7 @@ from django.urls import reverse
 
 from apps.access import holds, policy
 from apps.access.policy import EVERYWHERE
+from apps.access.rights import generation
 from apps.core.actor import Actor
 from apps.engine.errors import SecondFactorRequiredError, UnauthenticatedError
 from apps.portal.shared import actor_of
@@ -52,6 +54,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     if holds.waits(request.session):
         confirm = {"title": "Confirm rights", "icon": "verified_user"}
         return [{"title": "", "items": [{**confirm, "link": reverse("admin:confirm-rights")}]}]
+    if not actor.is_superuser:
+        actor = replace(actor, generation=generation())  # one reading of rights for all links
     items = [
         {"title": title, "icon": icon, "link": reverse(name)}
         for title, icon, name, verb, is_global in LINKS

@@ -111,9 +111,10 @@ def test_verify__ledger_cut_with_its_table_of_checkpoints__does_not_hold_by_the_
         after = verify(made)
         kept.unlink()
 
-        assert (held[0], "(1 of checkpoints.jsonl, 1 of the database)" in held[1]) == (0, True), (
-            held
-        )
+        assert (
+            held[0],
+            "with 1 checkpoint (1 of checkpoints.jsonl, 1 of the database)" in held[1],
+        ) == (0, True), held
         assert (after[0], f"Revision {revision} does not hold" in after[1]) == (1, True), after
         assert "it was cut" in after[1]
         assert "no checkpoint" in verify(made)[1]

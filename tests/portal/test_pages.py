@@ -3,7 +3,9 @@
 import re
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.access.models import Grant, ServiceAccount
 from apps.audit.models import AuditEvent
@@ -24,6 +26,17 @@ def rows():
         "registry/environment": Environment.objects.get(slug="bunker").pk,
         "configs/section": Section.objects.get(service__slug="vault-door").pk,
     }
+
+
+def test_sidebar__of_somebody_with_rights__reads_them_once(shop, log_in):
+    viewer = log_in("vera", ("viewer", "shop", "production"))
+    viewer.get("/admin/rights/of/")
+
+    with CaptureQueriesContext(connection) as asked:
+        assert viewer.get("/admin/nowhere/").status_code == 404
+
+    looks = [each["sql"] for each in asked if "access_accessgeneration" in each["sql"]]
+    assert len(looks) == 1
 
 
 @pytest.mark.parametrize("kind", ["registry/service", "registry/environment", "configs/section"])
