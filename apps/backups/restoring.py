@@ -21,7 +21,14 @@ from django.db import connection, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from apps.audit.services import Event, append
-from apps.backups.reading import Header, LedgerCheck, TableHead, read_archive, require_chain
+from apps.backups.reading import (
+    Header,
+    LedgerCheck,
+    TableHead,
+    read_archive,
+    read_archive_header,
+    require_chain,
+)
 from apps.backups.tables import Table, dumped, loaded
 from apps.backups.writing import Digest, Progress, silent
 from apps.core.actor import Actor
@@ -55,6 +62,7 @@ def check_chain(archives: Sequence[Opened], progress: Progress = silent) -> Chec
     Raises :class:`MalformedError` (codes ``foreign``, ``newer``, ``damaged``), :class:`SealedError` or
     :class:`IntegrityError`; nothing has been touched then.
     """
+    require_chain([_header_of(each) for each in archives])
     found = Checked(list(archives))
     ledger = LedgerCheck()
     for number, open_archive in enumerate(archives):
@@ -73,8 +81,12 @@ def check_chain(archives: Sequence[Opened], progress: Progress = silent) -> Chec
         found.manifests.append(manifest)
         if number == 0:
             _refuse_newer(manifest)
-    require_chain(found.headers)
     return found
+
+
+def _header_of(open_archive: Opened) -> Header:
+    with open_archive() as file:
+        return read_archive_header(file)[0]
 
 
 def _refuse_newer(manifest: dict[str, Any]) -> None:

@@ -308,3 +308,33 @@ def test_rights__of_auditors_and_viewers__are_to_look_and_nothing(operator, make
     assert len(runs(operator)) == 1
     assert operator.get("/backups/runs/none").status_code == 404
     assert operator.post("/backups", {"full": True}).status_code == 400
+
+
+def test_redaction__with_backups_of_a_ledger_that_was_left__lists_what_may_hold_it(
+    operator, folder, system
+):
+    from apps.audit.services import Event, append
+    from apps.backups.selectors import list_holding
+    from apps.core.transactions import writing
+
+    operator.post("/services", {"slug": "shop"})
+    body = {"environment": "production", "on_stale": "overwrite"}
+    leak = {"config": {"pin": "canary-1234-of-a-secret"}}
+    leaked = operator.post("/config/shop", {**body, **leak}).json()["revision"]
+    operator.post("/config/shop", {**body, "config": {}})
+    with writing():
+        was = {"was": f"be-fore-{leaked + 1}"}
+        append([Event("installation.restored", "installation", was)], actor=system)
+    names = {
+        revision: put_archive(
+            folder, NOON + revision * MINUTE, revision=leaked + revision, epoch="be-fore"
+        )[0]
+        for revision in (-1, 0, 1, 2)
+    }
+
+    done = operator.post(
+        "/config/shop/redact", {"environment": "production", "version": 1, "key": "pin"}
+    ).json()
+
+    assert done["archives"] == [names[2], names[1], names[0]]
+    assert list_holding(redaction=done["revision"] + 1) == []
