@@ -184,6 +184,24 @@ def test_run__whose_worker_died_once__is_taken_up(operator, three):
     assert len(acts(operator, "backup.verified")) == 1
 
 
+def test_create__whose_process_died_behind_its_archive__takes_that_and_makes_no_other(
+    operator, folder
+):
+    asked = operator.post("/backups", {})
+    jobs.claim("dies")
+    made = uuid.UUID(asked.json()["run"]["id"]).hex
+    name, _header = put_archive(folder, made=made)
+
+    runner.run_due(now=clock.now() + 2 * MINUTE)
+
+    done = run_of(operator, asked)
+    assert (done["state"], done["archive"]) == ("done", name)
+    assert done["bytes"] == (folder / name).stat().st_size
+    assert [each.name for each in folder.iterdir()] == [name]
+    [(actor, target, told)] = acts(operator, "backup.created")
+    assert (actor, target, told["rows"]) == (done["author"], f"backup:{name}", 0)
+
+
 def test_run__whose_job_is_gone__is_ended_by_who_asks_next(operator, three):
     from apps.core.models import Job
 

@@ -14,10 +14,13 @@ from apps.vault.providers import key_provider
 NOON = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC)
 
 
-def put_archive(folder, at=NOON, *, after=None, revision=0, epoch="aaaa"):
-    """A full archive in ``folder``, or a segment ``after`` a header; gives its name and header."""
+def put_archive(folder, at=NOON, *, after=None, revision=0, epoch="aaaa", made=None):
+    """A full archive in ``folder``, or a segment ``after`` a header; gives its name and header.
+
+    ``made`` is the id that it is to have.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    made = uuid.uuid4().hex
+    made = made or uuid.uuid4().hex
     key_id, wrapped = key_provider().wrap(b"k" * 32, context_of(made))
     header = Header(
         id=made,
