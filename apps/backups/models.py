@@ -44,6 +44,13 @@ class Run(models.Model):
             models.Index(fields=["-asked_at"], name="run_asked"),
             models.Index(fields=["archive"], name="run_archive"),
         ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "archive"],
+                condition=models.Q(ended_at__isnull=True),
+                name="run_open_once",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.archive}".strip()

@@ -44,10 +44,12 @@ def ask_run(*, actor: Actor, kind: str, archive: str = "") -> Run:
         open_ = _find_open(kind, archive)
         if open_ is not None:
             return open_
-        run = Run.objects.create(
-            kind=kind, archive=archive, author=actor.name, asked_at=clock.now(), step="Waiting"
+        asked = {"author": actor.name, "asked_at": clock.now(), "step": "Waiting"}
+        run, is_new = Run.objects.get_or_create(
+            kind=kind, archive=archive, ended_at=None, defaults=asked
         )
-        jobs.put(JOB, str(run.pk), due_at=clock.now(), subject=f"{run}, for {actor.name}")
+        if is_new:  # else somebody else has asked in this moment
+            jobs.put(JOB, str(run.pk), due_at=clock.now(), subject=f"{run}, for {actor.name}")
     return run
 
 

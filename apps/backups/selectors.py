@@ -111,7 +111,7 @@ def list_holding(*, redaction: int) -> list[Archive] | None:
 def _forks() -> dict[str, int]:
     """By epoch before this one, the last of its revisions that this ledger holds too."""
     found = {}
-    for event in list_events(EventFilters(action="installation.restored")):
+    for event in list_events(EventFilters(action="installation.*")):
         epoch, _dash, revision = str(parse_canonical(event.data).get("was", "")).rpartition("-")
         if revision.isdigit():
             found[epoch] = int(revision)

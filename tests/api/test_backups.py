@@ -184,6 +184,24 @@ def test_run__whose_worker_died_once__is_taken_up(operator, three):
     assert len(acts(operator, "backup.verified")) == 1
 
 
+def test_create__whose_process_died_behind_its_archive__takes_that_and_makes_no_other(
+    operator, folder
+):
+    asked = operator.post("/backups", {})
+    jobs.claim("dies")
+    made = uuid.UUID(asked.json()["run"]["id"]).hex
+    name, _header = put_archive(folder, made=made)
+
+    runner.run_due(now=clock.now() + 2 * MINUTE)
+
+    done = run_of(operator, asked)
+    assert (done["state"], done["archive"]) == ("done", name)
+    assert done["bytes"] == (folder / name).stat().st_size
+    assert [each.name for each in folder.iterdir()] == [name]
+    [(actor, target, told)] = acts(operator, "backup.created")
+    assert (actor, target, told["rows"]) == (done["author"], f"backup:{name}", 0)
+
+
 def test_run__whose_job_is_gone__is_ended_by_who_asks_next(operator, three):
     from apps.core.models import Job
 
@@ -308,3 +326,33 @@ def test_rights__of_auditors_and_viewers__are_to_look_and_nothing(operator, make
     assert len(runs(operator)) == 1
     assert operator.get("/backups/runs/none").status_code == 404
     assert operator.post("/backups", {"full": True}).status_code == 400
+
+
+def test_redaction__with_backups_of_a_ledger_that_was_left__lists_what_may_hold_it(
+    operator, folder, system
+):
+    from apps.audit.services import Event, append
+    from apps.backups.selectors import list_holding
+    from apps.core.transactions import writing
+
+    operator.post("/services", {"slug": "shop"})
+    body = {"environment": "production", "on_stale": "overwrite"}
+    leak = {"config": {"pin": "canary-1234-of-a-secret"}}
+    leaked = operator.post("/config/shop", {**body, **leak}).json()["revision"]
+    operator.post("/config/shop", {**body, "config": {}})
+    with writing():
+        was = {"was": f"be-fore-{leaked + 1}"}
+        append([Event("installation.restored", "installation", was)], actor=system)
+    names = {
+        revision: put_archive(
+            folder, NOON + revision * MINUTE, revision=leaked + revision, epoch="be-fore"
+        )[0]
+        for revision in (-1, 0, 1, 2)
+    }
+
+    done = operator.post(
+        "/config/shop/redact", {"environment": "production", "version": 1, "key": "pin"}
+    ).json()
+
+    assert done["archives"] == [names[2], names[1], names[0]]
+    assert list_holding(redaction=done["revision"] + 1) == []

@@ -407,6 +407,10 @@ LIKE_REST = [
         {"verbs": ["list"]},
     ),
     ("verifyLedger", "POST /audit/verification", {}),
+    ("createBackup { id }", "POST /backups", {}),
+    ("drillBackup { id }", "POST /backups/drill", {}),
+    ('verifyBackup(name: "x.configsvc") { id }', "POST /backups/x.configsvc/verify", {}),
+    ("pruneBackups(dryRun: true) { keep }", "POST /backups/prune", {"dry_run": True}),
 ]
 WHO = [
     None,

@@ -24,13 +24,14 @@ def put_archive(
     lines=(),
     writer=Writer,
     manifest=True,
+    made=None,
 ):
     """A full archive in ``folder``, or a segment ``after`` a header; gives its name and header.
 
-    ``lines`` are its stream before the manifest, which ``writer`` writes.
+    ``made`` is the id that it is to have, ``lines`` are its stream before the manifest, which ``writer`` writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    archive = uuid.uuid4().hex
+    archive = made or uuid.uuid4().hex
     key_id, wrapped = key_provider().wrap(b"k" * 32, context_of(archive))
     header = Header(
         id=archive,
@@ -51,8 +52,8 @@ def put_archive(
     told = {"epoch": epoch, "revision": revision, "hash": GENESIS, "migrations": []}
     told |= {"sequences": {}, "rows": {}, "digests": {}, "last": {}}
     with (folder / name).open("wb") as file:
-        made = writer(file, archiving.members_of(header), b"k" * 32)
+        writing = writer(file, archiving.members_of(header), b"k" * 32)
         for line in [*lines, *([canonical({"manifest": told})] if manifest else [])]:
-            made.write(line)
-        made.finish()
+            writing.write(line)
+        writing.finish()
     return name, header

@@ -144,7 +144,7 @@ def test_headline__of_drills__is_good_old_or_failed_there_and_at_home(admin, fol
     assert "The last trial of a backup is old" in text_of(admin.get("/admin/"))
     drilled(ago=MINUTE)
     assert "was restored on trial a minute ago" in text_of(admin.get(PAGE))
-    assert "the newest was restored on trial a minute ago" in text_of(admin.get("/admin/"))
+    assert "one was restored on trial a minute ago" in text_of(admin.get("/admin/"))
     drilled(ago=0 * DAY, problem="The archive is cut.")
     for address in (PAGE, "/admin/"):
         assert "The last trial of a backup failed" in text_of(admin.get(address))

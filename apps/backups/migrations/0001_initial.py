@@ -51,6 +51,13 @@ class Migration(migrations.Migration):
                     models.Index(fields=["-asked_at"], name="run_asked"),
                     models.Index(fields=["archive"], name="run_archive"),
                 ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("ended_at__isnull", True)),
+                        fields=("kind", "archive"),
+                        name="run_open_once",
+                    )
+                ],
             },
         ),
     ]
