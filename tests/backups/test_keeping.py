@@ -229,3 +229,14 @@ def test_connection__closed_or_narrowed_since__is_so(world):
         ("connection.deleted", "connection:closed"),
         ("connection.changed", "connection:narrowed"),
     ]
+
+
+def test_identity_at_a_provider__gone_since__logs_nobody_in(world):
+    from apps.access.identities import link
+    from apps.access.models import ExternalIdentity
+
+    link(actor=world.system, user=world.ada, issuer="https://id.example", subject="1")
+
+    restored(world, lambda w: w.ada.identities.all().delete())
+
+    assert not ExternalIdentity.objects.exists()
