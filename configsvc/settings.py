@@ -304,6 +304,7 @@ PRIVATE_TARGETS = ENV.private_networks()
 # apps/core/bodies.py says which of them holds where; the ASGI layer asks it before it reads a body.
 MAX_BODY_BYTES = ENV.max_body_bytes
 MAX_IMPORT_BYTES = ENV.max_import_bytes
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000  # rights are confirmed on one page, a mark at each
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(MAX_BODY_BYTES, MAX_IMPORT_BYTES) + 65_536
 
 REST_FRAMEWORK = {

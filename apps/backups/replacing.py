@@ -15,7 +15,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection, connections, transaction
 
-from apps.access.holds import hold_rights
+from apps.access.holds import are_held, hold_rights
 from apps.audit.services import Event, append, lock_ledger
 from apps.backups.keeping import keep_withdrawn
 from apps.backups.reading import Header
@@ -42,7 +42,7 @@ class Finish:
         """Do it, inside the caller's transaction."""
         known = self.known
         events = keep_withdrawn(known, self.actor) if known else []
-        held = known is None or known.is_held
+        held = known is None or known.is_held or are_held()  # as it was when the backup was made
         if held:
             hold_rights()
         data: dict[str, Tree] = {

@@ -108,6 +108,35 @@ def test_confirm__with_what_is_withdrawn__is_one_act_and_lets_the_rest_work(worl
     assert client.get(path, headers=withdrawn).status_code == 401
 
 
+def test_page__with_more_marks_than_a_form_usually_has__withdraws_all(world, client):
+    import secrets
+
+    from django.urls import reverse
+
+    from apps.access.models import Token
+    from apps.core import clock
+
+    many = [
+        Token(
+            account=world.robot,
+            prefix=f"csk_{number}",
+            digest=secrets.token_hex(32),
+            created_at=clock.now(),
+            created_by="user:ines",
+        )
+        for number in range(1_200)
+    ]
+    Token.objects.bulk_create(many)
+    log_in(client, "ines")
+
+    answer = client.post(
+        reverse("admin:confirm-rights"), {"token": [str(each.pk) for each in many]}
+    )
+
+    assert answer["Location"] == reverse("admin:index")
+    assert Token.objects.filter(withdrawn_at__isnull=False).count() == len(many)
+
+
 def test_confirm__of_a_grant__takes_what_it_gave(world, client):
     from apps.access.holds import Withdrawn, confirm_rights
 

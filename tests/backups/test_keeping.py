@@ -229,3 +229,39 @@ def test_connection__closed_or_narrowed_since__is_so(world):
         ("connection.deleted", "connection:closed"),
         ("connection.changed", "connection:narrowed"),
     ]
+
+
+def test_identity_at_a_provider__gone_since__logs_nobody_in(world):
+    from apps.access.identities import link
+    from apps.access.models import ExternalIdentity
+
+    link(actor=world.system, user=world.ada, issuer="https://id.example", subject="1")
+
+    restored(world, lambda w: w.ada.identities.all().delete())
+
+    assert not ExternalIdentity.objects.exists()
+
+
+def test_present__that_does_not_go_on_from_the_backup__says_nothing_of_it(world):
+    from apps.audit.models import AuditEvent
+    from apps.backups.withdrawals import read_present
+
+    last = AuditEvent.objects.latest("number")
+
+    for revision, digest in ((last.number, "0" * 64), (last.number + 1, last.hash)):
+        assert "does not go on" in read_present(revision, digest)
+
+
+def test_present__written_to_since_it_was_read__is_not_replaced(world):
+    from apps.access.people import create_group
+    from apps.backups.withdrawals import read_rights, require_unmoved
+    from apps.engine.errors import ConflictError
+
+    present = read_rights(after=0)
+    require_unmoved(present)
+    assert any(each.startswith("user.updated user:ada") for each in present.later)
+
+    create_group(actor=world.system, name="late")
+
+    with pytest.raises(ConflictError):
+        require_unmoved(present)

@@ -1,13 +1,19 @@
 """Rights after a restore, on real servers: kept withdrawn, or held until somebody confirms them."""
 
+import contextlib
 import json
+import random
 import re
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from tests.serving import installation
+from tests.serving import TOP, installation
 
 pytestmark = pytest.mark.servers
 
@@ -157,11 +163,61 @@ def test_older_copy__put_back__begins_an_epoch(shop):
 
 
 def _await_memory(shop, revision):
-    import time
-
     for _each in range(100):
         known = json.loads((Path(shop.folder) / "epochs.json").read_text())
         if any(each["revision"] >= revision for each in known.values()):
             return
         time.sleep(0.1)
     raise AssertionError("The data folder does not remember the revision.")
+
+
+def test_restore__killed_anywhere__leaves_no_right_open(shop):
+    """Either the old database stands, or the new one with all that was withdrawn since the backup."""
+    shop.start()
+    raw = shop.token("viewer:checkout", "killed")
+    name = backup(shop, "create").stdout.split()[0]
+    with shop.servers[-1].client(shop.raw) as client:
+        [token] = client.get("/service-accounts/killed/tokens").json()["results"]
+        assert client.delete(f"/service-accounts/killed/tokens/{token['id']}").status_code == 204
+        head = client.get("/readyz").json()["revision"]
+    stop(shop)
+    chance = random.Random(11)
+    longest = _restore_for(shop, name, None)
+    reached = set()
+    for _each in range(30 if pytest.long_form else 4):
+        _restore_for(shop, name, chance.uniform(longest / 3, longest))
+        revision, withdrawn = _look(shop, raw[:12])
+        reached.add(revision)
+        assert withdrawn is not None
+    assert min(reached) > head - 10
+
+    backup(shop, "restore", name, "--yes")
+
+    assert _look(shop, raw[:12])[1] is not None
+    assert shop.manage("audit", "verify").returncode == 0
+
+
+def _restore_for(made, name, seconds):
+    """Restore, and kill it after some seconds; how long it took."""
+    began = time.monotonic()
+    command = [sys.executable, "manage.py", "backup", "restore", name, "--yes"]
+    process = subprocess.Popen(command, cwd=TOP, env=made.environment, stdout=subprocess.DEVNULL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        assert process.wait(seconds) == 0
+    process.kill()
+    process.wait()
+    if made.is_postgres:
+        time.sleep(1)  # the database notices that it is alone
+    return time.monotonic() - began
+
+
+def _look(made, prefix):
+    """Where the ledger ends, and when the token was withdrawn, as the database itself says."""
+    asked = "SELECT (SELECT number FROM audit_head), withdrawn_at FROM access_token WHERE prefix = "
+    if made.is_postgres:
+        with psycopg.connect(made.environment["DATABASE_URL"]) as opened:
+            [row] = opened.execute(f"{asked}'{prefix}'").fetchall()
+    else:
+        with contextlib.closing(sqlite3.connect(Path(made.folder) / "configsvc.sqlite3")) as opened:
+            [row] = opened.execute(f"{asked}'{prefix}'").fetchall()
+    return row

@@ -21,7 +21,7 @@ from apps.portal.login.requests import OWN
 from apps.portal.shared import actor_of
 
 PORTAL = "/admin/"
-OPEN = ("/admin/login/", "/admin/logout/", "/admin/jsi18n/", "/admin/password_change/")
+OPEN = ("/admin/login/", "/admin/logout/", "/admin/jsi18n/")
 
 
 class LoginMiddleware:
