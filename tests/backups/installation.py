@@ -120,6 +120,10 @@ class Installation(Place):
             assert time.monotonic() < ends, (self.folder / "server.log").read_text()
             time.sleep(0.05)
 
+    def log(self):
+        """What the server said last."""
+        return (self.folder / "server.log").read_text()[-4_000:]
+
     def state_at(self, revision):
         """Where the ledger was at an act, and digests of the rows that there were by then."""
         return self.ask(ACT.format(n=revision)) + self.ask(ROWS.format(n=revision))

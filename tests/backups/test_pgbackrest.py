@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.backups.installation import Installation
+from tests.backups.installation import PYTHON, Installation
 from tests.backups.pgbackrest import find
 
 pytestmark = pytest.mark.servers(database=False)
@@ -16,6 +16,24 @@ ACTS = "SELECT revision, min(at) FROM audit_auditevent GROUP BY revision ORDER B
 POINTS, KILLS = 20, 10
 RECOVERY_POINT = 60  # seconds: the objective
 QUICK = ["archive_mode=off"]  # leaves no timeline in the archive
+
+FIND = """
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+sys.path.insert(0, "backup")
+from point_in_time.commands import parser
+from point_in_time.log import ArchivedLog, Stretch
+from point_in_time.programs import place
+from point_in_time.settings import read_settings
+
+waldump, data, end, xid, at = sys.argv[1:]
+settings = read_settings(parser().parse_args(["info"]))
+log = ArchivedLog(settings, [Stretch(1, 0, place(end))], 2**24, Path(waldump), Path(data), Path("."))
+for minutes in (-60, 0, 9, 11, 60):
+    near = datetime.fromisoformat(at) + timedelta(minutes=minutes)
+    print(log.find_commit(int(xid), near, since=2**24).lsn)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +108,19 @@ def test_refusals__nothing_is_touched(place):
     assert (running.returncode, "A server runs on" in running.stderr) == (1, True)
     assert (zoneless.returncode, "say the zone" in zoneless.stderr) == (2, True)
     assert place.ask("SELECT 1") == [(1,)]
+
+
+@pytest.mark.long_form
+def test_find_commit__clocks_far_apart__finds_the_same(place):
+    """The ledger's time makes the search short, and nothing else."""
+    row = f"xmin, at FROM audit_auditevent WHERE number = {place.acts[-3][0]}"
+    end, xid, at = place.ask(f"SELECT pg_current_wal_lsn(), {row}")[0]
+    program = place.binaries / "pg_waldump"
+
+    found = place.run(PYTHON, "-c", FIND, program, place.data, end, xid, at.isoformat()).stdout
+
+    assert len(found.split()) == 5
+    assert len(set(found.split())) == 1
 
 
 def test_restore__to_an_act_then_to_a_time_after_it__each_is_exact(place):
@@ -188,5 +219,5 @@ def test_archive__an_act_and_then_nothing__is_kept_within_the_objective(place):
     began = time.monotonic()
 
     while (place.ask("SELECT last_archived_wal FROM pg_stat_archiver")[0][0] or "") < wanted:
-        assert time.monotonic() - began < RECOVERY_POINT
+        assert time.monotonic() - began < RECOVERY_POINT, place.log()
         time.sleep(0.2)

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,7 +101,7 @@ class ArchivedLog:
         ):
             if xid in commit.xids:
                 return commit
-        raise RefusedError("The archive no longer holds the log of this act: no backup is as old.")
+        raise RefusedError("No backup leads there: the archive does not hold the log of this act.")
 
     def _first_segment_at(self, at: datetime, low: int, high: int) -> int:
         """About the last segment that begins before ``at``, by halving."""
@@ -125,12 +125,12 @@ class ArchivedLog:
         try:
             for segment in range(first, last + 1):
                 timeline = self._fetch(segment)
-                if timeline is None:
-                    break
-                fetched[segment] = timeline
+                if timeline is not None:
+                    fetched[segment] = timeline
             return [
                 commit
-                for commit in (self._read(first, max(fetched)) if fetched else [])
+                for begin, end in _runs(fetched)
+                for commit in self._read(begin, end)
                 if self.timeline_at(commit.lsn) <= fetched[commit.lsn // self.segment_size]
             ]
         finally:
@@ -170,3 +170,14 @@ class ArchivedLog:
     def _name(self, timeline: int, segment: int) -> str:
         each = 2**32 // self.segment_size
         return f"{timeline:08X}{segment // each:08X}{segment % each:08X}"
+
+
+def _runs(segments: Iterable[int]) -> list[tuple[int, int]]:
+    """First and last of each row of segments without a gap; they come in order."""
+    found: list[tuple[int, int]] = []
+    for each in segments:
+        if found and found[-1][1] == each - 1:
+            found[-1] = (found[-1][0], each)
+        else:
+            found.append((each, each))
+    return found
