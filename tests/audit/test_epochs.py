@@ -91,7 +91,7 @@ def test_settle__before_what_is_remembered__begins_an_epoch(system):
     assert epochs.settle(actor=system) is None
 
 
-@pytest.mark.skipif("REDIS_URL" not in os.environ, reason="needs Redis")
+@pytest.mark.postgresql
 @pytest.mark.django_db
 def test_settle__before_what_redis_remembers__begins_an_epoch(system, folder):
     from apps.audit import epochs

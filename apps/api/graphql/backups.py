@@ -7,6 +7,7 @@ import strawberry
 from apps.api import backups as rest
 from apps.api.graphql.context import Info, Peers, find
 from apps.api.graphql.fields import HEAVY, field, node
+from apps.api.graphql.inputs import Uuid
 from apps.api.graphql.paging import Connection, Page, connect
 from apps.api.graphql.scalars import Long, Time
 from apps.backups import selectors
@@ -116,7 +117,7 @@ class Queries:
         return connect(selectors.list_runs(actor=info.context.actor), page, BackupRun.of)
 
     @field()
-    def backup_run(self, info: Info, id: str) -> BackupRun | None:  # noqa: A002 - the argument's name
+    def backup_run(self, info: Info, id_: Uuid) -> BackupRun | None:
         """How far a run is, or what came of it."""
         actor = info.context.actor
-        return find(info, lambda: BackupRun.of(selectors.get_run(actor=actor, pk=id)))
+        return find(info, lambda: BackupRun.of(selectors.get_run(actor=actor, pk=str(id_))))
