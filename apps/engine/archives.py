@@ -83,7 +83,7 @@ def read_header(file: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     """
     start = file.readline(len(MAGIC) + 12)
     number = start.removeprefix(MAGIC).strip()
-    if not start.startswith(MAGIC) or not number.isdigit():
+    if not start.startswith(MAGIC) or not number.isdigit() or int(number) < 1:
         raise MalformedError("This is no archive of configsvc.", code="foreign")
     if int(number) > FORMAT:
         raise MalformedError("This archive is of a newer configsvc than this one.", code="newer")

@@ -190,7 +190,7 @@ def test_restore__killed_anywhere__leaves_no_right_open(shop):
     chance = random.Random(11)
     longest = _restore_for(shop, name, None)
     reached = set()
-    for _each in range(30 if pytest.long_form else 4):
+    for _each in range(30 if pytest.long_form else 2):
         _restore_for(shop, name, chance.uniform(longest / 3, longest))
         revision, withdrawn = _look(shop, raw[:12])
         reached.add(revision)

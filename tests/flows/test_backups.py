@@ -151,7 +151,7 @@ def test_runs__asked_for_over_rest__are_done_by_the_server_and_in_no_archive(sho
     stop(shop)
 
 
-@pytest.mark.parametrize("after", [0.0, 0.6, 1.2])
+@pytest.mark.parametrize("after", [0.0, 0.6, 1.2] if pytest.long_form else [0.6])
 def test_run__whose_server_is_killed__is_ended_by_the_next_with_one_archive(shop, after):
     shop.environment["CONFIGSVC_JOB_LEASE_SECONDS"] = "3"
     server = shop.start()
@@ -200,18 +200,16 @@ def test_segments__behind_a_full_one__hold_what_came_since(shop):
     assert (broken.returncode, "incomplete" in broken.stderr) == (1, True)
 
 
+@pytest.mark.servers(database=False)
 def test_restore__damaged_archives__are_refused_before_anything_is_touched(shop):
     name = backup(shop, "create").stdout.split()[0]
     path = Path(shop.folder) / "backups" / name
     whole = path.read_bytes()
     before = backup(shop, "restore", name, "--into", str(Path(shop.folder) / "one.sqlite3")).stdout
     middle = len(whole) // 2
-    for damaged in (
-        whole[:middle],
+    for damaged in (  # tests/backups/test_damage.py has many more
         whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
         whole.replace(b"configsvc-archive 1", b"configsvc-archive 9"),
-        b"something else",
-        b"",
     ):
         path.write_bytes(damaged)
         refused = backup(shop, "restore", name, "--yes", check=False)
@@ -222,15 +220,15 @@ def test_restore__damaged_archives__are_refused_before_anything_is_touched(shop)
     assert before.partition("revision")[2] == again.partition("revision")[2]
 
 
-@pytest.mark.parametrize(
-    "name", ["../../etc/passwd", "/etc/passwd", ".chain.json", "none.configsvc"]
-)
+@pytest.mark.servers(database=False)
+@pytest.mark.parametrize("name", ["../../etc/passwd", ".chain.json"])
 def test_names__that_lead_elsewhere__are_not_there(shop, name):
     refused = backup(shop, "verify", name, check=False)
 
     assert (refused.returncode, "not_found" in refused.stderr) == (1, True)
 
 
+@pytest.mark.servers(database=False)
 def test_archive__without_its_key__does_not_open(shop):
     name = backup(shop, "create").stdout.split()[0]
     key = Path(shop.folder) / "keys" / "encryption.key"
@@ -244,6 +242,7 @@ def test_archive__without_its_key__does_not_open(shop):
     assert backup(shop, "verify", name).returncode == 0
 
 
+@pytest.mark.servers(database=False)
 def test_archive__holds_no_key_and_no_text_of_a_document(shop):
     name = backup(shop, "create").stdout.split()[0]
     content = (Path(shop.folder) / "backups" / name).read_bytes()
