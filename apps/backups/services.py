@@ -17,6 +17,7 @@ from apps.backups.stores import Store
 from apps.backups.writing import Progress, silent
 from apps.core.actor import Actor
 from apps.core.transactions import writing
+from apps.engine.errors import UnavailableError
 from apps.engine.values import Tree
 
 
@@ -48,13 +49,19 @@ def make_archive(
     *, full: bool = True, progress: Progress = silent, archive: str | None = None
 ) -> Made | None:
     """The same without a right and without an act: of whoever calls. ``archive`` is the id (32
-    hexadecimal digits) that a full one is to have.
+    hexadecimal digits) that a full one is to have. Raises :class:`UnavailableError` when it cannot be
+    written, on a full disk, say: nothing of it is kept.
     """
-    made = (
-        archiving.write_full(store(), settings.BACKUP_WORK, progress=progress, archive=archive)
-        if full
-        else archiving.write_segment(store(), settings.BACKUP_WORK, progress=progress)
-    )
+    try:
+        made = (
+            archiving.write_full(store(), settings.BACKUP_WORK, progress=progress, archive=archive)
+            if full
+            else archiving.write_segment(store(), settings.BACKUP_WORK, progress=progress)
+        )
+    except OSError as error:
+        raise UnavailableError(
+            f"The backup could not be written: {error.strerror or error}."
+        ) from error
     if made is None:
         return None
     name, header, written = made

@@ -1,7 +1,9 @@
 """Reading a whole database as of one moment, while others write."""
 
 import contextlib
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,19 +44,33 @@ def snapshot(folder: Path) -> Iterator[Snapshot]:
 
 
 def copy_database(copy: Path) -> None:
-    """Copy the SQLite database in one step, while writers wait.
+    """Copy the SQLite database in one step, while writers wait. Readers go on.
 
-    In steps the copy begins anew whenever somebody has written: beside a busy writer it never ends
-    (SQLite's backup interface). Readers go on.
+    With a rollback journal all that is committed is in the file itself, so while we hold the writers'
+    lock it is copied as it is, three times as fast as by SQLite's backup interface, which is left for
+    a write-ahead log. In steps that one begins anew whenever somebody has written: beside a busy
+    writer it never ends.
     """
-    path = connection.settings_dict["NAME"]
-    with (
-        writing(),
-        contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source,
-        contextlib.closing(sqlite3.connect(copy)) as target,
-    ):
-        target.execute("PRAGMA synchronous=OFF")  # made anew if it is lost
-        source.backup(target, pages=-1)
+    path = Path(str(connection.settings_dict["NAME"]))
+    with writing():
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA journal_mode")
+            [mode] = cursor.fetchone()
+        program = shutil.which("cp")
+        if mode != "wal" and program:
+            # in a process of its own: whoever closes the file gives up its process's locks on it
+            done = subprocess.run(  # noqa: S603 - our own paths
+                [program, "--reflink=auto", path, copy], check=False, capture_output=True, text=True
+            )
+            if done.returncode:
+                raise OSError(done.stderr.strip().splitlines()[-1] or "cp failed")
+            return
+        with (
+            contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            target.execute("PRAGMA synchronous=OFF")  # made anew if it is lost
+            source.backup(target, pages=-1)
 
 
 def open_database(path: Path) -> sqlite3.Connection:

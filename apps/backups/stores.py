@@ -84,11 +84,15 @@ class FolderStore:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self.folder / f".{check_name(name)}{PART}"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with path.open("rb") as source, os.fdopen(descriptor, "wb") as target:
-            shutil.copyfileobj(source, target, COPY)
-            target.flush()
-            os.fsync(target.fileno())
-        part.rename(self.folder / name)
+        try:
+            with os.fdopen(descriptor, "wb") as target, path.open("rb") as source:
+                shutil.copyfileobj(source, target, COPY)
+                target.flush()
+                os.fsync(target.fileno())
+            part.rename(self.folder / name)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
         sync_folder(self.folder)
 
     @contextlib.contextmanager
