@@ -89,7 +89,7 @@ class Installation:
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
             connection.execute(statement)
 
-    def manage(self, *arguments, check=True):
+    def manage(self, *arguments, check=True, within=120):
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=TOP,
@@ -97,7 +97,7 @@ class Installation:
             check=check,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=within,
         )
 
     def start(self, *options, port=None):

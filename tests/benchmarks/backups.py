@@ -21,6 +21,7 @@ from tests.serving import installation, shared_folder
 
 VERSIONS = int(os.environ.get("BENCHMARK_VERSIONS", "1000000"))
 PUBLISHES = 300
+HOUR = 3_600
 LOSS_SECONDS = int(os.environ.get("BENCHMARK_LOSS_SECONDS", "150"))
 
 
@@ -34,7 +35,12 @@ def main():
         server.stop()
         made.servers.clear()
         started = time.perf_counter()
-        made.manage("shell", "-c", f"from tests.benchmarks.filling import fill; fill({VERSIONS})")
+        made.manage(
+            "shell",
+            "-c",
+            f"from tests.benchmarks.filling import fill; fill({VERSIONS})",
+            within=HOUR,
+        )
         size = size_of(made)
         print(
             f"{'PostgreSQL' if made.is_postgres else f'SQLite {sqlite3.sqlite_version}'}, {VERSIONS} versions,"
@@ -74,7 +80,7 @@ def beside(made, size):
         done = threading.Event()
 
         def back_up():
-            made.manage("backup", "create")
+            made.manage("backup", "create", within=HOUR)
             done.set()
 
         thread = threading.Thread(target=back_up)
@@ -102,22 +108,22 @@ def percentile(found, of):
 
 def archive(made):
     """Making, checking and restoring one, each with its peer."""
-    name, seconds = timed(lambda: made.manage("backup", "create").stdout.split()[0])
+    name, seconds = timed(lambda: made.manage("backup", "create", within=HOUR).stdout.split()[0])
     path = Path(made.folder) / "backups" / name
     _copy, peer = timed(lambda: copy(made))
     print(
         f"create: {seconds:.1f} s, {path.stat().st_size / 1e6:.0f} MB; the database's own copy {peer:.1f} s, ratio {seconds / peer:.1f}"
     )
-    _done, seconds = timed(lambda: made.manage("backup", "verify", name))
+    _done, seconds = timed(lambda: made.manage("backup", "verify", name, within=HOUR))
     print(f"verify: {seconds:.1f} s, ratio {seconds / peer:.1f}")
-    _done, seconds = timed(lambda: made.manage("backup", "restore", name, "--yes"))
+    _done, seconds = timed(lambda: made.manage("backup", "restore", name, "--yes", within=HOUR))
     started = time.perf_counter()
     made.start()
     first = time.perf_counter() - started
     print(
         f"restore: {seconds:.1f} s, and {first:.1f} s to the first answer; ratio {seconds / peer:.1f}"
     )
-    assert made.manage("audit", "verify").returncode == 0
+    assert made.manage("audit", "verify", within=HOUR).returncode == 0
     made.servers.pop().stop()
 
 
@@ -142,7 +148,7 @@ def timed(act):
 def lost(made):
     """What a killed machine loses: the age of the oldest publish that no archive holds."""
     made.environment["CONFIGSVC_BACKUPS_SCHEDULED"] = "true"
-    made.manage("backup", "create")
+    made.manage("backup", "create", within=HOUR)
     server = made.start()
     times = {}
     until = time.monotonic() + LOSS_SECONDS
@@ -156,7 +162,7 @@ def lost(made):
     made.servers.clear()
     (made.folder / SQLITE_FILE).unlink()
     made.environment["CONFIGSVC_BACKUPS_SCHEDULED"] = "false"
-    made.manage("backup", "restore", "--yes")
+    made.manage("backup", "restore", "--yes", within=HOUR)
     with sqlite3.connect(made.folder / SQLITE_FILE) as raw:
         (document,) = raw.execute(
             "SELECT t.content FROM configs_live l JOIN configs_version v ON v.id = l.version_id"
