@@ -6,6 +6,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -33,8 +34,11 @@ def write_full(
     is ``archive`` (32 hexadecimal digits) where that is given.
     """
     progress("Copying", 0, 0)
-    with working_in(work), snapshot(work) as taken:
-        return _write(store, work, taken, None, progress, archive)
+    with working_in(work), _making(work) as folder:
+        sealing = _Sealing.new(archive)
+        with snapshot(work) as taken:
+            made = _make(folder, taken, None, sealing, progress)
+        return _keep(store, work, folder, made, progress)
 
 
 def write_segment(
@@ -44,66 +48,87 @@ def write_segment(
 
     A full one is written where there is no chain to go on: none was made here, its newest archive is
     gone from the store, the tables are others, or a redaction has changed rows that a segment does
-    not hold. SQLite alone; writers wait meanwhile.
+    not hold. SQLite alone; writers wait while rows are read, not for key provider and storage.
     """
     chain = Chain.read(work)
     if connection.vendor != "sqlite" or chain is None or not chain.fits(store):
         return write_full(store, work, progress=progress)
-    with working_in(work), _live() as taken:
-        if not chain.goes_on(taken):
-            chain = None
-        elif read_head(taken)["revision"] == chain.header.revision:
+    with _opened() as taken:
+        goes_on = chain.goes_on(taken)
+        if goes_on and read_head(taken)["revision"] == chain.header.revision:
             return None
-        if chain is not None:
-            return _write(store, work, taken, chain, progress)
+    if goes_on:
+        with working_in(work), _making(work) as folder:
+            sealing, made = _Sealing.new(), None
+            with writing(), _opened() as taken:
+                if chain.goes_on(taken):  # still
+                    made = _make(folder, taken, chain, sealing, progress)
+            if made is not None:
+                return _keep(store, work, folder, made, progress)
     return write_full(store, work, progress=progress)
 
 
 @contextlib.contextmanager
-def _live() -> Iterator[Snapshot]:
-    """The SQLite database itself, which nobody writes to meanwhile."""
+def _opened() -> Iterator[Snapshot]:
+    """The SQLite database itself."""
     path = connection.settings_dict["NAME"]
-    with (
-        writing(),
-        contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as opened,
-    ):
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as opened:
         opened.execute("BEGIN")
         yield SqliteSnapshot(opened)
 
 
-def _write(
-    store: Store,
-    work: Path,
-    taken: Snapshot,
-    chain: "Chain | None",
-    progress: Progress,
-    archive: str | None = None,
-) -> tuple[str, Header, Written]:
-    header, data_key = _new_header(taken, chain, archive or secrets.token_hex(16))
-    name = f"{_stamp(header.created_at)}-{header.kind}-{header.id[:8]}{SUFFIX}"
+@contextlib.contextmanager
+def _making(work: Path) -> Iterator[Path]:
+    """A folder for an archive that is not stored yet."""
     with TemporaryDirectory(dir=work, prefix=".making-") as folder:
-        path = Path(folder) / name
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            written = write_archive(
-                file,
-                taken,
-                members_of(header),
-                data_key,
-                progress=progress,
-                previous=chain.written if chain else None,
-            )
-        progress("Storing", 0, 0)
-        store.put(path, name)
-    Chain(name, header, written, count_redactions(taken)).write(work)
-    return name, header, written
+        yield Path(folder)
 
 
-def _new_header(taken: Snapshot, chain: "Chain | None", archive: str) -> tuple[Header, bytes]:
-    data_key = secrets.token_bytes(32)
-    key_id, wrapped = key_provider().wrap(data_key, context_of(archive))
-    head = read_head(taken)
-    header = Header(
+def _make(
+    folder: Path, taken: Snapshot, chain: "Chain | None", sealing: "_Sealing", progress: Progress
+) -> "Chain":
+    header = _new_header(taken, chain, sealing)
+    name = f"{_stamp(header.created_at)}-{header.kind}-{header.id[:8]}{SUFFIX}"
+    descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        written = write_archive(
+            file,
+            taken,
+            members_of(header),
+            sealing.data_key,
+            progress=progress,
+            previous=chain.written if chain else None,
+        )
+    return Chain(name, header, written, count_redactions(taken))
+
+
+def _keep(
+    store: Store, work: Path, folder: Path, made: "Chain", progress: Progress
+) -> tuple[str, Header, Written]:
+    progress("Storing", 0, 0)
+    store.put(folder / made.name, made.name)
+    made.write(work)
+    return made.name, made.header, made.written
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealing:
+    """The id of an archive to come, its key, and that key wrapped by the provider, which may be far away."""
+
+    archive: str
+    data_key: bytes = field(repr=False)
+    key_id: str
+    wrapped: bytes
+
+    @classmethod
+    def new(cls, archive: str | None = None) -> "_Sealing":
+        archive, data_key = archive or secrets.token_hex(16), secrets.token_bytes(32)
+        return cls(archive, data_key, *key_provider().wrap(data_key, context_of(archive)))
+
+
+def _new_header(taken: Snapshot, chain: "Chain | None", sealing: _Sealing) -> Header:
+    head, archive = read_head(taken), sealing.archive
+    return Header(
         id=archive,
         kind="segment" if chain else "full",
         base=chain.header.base if chain else archive,
@@ -114,10 +139,9 @@ def _new_header(taken: Snapshot, chain: "Chain | None", archive: str) -> tuple[H
         revision=int(head["revision"]),
         program=PROGRAM,
         vendor=connection.vendor,
-        key_id=key_id,
-        wrapped=wrapped.hex(),
+        key_id=sealing.key_id,
+        wrapped=sealing.wrapped.hex(),
     )
-    return header, data_key
 
 
 def _stamp(moment: str) -> str:

@@ -82,7 +82,15 @@ def read_catalogue(place: Store) -> list[Archive]:
     if len(_known) > MOST_KNOWN:
         _known.clear()
     _known.update({(each.name, each.size): each for each in found if _is_named_after(each)})
-    return sorted(found, key=lambda each: (each.created_at is None, each.name), reverse=True)
+    return sorted(found, key=_order, reverse=True)
+
+
+def _order(each: Archive) -> tuple[bool, str, int, str]:
+    """By what the header says: people give files other names, and copy them."""
+    header = each.header
+    if header is None:
+        return True, "", 0, each.name
+    return False, clock.rfc3339(clock.read_rfc3339(header.created_at)), header.number, each.name
 
 
 def _read(place: Store, stored: Stored) -> Archive:

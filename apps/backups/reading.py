@@ -8,6 +8,7 @@ from typing import IO, Any, Final
 
 from apps.backups.tables import Column
 from apps.backups.writing import Digest
+from apps.core import clock
 from apps.engine.archives import read_header, read_lines
 from apps.engine.chain import GENESIS, event_hash
 from apps.engine.errors import IntegrityError, MalformedError
@@ -15,6 +16,8 @@ from apps.engine.values import Tree
 from apps.vault.providers import key_provider
 
 KINDS: Final = ("full", "segment")
+MOST: Final = 2**63
+"""Above the last number that a database counts to."""
 LEDGER: Final = "audit_auditevent"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 CONTEXT: Final = b"configsvc archive "
@@ -48,17 +51,26 @@ class Header:
             found = cls(**{name: members[name] for name in cls.__slots__})
         except (KeyError, TypeError) as error:
             raise MalformedError("The archive's header is damaged.", code="damaged") from error
-        numbers = (found.number, found.revision)
-        texts = [
-            getattr(found, name) for name in cls.__slots__ if name not in ("number", "revision")
-        ]
-        if (
-            not all(isinstance(each, int) and each >= 0 for each in numbers)
-            or not all(isinstance(each, str) for each in texts)
-            or found.kind not in KINDS
-        ):
+        if not found._is_plain():
             raise MalformedError("The archive's header is damaged.", code="damaged")
         return found
+
+    def _is_plain(self) -> bool:
+        """Lists show it before anything vouches for it, so each member is what it should be."""
+        texts = [
+            getattr(self, name) for name in self.__slots__ if name not in ("number", "revision")
+        ]
+        if (
+            not all(type(each) is int and 0 <= each < MOST for each in (self.number, self.revision))
+            or not all(isinstance(each, str) for each in texts)
+            or self.kind not in KINDS
+        ):
+            return False
+        try:
+            clock.read_rfc3339(self.created_at)
+        except ValueError:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

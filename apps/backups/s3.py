@@ -6,6 +6,7 @@ certificate.
 """
 
 import contextlib
+import secrets
 import shutil
 import ssl
 from collections.abc import Iterator
@@ -76,7 +77,10 @@ class S3Store:
             found = bytes(answer["Body"].read())
         behind = found.find(b"\n", found.find(b"\n") + 1) + 1
         found = found[:behind] if behind else found
-        kept.write_bytes(found)
+        part = kept.with_name(f".{secrets.token_hex(8)}")
+        with contextlib.suppress(OSError):  # it is asked again; half a header would stay for ever
+            part.write_bytes(found)
+            part.rename(kept)
         return found
 
     def put(self, path: Path, name: str) -> None:

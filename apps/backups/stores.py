@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from apps.engine.errors import NOTHING_HERE, NotFoundError
 SUFFIX: Final = ".configsvc"
 PART: Final = ".part"
 COPY: Final = 1_048_576
+LEFT_AFTER: Final = 3_600
+"""Seconds without a write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class FolderStore:
     def put(self, path: Path, name: str) -> None:
         """See :class:`Store`."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._clear()
         part = self.folder / f".{check_name(name)}{PART}"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
@@ -90,10 +94,17 @@ class FolderStore:
                 target.flush()
                 os.fsync(target.fileno())
             part.rename(self.folder / name)
-        except OSError:
+        except OSError:  # a full disk, which a half archive would keep full
             part.unlink(missing_ok=True)
             raise
         sync_folder(self.folder)
+
+    def _clear(self) -> None:
+        """Delete the halves of archives whose processes died: nobody writes to one for so long."""
+        for each in self.folder.glob(f".*{SUFFIX}{PART}"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - each.stat().st_mtime > LEFT_AFTER:
+                    each.unlink()
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:

@@ -1,6 +1,7 @@
 """Going back in the portal: a configuration as it was at a time, and restoring a point in time."""
 
 import hashlib
+import re
 from typing import Any
 
 from django.contrib import messages
@@ -26,6 +27,7 @@ from apps.portal.shared import actor_of, address, may, place_of, render, tabs
 from apps.portal.shared import page as guarded_page
 from apps.portal.timeline import difference, shown
 
+_LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.]*")
 SHOWN = 100
 """How many configurations a preview shows in full."""
 
@@ -93,8 +95,8 @@ def read_point(text: str) -> Point:
         found = find_point(number=number)
     else:
         try:
-            is_local = len(text) >= len("2026-11-24T09:30") and text[-1].isdigit()
-            moment = clock.read_rfc3339(f"{text}Z" if is_local and "+" not in text else text)
+            is_local = _LOCAL.fullmatch(text) is not None
+            moment = clock.read_rfc3339(f"{text}Z" if is_local else text)
         except ValueError as error:
             raise invalid(
                 "/at", "at", "Write a time as 2026-11-24T09:30:00Z, or a revision."

@@ -67,6 +67,15 @@ def test_store__an_archive__is_put_listed_read_and_deleted(place, bucket, tmp_pa
     assert place.list() == []
 
 
+def test_store__a_start_that_cannot_be_kept__is_given_all_the_same(place, settings, tmp_path):
+    (tmp_path / "a").write_bytes(b"configsvc-archive 1\n{}\n" + b"x")
+    place.put(tmp_path / "a", "a.configsvc")
+    kept = settings.BACKUP_WORK / ".starts" / "a.configsvc"
+    kept.mkdir(parents=True)  # as where the disk is full: no file comes to be
+
+    assert place.start("a.configsvc") == b"configsvc-archive 1\n{}\n"
+
+
 def test_store__what_goes_wrong__is_said_without_the_key(place, bucket):
     from apps.backups.catalogue import store_at
     from apps.engine.errors import NotFoundError, UnavailableError

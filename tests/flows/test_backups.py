@@ -229,6 +229,21 @@ def test_names__that_lead_elsewhere__are_not_there(shop, name):
 
 
 @pytest.mark.servers(database=False)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("restore", "--into", "/nonexistent/x.sqlite3"), "/nonexistent/"),
+        (("restore", "a.configsvc", "--at", "2026-01-01T00:00:00Z"), "not both"),
+    ],
+)
+def test_command__what_cannot_be__is_said_in_a_line(shop, arguments, said):
+    refused = backup(shop, *arguments, check=False)
+
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert said in refused.stderr
+
+
+@pytest.mark.servers(database=False)
 def test_archive__without_its_key__does_not_open(shop):
     name = backup(shop, "create").stdout.split()[0]
     key = Path(shop.folder) / "keys" / "encryption.key"

@@ -72,6 +72,9 @@ class Command(BaseCommand):
             getattr(self, f"_{options['verb']}")(options)
         except DomainError as error:
             raise CommandError(f"{error.detail} (code {error.code})") from error
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            raise CommandError(f"{error.strerror or error}{where}") from error
 
     def _create(self, options: dict[str, Any]) -> None:
         made = create_backup(actor=ACTOR, full=not options["segment"], progress=self._progress)
@@ -103,6 +106,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(plan.gone)} archive(s) {word}.")
 
     def _restore(self, options: dict[str, Any]) -> None:
+        if options["name"] and options["at"]:
+            raise CommandError("Give the name of an archive, or --at a time, not both.")
         place = _place(options)
         name = options["name"] or _newest(place, options["at"])
         chain = chain_of(read_catalogue(place), name)

@@ -1,0 +1,133 @@
+"""The archives that there are, among files that people renamed and disks that damaged."""
+
+import datetime
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.backups.archives import NOON, put_archive
+from tests.backups.pgbackrest import TOP
+
+HOUR = datetime.timedelta(hours=1)
+
+
+def listed(folder):
+    from apps.backups.catalogue import read_catalogue
+    from apps.backups.stores import FolderStore
+
+    return read_catalogue(FolderStore(folder))
+
+
+def test_read_catalogue__archives_with_other_names__are_in_the_order_of_their_times(tmp_path):
+    old, _header = put_archive(tmp_path, NOON)
+    new, _header = put_archive(tmp_path, NOON + HOUR)
+    (tmp_path / old).rename(tmp_path / "before-the-upgrade.configsvc")
+
+    assert [each.name for each in listed(tmp_path)] == [new, "before-the-upgrade.configsvc"]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        (b'"created_at":"2026-11-20', b'"created_at":"2026-19-20'),
+        (b'.000000Z"', b'.000000x"'),
+        (b'"revision":0', b'"revision":99999999999999999999'),
+        (b'"revision":0', b'"revision":true'),
+    ],
+)
+def test_read_catalogue__a_header_that_is_damaged__says_so_beside_the_others(
+    tmp_path, was, becomes
+):
+    from apps.backups.pruning import plan_pruning
+
+    bad, _header = put_archive(tmp_path, NOON)
+    good, _header = put_archive(tmp_path, NOON + HOUR)
+    path = tmp_path / bad
+    content = path.read_bytes()
+    assert was in content
+    path.write_bytes(content.replace(was, becomes, 1))
+
+    found = listed(tmp_path)
+
+    assert [(each.name, each.problem) for each in found] == [
+        (bad, "The archive's header is damaged."),
+        (good, ""),
+    ]
+    assert list(plan_pruning(found, "1d").kept) == [good]
+
+
+def test_store__what_a_process_that_died_has_left__goes_with_the_next_archive(tmp_path):
+    from apps.backups.stores import FolderStore
+
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    left, fresh = (folder / f".{name}.configsvc.part" for name in ("left", "fresh"))
+    for each in (left, fresh):
+        each.write_bytes(b"half")
+    os.utime(left, (time.time() - 7_200,) * 2)
+    (tmp_path / "a").write_bytes(b"whole")
+
+    FolderStore(folder).put(tmp_path / "a", "a.configsvc")
+
+    assert sorted(each.name for each in folder.iterdir()) == [fresh.name, "a.configsvc"]
+
+
+def test_store__that_cannot_keep_an_archive__keeps_no_half_of_it(tmp_path):
+    from apps.backups.stores import FolderStore
+
+    (tmp_path / "a.configsvc").mkdir()  # it cannot take this name
+    (tmp_path / "a").write_bytes(b"whole")
+
+    with pytest.raises(IsADirectoryError):
+        FolderStore(tmp_path).put(tmp_path / "a", "a.configsvc")
+
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "a.configsvc"]
+
+
+STORING = """
+import sqlite3, sys
+from pathlib import Path
+import django
+django.setup()
+from django.core.management import call_command
+from django.db import connection
+call_command("migrate", verbosity=0)
+from apps.audit.services import Event, append
+from apps.backups.archiving import write_full, write_segment
+from apps.backups.stores import FolderStore
+from apps.core.actor import system
+from apps.core.transactions import writing
+
+class Watched(FolderStore):
+    def put(self, path, name):
+        other = sqlite3.connect(connection.settings_dict["NAME"], timeout=0)
+        other.execute("BEGIN IMMEDIATE")
+        other.close()
+        super().put(path, name)
+
+place, work = Watched(Path(sys.argv[1]) / "b"), Path(sys.argv[1]) / "work"
+write_full(place, work)
+with writing():
+    append([Event("rule.updated", "rule:x", {})], actor=system("x"))
+print(write_segment(place, work)[1].kind, write_segment(place, work))
+"""
+"""In a process of its own: the tests' SQLite is no file, which segments are read from."""
+
+
+def test_write_segment__while_it_is_stored__lets_others_write(tmp_path):
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    told = {"CONFIGSVC_DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "configsvc.settings"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", STORING, str(tmp_path)],
+        cwd=TOP,
+        env=kept | told,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.stdout, done.returncode) == ("segment None\n", 0), done.stderr
