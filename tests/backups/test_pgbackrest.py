@@ -19,7 +19,7 @@ QUICK = ["archive_mode=off"]  # leaves no timeline in the archive
 
 FIND = """
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 sys.path.insert(0, "backup")
 from point_in_time.commands import parser
@@ -29,7 +29,7 @@ from point_in_time.settings import read_settings
 
 waldump, data, end, xid, at = sys.argv[1:]
 settings = read_settings(parser().parse_args(["info"]))
-log = ArchivedLog(settings, [Stretch(1, 0, place(end))], 2**24, Path(waldump), Path(data), Path("."))
+log = ArchivedLog(settings, [Stretch(1, 0, place(end))], 2**24, Path(waldump), Path(data), Path.cwd())
 for minutes in (-60, 0, 9, 11, 60):
     near = datetime.fromisoformat(at) + timedelta(minutes=minutes)
     print(log.find_commit(int(xid), near, since=2**24).lsn)

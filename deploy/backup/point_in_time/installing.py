@@ -20,10 +20,16 @@ from point_in_time.settings import STANZA, Settings
 TEMPLATE = Path(__file__).resolve().parent.parent / "pgbackrest.conf"
 PASSPHRASE_BYTES = 48
 ARCHIVE_TIMEOUT = 30
+CHECKPOINT_TIMEOUT = 45
+"""After a start PostgreSQL first looks at archive_timeout when checkpoint_timeout is over: its
+checkpointer goes to sleep while the server is still starting. Measured with 300 s, PostgreSQL's
+own: the first act after a start was in the archive after 300 s, with 45 s after 45 s.
+"""
 OLDEST_BACKUP = 8 * 86_400
 UNSET = ("", "(disabled)")
 ARCHIVING = """SELECT current_setting('archive_mode'),
     (SELECT setting::int FROM pg_settings WHERE name = 'archive_timeout'),
+    (SELECT setting::int FROM pg_settings WHERE name = 'checkpoint_timeout'),
     current_setting('archive_command'),
     coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false),
     coalesce(last_failed_wal, '') FROM pg_stat_archiver"""
@@ -46,6 +52,7 @@ def set_up(settings: Settings) -> None:
         "wal_level": "replica" if _ask(settings, "SHOW wal_level") == ["minimal"] else None,
         "archive_mode": "on",
         "archive_timeout": f"{ARCHIVE_TIMEOUT}s",
+        "checkpoint_timeout": f"{CHECKPOINT_TIMEOUT}s",
         "archive_command": command,
     }
     for name, value in wanted.items():
@@ -114,12 +121,14 @@ def check(settings: Settings) -> None:
 
     Raises :class:`RefusedError` that names all that does not.
     """
-    mode, timeout, command, failing, segment = _ask(settings, ARCHIVING)
+    mode, timeout, sleep, command, failing, segment = _ask(settings, ARCHIVING)
     faults = []
     if mode == "off" or command != archive_command(settings):
         faults.append("PostgreSQL does not archive: run setup, and restart it.")
     if not 0 < int(timeout) <= ARCHIVE_TIMEOUT:
         faults.append(f"archive_timeout is {timeout} s: over {ARCHIVE_TIMEOUT} s may be lost.")
+    if int(sleep) > CHECKPOINT_TIMEOUT:
+        faults.append(f"checkpoint_timeout is {sleep} s: so much may be lost after a start.")
     if failing == "t":
         faults.append(f"The last attempt to archive failed, with {segment}: see PostgreSQL's log.")
     if faults:

@@ -5,19 +5,19 @@ from the place where it stopped. ``pg_waldump`` lists the commits of a segment, 
 transaction, those inside it (savepoints), and its time.
 """
 
-import contextlib
 import itertools
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from point_in_time.programs import RefusedError, pgbackrest, place
 from point_in_time.settings import Settings
 
 AT_ONCE = 8
+NOT_THERE = 1  # what "pgbackrest archive-get" ends with for a segment that there is not
 CLOCKS_APART = timedelta(minutes=10)
 """How far the clocks of configsvc and of PostgreSQL may be apart without a longer search."""
 
@@ -63,7 +63,7 @@ def read_commits(dump: str) -> list[Commit]:
     for each in COMMIT.finditer(dump):
         inside = INSIDE.search(each["rest"])
         xids = {int(each["xid"]), *map(int, inside[1].split() if inside else ())}
-        at = datetime.strptime(each["at"], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+        at = datetime.fromisoformat(each["at"] + "+00:00")
         found.append(Commit(at, place(each["lsn"]), frozenset(xids)))
     return found
 
@@ -158,8 +158,12 @@ class ArchivedLog:
             if each.begin < end and begin <= each.end:
                 name, path = self._name(each.timeline, segment), self._path(segment)
                 options = (f"--pg1-path={self.data}", name, str(path))
-                with contextlib.suppress(RefusedError):
+                try:
                     pgbackrest(self.settings, "archive-get", *options)
+                except RefusedError as error:
+                    if error.status != NOT_THERE:
+                        raise
+                else:
                     return each.timeline
         return None
 

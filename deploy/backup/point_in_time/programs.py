@@ -18,7 +18,11 @@ PR_SET_PDEATHSIG = 1
 
 
 class RefusedError(Exception):
-    """It cannot be done, or was not; the message says why, and what is as it was."""
+    """It cannot be done, or was not; the message says why. ``status`` is a program's, if one failed."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def say(text: str) -> None:
@@ -30,7 +34,8 @@ def run(command: Sequence[str | Path], *, sent: str = "") -> str:
     """What a program wrote. Raises :class:`RefusedError` with its complaint when it failed."""
     done = _run(command, input=sent, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode:
-        raise RefusedError(f"{Path(command[0]).name}: {(done.stderr or done.stdout).strip()}")
+        said = (done.stderr or done.stdout).strip()
+        raise RefusedError(f"{Path(command[0]).name}: {said}", done.returncode)
     return done.stdout
 
 
