@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Protocol
 
+from apps.backups.work import working_in
 from apps.engine.archives import MAX_START
 from apps.engine.errors import NOTHING_HERE, NotFoundError
 
@@ -81,15 +82,15 @@ class FolderStore:
 
     def put(self, path: Path, name: str) -> None:
         """See :class:`Store`."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self.folder / f".{check_name(name)}{PART}"
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with path.open("rb") as source, os.fdopen(descriptor, "wb") as target:
-            shutil.copyfileobj(source, target, COPY)
-            target.flush()
-            os.fsync(target.fileno())
-        part.rename(self.folder / name)
-        sync_folder(self.folder)
+        with working_in(self.folder):
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with path.open("rb") as source, os.fdopen(descriptor, "wb") as target:
+                shutil.copyfileobj(source, target, COPY)
+                target.flush()
+                os.fsync(target.fileno())
+            part.rename(self.folder / name)
+            sync_folder(self.folder)
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
