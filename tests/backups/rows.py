@@ -9,13 +9,14 @@ MOVES = frozenset({"audit_head", "access_accessgeneration"})
 SERVES = frozenset(
     {
         "access_token",
+        "audit_refusedread",
         "audit_verification",
         "core_job",
         "core_user",
         "delivery_readcount",
     }
 )
-"""What a server writes that only runs: when tokens were used, people came, and jobs are due."""
+"""What a server writes that only runs: when tokens were used, who came or was refused, and what is due."""
 LEDGER = "audit_auditevent"
 
 
