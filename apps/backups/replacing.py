@@ -6,7 +6,6 @@ it is one transaction. What becomes of rights is decided inside, so no moment li
 
 import contextlib
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,7 +67,8 @@ def restore_sqlite(checked: Checked, finish: Finish, progress: Progress = silent
     The caller holds the data folder's lock, so that no server runs. Returns the new epoch.
     """
     path = Path(str(settings.DATABASES["default"]["NAME"]))
-    growing = path.with_name(f".restoring-{secrets.token_hex(4)}.sqlite3")
+    growing = path.with_name(".restoring.sqlite3")
+    _forget_killed(path)
     with new_sqlite(growing):
         epoch = fill(checked, progress, finish=finish)
     _sync(growing)
@@ -80,6 +80,15 @@ def restore_sqlite(checked: Checked, finish: Finish, progress: Progress = silent
     growing.replace(path)
     _sync(path.parent)
     return epoch
+
+
+def _forget_killed(path: Path) -> None:
+    """Remove the name that a killed restore had given the database to keep it by, before it put the
+    new one in its place; the half-made one is made anew.
+    """
+    for kept in path.parent.glob(f"{path.stem}.before-*{path.suffix}"):
+        if path.exists() and kept.samefile(path):
+            kept.unlink()
 
 
 def _settle_journal(path: Path) -> None:

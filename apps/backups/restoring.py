@@ -101,13 +101,15 @@ def _refuse_newer(manifest: dict[str, Any]) -> None:
 def new_sqlite(path: Path) -> Iterator[None]:
     """Inside, the database is a new SQLite file at ``path``; it is deleted when something fails."""
     before = connections.settings["default"]
-    path.unlink(missing_ok=True)
+    journal = Path(f"{path}-journal")
+    for left in (path, journal):  # by one that was killed
+        left.unlink(missing_ok=True)
     path.touch(mode=0o600)
     point_at({**before, **_sqlite(path)})
     try:
         yield
         connection.close()
-        Path(f"{path}-journal").unlink(missing_ok=True)  # empty: all of it is in the file
+        journal.unlink(missing_ok=True)  # empty: all of it is in the file
     except BaseException:
         connection.close()
         path.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from typing import IO, Any, Final
 import certifi
 
 from apps.backups.stores import SUFFIX, Stored, check_name
+from apps.backups.work import working_in
 from apps.core.addresses import find_address
 from apps.core.outgoing import S3Address
 from apps.engine.archives import MAX_START
@@ -47,7 +48,8 @@ class S3Store:
 
     def __init__(self, address: S3Address, credentials: Credentials, work: Path) -> None:
         self._address, self._credentials, self._work = address, credentials, work
-        self._fetched: TemporaryDirectory[str] | None = None
+        self._fetched: Path | None = None
+        self._held = contextlib.ExitStack()
 
     def list(self) -> list[Stored]:
         """See :class:`Store`."""
@@ -107,18 +109,18 @@ class S3Store:
 
     def close(self) -> None:
         """Forget what was fetched."""
-        if self._fetched is not None:
-            self._fetched.cleanup()
-            self._fetched = None
+        self._held.close()
+        self._fetched = None
 
     def _key(self, name: str) -> str:
         return self._address.prefix + check_name(name)
 
     def _folder(self) -> Path:
         if self._fetched is None:
-            self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._fetched = TemporaryDirectory(dir=self._work, prefix=".fetched-")
-        return Path(self._fetched.name)
+            self._held.enter_context(working_in(self._work))
+            folder = TemporaryDirectory(dir=self._work, prefix=".fetched-")
+            self._fetched = Path(self._held.enter_context(folder))
+        return self._fetched
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[Any]:

@@ -3,20 +3,18 @@
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Protocol
 
+from apps.backups.work import working_in
 from apps.engine.archives import MAX_START
 from apps.engine.errors import NOTHING_HERE, NotFoundError
 
 SUFFIX: Final = ".configsvc"
 PART: Final = ".part"
 COPY: Final = 1_048_576
-LEFT_AFTER: Final = 3_600
-"""Seconds without a write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +82,19 @@ class FolderStore:
 
     def put(self, path: Path, name: str) -> None:
         """See :class:`Store`."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._clear()
         part = self.folder / f".{check_name(name)}{PART}"
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as target, path.open("rb") as source:
-                shutil.copyfileobj(source, target, COPY)
-                target.flush()
-                os.fsync(target.fileno())
-            part.rename(self.folder / name)
-        except OSError:  # a full disk, which a half archive would keep full
-            part.unlink(missing_ok=True)
-            raise
-        sync_folder(self.folder)
-
-    def _clear(self) -> None:
-        """Delete the halves of archives whose processes died: nobody writes to one for so long."""
-        for each in self.folder.glob(f".*{SUFFIX}{PART}"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - each.stat().st_mtime > LEFT_AFTER:
-                    each.unlink()
+        with working_in(self.folder):
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                with os.fdopen(descriptor, "wb") as target, path.open("rb") as source:
+                    shutil.copyfileobj(source, target, COPY)
+                    target.flush()
+                    os.fsync(target.fileno())
+                part.rename(self.folder / name)
+            except OSError:  # a full disk, which a half archive would keep full
+                part.unlink(missing_ok=True)
+                raise
+            sync_folder(self.folder)
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:

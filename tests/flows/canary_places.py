@@ -185,6 +185,23 @@ def files(made):
             yield f"{kind} {path.name}", path.read_bytes()
 
 
+def archives(made):
+    """Each backup as it is kept, ``sealed``, and the stream of all rows that its key opens."""
+    from apps.backups.reading import context_of, read_archive_header
+    from apps.engine.archives import read_lines
+    from apps.vault.providers import LocalKeys
+
+    made.manage("backup", "create")
+    keys = LocalKeys(path=made.folder / "keys" / "encryption.key")
+    for path in (made.folder / "backups").glob("*.configsvc"):
+        yield f"sealed {path.name}", path.read_bytes()
+        with path.open("rb") as file:
+            header, line = read_archive_header(file)
+            wrapped = bytes.fromhex(header.wrapped)
+            key = keys.unwrap(header.key_id, wrapped, context_of(header.id))
+            yield f"archive {path.name}", "\n".join(read_lines(file, line, key)).encode()
+
+
 def log_segment(made):
     """The name of the file that PostgreSQL's log is at."""
     if not made.is_postgres:

@@ -12,6 +12,7 @@ from tests.flows.canary_places import (
     Browser,
     Listeners,
     Recorder,
+    archives,
     commands,
     database,
     fetch,
@@ -23,8 +24,8 @@ from tests.serving import installation
 
 pytestmark = pytest.mark.servers
 
-UNPLANTED = {"events"}
-"""The stream of flags says that they changed, and nothing of them."""
+UNPLANTED = {"events", "sealed"}
+"""The stream of flags says that they changed, and nothing of them; archives are sealed."""
 
 
 def names_of(values):
@@ -132,11 +133,12 @@ def test_secrets__through_all_the_product__are_found_nowhere():
             fetch(api, heard)
             browser.look()
             heard += commands(made)
-        heard += [*files(made), *database(made, since), *redis(made)]
+        heard += [*archives(made), *files(made), *database(made, since), *redis(made)]
 
         assert canaries.search(heard, values) == []
         assert kinds_of(heard) >= {"rest", "export", "graphql", "ofrep", "stream", "websocket"}
         assert kinds_of(heard) >= {"events", "page", "command", "log", "sink", "file", "dump"}
+        assert kinds_of(heard) >= {"sealed", "archive"}
         assert sum(len(content) for _place, content in heard) > 500_000
 
 
@@ -173,7 +175,7 @@ def test_search__leak_planted_in_each_place__is_found():
         with server.log.open("a") as log:
             log.write(f"oops {value}\n")
         (made.folder / "left-behind").write_text(value)
-        heard += [*files(made), *database(made, since), *redis(made)]
+        heard += [*archives(made), *files(made), *database(made, since), *redis(made)]
 
         found = kinds_of(canaries.search(heard, [value]))
         assert kinds_of(heard) - found == UNPLANTED

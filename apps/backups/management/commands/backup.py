@@ -19,7 +19,7 @@ from apps.backups.catalogue import Archive, chain_of, openers, read_catalogue, s
 from apps.backups.comparing import compare_with_now
 from apps.backups.held import NAMED, describe_held, named_in
 from apps.backups.services import create_backup, prune_backups, verify_backup
-from apps.backups.stores import Store
+from apps.backups.stores import PART, Store
 from apps.core import clock
 from apps.core.actor import system
 from apps.engine.errors import DomainError, NotFoundError
@@ -117,8 +117,10 @@ class Command(BaseCommand):
                 into = options["into"]
                 if into.exists():
                     raise CommandError(f"{into} exists: name a new file.")
-                with restoring.new_sqlite(into):
+                growing = into.with_name(f".{into.name}{PART}")
+                with restoring.new_sqlite(growing):
                     restoring.fill(checked, self._progress)
+                growing.rename(into)
                 self.stdout.write(f"Restored into {into}: revision {checked.last['revision']}.")
                 return
             self._progress("Reading what was withdrawn since", 0, 0)

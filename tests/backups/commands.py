@@ -1,0 +1,124 @@
+"""Commands of one installation, each in a process of its own that is forked from one which has the
+program loaded: hundreds of them, to be killed at any moment, cost no start.
+
+``python -m tests.backups.commands`` is what forks. It reads lines of JSON, ``[arguments, seconds or
+null, file]``, and answers each with ``[status, seconds]`` once the command has ended; it is killed
+(``kill -9``) after its seconds. ``drill NAME FOLDER`` is the drill of the job runner.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from tests.serving import TOP
+
+
+class Commands:
+    """The commands of an installation with this ``environment``; their output goes through ``folder``."""
+
+    def __init__(self, environment, folder):
+        self.said = Path(folder) / f"said-{os.getpid()}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.backups.commands"],
+            cwd=TOP,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_raised):
+        self.process.stdin.close()
+        self.process.wait(60)
+
+    def ask(self, *arguments, within=None):
+        """The status of a command (negative: killed), its seconds, and what it said."""
+        self.process.stdin.write(json.dumps([arguments, within, str(self.said)]) + "\n")
+        self.process.stdin.flush()
+        status, seconds = json.loads(self.process.stdout.readline())
+        said = self.said.read_text() if self.said.exists() else ""
+        assert "Traceback" not in said, said
+        return status, seconds, said
+
+    def __call__(self, *arguments):
+        """What a command says that must end well."""
+        status, _seconds, said = self.ask(*arguments)
+        assert status == 0, said
+        return said
+
+
+def main():
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "configsvc.settings")
+    django.setup()
+    from django.core import checks
+    from django.db import connections
+
+    checks.run_checks()  # loads the addresses and all that is behind them
+    connections.close_all()
+    for line in sys.stdin:
+        arguments, within, said = json.loads(line)
+        began = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            _be(arguments, said)
+        status = os.waitstatus_to_exitcode(_wait(child, within))
+        print(json.dumps([status, time.monotonic() - began]), flush=True)
+
+
+def _wait(child, within):
+    ends = time.monotonic() + within if within is not None else None
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG if ends else 0)
+        if done:
+            return status
+        if time.monotonic() > ends:
+            os.kill(child, signal.SIGKILL)
+            ends = None
+        else:
+            time.sleep(0.001)
+
+
+def _be(arguments, said):
+    """Become the command; never returns."""
+    status = 1
+    for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, said, os.O_WRONLY | os.O_CREAT)):
+        os.dup2(os.open(path, flags | (os.O_TRUNC if number else 0), 0o600), number)
+    os.dup2(1, 2)
+    try:
+        _run(arguments)
+        status = 0
+    except SystemExit as ended:
+        status = ended.code or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _run(arguments):
+    from django.core.management import execute_from_command_line
+
+    from apps.backups.drills import drill
+
+    if arguments[0] == "drill":
+        problem = drill(arguments[1], Path(arguments[2]), lambda *_told: None)
+        if problem:
+            sys.exit(problem)
+        return
+    execute_from_command_line(["manage.py", *arguments])
+
+
+if __name__ == "__main__":
+    main()
