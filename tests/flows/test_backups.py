@@ -237,6 +237,9 @@ def test_names__that_lead_elsewhere__are_not_there(shop, name):
     ],
 )
 def test_command__what_cannot_be__is_said_in_a_line(shop, arguments, said):
+    if not backup(shop, "list").stdout:
+        backup(shop, "create")
+
     refused = backup(shop, *arguments, check=False)
 
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
