@@ -17,7 +17,14 @@ from apps.backups.reading import Header, context_of
 from apps.backups.snapshots import Snapshot, SqliteSnapshot, snapshot
 from apps.backups.stores import SUFFIX, Store, sync_folder
 from apps.backups.work import working_in
-from apps.backups.writing import Progress, Written, read_head, silent, write_archive
+from apps.backups.writing import (
+    Progress,
+    Written,
+    read_head,
+    read_migrations,
+    silent,
+    write_archive,
+)
 from apps.core import clock
 from apps.core.transactions import writing
 from apps.vault.providers import key_provider
@@ -99,7 +106,7 @@ def _make(
             progress=progress,
             previous=chain.written if chain else None,
         )
-    return Chain(name, header, written, count_redactions(taken))
+    return Chain(name, header, written, Held.of(taken))
 
 
 def _keep(
@@ -154,18 +161,28 @@ def members_of(header: Header) -> dict[str, Any]:
     return {name: getattr(header, name) for name in Header.__slots__}
 
 
-def count_redactions(taken: Snapshot) -> int:
-    """How many texts were redacted, ever."""
-    [(count,)] = taken.all("SELECT count(*) FROM configs_redaction")
-    return int(count)
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What no segment can follow a change of: how many texts were redacted, ever, and the migrations
+    that made the tables.
+    """
+
+    redactions: int
+    migrations: list[list[str]]
+
+    @classmethod
+    def of(cls, taken: Snapshot) -> "Held":
+        """As it is."""
+        [(count,)] = taken.all("SELECT count(*) FROM configs_redaction")
+        return cls(int(count), read_migrations(taken))
 
 
 class Chain:
     """Where the newest archive ended, kept in the work folder, for the next segment to go on from."""
 
-    def __init__(self, name: str, header: Header, written: Written, redactions: int) -> None:
+    def __init__(self, name: str, header: Header, written: Written, held: Held) -> None:
         self.name, self.header = name, header
-        self.written, self.redactions = written, redactions
+        self.written, self.held = written, held
 
     @classmethod
     def read(cls, work: Path) -> "Chain | None":
@@ -173,9 +190,8 @@ class Chain:
         try:
             members = json.loads((work / CHAIN).read_text())
             written = Written(members["rows"], members["digests"], members["last"])
-            return cls(
-                members["name"], Header.of(members["header"]), written, members["redactions"]
-            )
+            held = Held(members["redactions"], members["migrations"])
+            return cls(members["name"], Header.of(members["header"]), written, held)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -187,7 +203,8 @@ class Chain:
             "rows": self.written.rows,
             "digests": self.written.digests,
             "last": self.written.last,
-            "redactions": self.redactions,
+            "redactions": self.held.redactions,
+            "migrations": self.held.migrations,
         }
         part = work / f"{CHAIN}.part"
         part.write_text(json.dumps(members))
@@ -200,7 +217,9 @@ class Chain:
         return self.name in names and self.header.number < MAX_SEGMENTS
 
     def goes_on(self, taken: Snapshot) -> bool:
-        """Whether the database is the one that the chain is of, and holds all that it held."""
+        """Whether the database is the one that the chain is of, in the same tables, and holds all
+        that it held.
+        """
         head = read_head(taken)
         same = head["epoch"] == self.header.epoch and int(head["revision"]) >= self.header.revision
-        return same and count_redactions(taken) == self.redactions
+        return same and Held.of(taken) == self.held

@@ -78,6 +78,8 @@ def check_chain(archives: Sequence[Opened], progress: Progress = silent) -> Chec
         found.manifests.append(manifest)
         if number == 0:
             _refuse_newer(manifest)
+        elif manifest["migrations"] != found.manifests[0]["migrations"]:
+            raise IntegrityError(f"The segment {number} is of other tables.", code="incomplete")
     return found
 
 

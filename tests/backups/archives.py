@@ -25,6 +25,7 @@ def put_archive(
     writer=Writer,
     manifest=True,
     made=None,
+    migrations=(),
 ):
     """A full archive in ``folder``, or a segment ``after`` a header; gives its name and header.
 
@@ -49,7 +50,7 @@ def put_archive(
     )
     stamp = header.created_at.replace("-", "").replace(":", "")
     name = f"{stamp}-{header.kind}-{archive[:8]}.configsvc"
-    told = {"epoch": epoch, "revision": revision, "hash": GENESIS, "migrations": []}
+    told = {"epoch": epoch, "revision": revision, "hash": GENESIS, "migrations": list(migrations)}
     told |= {"sequences": {}, "rows": {}, "digests": {}, "last": {}}
     with (folder / name).open("wb") as file:
         writing = writer(file, archiving.members_of(header), b"k" * 32)

@@ -142,6 +142,18 @@ def test_check__a_chain_that_lacks_a_segment_or_has_another__is_incomplete(chain
     assert refused.value.code == "incomplete"
 
 
+def test_check__a_segment_of_other_tables__is_refused(tmp_path):
+    from apps.engine.errors import IntegrityError
+
+    name, full = put_archive(tmp_path)
+    later, _header = put_archive(tmp_path, after=full, migrations=[["configs", "9999_later"]])
+
+    with pytest.raises(IntegrityError) as refused:
+        check(*((tmp_path / each).read_bytes() for each in (name, later)))
+
+    assert refused.value.code == "incomplete"
+
+
 @pytest.mark.parametrize(
     "start",
     [
