@@ -250,8 +250,9 @@ class _Filling:
                 else:
                     key = self._key_of(table)
                     cursor.execute(
-                        "SELECT setval(pg_get_serial_sequence(%s, %s), %s)",
-                        [f'"{table}"', key, number],
+                        # 0 in SQLite's: the table has given no key yet
+                        "SELECT setval(pg_get_serial_sequence(%s, %s), %s, %s)",
+                        [f'"{table}"', key, max(number, 1), number > 0],
                     )
 
     def _key_of(self, table: str) -> str:

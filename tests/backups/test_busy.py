@@ -1,0 +1,62 @@
+"""Writers go on while an archive is made."""
+
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from tests.backups.commands import Commands
+from tests.serving import installation
+
+pytestmark = pytest.mark.servers
+ENVIRONMENTS = ("development", "staging", "production")
+
+
+@pytest.fixture
+def shop():
+    with installation() as made:
+        made.environment["CONFIGSVC_BACKUPS_SCHEDULED"] = "false"
+        yield made
+
+
+def test_create__while_others_publish__holds_all_that_was_acknowledged(shop):
+    """Each publish is in the archive, or its revision is above the archive's."""
+    made = shop
+    acknowledged, ended = [], threading.Event()
+
+    def publish(client, environment):
+        number = 0
+        while not ended.is_set():
+            number += 1
+            body = {"environment": environment, "config": {"n": number}, "on_stale": "overwrite"}
+            answer = client.post("/config/busy", json=body)
+            assert answer.status_code == 201, answer.text
+            acknowledged.append(answer.json()["revision"])
+
+    with made.start().client(made.raw) as client:
+        assert client.post("/services", json={"slug": "busy"}).status_code == 201
+        threads = [threading.Thread(target=publish, args=(client, each)) for each in ENVIRONMENTS]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        with Commands(made.environment, made.folder) as commands:
+            name = commands("backup", "create").split()[0]
+            ended.set()
+            for thread in threads:
+                thread.join()
+    made.servers.pop().stop()
+
+    revision, present = restored_revisions(made, name)
+    assert {each for each in acknowledged if each <= revision} == present
+    assert min(acknowledged) < revision < max(acknowledged)
+
+
+def restored_revisions(made, name):
+    """The revision of an archive, and those of all versions in it."""
+    path = made.folder / "busy.sqlite3"
+    said = made.manage("backup", "restore", name, "--into", str(path)).stdout
+    with sqlite3.connect(path) as opened:
+        rows = opened.execute("SELECT revision FROM configs_version").fetchall()
+    path.unlink()
+    return int(said.rpartition("revision ")[2].rstrip(".\n")), {each for (each,) in rows}
