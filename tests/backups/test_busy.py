@@ -9,7 +9,7 @@ import pytest
 from tests.backups.commands import Commands
 from tests.serving import installation
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.long_form]
 ENVIRONMENTS = ("development", "staging", "production")
 
 

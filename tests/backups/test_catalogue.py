@@ -4,7 +4,6 @@ import datetime
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -61,18 +60,23 @@ def test_read_catalogue__a_header_that_is_damaged__says_so_beside_the_others(
 
 def test_store__what_a_process_that_died_has_left__goes_with_the_next_archive(tmp_path):
     from apps.backups.stores import FolderStore
+    from apps.backups.work import working_in
 
     folder = tmp_path / "backups"
     folder.mkdir()
-    left, fresh = (folder / f".{name}.configsvc.part" for name in ("left", "fresh"))
-    for each in (left, fresh):
-        each.write_bytes(b"half")
-    os.utime(left, (time.time() - 7_200,) * 2)
     (tmp_path / "a").write_bytes(b"whole")
 
-    FolderStore(folder).put(tmp_path / "a", "a.configsvc")
+    with working_in(folder):  # somebody may be writing it
+        (folder / ".left.configsvc.part").write_bytes(b"half")
+        FolderStore(folder).put(tmp_path / "a", "a.configsvc")
+        assert (folder / ".left.configsvc.part").exists()
+    FolderStore(folder).put(tmp_path / "a", "b.configsvc")
 
-    assert sorted(each.name for each in folder.iterdir()) == [fresh.name, "a.configsvc"]
+    assert sorted(each.name for each in folder.iterdir()) == [
+        ".lock",
+        "a.configsvc",
+        "b.configsvc",
+    ]
 
 
 def test_store__that_cannot_keep_an_archive__keeps_no_half_of_it(tmp_path):
@@ -84,7 +88,10 @@ def test_store__that_cannot_keep_an_archive__keeps_no_half_of_it(tmp_path):
     with pytest.raises(IsADirectoryError):
         FolderStore(tmp_path).put(tmp_path / "a", "a.configsvc")
 
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "a.configsvc"]
+    assert sorted(each.name for each in tmp_path.iterdir() if each.name != ".lock") == [
+        "a",
+        "a.configsvc",
+    ]
 
 
 STORING = """

@@ -13,7 +13,7 @@ from tests.backups.elsewhere import elsewhere, empty
 from tests.backups.rows import LEDGER, SERVES, differing, read_rows
 from tests.serving import installation
 
-pytestmark = pytest.mark.servers
+pytestmark = pytest.mark.servers(database=pytest.long_form)  # the short form on one database
 RESTORES, POINTS, SERVED = (50, 200, 5) if pytest.long_form else (1, 3, 1)
 ACTS = 300 if pytest.long_form else 8
 ARCHIVES = 60 if pytest.long_form else 2

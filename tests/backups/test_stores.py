@@ -30,5 +30,5 @@ def test_put__on_a_full_disk__leaves_nothing_and_keeps_what_was(tmp_path, reques
     with pytest.raises(OSError, match="File too large"):
         store.put(large, "large.configsvc")
 
-    assert [each.name for each in store.folder.iterdir()] == ["small.configsvc"]
+    assert sorted(each.name for each in store.folder.iterdir()) == [".lock", "small.configsvc"]
     assert [(each.name, each.size) for each in store.list()] == [("small.configsvc", 1_000)]
