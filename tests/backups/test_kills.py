@@ -11,7 +11,7 @@ from tests.backups.elsewhere import await_alone, backups
 from tests.backups.rows import LEDGER, SERVES, differing, read_rows
 from tests.serving import installation
 
-pytestmark = pytest.mark.servers
+pytestmark = pytest.mark.servers(database=pytest.long_form)  # the short form on one database
 ROUNDS = 17 if pytest.long_form else 1
 chance = random.Random(20261127)
 

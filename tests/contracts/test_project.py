@@ -159,6 +159,12 @@ def test_openapi__schema__is_made_without_a_warning_and_has_every_address(operat
     assert "warning" not in capsys.readouterr().err.lower()
 
 
+@pytest.fixture
+def no_archives(settings, tmp_path):
+    """What other tests have backed up is looked up otherwise."""
+    settings.BACKUP_FOLDER = settings.BACKUP_WORK = tmp_path
+
+
 COUNTS = {
     "/config/shop?environment=production": 3,
     "/config/shop?environment=production&view=source": 3,
@@ -273,14 +279,16 @@ def _count(get, paths):
 
 
 @pytest.mark.django_db
-def test_queries__of_each_list_and_fetch__are_as_checked_in(shop, operator, system):
+def test_queries__of_each_list_and_fetch__are_as_checked_in(shop, operator, system, no_archives):
     _fill(operator, system)
 
     assert _count(operator.get, COUNTS) == COUNTS
 
 
 @pytest.mark.django_db
-def test_queries__of_each_page_with_a_list__are_as_checked_in(shop, operator, system, client):
+def test_queries__of_each_page_with_a_list__are_as_checked_in(
+    shop, operator, system, client, no_archives
+):
     from apps.core.models import User
 
     _fill(operator, system)

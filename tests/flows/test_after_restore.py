@@ -177,6 +177,7 @@ def _await_memory(shop, revision):
     raise AssertionError("The data folder does not remember the revision.")
 
 
+@pytest.mark.long_form
 def test_restore__killed_anywhere__leaves_no_right_open(shop):
     """Either the old database stands, or the new one with all that was withdrawn since the backup."""
     shop.start()

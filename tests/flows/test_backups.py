@@ -124,6 +124,7 @@ def events(client, action):
     return [(each["actor"], each["target"]) for each in found]
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_runs__asked_for_over_rest__are_done_by_the_server_and_in_no_archive(shop):
     with shop.start().client(shop.raw) as client:
         made = ended(client, client.post("/backups"))

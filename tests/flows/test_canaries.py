@@ -18,6 +18,7 @@ from tests.flows.canary_places import (
     fetch,
     files,
     log_segment,
+    plant_in_redis,
     redis,
 )
 from tests.serving import installation
@@ -175,6 +176,7 @@ def test_search__leak_planted_in_each_place__is_found():
         with server.log.open("a") as log:
             log.write(f"oops {value}\n")
         (made.folder / "left-behind").write_text(value)
+        plant_in_redis(made, value)
         heard += [*archives(made), *files(made), *database(made, since), *redis(made)]
 
         found = kinds_of(canaries.search(heard, [value]))

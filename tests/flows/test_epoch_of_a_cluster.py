@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -65,15 +67,15 @@ def test_dump__put_back_into_its_database__begins_an_epoch(made):
     assert made.manage("audit", "verify").returncode == 0
 
 
-def test_standby__that_takes_over__begins_an_epoch(made, tmp_path_factory):
+def test_standby__that_takes_over__begins_an_epoch(made, request):
     copy, control = program("pg_basebackup"), program("pg_ctl")
     assert settle(made) is not None
     assert settle(made, acts=1) is None
     parts = urlsplit(made.environment["DATABASE_URL"])
     user = _unprivileged()
-    home = tmp_path_factory.mktemp("standby")
-    for folder in (home, *home.parents[:2]):
-        folder.chmod(0o755)
+    home = Path(tempfile.mkdtemp(prefix="configsvc-standby-"))
+    request.addfinalizer(lambda: shutil.rmtree(home, ignore_errors=True))
+    home.chmod(0o755)
     if user:
         os.chown(home, user["user"], user["group"])
     quiet = {"cwd": "/", "stdout": subprocess.DEVNULL, **user}
