@@ -52,6 +52,11 @@ def settle(*, actor: Actor) -> str | None:
     Of several nodes that find this at once, one begins it and the others see that it has been done.
     """
     identity = find_identity()
+    if identity is None:
+        logger.warning(
+            "PostgreSQL does not tell its identity: a failover or a copy is found out by the "
+            "remembered revision alone. GRANT EXECUTE ON FUNCTION pg_control_system() to the role."
+        )
     with writing():
         lock_ledger()
         head = Head.objects.get(pk=1)
@@ -70,6 +75,15 @@ def settle(*, actor: Actor) -> str | None:
     logger.warning("A new epoch %s has begun after %s: %s.", epoch, head, why)
     remember()
     return epoch
+
+
+def is_another() -> bool:
+    """Whether the connection leads to another database than the one that the present epoch is
+    bound to. Connections are made anew without a word, so this is asked of each look at the ledger.
+    """
+    identity = find_identity()
+    bound = Head.objects.values_list("identity", flat=True).get(pk=1)
+    return bool(identity and bound and identity != bound)
 
 
 def renew(identity: str | None = None) -> str:
@@ -116,12 +130,7 @@ def find_identity() -> str | None:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(IDENTITY)
             system, timeline, oid = cursor.fetchone()
-    except ProgrammingError as error:
-        logger.warning(
-            "PostgreSQL does not tell its identity (%s): a failover or a copy is found out by the "
-            "remembered revision alone. GRANT EXECUTE ON FUNCTION pg_control_system() to the role.",
-            str(error).splitlines()[0],
-        )
+    except ProgrammingError:
         return None
     return f"cluster {system} timeline {timeline} database {oid}"
 

@@ -192,7 +192,7 @@ class Feed:
 
     async def _find_position(self) -> tuple[str, int, int]:
         """Where the ledger ends; a database that may be another one than before is asked first."""
-        if self._lost:
+        if self._lost or await _is_another():
             await _settle()
             self._lost = False
         found = await _read_position()
@@ -242,6 +242,11 @@ async def _send(layer: Any, sender: str) -> None:
         await layer.group_send(GROUP, {"type": "wake", "from": sender})
     except Exception as error:
         logger.warning("No wake-up was sent (%s); other nodes look every second.", error)
+
+
+@database_sync_to_async
+def _is_another() -> bool:
+    return epochs.is_another()
 
 
 @database_sync_to_async
