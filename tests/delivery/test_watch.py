@@ -8,6 +8,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from apps.access.people import update_person
 from apps.access.policy import Place
 from apps.access.selectors import actor_of_user
+from apps.audit import epochs
+from apps.audit.models import Head
 from apps.configs import sources
 from apps.configs.services.bases import Options
 from apps.configs.services.places import create_service
@@ -120,3 +122,17 @@ def test_slow_watcher__queue_is_full__is_told_to_resync_and_goes_on_from_there(
 
     interest = Interest(frozenset({shop.pk}))
     watching(scenario, actor_of_user(person), interest, system, queue_limit=2)
+
+
+def test_database__exchanged_between_two_looks__begins_an_epoch_and_is_told(shop, person, system):
+    def exchange():
+        epochs.settle(actor=system)
+        Head.objects.update(identity="that of the database it was copied from")
+
+    async def scenario(watched):
+        before = watched.feed.epoch
+        await sync_to_async(exchange)()
+        assert (await watched.frame())[0] == "resync"
+        assert watched.feed.epoch != before
+
+    watching(scenario, actor_of_user(person), Interest(frozenset({shop.pk})), system)
