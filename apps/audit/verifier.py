@@ -512,4 +512,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    here = Path(__file__).resolve().parent  # where it lies among others, they are no libraries
+    sys.path[:] = [each for each in sys.path if not each or Path(each).resolve() != here]
     sys.exit(main())

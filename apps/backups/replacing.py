@@ -147,8 +147,10 @@ def _one_connection() -> Iterator[None]:
 def _refuse_others() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
+            # Clients are those that belong to a role: what kind of process another role's is, a role
+            # without pg_read_all_stats is not told.
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            " AND pid <> pg_backend_pid() AND usesysid IS NOT NULL"
         )
         [others] = cursor.fetchone()
     if others:

@@ -152,12 +152,16 @@ def _verify(run: Run, actor: Actor, progress: Progress) -> None:
 
 
 def _drill(run: Run, actor: Actor, progress: Progress) -> None:
-    newest = next((each for each in read_catalogue(store()) if each.header), None)
-    if newest is None or newest.header is None:
+    archives = read_catalogue(store())
+    newest = next((each for each in archives if each.header), None)
+    damaged = [each for each in archives if each.header is None]
+    if damaged and (newest is None or damaged[0].name > newest.name):
+        newest = damaged[0]  # names begin with the time: a restore would be asked for this one
+    if newest is None:
         raise NotFoundError("There is no backup yet.")
     run.archive = newest.name
     problem = drill(newest.name, settings.BACKUP_WORK / f".drill-{run.pk.hex}", progress)
-    revision = None if problem else newest.header.revision
+    revision = newest.header.revision if newest.header and not problem else None
     _record(run, actor, "backup.tried", revision=revision, problem=problem)
 
 

@@ -223,6 +223,22 @@ def test_drill__without_any_archive__fails_and_says_so(operator, folder):
     assert run_of(operator, asked)["problem"] == "There is no backup yet."
 
 
+def test_drill__newest_cannot_be_read__is_the_one_that_is_tried(
+    operator, three, folder, monkeypatch
+):
+    latest = three[2].replace("2026", "2027")
+    (folder / latest).write_bytes(b"not an archive")
+    # the command that a drill runs knows the folder from its environment, not from here
+    monkeypatch.setattr("apps.backups.runs.drill", lambda name, *_others: f"{name}: damaged")
+    asked = operator.post("/backups/drill", {})
+
+    runner.run_due()
+
+    run = run_of(operator, asked)
+    assert (run["state"], run["archive"], run["revision"]) == ("failed", latest, None)
+    assert run["problem"] == f"{latest}: damaged"
+
+
 def test_schedule__when_it_is_due__asks_for_runs_in_its_own_name(operator, folder):
     from apps.core.models import Job
 

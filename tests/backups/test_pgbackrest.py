@@ -76,7 +76,7 @@ def restore(place, *target):
 def verify(place):
     """Let the program of its own judge the ledger; it needs nothing of the server."""
     url = place.url.replace("postgres:", "postgresql:")
-    return place.python("-P", "apps/audit/verifier.py", url)  # its neighbours are not its modules
+    return place.python("apps/audit/verifier.py", url)
 
 
 def test_set_up__passphrase__is_the_owners_alone_and_in_no_other_place(place):
