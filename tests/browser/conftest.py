@@ -20,7 +20,7 @@ def served():
 
 PEOPLE = """
 from apps.core.models import User
-for name in ("ada", "mei", "tom", "olu", "nobody"):
+for name in ("ada", "mei", "tom", "olu", "pia", "nobody"):
     user, _made = User.objects.get_or_create(username=name)
     user.is_staff = True
     user.set_password(f"pw-{name}-123456")
@@ -28,7 +28,8 @@ for name in ("ada", "mei", "tom", "olu", "nobody"):
 from apps.access.policy import EVERYWHERE
 from apps.access.services import grant
 from apps.core.actor import system
-grant(actor=system("tests"), to="user:tom", role="developer", on=EVERYWHERE)
+for name in ("tom", "pia"):
+    grant(actor=system("tests"), to=f"user:{name}", role="developer", on=EVERYWHERE)
 """
 
 

@@ -19,7 +19,7 @@ def code(secret, after=0):
 def confirm(page):
     """Type the password once more where the page asks for it."""
     if "reauthenticate" in page.url:
-        page.fill("input[name=password]", "pw-mei-123456")
+        page.fill("input[name=password]", "pw-pia-123456")
         page.click("button.p-primary")
 
 
@@ -54,10 +54,10 @@ def test_log_in_pages__wide_and_narrow__fit_and_complain_of_nothing(
 
 
 def test_authenticator_and_passkey__enrolled_and_used(served, open_page):
-    page = open_page("mei")
+    page = open_page("pia")
     page.goto(page.url.replace("127.0.0.1", "localhost"))  # a passkey needs a name
-    page.fill("input[name=username]", "mei")
-    page.fill("input[name=password]", "pw-mei-123456")
+    page.fill("input[name=username]", "pia")
+    page.fill("input[name=password]", "pw-pia-123456")
     page.click("#login-form button")
     page.goto(page.url.replace("/admin/", "/accounts/2fa/totp/activate/"))
     confirm(page)
@@ -86,8 +86,8 @@ def test_authenticator_and_passkey__enrolled_and_used(served, open_page):
         page.wait_for_url("**/admin/login/**")
 
     leave()
-    page.fill("input[name=username]", "mei")
-    page.fill("input[name=password]", "pw-mei-123456")
+    page.fill("input[name=username]", "pia")
+    page.fill("input[name=password]", "pw-pia-123456")
     page.click("#login-form button")
     page.fill("input[name=code]", code(secret, 1))
     page.click("button.p-primary")
