@@ -67,6 +67,7 @@ def newest(made):
     return backup(made, "list").stdout.splitlines()[0].split()[0]
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_restore__after_more_was_published__brings_back_what_was_in_a_new_epoch(shop):
     shop.start()
     then = published(shop, 1)

@@ -241,6 +241,7 @@ def test_events__a_flag_that_changed__is_told_and_other_keys_are_not(writer, rea
     assert resumed.heard[0][2] != heard[1][2]
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_events__a_section_of_flags_that_is_made_later__is_told(writer, reader):
     publish(writer, FLAGS, later={"banner": True})
     url = evaluate(reader).json()["eventStreams"][0]["url"]

@@ -151,7 +151,7 @@ def test_key_provider__that_is_not_set_up__stops_the_start(name):
         check_key_provider(Env(key_provider=name))
 
 
-@pytest.mark.servers
+@pytest.mark.servers(database=pytest.long_form)
 def test_server__from_its_file_to_transit_and_back__reads_at_every_moment(transit):
     with installation() as made:
         server = made.start()
