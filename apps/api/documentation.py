@@ -149,12 +149,13 @@ READERS = Shape(
 EXPLAIN = Shape(
     parameters=(ENVIRONMENT_PARAMETER, AT, text("key", "a glob; repeat for more"), text("unit"))
 )
-ACROSS = Shape(parameters=(text("key", "a glob; repeat for more", many=True),))
+ACROSS = Shape(parameters=(text("key", "a glob; repeat for more", many=True), AT))
 MATRIX = Shape(
     parameters=(
         text("q", "in the service's name"),
         text("owner", "a group"),
         text("label", "NAME or NAME=VALUE"),
+        AT,
         *PAGE,
     )
 )

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from apps.api.base import ApiView, answer_json, bad_member, paged_together
 from apps.api.documentation import ACROSS, MATRIX, documented
 from apps.api.origins import present_origin
+from apps.api.points import point_of
 from apps.configs.selectors.across import Column, Value, get_across
 from apps.configs.selectors.matrix import Cell, Row, Wanted, find_services, list_rows
 from apps.configs.selectors.origins import covered_by
@@ -23,17 +24,18 @@ class MatrixView(ApiView):
 
     @documented("List which version is live where, and how far apart they are", MATRIX)
     def get(self, request: Any) -> HttpResponse:
-        """A page of services by name, each with its environments by rank."""
+        """A page of services by name, each with its environments by rank; with ``at=`` as it was."""
         asked = request.GET
         wanted = Wanted(asked.get("q", ""), asked.get("owner", ""), asked.get("label", ""))
         environments = list(list_environments(actor=self.actor))
+        point = point_of(request)
         return paged_together(
             request,
             find_services(actor=self.actor, wanted=wanted),
             lambda services: [
                 _row(each)
                 for each in list_rows(
-                    actor=self.actor, services=services, environments=environments
+                    actor=self.actor, services=services, environments=environments, point=point
                 )
             ],
         )
@@ -44,7 +46,7 @@ class AcrossView(ApiView):
 
     @documented("Compare keys across all environments", ACROSS)
     def get(self, request: Any, service: str) -> HttpResponse:
-        """``?key=`` (repeat) narrows by globs; a list is one key."""
+        """``?key=`` (repeat) narrows by globs; a list is one key; with ``at=`` what was live then."""
         globs = request.GET.getlist("key")
         if not all(globs):
             raise bad_member("key", "Name a key: ?key=settings.timeout, or ?key=settings.*.")
@@ -52,6 +54,7 @@ class AcrossView(ApiView):
             actor=self.actor,
             service=get_service(service),
             chosen=covered_by(paths.parse_globs(globs)),
+            point=point_of(request),
         )
         given = [column.live for column in found.columns if column.live]
         note_given(actor=self.actor, given=given, keys=globs)
@@ -94,9 +97,9 @@ def present_cell(cell: Cell) -> dict[str, Tree]:
         "revision": version.revision,
         "published_at": clock.rfc3339(version.published_at),
         "retired": version.retired,
-        "pinned": cell.live.pinned,
-        "outdated": cell.live.outdated,
     }
+    if not cell.is_past:
+        shown |= {"pinned": cell.live.pinned, "outdated": cell.live.outdated}
     if cell.left is not None and cell.is_compared:
         shown["apart"] = {"from": cell.left.slug, "keys": cell.apart}
     return shown

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from tests.api.graphql_client import data
 from tests.api.test_references import HERE, config, publish
 from tests.flows.random_graph import RandomGraph
 from tests.flows.test_propagation import last, service
@@ -123,6 +124,49 @@ def test_reads__at_a_time_or_a_revision__show_what_was_live_then(shop):
     assert shop.get(f"/config/shop/dependencies?{HERE}").json()["results"] == []
 
 
+def side_by_side(api, at=""):
+    """The matrix and a service's keys in all environments, without what the past does not tell."""
+    rows = api.get(f"/matrix?at={at}").json()["results"]
+    for cell in (cell for row in rows for cell in row["environments"]):
+        assert ("pinned" in cell) == (not at and cell["version"] is not None)
+        cell.pop("pinned", None)
+        cell.pop("outdated", None)
+    return rows, api.get(f"/config/cart/across?at={at}").json()
+
+
+def test_side_by_side__at_each_revision__is_what_it_was_then(shop):
+    publish(shop, "late", {"z": 1}, environment="staging")
+    seen = {}
+    acts = [
+        lambda: publish(shop, "cart", {"n": 1, "m": [1]}, environment="staging"),
+        lambda: publish(shop, "cart", {"n": 1}),
+        lambda: publish(shop, "cart", {"n": 2, "m": [1]}),
+        lambda: shop("DELETE", f"/config/cart?{HERE}"),
+        lambda: publish(shop, "cart", {"n": 3}),
+    ]
+    for act in acts:
+        answer = act()
+        assert answer.status_code < 300, answer.content
+        seen[shop.get("/audit").json()["results"][0]["revision"]] = side_by_side(shop)
+
+    assert len({json.dumps(each) for each in seen.values()}) == len(acts)
+    for revision_, was in seen.items():
+        assert side_by_side(shop, revision_) == was
+    first = next(iter(seen))
+    asked = (
+        f'{{ matrix(first: 1, at: "{first}") {{ edges {{ node {{ cells {{ environment version pinned }} }} }} }}'
+        f' across(service: "cart", at: "{first}") {{ results {{ key values {{ value }} }} }} }}'
+    )
+    told = data(shop, asked)
+    cells = {each["environment"]: each for each in told["matrix"]["edges"][0]["node"]["cells"]}
+    assert (cells["staging"]["version"], cells["production"]["version"]) == (1, None)
+    assert cells["staging"]["pinned"] is None
+    assert told["across"]["results"] == [
+        {"key": "m", "values": [{"value": [1]}]},
+        {"key": "n", "values": [{"value": 1}]},
+    ]
+
+
 @pytest.mark.parametrize(
     ("at", "status", "code"),
     [
@@ -135,7 +179,8 @@ def test_reads__at_a_time_or_a_revision__show_what_was_live_then(shop):
 def test_reads__at_no_point_of_the_ledger__say_so(shop, at, status, code):
     publish(shop, "cart", {"n": 1})
 
-    for answer in (shop.get(f"/config/cart?{HERE}&at={at}"), restore(shop, at=at)):
+    paths = (f"/config/cart?{HERE}&at={at}", f"/matrix?at={at}", f"/config/cart/across?at={at}")
+    for answer in [*map(shop.get, paths), restore(shop, at=at)]:
         assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 

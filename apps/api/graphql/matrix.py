@@ -12,6 +12,7 @@ from apps.api.graphql.origins import Origin
 from apps.api.graphql.paging import Connection, Page, connected
 from apps.api.graphql.scalars import Json, Long, Time
 from apps.api.matrix import present_cell, present_column
+from apps.api.points import read_point
 from apps.configs.selectors.across import Value, get_across
 from apps.configs.selectors.matrix import Cell as FoundCell
 from apps.configs.selectors.matrix import Row, Wanted, find_services, list_rows
@@ -100,9 +101,13 @@ class Across:
     results: list[AcrossKey]
 
 
-def _rows(info: Info, found: list[Any]) -> list[Row]:
-    environments = list(info.context.environments.values())
-    return list_rows(actor=info.context.actor, services=found, environments=environments)
+def _rows(info: Info, found: list[Any], at: str | None) -> list[Row]:
+    return list_rows(
+        actor=info.context.actor,
+        services=found,
+        environments=list(info.context.environments.values()),
+        point=read_point(at),
+    )
 
 
 @node
@@ -111,17 +116,24 @@ class Queries:
 
     @field(paged=True, cost=HEAVY)
     def matrix(
-        self, info: Info, page: Page, *, q: str = "", owner: str = "", label: str = ""
+        self,
+        info: Info,
+        page: Page,
+        *,
+        q: str = "",
+        owner: str = "",
+        label: str = "",
+        at: str | None = None,
     ) -> Connection[MatrixRow] | None:
         """Which version is live where, and how far apart they are.
 
-        A page of services by name, each with its environments by rank.
+        A page of services by name, each with its environments by rank; with ``at`` as it was.
         """
         start, stop = page.bounds
         wanted = Wanted(q, owner, label)
         found = list(find_services(actor=info.context.actor, wanted=wanted)[start : stop + 1])
         shown = found[: stop - start]
-        rows = _rows(info, shown)
+        rows = _rows(info, shown, at)
         cells = [cell for row in rows for cell in row.cells if cell.is_seen]
         owners = dict(zip(cells, configurations.several([c.place for c in cells]), strict=True))
         peers = Peers(shown)
@@ -135,15 +147,18 @@ class Queries:
         return connected(made + found[len(shown) :], page, lambda row, _peers: row)
 
     @field(cost=HEAVY)
-    def across(self, info: Info, service: str, keys: list[str] | None = None) -> Across | None:
+    def across(
+        self, info: Info, service: str, keys: list[str] | None = None, at: str | None = None
+    ) -> Across | None:
         """Keys of a service in all environments.
 
-        The keys that the globs cover, without any: all; a list is one key.
+        The keys that the globs cover, without any: all; a list is one key. With ``at`` as they were.
         """
         found = get_across(
             actor=info.context.actor,
             service=get_service(service),
             chosen=covered_by(paths.parse_globs(keys or [])),
+            point=read_point(at),
         )
         given = [column.live for column in found.columns if column.live]
         note_given(actor=info.context.actor, given=given, keys=keys or [])

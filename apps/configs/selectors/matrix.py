@@ -3,21 +3,22 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Length
 
 from apps.access import policy
 from apps.access.policy import Place
 from apps.access.rights import generation
-from apps.configs.models import Live, Text
-from apps.configs.selectors.configurations import list_live
+from apps.audit.selectors import Point
+from apps.configs.models import Live, Text, Version
+from apps.configs.selectors.configurations import list_live, scope_filter
 from apps.configs.selectors.places import list_services
 from apps.core.actor import Actor
 from apps.engine import diff
 from apps.engine.guarding import visible
 from apps.engine.values import Tree, canonical, parse_canonical
-from apps.registry.models import Environment, Service
+from apps.registry.models import Configuration, Environment, Service
 
 MOST_READ = 16_000_000
 """How many characters of documents are read for one page, the same for every reader; what is beyond
@@ -45,7 +46,8 @@ class Cell:
 
     ``left`` is the nearest environment to the left with something live that he may read. Where he
     may read what is live here too, it ``is_compared`` with that: ``apart`` is how many keys of what
-    he sees differ, ``None`` where the documents of the page are too large to count.
+    he sees differ, ``None`` where the documents of the page are too large to count. Of the past it is not known whether
+    it was pinned or outdated.
     """
 
     place: Place
@@ -54,6 +56,7 @@ class Cell:
     left: Environment | None = None
     apart: int | None = None
     is_compared: bool = False
+    is_past: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +86,23 @@ def with_label(services: QuerySet[Service], label: str) -> QuerySet[Service]:
 
 
 def list_rows(
-    *, actor: Actor, services: Sequence[Service], environments: Sequence[Environment]
+    *,
+    actor: Actor,
+    services: Sequence[Service],
+    environments: Sequence[Environment],
+    point: Point | None = None,
 ) -> list[Row]:
-    """The rows of a page, in few statements, however many cells there are."""
+    """The rows of a page, in few statements, however many cells there are; with ``point`` what was
+    live then.
+    """
     reader = replace(actor, generation=generation())
-    rows = list_live(actor=reader).filter(
-        configuration__service__in=services, configuration__environment__in=environments
-    )
-    unread = [f"version__{name}" for name in UNREAD_COLUMNS]
-    size = Length("version__effective__content")
+    within = Q(configuration__service__in=services, configuration__environment__in=environments)
+    rows = _find_live(reader, within) if point is None else _find_past(reader, within, point)
     live = {
         (each.configuration.service_id, each.configuration.environment_id): each
-        for each in rows.defer(*unread).annotate(size=size)
+        for each, _size in rows
     }
-    comparing = _Comparing(reader, _read_texts(live.values()))
+    comparing = _Comparing(reader, _read_texts(rows), point is not None)
     return [
         Row(
             service,
@@ -111,11 +117,31 @@ def list_rows(
     ]
 
 
-def _read_texts(rows: Iterable[Live]) -> dict[str, str]:
-    """The documents that are live, by their digests, as far as they fit."""
-    sizes = {
-        row.version.effective_id: getattr(row, "size", 0) for row in rows if not row.version.retired
-    }
+def _find_live(reader: Actor, within: Q) -> list[tuple[Live, int]]:
+    """What is live, each with its size in characters."""
+    unread = [f"version__{name}" for name in UNREAD_COLUMNS]
+    rows = list_live(actor=reader).filter(within).defer(*unread)
+    sized = rows.annotate(size=Length("version__effective__content"))
+    return [(each, each.size) for each in sized]
+
+
+def _find_past(reader: Actor, within: Q, point: Point) -> list[tuple[Live, int]]:
+    """What was live as of ``point``, each with its size in characters."""
+    by_then = Version.objects.filter(configuration=OuterRef("pk"), revision__lte=point.revision)
+    wanted = Version.objects.filter(within, scope_filter(reader, "list", "configuration__"))
+    places = Configuration.objects.filter(pk__in=wanted.order_by().values("configuration"))
+    last = places.values_list(Subquery(by_then.order_by("-number").values("pk")[:1]))
+    versions = Version.objects.filter(pk__in=[pk for (pk,) in last]).defer(*UNREAD_COLUMNS)
+    sized = versions.select_related("configuration__service", "configuration__environment")
+    return [
+        (Live(configuration=each.configuration, version=each), each.size)
+        for each in sized.annotate(size=Length("effective__content"))
+    ]
+
+
+def _read_texts(rows: Iterable[tuple[Live, int]]) -> dict[str, str]:
+    """Their documents, by their digests, as far as they fit."""
+    sizes = {row.version.effective_id: size for row, size in rows if not row.version.retired}
     left = MOST_READ
     wanted = []
     for digest, size in sizes.items():
@@ -145,6 +171,7 @@ class _Comparing:
 
     reader: Actor
     texts: Mapping[str, str]
+    is_past: bool
 
     def cells(self, places: Sequence[tuple[Place, Live | None]]) -> list[Cell]:
         """The cells of one row."""
@@ -158,7 +185,7 @@ class _Comparing:
             seen = self._find(place, live)
             is_compared = seen is not None and left is not None
             apart = _apart(before, seen) if is_compared and seen else None
-            cells.append(Cell(place, True, live, left, apart, is_compared))
+            cells.append(Cell(place, True, live, left, apart, is_compared, self.is_past))
             if seen is not None:
                 left, before = place.environment, seen
         return cells
