@@ -206,7 +206,7 @@ class Chain:
             "redactions": self.held.redactions,
             "migrations": self.held.migrations,
         }
-        part = work / f"{CHAIN}.part"
+        part = work / f"{CHAIN}.{secrets.token_hex(4)}.part"  # others may write theirs
         part.write_text(json.dumps(members))
         part.rename(work / CHAIN)
         sync_folder(work)

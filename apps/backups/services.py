@@ -1,5 +1,6 @@
 """Making, checking and pruning archives."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -94,7 +95,9 @@ def verify_backup(
 
 def check(name: str, progress: Progress = silent, place: Store | None = None) -> Checked:
     """The same without a right."""
-    place = place or store()
+    if place is None:
+        with contextlib.closing(store()) as own:  # what was fetched goes again
+            return check(name, progress, own)
     chain = chain_of(read_catalogue(place), name)
     return check_chain(openers(place, chain), progress)
 

@@ -19,8 +19,9 @@ from apps.configs.services.bases import Options
 from apps.configs.services.kernel import Outcome
 from apps.configs.services.point_in_time import LEAVE, Restored, Wanted, restore
 from apps.core import clock
+from apps.delivery.points import find_revision, is_revision
 from apps.delivery.reads import note_given
-from apps.engine import paths, values
+from apps.engine import paths
 from apps.engine.errors import DomainError, ForbiddenError, InvalidError, NotFoundError, invalid
 from apps.portal.reviewing import others_of
 from apps.portal.shared import actor_of, address, may, place_of, render, tabs
@@ -90,9 +91,8 @@ def marks(request: HttpRequest, service: str, environment: str) -> HttpResponse:
 def read_point(text: str) -> Point:
     """A time (RFC 3339; without an offset in UTC) or a revision that a person wrote."""
     text = text.strip()
-    number = values.whole(text)
-    if number is not None:
-        found = find_point(number=number)
+    if is_revision(text):
+        found = find_revision(text)
     else:
         try:
             is_local = _LOCAL.fullmatch(text) is not None

@@ -1,0 +1,32 @@
+"""Points in time as they are written: by the revision of an act."""
+
+import re
+from typing import Final
+
+from apps.audit.selectors import Point, find_point, head
+from apps.delivery.requests import read_cursor
+from apps.engine.errors import ConflictError
+
+_REVISION: Final = re.compile(r"([0-9a-z]{1,16}-)?[0-9]{1,18}", re.IGNORECASE)
+
+
+def is_revision(text: str) -> bool:
+    """Whether it is ``REVISION`` or ``EPOCH-REVISION``."""
+    return _REVISION.fullmatch(text) is not None
+
+
+def find_revision(text: str) -> Point | None:
+    """The last act by ``REVISION`` or ``EPOCH-REVISION``; ``None`` before the first.
+
+    Raises :class:`ConflictError` (code ``epoch``) for one of another epoch or above the ledger's head.
+    """
+    cursor, reached = read_cursor(text), head()
+    assert cursor is not None  # noqa: S101 - the text is not empty
+    if cursor.epoch not in (None, reached.epoch) or cursor.revision > reached.revision:
+        raise ConflictError(
+            f"The ledger ends at {reached.epoch}-{reached.revision}, so this revision is of "
+            "another epoch.",
+            code="epoch",
+            epoch=reached.epoch,
+        )
+    return find_point(number=cursor.revision)
