@@ -77,6 +77,10 @@ class Command(BaseCommand):
             raise CommandError(f"{error.strerror or error}{where}") from error
 
     def _create(self, options: dict[str, Any]) -> None:
+        if options["segment"] and connection.vendor != "sqlite":
+            raise CommandError(
+                "Segments are SQLite's. On PostgreSQL what came since is in its log: deploy/backup."
+            )
         made = create_backup(actor=ACTOR, full=not options["segment"], progress=self._progress)
         if made is None:
             self.stdout.write("Nothing has moved since the last archive.")
