@@ -7,9 +7,11 @@ it is one transaction. What becomes of rights is decided inside, so no moment li
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from django.conf import settings
 from django.db import connection, connections, transaction
@@ -24,6 +26,9 @@ from apps.backups.writing import Progress, silent
 from apps.core.actor import Actor
 from apps.engine.errors import ConflictError
 from apps.engine.values import Tree
+
+ENDS_WITHIN: Final = 5.0
+LOOK_EVERY: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,20 @@ def _one_connection() -> Iterator[None]:
 
 
 def _refuse_others() -> None:
+    """A server that was stopped just now leaves connections that end a moment later."""
+    ends = time.monotonic() + ENDS_WITHIN
+    while others := _count_others():
+        if time.monotonic() > ends:
+            raise ConflictError(
+                f"{others} other connection(s) to the database: stop the servers and workers first.",
+                code="running",
+            )
+        time.sleep(LOOK_EVERY)
+
+
+def _count_others() -> int:
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees one state of it
         cursor.execute(
             # Clients are those that belong to a role: what kind of process another role's is, a role
             # without pg_read_all_stats is not told.
@@ -153,8 +171,4 @@ def _refuse_others() -> None:
             " AND pid <> pg_backend_pid() AND usesysid IS NOT NULL"
         )
         [others] = cursor.fetchone()
-    if others:
-        raise ConflictError(
-            f"{others} other connection(s) to the database: stop the servers and workers first.",
-            code="running",
-        )
+    return int(others)

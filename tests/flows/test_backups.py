@@ -249,14 +249,6 @@ def test_command__what_cannot_be__is_said_in_a_line(shop, arguments, said):
     assert said in refused.stderr
 
 
-@pytest.mark.postgresql
-def test_create__a_segment_of_postgresql__is_refused_with_what_there_is_instead(shop):
-    refused = backup(shop, "create", "--segment", check=False)
-
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert "deploy/backup" in refused.stderr
-
-
 @pytest.mark.servers(database=False)
 def test_archive__without_its_key__does_not_open(shop):
     name = backup(shop, "create").stdout.split()[0]

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         """Declare the verbs."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         create = verbs.add_parser("create", help="make an archive of everything")
-        create.add_argument("--segment", action="store_true", help="what came since (SQLite)")
+        create.add_argument("--segment", action="store_true", help="what came since (on PostgreSQL a full one)")
         listing = verbs.add_parser("list", help="the archives, the newest first")
         verify = verbs.add_parser("verify", help="exit 0 when the archive is whole, else 1")
         verify.add_argument("name", nargs="?", help="the newest, where none is named")
@@ -77,10 +77,6 @@ class Command(BaseCommand):
             raise CommandError(f"{error.strerror or error}{where}") from error
 
     def _create(self, options: dict[str, Any]) -> None:
-        if options["segment"] and connection.vendor != "sqlite":
-            raise CommandError(
-                "Segments are SQLite's. On PostgreSQL what came since is in its log: deploy/backup."
-            )
         made = create_backup(actor=ACTOR, full=not options["segment"], progress=self._progress)
         if made is None:
             self.stdout.write("Nothing has moved since the last archive.")
