@@ -38,7 +38,9 @@ class Command(BaseCommand):
         """Declare the verbs."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         create = verbs.add_parser("create", help="make an archive of everything")
-        create.add_argument("--segment", action="store_true", help="what came since (on PostgreSQL a full one)")
+        create.add_argument(
+            "--segment", action="store_true", help="what came since (on PostgreSQL a full one)"
+        )
         listing = verbs.add_parser("list", help="the archives, the newest first")
         verify = verbs.add_parser("verify", help="exit 0 when the archive is whole, else 1")
         verify.add_argument("name", nargs="?", help="the newest, where none is named")
