@@ -479,6 +479,8 @@ def test_without_environment__every_way__is_about_the_one_that_fetching_means(
         pushed = receive(socket, "changed")
         named = {"type": "unsubscribe", "service": "SHOP", "environment": environment}
         socket.send(json.dumps(named))
+        socket.send('{"type":"ping"}')  # messages are taken in turn: it is unsubscribed at the pong
+        receive(socket, "pong")
         last = publish(writer, f"unheard {time.time()}", environment=environment)
         stream.version(last["version"])
         socket.send('{"type":"ping"}')
