@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from django.conf import settings
-from django.core.management import call_command
 from django.db import connection, connections, transaction
-from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
 from apps.access.holds import hold_rights
@@ -28,8 +26,10 @@ from apps.backups.reading import (
     read_archive_header,
     require_chain,
 )
+from apps.backups.schema import make_tables
 from apps.backups.tables import Table, dumped, loaded
 from apps.backups.writing import Digest, Progress, silent
+from apps.core.migrating import bring_up_to_date
 from apps.core.transactions import writing
 from apps.engine.errors import IntegrityError, MalformedError
 
@@ -148,11 +148,11 @@ def fill(
     caller lets nobody see the database before this has returned.
     """
     progress("Making the tables", 0, 0)
-    _make_tables(checked.manifests[0]["migrations"])
+    make_tables(checked.manifests[0]["migrations"])
     filling = _Filling(checked, progress)
     with transaction.atomic():
         filling.run()
-    call_command("migrate", verbosity=0, interactive=False)
+    bring_up_to_date()
     with writing():
         epoch = renew()
         if finish is None:
@@ -160,20 +160,6 @@ def fill(
         else:
             finish(checked.headers[-1], epoch)
     return epoch
-
-
-def _make_tables(applied: Sequence[Sequence[str]]) -> None:
-    """Empty tables as those migrations make them."""
-    executor = MigrationExecutor(connection)
-    there = {tuple(each) for each in applied}
-    graph = executor.loader.graph
-    nodes = [node for node in graph.nodes if node in there]
-    leaves = [
-        node
-        for node in nodes
-        if not any(child.key in there for child in graph.node_map[node].children)
-    ]
-    executor.migrate(leaves)
 
 
 class _Filling:

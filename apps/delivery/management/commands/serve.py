@@ -9,10 +9,8 @@ from typing import IO, Any
 
 import uvicorn
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from apps.access.people import create_superuser
 from apps.access.selectors import get_account
@@ -20,6 +18,7 @@ from apps.access.services import create_account, create_token, grant
 from apps.configs.services.demonstration import load_demonstration
 from apps.core.actor import system
 from apps.core.commands import QuickCommand
+from apps.core.migrating import bring_up_to_date
 from apps.core.models import User
 from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
 from apps.core.transactions import writing
@@ -93,9 +92,7 @@ class Command(QuickCommand):
 
     def _prepare(self, options: dict[str, Any]) -> None:
         self.stdout.write("Preparing the database …")
-        executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            call_command("migrate", verbosity=0, interactive=False)
+        bring_up_to_date()
         host = "127.0.0.1" if options["host"] in ANY_ADDRESS else options["host"]
         address = f"http://{host}:{options['port']}{settings.PATH_PREFIX}"
         first = not User.objects.exists()
