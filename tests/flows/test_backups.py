@@ -63,8 +63,10 @@ def digests(made, name):
     return found
 
 
-def newest(made):
-    return backup(made, "list").stdout.splitlines()[0].split()[0]
+@pytest.fixture(scope="module")
+def archive(shop):
+    """The name of a full archive, for tests that only look at it."""
+    return backup(shop, "create").stdout.split()[0]
 
 
 @pytest.mark.servers(database=pytest.long_form)
@@ -204,9 +206,8 @@ def test_segments__behind_a_full_one__hold_what_came_since(shop):
 
 
 @pytest.mark.servers(database=False)
-def test_restore__damaged_archives__are_refused_before_anything_is_touched(shop):
-    name = backup(shop, "create").stdout.split()[0]
-    path = Path(shop.folder) / "backups" / name
+def test_restore__damaged_archives__are_refused_before_anything_is_touched(shop, archive):
+    path = Path(shop.folder) / "backups" / archive
     whole, database = path.read_bytes(), Path(shop.folder) / "configsvc.sqlite3"
     before = database.read_bytes()
     middle = len(whole) // 2
@@ -215,12 +216,11 @@ def test_restore__damaged_archives__are_refused_before_anything_is_touched(shop)
         whole.replace(b"configsvc-archive 1", b"configsvc-archive 9"),
     ):
         path.write_bytes(damaged)
-        refused = backup(shop, "restore", name, "--yes", check=False)
+        refused = backup(shop, "restore", archive, "--yes", check=False)
         assert refused.returncode == 1, refused.stdout
         assert "code" in refused.stderr
     path.write_bytes(whole)
     assert database.read_bytes() == before
-    assert backup(shop, "verify", name).returncode == 0
 
 
 @pytest.mark.servers(database=False)
@@ -239,10 +239,7 @@ def test_names__that_lead_elsewhere__are_not_there(shop, name):
         (("restore", "a.configsvc", "--at", "2026-01-01T00:00:00Z"), "not both"),
     ],
 )
-def test_command__what_cannot_be__is_said_in_a_line(shop, arguments, said):
-    if not backup(shop, "list").stdout:
-        backup(shop, "create")
-
+def test_command__what_cannot_be__is_said_in_a_line(shop, archive, arguments, said):
     refused = backup(shop, *arguments, check=False)
 
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
@@ -250,23 +247,21 @@ def test_command__what_cannot_be__is_said_in_a_line(shop, arguments, said):
 
 
 @pytest.mark.servers(database=False)
-def test_archive__without_its_key__does_not_open(shop):
-    name = backup(shop, "create").stdout.split()[0]
+def test_archive__without_its_key__does_not_open(shop, archive):
     key = Path(shop.folder) / "keys" / "encryption.key"
     kept = key.read_text()
     key.write_text("a-key-of-somebody-else-that-is-long-enough-0123456789\n")
 
-    refused = backup(shop, "verify", name, check=False)
+    refused = backup(shop, "verify", archive, check=False)
 
     key.write_text(kept)
     assert (refused.returncode, "sealed" in refused.stderr) == (1, True)
-    assert backup(shop, "verify", name).returncode == 0
+    assert backup(shop, "verify", archive).returncode == 0
 
 
 @pytest.mark.servers(database=False)
-def test_archive__holds_no_key_and_no_text_of_a_document(shop):
-    name = backup(shop, "create").stdout.split()[0]
-    content = (Path(shop.folder) / "backups" / name).read_bytes()
+def test_archive__holds_no_key_and_no_text_of_a_document(shop, archive):
+    content = (Path(shop.folder) / "backups" / archive).read_bytes()
 
     for key in (Path(shop.folder) / "keys").iterdir():
         assert key.read_bytes().strip() not in content
