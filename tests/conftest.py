@@ -13,9 +13,18 @@ from tests.limits import examples
 from tests.serving import shared_folder
 
 DATABASE_FIXTURES = {"db", "transactional_db"}
-ON_SQLITE = ("tests/agent/", "tests/portal/", "tests/contracts/test_portal_matrix.py")
-"""What the short form runs on SQLite alone: the client, and the pages, which the browser's tests
-open on PostgreSQL.
+ON_SQLITE = (
+    "tests/agent/",
+    "tests/portal/",
+    "tests/contracts/test_graph_matrix.py",
+    "tests/contracts/test_portal_matrix.py",
+    "tests/contracts/test_rights_matrix.py",
+    "tests/contracts/test_stream_matrix.py",
+    "tests/api/test_graphql_fuzz.py",
+    "tests/flows/test_hidden_graphs.py",
+)
+"""What the short form runs on SQLite alone: the client, the pages, which the browser's tests open
+on PostgreSQL, and who is answered what, which no database decides.
 """
 SAMPLE = (0, 0.5, 1)
 TOP = Path(__file__).resolve().parent

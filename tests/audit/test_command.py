@@ -100,6 +100,7 @@ def cut(made, number):
             connection.execute(statement)
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_verify__ledger_cut_with_its_table_of_checkpoints__does_not_hold_by_the_servers_file():
     with installation() as made:
         kept = made.folder / "checkpoints.jsonl"

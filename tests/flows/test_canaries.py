@@ -156,6 +156,7 @@ def test_search__leak_in_any_form__is_found(kind):
         assert ("somewhere", 1, name) in found
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_search__leak_planted_in_each_place__is_found():
     """A value in plain text is published as key, value, flag and message: every place that the
     other test looks into shows it.

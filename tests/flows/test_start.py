@@ -100,6 +100,7 @@ def test_key_file__readable_by_others__is_refused_by_name(name):
     assert f"{name} is readable by others" in answer.stderr
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_start__without_the_key_of_secrets__serves_all_but_them_until_it_is_back():
     here = "environment=production"
     body = {"service": "shop", "environment": "production"}
@@ -207,6 +208,7 @@ def test_public_host_without_tls__is_warned_of():
     assert foreign.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_import_configs__folder__reports_each_file_and_stores_all_or_nothing(tmp_path):
     (tmp_path / "good.yaml").write_text("a: 1\n")
     (tmp_path / "bad.json").write_text('{"a": 1, "a": 2}')

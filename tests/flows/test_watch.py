@@ -397,6 +397,7 @@ def test_websocket__bad_messages__are_answered_and_do_not_end_it(served, hearer)
         assert receive(socket, "pong")
 
 
+@pytest.mark.servers(database=pytest.long_form)
 @pytest.mark.parametrize(
     ("text", "code", "times"), [("x" * 70_000, 1009, 1), ('{"type":"ping"}', 1008, 500)]
 )
@@ -836,6 +837,7 @@ def change_password(served, _browser):
     change_person(served, f"people.set_password({given})")
 
 
+@pytest.mark.servers(database=pytest.long_form)
 @pytest.mark.parametrize("end", [log_out, remove_factor, change_password])
 def test_session__ended__ends_its_streams_and_tickets_within_five_seconds(
     served, browser, session, hearer, end
@@ -860,6 +862,7 @@ def test_session__ended__ends_its_streams_and_tickets_within_five_seconds(
     assert all(each.ended.wait(20) for each in streams)
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_session__another_one_logged_out__its_streams_stay(served, browser, session, hearer):
     with httpx.Client(base_url=hearer.url, follow_redirects=True, timeout=30) as other:
         log_in(other)
@@ -870,6 +873,7 @@ def test_session__another_one_logged_out__its_streams_stay(served, browser, sess
             assert receive(socket, "pong")
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_websocket__person_deactivated__closes_4401(served, session, hearer):
     url = f"ws://127.0.0.1:{hearer.port}/ws/config"
     with connect(url, additional_headers={"Cookie": session}) as socket:
@@ -886,6 +890,7 @@ def test_websocket__person_deactivated__closes_4401(served, session, hearer):
     assert caught.value.rcvd.code == 4401
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_websocket__superuser_demoted__sees_no_more_than_anybody(served, session, hearer):
     url = f"ws://127.0.0.1:{hearer.port}/ws/config"
     subscription = '{"type":"subscribe","service":"cart","environment":"production"}'
@@ -903,6 +908,7 @@ def test_websocket__superuser_demoted__sees_no_more_than_anybody(served, session
         assert receive(socket, "error")["code"] == "not_found"
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_websocket__two_hundred_subscriptions_at_once__are_taken(served, writer, hearer):
     with socket_to(hearer, served.raw) as socket:
         for _ in range(200):
@@ -913,6 +919,7 @@ def test_websocket__two_hundred_subscriptions_at_once__are_taken(served, writer,
         assert receive(socket, "pong")
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_websocket__client_gone_while_it_is_told__is_no_failure(served, writer, hearer):
     for number in range(30):
         publish(writer, f"backlog {number} {time.time()}")
@@ -960,6 +967,7 @@ def test_epoch__in_capitals__is_the_same_epoch(served, writer, hearer):
     assert "resync" not in [kind for kind, _data, _id in stream.events]
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_server__stopped_with_open_streams__ends_them_first(served):
     """On an installation of its own, for it is stopped."""
     with installation() as made:
@@ -978,6 +986,7 @@ def test_server__stopped_with_open_streams__ends_them_first(served):
         assert "Cancel" not in server.log.read_text(), took
 
 
+@pytest.mark.servers(database=pytest.long_form)
 @pytest.mark.parametrize("headers", ["Content-Length: 500", "Transfer-Encoding: chunked"])
 def test_body__cut_off_in_the_middle__is_not_published(served, writer, hearer, headers):
     """Half a YAML document is a YAML document too."""
