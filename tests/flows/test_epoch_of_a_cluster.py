@@ -43,16 +43,17 @@ def settle(made, acts=0):
     return json.loads(said.splitlines()[-1])["begun"]
 
 
-def program(name):
-    found = find_postgres(Path("/nowhere")) if Path("/usr/lib/postgresql").exists() else None
-    path = found / name if found else None
-    if path is None or not path.exists():
-        pytest.skip(f"There is no {name}.")
-    return str(path)
+@pytest.fixture(scope="module")
+def programs():
+    """Where PostgreSQL's own programs are; a wheel's are copied to where any user may run them."""
+    folder = Path(tempfile.mkdtemp(prefix="configsvc-programs-"))
+    folder.chmod(0o755)
+    yield find_postgres(folder)
+    shutil.rmtree(folder)
 
 
-def test_dump__put_back_into_its_database__begins_an_epoch(made):
-    dump, restore = program("pg_dump"), program("pg_restore")
+def test_dump__put_back_into_its_database__begins_an_epoch(made, programs):
+    dump, restore = programs / "pg_dump", programs / "pg_restore"
     url = made.environment["DATABASE_URL"]
     assert settle(made) is not None  # a copy of the one that was prepared: its oid is another
     assert settle(made, acts=1) is None
@@ -67,8 +68,8 @@ def test_dump__put_back_into_its_database__begins_an_epoch(made):
     assert made.manage("audit", "verify").returncode == 0
 
 
-def test_standby__that_takes_over__begins_an_epoch(made, request):
-    copy, control = program("pg_basebackup"), program("pg_ctl")
+def test_standby__that_takes_over__begins_an_epoch(made, programs, request):
+    copy, control = programs / "pg_basebackup", programs / "pg_ctl"
     assert settle(made) is not None
     assert settle(made, acts=1) is None
     parts = urlsplit(made.environment["DATABASE_URL"])
