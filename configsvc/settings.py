@@ -144,7 +144,7 @@ SQLITE_OPTIONS = {
 }
 VIEW_THREADS = 12
 POSTGRES_OPTIONS = {
-    "pool": {"min_size": 1, "max_size": VIEW_THREADS + 4, "timeout": 15},
+    "pool": {"min_size": 1, "max_size": VIEW_THREADS + 4, "timeout": 5},
     # the server binds parameters and keeps the plans of what is asked often
     "server_side_binding": True,
     "prepare_threshold": 5,
