@@ -35,12 +35,12 @@ from apps.configs.selectors.templates import list_env_sections
 from apps.configs.services import publishing
 from apps.core.actor import Actor
 from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
+from apps.delivery.points import require_reached
 from apps.delivery.reads import note_given, note_read
 from apps.delivery.requests import MAX_SERVICES, read_cursor, read_wait
 from apps.delivery.revealing import Revealing
 from apps.engine import formats, patching, paths
 from apps.engine.errors import (
-    ConflictError,
     MalformedError,
 )
 from apps.engine.signing import answer_header
@@ -236,15 +236,8 @@ def check_revision(request: Any) -> Position:
     """
     reached = head()
     needed = read_cursor(request.GET.get("min_revision"))
-    if needed is None:
-        return reached
-    if needed.epoch not in (None, reached.epoch) or needed.revision > reached.revision:
-        raise ConflictError(
-            f"The ledger ends at {reached.epoch}-{reached.revision}, so this revision is of "
-            "another epoch: fetch without min_revision.",
-            code="epoch",
-            epoch=reached.epoch,
-        )
+    if needed is not None:
+        require_reached(needed, reached)
     return reached
 
 

@@ -3,8 +3,9 @@
 import re
 from typing import Final
 
-from apps.audit.selectors import Point, find_point, head
+from apps.audit.selectors import Point, Position, find_point, head
 from apps.delivery.requests import read_cursor
+from apps.delivery.watch import Cursor
 from apps.engine.errors import ConflictError
 
 _REVISION: Final = re.compile(r"([0-9a-z]{1,16}-)?[0-9]{1,18}", re.IGNORECASE)
@@ -20,13 +21,17 @@ def find_revision(text: str) -> Point | None:
 
     Raises :class:`ConflictError` (code ``epoch``) for one of another epoch or above the ledger's head.
     """
-    cursor, reached = read_cursor(text), head()
+    cursor = read_cursor(text)
     assert cursor is not None  # noqa: S101 - the text is not empty
-    if cursor.epoch not in (None, reached.epoch) or cursor.revision > reached.revision:
-        raise ConflictError(
-            f"The ledger ends at {reached.epoch}-{reached.revision}, so this revision is of "
-            "another epoch.",
-            code="epoch",
-            epoch=reached.epoch,
-        )
+    require_reached(cursor, head())
     return find_point(number=cursor.revision)
+
+
+def require_reached(cursor: Cursor, end: Position) -> None:
+    """Raise :class:`ConflictError` (code ``epoch``) for what is beyond the ledger's end."""
+    if cursor.is_beyond(end.epoch, end.revision):
+        raise ConflictError(
+            f"The ledger ends at {end.epoch}-{end.revision}, so this revision is of another epoch.",
+            code="epoch",
+            epoch=end.epoch,
+        )

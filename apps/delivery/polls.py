@@ -69,10 +69,10 @@ def services_of(asked: Asked) -> list[str] | None:
 
 async def _is_beyond(cursor: Cursor | None, feed: Feed) -> bool:
     """Whether a revision is of another epoch, or above the ledger's head: nothing to wait for."""
-    if cursor is None or (cursor.epoch in (None, feed.epoch) and cursor.revision <= feed.revision):
+    if cursor is None or not cursor.is_beyond(feed.epoch, feed.revision):
         return False
     end = await database_sync_to_async(head)()
-    return cursor.epoch not in (None, end.epoch) or cursor.revision > end.revision
+    return cursor.is_beyond(end.epoch, end.revision)
 
 
 @database_sync_to_async

@@ -57,6 +57,10 @@ class Cursor:
     revision: int
     epoch: str | None = None
 
+    def is_beyond(self, epoch: str, revision: int) -> bool:
+        """Whether it is of another epoch than a ledger that ends there, or above that end."""
+        return self.epoch not in (None, epoch) or self.revision > revision
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
