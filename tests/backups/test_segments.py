@@ -40,11 +40,15 @@ def shop(monkeypatch):
 
 
 def rows(path):
-    """All rows of a SQLite file by table, as SQLite itself gives them."""
+    """All rows of a SQLite file by table, as SQLite itself gives them, whatever order columns are in."""
     with contextlib.closing(sqlite3.connect(path)) as opened:
+        opened.row_factory = sqlite3.Row
         names = opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         return {
-            name: sorted(map(repr, opened.execute(f'SELECT * FROM "{name}"')))  # noqa: S608 - its own names
+            name: sorted(
+                repr(sorted(zip(row.keys(), row, strict=True)))
+                for row in opened.execute(f'SELECT * FROM "{name}"')  # noqa: S608 - its own names
+            )
             for (name,) in names
         }
 
