@@ -44,9 +44,7 @@ def overall(request: HttpRequest) -> HttpResponse:
     """Every secret that the person may know of."""
     actor = reader_of(request)
     asked = {name: request.GET.get(name, "").strip() for name in ("service", "environment", "name")}
-    found = selectors.list_secrets(actor=actor).order_by(
-        "service__slug", "environment__rank", "slug"
-    )
+    found = selectors.list_secrets(actor=actor)
     if asked["service"]:
         found = found.filter(service__slug=asked["service"])
     if asked["environment"]:

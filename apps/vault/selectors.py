@@ -98,11 +98,16 @@ _CURRENT = Max("versions__number", filter=Q(versions__stages__stage="current"))
 
 
 def list_secrets(*, actor: Actor, service: Service | None = None) -> QuerySet[Secret]:
-    """The secrets that the actor may know of, each with ``current``, that version's number."""
+    """The secrets that the actor may know of, by service, rank and name, each with ``current``, that
+    version's number.
+    """
     rows: QuerySet[Secret] = (
         Secret.objects.present()
         .select_related("service", "environment", "rotation__connection")
         .annotate(current=_CURRENT)
+        .order_by(
+            "service__slug", "environment__rank", "slug"
+        )  # where it counts, the model's is not
     )
     if service is not None:
         rows = rows.filter(service=service)

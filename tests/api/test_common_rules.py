@@ -340,6 +340,23 @@ def test_environments__first_three__are_as_the_contract_says(operator):
     assert operator("PATCH", "/environments/staging", {"required_approvals": 1}).status_code == 422
 
 
+def test_environments__made_in_any_order__come_by_rank_everywhere(published):
+    for slug, rank in (("canary", 25), ("sandbox", 5)):
+        assert published.post("/environments", {"slug": slug, "rank": rank}).status_code == 201
+    by_rank = ["sandbox", "development", "staging", "canary", "production"]
+
+    pages = [published.get(f"/environments?page_size=1&cursor={at}").json() for at in range(5)]
+    rows = published.get("/matrix").json()["results"][0]["environments"]
+    columns = published.get("/config/shop/across").json()["environments"]
+    query = "{ environments { edges { node { slug } } } }"
+    edges = published.post("/graphql", {"query": query}).json()["data"]["environments"]["edges"]
+
+    assert [each["results"][0]["slug"] for each in pages] == by_rank
+    assert [each["environment"] for each in rows] == by_rank
+    assert [each["environment"] for each in columns] == by_rank
+    assert [each["node"]["slug"] for each in edges] == by_rank
+
+
 def test_template__in_use__cannot_be_deleted(published):
     published.post("/templates", {"slug": "base", "content": {"x": 1}})
     body = {

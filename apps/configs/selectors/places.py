@@ -21,7 +21,7 @@ def list_services(*, actor: Actor) -> NamedQuerySet[Service]:
 
 
 def list_environments(*, actor: Actor) -> NamedQuerySet[Environment]:
-    """The environments in which the actor has ``list`` on something, each with ``services``.
+    """The environments in which the actor has ``list`` on something, by rank, with ``services``.
 
     ``services`` counts the configurations there that have a live version.
     """
@@ -35,6 +35,7 @@ def list_environments(*, actor: Actor) -> NamedQuerySet[Environment]:
                 distinct=True,
             )
         )
+        .order_by("rank", "slug")  # Django leaves a model's own order out where it counts
     )
     listed = _listed(actor, _ENVIRONMENT)
     found: NamedQuerySet[Environment] = (
