@@ -287,8 +287,9 @@ class TemplateView(ApiView):
         row = selected.get_template(actor=self.actor, slug=slug)
         members = read_members(request, ("name",))
         name = typed(members, "name", str, row.name)
-        row = templates.update_template(actor=self.actor, template=row, name=name)
-        return answer_json(_template(row, None))
+        templates.update_template(actor=self.actor, template=row, name=name)
+        listed_row: Any = selected.list_templates(actor=self.actor).get(pk=row.pk)
+        return answer_json(_template(listed_row, listed_row.newest))
 
     @documented("Hide a template", TEMPLATE)
     def delete(self, _request: Any, slug: str) -> HttpResponse:

@@ -134,4 +134,7 @@ def test_template__renamed_over_rest__is_answered_with_its_new_name(operator):
 
     answer = operator("PATCH", "/templates/base", {"name": "Renamed"})
 
-    assert (answer.status_code, answer.json()["name"]) == (200, "Renamed")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"slug": "base", "name": "Renamed", "version": 1},
+    )
