@@ -1,4 +1,6 @@
-"""What ``deploy/test`` runs and says, with programs in their place that only say their arguments."""
+"""What ``deploy/run`` and ``deploy/test`` do and say, with programs in their place that only say
+their arguments.
+"""
 
 import shutil
 import subprocess
@@ -25,6 +27,15 @@ PROGRAMS = {
     "lint-imports": "echo Contracts",
 }
 
+SYSTEM_PYTHON = """\
+case "$*" in
+*"import venv"*) [ -e "$TMPDIR/has-venv" ] ;;
+*"%d.%d-venv"*) echo python3.11-venv ;;
+*"-m venv "*) mkdir -p "$3/bin"; cp "$TMPDIR/tools/made-python" "$3/bin/python" ;;
+esac
+"""
+MADE_PYTHON = 'case "$1" in -c) ;; *) echo "python $* in ${CONFIGSVC_DATA_DIR:-}" ;; esac'
+
 
 def write_program(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,9 +59,9 @@ def place(tmp_path):
     return tmp_path
 
 
-def run(place, *arguments):
+def run(place, *arguments, script="deploy/test"):
     return subprocess.run(
-        ["/usr/bin/env", "bash", place / "deploy/test", *arguments],
+        ["/usr/bin/env", "bash", place / script, *arguments],
         cwd=place,
         env={"PATH": str(place / "tools"), "TMPDIR": str(place)},
         stdout=subprocess.PIPE,
@@ -127,3 +138,38 @@ def test_chromium__not_packaged__is_playwrights_with_what_it_links_against(place
 
     assert f"playwright {wanted}" in done.stdout.splitlines()
     assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def bare(place):
+    """The same on a machine with git and a Python that lacks venv, and nothing else done."""
+    shutil.rmtree(place / ".venv")
+    for name in ("mkdir", "cp", "touch"):
+        (place / "tools" / name).symlink_to(shutil.which(name))
+    write_program(place / "tools/python3", SYSTEM_PYTHON)
+    write_program(place / "tools/made-python", MADE_PYTHON)
+    return place
+
+
+def test_run__no_venv_and_it_may_not_be_installed__says_the_one_command(bare):
+    done = run(bare, script="deploy/run")
+
+    assert done.returncode != 0
+    assert "Run once: sudo apt-get install -y python3.11-venv" in done.stdout
+    assert not (bare / ".venv").exists()
+
+
+def test_run__no_venv_and_it_may_be_installed__installs_what_is_pinned_once_and_serves(bare):
+    install = '[ "$1" = update ] || { echo "apt-get $*"; touch "$TMPDIR/has-venv"; }'
+    write_program(bare / "tools/apt-get", install)
+
+    first = run(bare, "--port", "8001", script="deploy/run").stdout.splitlines()
+    second = run(bare, "--port", "8001", script="deploy/run").stdout.splitlines()
+
+    assert any(line.startswith("apt-get install") and "python3.11-venv" in line for line in first)
+    installs = [line for line in first if "pip install" in line]
+    assert len(installs) == 2
+    assert all("--no-deps" in line for line in installs)
+    served = f"python {bare}/manage.py serve --port 8001 in {bare}/var"
+    assert first[-1] == served
+    assert second == [served]
