@@ -53,14 +53,15 @@ def refusal(made, *options):
     return made.manage("serve", "--no-demo", "--port", "1", *options, check=False)
 
 
-def test_sqlite__two_workers_or_two_servers__are_refused():
+def test_sqlite__two_workers_or_two_servers__are_refused(tmp_path):
     with installation() as made:
         if made.is_postgres:
             return
-        workers = refusal(made, "--workers", "2")
+        workers = refusal(made, "--workers", "2", "--data", str(tmp_path / "data"))
         made.start()
         second = refusal(made)
 
+    assert (tmp_path / "data" / "keys" / "signing.key").exists()
     assert workers.returncode != 0
     assert "DATABASE_URL" in workers.stderr
     assert second.returncode != 0
