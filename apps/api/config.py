@@ -177,8 +177,8 @@ def _fetch(view: ApiView, service: str, ask: Callable[[], Question]) -> HttpResp
         return no_news
     if question.view != SOURCE:
         published = assigned(view, published)
-    note_read(actor=view.actor, place=place, version=published.version, keys=question.keys)
     response = serve(view, place, published, question, reached)
+    note_read(actor=view.actor, place=place, version=published.version, keys=question.keys)
     note_served(published, unit_of(request))
     return response
 

@@ -141,6 +141,8 @@ def test_refused_and_missing__are_not_counted(published, make_api):
     nobody, lister = make_api(), make_api("viewer")
     nobody.get(f"/config/shop?{HERE}")
     lister.get(f"/config/shop?{HERE}&version=9")
+    lister.get(f"/config/shop/value?{HERE}&key=none")
+    lister.get(f"/config/shop.env?{HERE}&section=none")
 
     assert readers(published) == {}
 
