@@ -29,12 +29,14 @@ from detect_secrets.plugins.stripe import StripeDetector
 from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
-from apps.engine.paths import Path, leaves
+from apps.engine.paths import Path, format_path, leaves
 from apps.engine.values import Tree
 
 PIECE: Final = 1_024
 OVERLAP: Final = 256
 SHORTEST: Final = 12
+TOLD_BY_NAME: Final = 40
+"""The length of AWS's secret access keys, which look like any text of letters and digits."""
 
 _DETECTORS: Final[Sequence[Any]] = (
     AWSKeyDetector,
@@ -73,6 +75,7 @@ FORMATS: Final[Sequence[tuple[str, str]]] = (
     ("Hugging Face Token", r"\bhf_[A-Za-z0-9]{34}"),
     ("Grafana Service Account Token", r"\bglsa_[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}"),
     ("Databricks Token", r"\bdapi[0-9a-f]{32}"),
+    ("NPM Token", r"\bnpm_[A-Za-z0-9]{36}"),
     ("age Secret Key", r"\bAGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}"),
 )
 _PATTERNS: Final[Sequence[tuple[str, re.Pattern[str]]]] = (
@@ -91,7 +94,7 @@ class Finding(NamedTuple):
 def find(tree: Tree) -> list[Finding]:
     """The texts of a document that look like credentials, in its order, each once."""
     texts = [
-        (path, leaf)
+        (path, _in_a_file(path, leaf))
         for path, leaf in leaves(tree)
         if isinstance(leaf, str) and len(leaf) >= SHORTEST
     ]
@@ -100,6 +103,11 @@ def find(tree: Tree) -> list[Finding]:
     if not suspected:
         return []
     return list(_located(texts, suspected))
+
+
+def _in_a_file(path: Path, text: str) -> str:
+    """What the patterns are shown: where they go by a name, that stands before, as in a file."""
+    return f"{format_path(path[-2:])}='{text}'" if len(text) == TOLD_BY_NAME else text
 
 
 def _located(

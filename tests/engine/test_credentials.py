@@ -37,6 +37,7 @@ LETTERS = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC3dE5fG7h"
         ("hf_" + LETTERS[:34], "Hugging Face Token"),
         ("glsa_" + LETTERS[:32] + "_0123abcd", "Grafana Service Account Token"),
         ("dapi" + "0123456789abcdef" * 2, "Databricks Token"),
+        ("npm_" + LETTERS[:36], "NPM Token"),
         ("AGE-SECRET-KEY-1" + "Q" * 58, "age Secret Key"),
     ],
 )
@@ -65,6 +66,20 @@ def test_find__credential_in_plain_text__is_named_with_its_place(text, kind):
 )
 def test_find__ordinary_text__is_none(text):
     assert find({"a": text}) == []
+
+
+@pytest.mark.parametrize(
+    ("tree", "found"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": LETTERS[:40]}, True),
+        ({"s3": [{"aws": {"secretAccessKey": LETTERS[:40]}}]}, True),
+        ({"aws": {"region": LETTERS[:40]}}, False),
+        ({"secretAccessKey": LETTERS[:39]}, False),
+        ({"build": {"commit": "0123456789" * 4}}, False),
+    ],
+)
+def test_find__secret_key_of_aws__is_known_by_its_name(tree, found):
+    assert [each.kind for each in find(tree)] == ["AWS Access Key"] * found
 
 
 @pytest.mark.parametrize(
