@@ -4,8 +4,10 @@ A new address, message or command that has no row here fails the test; pages, st
 have matrices of their own against the same actors.
 """
 
+import io
 import json
 import re
+import zipfile
 from itertools import product
 
 import pytest
@@ -114,6 +116,21 @@ INSTALLATION = [
     ("POST", "backups/drill", {}, {"manage"}),
     ("POST", "backups/prune", {"dry_run": True}, {"manage"}),
     ("POST", "backups/prune", {}, {"manage"}),
+]
+# Lists and archives, which give everybody what he may see.
+SIGHT = [
+    "environments",
+    "experiments",
+    "export",
+    "flags",
+    "grants",
+    "key-rules",
+    "matrix",
+    "rules",
+    "secrets",
+    "service-accounts",
+    "services",
+    "templates",
 ]
 ROOTS = {
     "": "leads to the portal; and every address below",
@@ -267,6 +284,29 @@ def test_configuration__each_actor_and_interface__is_answered_as_the_table_says(
             wrong.append((name, method, address, found, answer.content[:200]))
 
     assert wrong == [], "\n".join(map(str, wrong))
+
+
+def test_lists__each_actor__tell_nothing_that_he_may_not_know(world):
+    wrong = []
+    told = set()
+    for name, address in product(ACTORS, SIGHT):
+        answer = world[name].get(f"/{address}")
+        content = unpacked(answer.content)
+        told |= {address} if b"shop" in content else set()
+        found = leaks(name, content, service="shop")
+        if answer.status_code >= 500 or found:
+            wrong.append((name, address, answer.status_code, found, content[:200]))
+
+    assert wrong == [], "\n".join(map(str, wrong))
+    assert told >= {"export", "flags", "grants", "matrix", "secrets", "services"}
+
+
+def unpacked(content):
+    """An answer's text; an archive's names and files."""
+    if not content.startswith(b"PK"):
+        return content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return b"".join(each.encode() + archive.read(each) for each in archive.namelist())
 
 
 def trial(world, name, *, started=False):
