@@ -83,11 +83,12 @@ def _find_place(target: str) -> Place | None:
 
 def _is_seen(guard: Guard, key: str) -> bool:
     """Whether a changed key is covered by no rule that is not held. A list counts as what is in it,
-    since a hidden item hides all of it: the documents are not asked, so this hides more at most.
+    since a hidden item hides all of it: the documents are not asked, so this hides more at most,
+    where a rule may be about something inside of a list.
     """
     try:
         path = parse_path(key)
     except DomainError:
         return False
     lists = [path[:at] for at, step in enumerate(path) if isinstance(step, int)]
-    return guard.passes_rules(path) and all(map(guard.passes_rules_in, [*lists, path]))
+    return guard.passes_rules_in_list(path) and all(map(guard.passes_rules_in, lists))

@@ -63,6 +63,10 @@ class Guard:
         """Whether every rule is held that covers the key at ``path`` or something inside of it."""
         return all(rule.held for rule in self.rules if rule.glob.reaches(path))
 
+    def passes_rules_in_list(self, path: Path) -> bool:
+        """The same for a leaf of a document, where a list is one: it may be a list, and no object."""
+        return all(rule.held for rule in self.rules if rule.glob.reaches_items(path))
+
     def passes_rules(self, path: Path) -> bool:
         """Whether every rule that covers the key at ``path`` is held."""
         return all(rule.held for rule in self.rules if rule.glob.covers(path))

@@ -151,12 +151,24 @@ class Glob:
             states = self.advance(states, step)
         return bool(states)
 
+    def reaches_items(self, path: Path) -> bool:
+        """Whether it covers ``path``, or may be about something inside of a list there."""
+        states = self.begin()
+        for step in path:
+            if self.ends(states):
+                return True
+            states = self.advance(states, step)
+        return self.ends(states) or bool(self.advance(states, None))
+
     def begin(self) -> States:
         """How much of the pattern may be used up at the root."""
         return self._reach[0]
 
-    def advance(self, states: States, step: str | int) -> States:
-        """The same one step further down; empty when nothing there can match any more."""
+    def advance(self, states: States, step: str | int | None) -> States:
+        """The same one step further down; empty when nothing there can match any more.
+
+        ``None`` is a step to any of a list's items.
+        """
         text = str(step)
         moved: set[int] = set()
         for state in states:
@@ -165,8 +177,11 @@ class Glob:
             pattern = self._steps[state]
             if pattern is None:
                 moved |= self._reach[state]
-            elif _fits(pattern, text) or (
-                isinstance(step, Name) and _fits_in_any_case(pattern, text)
+            elif (
+                _fits_some_index(pattern)
+                if step is None
+                else _fits(pattern, text)
+                or (isinstance(step, Name) and _fits_in_any_case(pattern, text))
             ):
                 moved |= self._reach[state + 1]
         return frozenset(moved)
@@ -195,13 +210,17 @@ class Moved(Glob):
         """See :class:`Glob`. The states on the way to ``path`` come first."""
         return self._arrived() if not self._path else frozenset({0})
 
-    def advance(self, states: States, step: str | int) -> States:
+    def advance(self, states: States, step: str | int | None) -> States:
         """See :class:`Glob`."""
         length = len(self._path)
         moved: set[int] = set()
         for state in states:
             if state < length:
-                if self._path[state] == str(step):
+                if (
+                    self._path[state].isdecimal()
+                    if step is None
+                    else self._path[state] == str(step)
+                ):
                     moved |= self._arrived() if state + 1 == length else {state + 1}
             else:
                 inside = super().advance(frozenset({state - length}), step)
@@ -290,6 +309,10 @@ def _pattern(step: str | int, quoted: bool) -> tuple[str, ...] | None:
 
 def _fits_in_any_case(parts: tuple[str, ...], text: str) -> bool:
     return _fits(tuple(each.lower() for each in parts), text.lower())
+
+
+def _fits_some_index(parts: tuple[str, ...]) -> bool:
+    return all(not part or part.isdecimal() for part in parts)
 
 
 def _fits(parts: tuple[str, ...], text: str) -> bool:

@@ -116,6 +116,20 @@ def test_ledger__searched_for_a_hidden_key__finds_nothing(leaked, make_api, hold
         assert [each["data"]["version"] for each in rows] == versions
 
 
+def test_ledger__rules_about_members_of_objects__leave_the_other_keys(operator, shop, make_api):
+    document = {"free": 1, "db": {"host": "h", "password": "p"}, "flags": {"f": {"n": 1}}}
+    publish(operator, document)
+    for pattern in ("*.password", "flags.*.enabled", "security.**"):
+        made = operator.post("/key-rules", {"pattern": pattern, "service": "shop"})
+        assert made.status_code == 201, made.content
+    auditor = make_api("auditor")
+
+    for key, found in (("free", True), ("db.host", True), ("flags", True), ("db.password", False)):
+        (shown,) = events(auditor, f"key={key}&action=configuration.*") or [None]
+        assert bool(shown) is found, key
+        assert shown is None or shown["data"]["keys"] == ["db.host", "flags.f.n", "free"]
+
+
 def test_ledger__paged_over_what_is_left_out__goes_on_to_the_end(leaked, make_api):
     auditor = make_api("auditor")
     everything = [each["number"] for each in events(auditor, "order=asc&page_size=200")]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from apps.engine.errors import ForbiddenError
 from apps.engine.guarding import OPEN, Guard, Rule, graft, refused_keys, split, visible
 from apps.engine.merge import ABSENT
-from apps.engine.paths import Glob, find, format_path, leaves, parse_path
+from apps.engine.paths import Glob, Moved, find, format_path, leaves, parse_path
 from apps.engine.values import same
 
 SHOP = {
@@ -220,3 +220,39 @@ def test_needs_documents__only_where_something_beside_or_inside_may_hide_the_key
     path, judged, outcome
 ):
     assert judged.needs_documents([path]) is outcome
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "passes"),
+    [
+        ("*.password", "free", True),
+        ("*.password", "db.host", True),
+        ("*.password", "db.password", False),
+        ("*.password.*", "db.password", False),
+        ("flags.*.enabled", "flags", False),
+        ("flags.*.enabled", "flags.a", True),
+        ("security.**", "settings", True),
+        ("security.**", "security.tls", False),
+        ("hosts.*.token", "hosts", False),
+        ("hosts[3].token", "hosts", False),
+        ("hosts.1*", "hosts", False),
+        ("hosts.h*", "hosts", True),
+        ("**.token", "hosts", False),
+    ],
+)
+def test_passes_rules_in_list__leaf_that_may_be_a_list__is_judged_by_its_items(
+    pattern, path, passes
+):
+    assert guard(pattern).passes_rules_in_list(parse_path(path)) is passes
+
+
+def test_passes_rules_in_list__value_taken_from_elsewhere__is_judged_as_there():
+    source, taken = parse_path("hosts"), parse_path("mine.all")
+    passes = {
+        pattern: Guard(
+            True, (Rule(Moved(Glob(pattern), source, taken), False),)
+        ).passes_rules_in_list(taken)
+        for pattern in ("hosts.*.token", "hosts.token", "mine.all.*.token")
+    }
+
+    assert passes == {"hosts.*.token": False, "hosts.token": True, "mine.all.*.token": True}
