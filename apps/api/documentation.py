@@ -45,7 +45,7 @@ TEXTS = {
     405: "A browser alone may GET this",
     406: "The format cannot hold the document",
     409: "The base is stale",
-    410: "The configuration is retired",
+    410: "The configuration is retired, or the value of the secret destroyed",
     412: "If-Match is stale, or the revision is not reached",
     413: "The body is too large",
     415: "Unsupported media type",

@@ -120,6 +120,13 @@ class GoneError(DomainError):
     title = "The configuration is retired"
 
 
+class DestroyedError(GoneError):
+    """The version of a secret was destroyed: its value cannot be read by anybody."""
+
+    code = "destroyed"
+    title = "The value was destroyed"
+
+
 class ForbiddenError(DomainError):
     """The caller may see it and lacks the right that ``extra['right']`` names."""
 

@@ -13,7 +13,7 @@ from apps.audit.services import Event, append, lock_ledger
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import sealing
-from apps.engine.errors import GoneError, IntegrityError, InvalidError, SealedError
+from apps.engine.errors import DestroyedError, IntegrityError, InvalidError, SealedError
 from apps.engine.values import Tree
 from apps.vault.models import KnownKey, WrappedKey
 from apps.vault.providers import key_provider, read_key_file
@@ -152,7 +152,7 @@ def _find_key(row: WrappedKey, context: bytes, passed: _Passed) -> bytes | None:
         return None
     try:
         return unwrap(row, context)
-    except GoneError:
+    except DestroyedError:
         return None
     except IntegrityError:
         passed.damaged.append(row)

@@ -224,7 +224,7 @@ def reveal(*, actor: Actor, secret: Secret, number: int | None = None) -> tuple[
     """A secret's value, the current one unless a ``number`` is given; and that number.
 
     Needs ``reveal`` there. The event is committed before the value is given out. Raises
-    :class:`SealedError`, :class:`IntegrityError`, :class:`GoneError` for a destroyed version.
+    :class:`SealedError`, :class:`IntegrityError`, :class:`DestroyedError` for a destroyed version.
     """
     policy.require(actor, "reveal", place_of(secret), [key_of(secret.slug)])
     rows = SecretVersion.objects.select_related("wrapped", "secret__service", "secret__environment")

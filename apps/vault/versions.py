@@ -10,7 +10,7 @@ from apps.core.transactions import lock_row, writing
 from apps.engine import sealing, values
 from apps.engine.errors import (
     NOTHING_HERE,
-    GoneError,
+    DestroyedError,
     IntegrityError,
     InvalidError,
     NotFoundError,
@@ -56,7 +56,7 @@ def open_version(actor: Actor, version: SecretVersion) -> Tree:
     """A version's value. Damage is written to the ledger before it is raised."""
     wrapped = getattr(version, "wrapped", None)
     if wrapped is None:
-        raise GoneError(DESTROYED)
+        raise DestroyedError(DESTROYED)
     try:
         return _open(version, wrapped)
     except IntegrityError:
@@ -78,7 +78,7 @@ def unwrap(wrapped: WrappedKey, context: bytes) -> bytes:
 
     Raises :class:`SealedError` when the key that wrapped it is not here, :class:`IntegrityError`
     for what does not open, and for the name of a key that never wrapped anything here, and
-    :class:`GoneError` for a version that was destroyed meanwhile.
+    :class:`DestroyedError` for a version that was destroyed meanwhile.
     """
     try:
         key = key_provider().unwrap(wrapped.key_id, bytes(wrapped.wrapped), context)
@@ -89,7 +89,7 @@ def unwrap(wrapped: WrappedKey, context: bytes) -> bytes:
             ) from None
         fresh = WrappedKey.objects.filter(pk=wrapped.pk).first()
         if fresh is None:
-            raise GoneError(DESTROYED) from None
+            raise DestroyedError(DESTROYED) from None
         if fresh.key_id == wrapped.key_id:
             raise
         return unwrap(fresh, context)  # wrapped again since it was read, and the old key removed

@@ -197,7 +197,7 @@ def test_destroy__of_an_old_version__leaves_the_current_one(secret, log_in, syst
     officer.post(ONE, {"act": "destroy", "version": "2"})
 
     old, new = (officer.post(f"{ONE}reveal/", {"version": each}) for each in ("1", "2"))
-    assert (old.status_code, old.json()["code"]) == (422, "retired")
+    assert (old.status_code, old.json()["code"]) == (422, "destroyed")
     assert new.json()["text"] == "second-value"
 
 
