@@ -19,7 +19,7 @@ from apps.engine.errors import InvalidError
 from apps.vault import services
 from apps.vault.connections import ConnectionData, save_connection
 from apps.vault.rotators import ROTATORS
-from apps.vault.rotators.base import Task, read_options
+from apps.vault.rotators.base import RotatorError, Task, read_options
 from tests.receivers import make_certificate
 from tests.vault.webhook_receiver import receiving
 
@@ -65,6 +65,12 @@ def test_password__member_of_an_object__leaves_the_others():
 
     assert made["user"] == "app"
     assert made["password"] != "old"
+
+
+@pytest.mark.parametrize(("current", "member"), [({"user": "app"}, ""), ("old", "password")])
+def test_password__member_that_does_not_suit_the_value__fails_and_loses_nothing(current, member):
+    with pytest.raises(RotatorError, match="member"):
+        create("password", current, member=member)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def _put(task: Task, made: str) -> Tree:
     """The new value: the text alone, or in its member of an object that stays otherwise."""
     member = task.options["member"]
     if not member:
+        if isinstance(task.current, dict):
+            raise RotatorError("The current value is an object: name the member to replace.")
         return made
     if not isinstance(task.current, dict):
         raise RotatorError("The current value is not an object, so it has no member to replace.")
