@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from apps.engine.errors import LimitError, Problem
+from apps.engine.paths import Path
 from apps.engine.spots import Spot
 from apps.engine.uses import Target, Use
 from apps.engine.values import Tree, canonical
@@ -41,7 +41,13 @@ class Unresolved(Exception):  # noqa: N818 - it never leaves resolving
         """The same for who comes by ``target``."""
         if target in self.ring:
             return self
-        return Unresolved(self.code, self.message, (target, *self.way), self.ring)
+        return type(self)(self.code, self.message, (target, *self.way), self.ring)
+
+
+class Grown(Unresolved):
+    """It holds too much: nothing further is resolved. ``place`` is where in the document that is walked."""
+
+    place: Path = ()
 
 
 def missing(target: Target) -> str:
@@ -67,8 +73,7 @@ def plain(tree: Tree) -> Value:
 def joined(values: list[Value]) -> Value:
     """A text made of parts: scalars as text, secrets kept apart."""
     if sum(each.characters for each in values) > MAX_TEXT:
-        message = f"With its references the text has more than {MAX_TEXT} characters."
-        raise LimitError(message, [Problem("", LimitError.code, message)])
+        raise Grown("limit", f"With its references the text has more than {MAX_TEXT} characters.")
     texts: list[str] = [""]
     names: list[str] = []
     for each in values:

@@ -16,7 +16,16 @@ from apps.engine.merge import Layer, merge_layers
 from apps.engine.merge_keys import NO_KEYS, MergeKeys
 from apps.engine.paths import Path, find, format_path, outermost_list, pointer
 from apps.engine.references import Parameter, Reference, SecretName
-from apps.engine.resolved import MAX_TEXT, Unresolved, Value, joined, missing, plain, with_service
+from apps.engine.resolved import (
+    MAX_TEXT,
+    Grown,
+    Unresolved,
+    Value,
+    joined,
+    missing,
+    plain,
+    with_service,
+)
 from apps.engine.served import Document
 from apps.engine.spots import Spot
 from apps.engine.uses import Name, Target, Use, meet
@@ -111,6 +120,10 @@ class Resolver:
                     self._known[error.target] = Unresolved("cycle", message, [error.target])
                 else:
                     waiting.append(error.target)
+            except Grown as error:
+                told = ways.told(error, Target(name, error.place), self.may)
+                problem = _problem(error.place, error.code, told)
+                raise LimitError(error.message, [problem]) from error
         if walk.failed:
             problems = [
                 _problem(path, error.code, ways.told(error, Target(name, path), self.may))
@@ -335,14 +348,15 @@ class _Walk:
         return Value(tree, tuple(secrets), tuple(uses), nodes, height + 1, characters, brought)
 
     def _count(self, nodes: int, uses: int, characters: int, path: Path) -> None:
-        """Refuse a document that grows beyond the limits, before it does."""
+        """Raise :class:`Grown` for a document that grows beyond the limits, before it does."""
         self.nodes += nodes
         self.uses += uses
         self.characters += characters
         if self.nodes > MAX_NODES or self.uses > MAX_USES or self.characters > MAX_TEXT:
             limit = f"{MAX_NODES} nodes, {MAX_TEXT} characters or {MAX_USES} keys of others"
-            message = f"With its references the document has more than {limit}."
-            raise LimitError(message, [Problem(pointer(path), LimitError.code, message)])
+            grown = Grown("limit", f"With its references the document has more than {limit}.")
+            grown.place = path
+            raise grown
 
     def _secret(self, tree: Tree, path: Path) -> Value:
         if not spots.is_secret(tree):
@@ -356,6 +370,9 @@ class _Walk:
             parts = _parse(text)
             values = [self._part(part, path, depth, used) for part in parts]
             value = values[0] if references.is_whole(parts) else joined(values)
+        except Grown as error:
+            error.place = path
+            raise
         except Unresolved as error:
             self.failed.append((path, error))
             return plain(None)
@@ -375,11 +392,12 @@ class _Walk:
         try:
             value = self.resolver.follow(target, used)
         except Unresolved as error:
-            if part.default is None or error.code == "cycle":
+            if part.default is None or error.code == "cycle" or isinstance(error, Grown):
                 raise
             return Value(part.default.value, uses=(Use((), target),))
         if depth + value.height - 2 > MAX_DEPTH:
-            raise Unresolved("limit", f"Nesting is deeper than {MAX_DEPTH} levels.")
+            message = f"Nesting is deeper than {MAX_DEPTH} levels."
+            raise Unresolved("limit", message, (target,))
         return self.resolver.brought(value, target, self.name)
 
 

@@ -21,11 +21,11 @@ def everything(_document: Name, _path: Path, _target: Target) -> bool:
 
 
 def told(error: Unresolved, start: Target, may: May) -> str:
-    """What is wrong, with the keys that lead there from ``start`` where it is not there itself."""
+    """What is wrong, with the keys that lead there from ``start``, unless the message names the one."""
     if error.ring:
         ring = f"{error.message}: {way_of(error.ring, may)}."
         return f"{ring} The way there: {way_of((start, *error.way), may)}." if error.way else ring
-    if len(error.way) > 1:
+    if len(error.way) > 1 or (error.way and str(error.way[0]) not in error.message):
         return f"{error.message} The way there: {way_of((start, *error.way), may)}."
     return error.message
 

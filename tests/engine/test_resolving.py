@@ -435,6 +435,39 @@ def test_resolve__more_than_64_references__are_told_one_by_one(are_served):
     assert found == {"/k": said}
 
 
+@pytest.mark.parametrize(
+    ("shop", "said"),
+    [
+        ({"c": ["x" * 400] * 1_000, "d": ["${self:c}"] * 3}, "characters"),
+        ({"c": [1] * 9_000, "d": ["${self:c}"] * 3}, "nodes"),
+        ({"c": "x" * 700_000, "d": "${self:c} ${self:c}"}, "the text"),
+    ],
+)
+def test_resolve__document_that_grows__is_told_with_the_way(shop, said):
+    shop = {"o": {"a": "${self:b}"}, "b": "${cart:d:-1}", **shop}
+    cart = {"c": shop.pop("c"), "d": shop.pop("d")}
+
+    with pytest.raises(LimitError) as caught:
+        resolve(shop, cart)
+
+    (problem,) = caught.value.problems
+    assert (problem.pointer, problem.code) == ("/o/a", "limit")
+    assert said in problem.message
+    way = problem.message.partition(" The way there: ")[2]
+    assert way == "shop@prod:o.a → shop@prod:b → cart@prod:d."
+    assert way not in caught.value.detail
+
+
+def test_resolve__nesting_that_is_too_deep__is_told_with_the_way():
+    found = told({SHOP: {"a": "${self:b}", "b": ["${cart:c}"]}, CART: {"c": nest(1, 63)}})
+
+    said = "Nesting is deeper than 64 levels. The way there:"
+    assert found == {
+        "/a": f"{said} shop@prod:a → shop@prod:b.",
+        "/b/0": f"{said} shop@prod:b[0] → cart@prod:c.",
+    }
+
+
 def test_resolve__way_over_keys_that_may_not_be_read__is_not_told_beyond_them():
     shop = {"a": "${self:b}", "b": "${self:c}", "c": "${self:d}", "d": "${self:gone}"}
 

@@ -125,6 +125,33 @@ def test_left__stays_as_it_is_outdated_until_it_is_refreshed(operator, why):
         assert config(operator, "b") == {"y": 2, "n": 1}
 
 
+@pytest.mark.parametrize("many", [["x" * 600_000], [1] * 12_000])
+def test_dependent__that_would_hold_too_much__is_one_that_would_be_invalid(
+    operator, make_api, many
+):
+    service(operator, "a", "b")
+    publish(operator, "a", {"x": 1})
+    publish(operator, "b", {"y": ["${a:x}", "${a:x}"]})
+    stranger = make_api("operator", "a")
+    asked = {"service": "a", "environment": "production", "config": {"x": many}}
+
+    refused = publish(operator, "a", {"x": many})
+    hidden = publish(stranger, "a", {"x": many})
+    checked = operator.post("/validate", asked).json()
+
+    (error,) = refused.json()["errors"]
+    assert (error["service"], error["pointer"], error["code"]) == ("b", "/y/1", "limit")
+    assert [each[:2] for each in errors(hidden)] == [("", "dependents")]
+    assert (checked["valid"], checked["errors"]) == (False, [error])
+    left = publish(operator, "a", {"x": many}, dependents="leave")
+    assert (left.status_code, left.json()["affected"][0]["outdated"]) == (201, "invalid")
+    again = {"y": ["${a:x}", "${a:x}"], "z": 1}
+    own = publish(operator, "b", again)
+    assert (own.status_code, own.json()["errors"][0]["service"]) == (400, "b")
+    told = operator.post("/validate", {**asked, "service": "b", "config": again}).json()
+    assert (told["valid"], told["errors"]) == (False, own.json()["errors"])
+
+
 def test_protected__when_what_moved_comes_back__is_up_to_date_again(operator):
     service(operator, "a", "b")
     publish(operator, "a", {"x": 1})

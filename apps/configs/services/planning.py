@@ -17,7 +17,7 @@ from apps.configs.sources import Source
 from apps.configs.world import World
 from apps.core.actor import Actor
 from apps.engine import editing, formats, patching, values
-from apps.engine.errors import DomainError, InvalidError, Problem
+from apps.engine.errors import DomainError, InvalidError, MalformedError, Problem
 from apps.engine.guarding import visible
 from apps.engine.section_types.section_type import Findings
 from apps.engine.spots import names_of
@@ -38,20 +38,21 @@ def plan_composed(
     """Compose and validate ``source`` in the place of ``state``: the plan and what is wrong.
 
     In a ``world`` of its own, or in that of an act which goes on. Raises :class:`InvalidError` for
-    what cannot be composed.
+    what cannot be composed, and :class:`MalformedError` where that is too much, or no document.
     """
     extends: list[dict[str, Any]] = state.extends if source.extends is None else source.extends
     world = World() if world is None else world
     try:
         layers = composing.load_layers(state.service, state.environment, extends, world)
         composed = composing.compose(layers, source.tree, references_of(actor, world))
-    except InvalidError as error:
+        if layers.trees:  # a document alone was checked when it was read
+            values.check(composed.effective)
+    except (InvalidError, MalformedError) as error:
+        refused = error.problems or [Problem("", error.code, error.detail)]
         located = validating.locate(
-            error.problems, state.service, state.environment, source.parsed.positions
+            refused, state.service, state.environment, source.parsed.positions
         )
-        raise InvalidError(error.detail, located) from error
-    if layers.trees:  # a document alone was checked when it was read
-        values.check(composed.effective)
+        raise type(error)(error.detail, located) from error
     found = _judged(actor, state, source, layers, composed)
     problems = found.errors
     if composed.secrets:
@@ -128,10 +129,10 @@ def plan_written(
     world = World() if world is None else world
     try:
         plan, problems = plan_composed(actor, state, source, cause, message, world)
-    except InvalidError as error:
+    except (InvalidError, MalformedError) as error:
         seen = _merged_in_view(actor, state, source, world)
         shown = shown_problems(actor, state.place, error.problems, seen)
-        raise InvalidError(error.detail, shown) from error
+        raise type(error)(error.detail, shown) from error
     shown = shown_problems(actor, state.place, problems)
     seen = validating.locate(
         broken_in_view(actor, plan, world),
@@ -148,7 +149,7 @@ def _merged_in_view(actor: Actor, state: State, source: Source, world: World) ->
     try:
         layers = composing.load_layers(state.service, state.environment, extends, world)
         merged = layers.with_own(source.tree)
-    except InvalidError:
+    except (InvalidError, MalformedError):
         return None
     return visible(merged, policy.guard(actor, "read", state.place), source=True)
 

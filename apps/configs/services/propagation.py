@@ -23,7 +23,7 @@ from apps.configs.services.planning import composes_the_same, live_source, plan_
 from apps.configs.world import World, name_of
 from apps.core.actor import Actor
 from apps.engine import diff
-from apps.engine.errors import InvalidError, Problem, invalid
+from apps.engine.errors import InvalidError, MalformedError, Problem, invalid
 from apps.engine.paths import Path, parse_path
 from apps.engine.resolving import MAX_CHAIN
 from apps.engine.uses import Name, meet
@@ -238,8 +238,8 @@ class _Walk:
         plan = None
         try:
             plan, problems = plan_composed(self.actor, state, source, cause, message, self.world)
-        except InvalidError as error:
-            problems = list(error.problems) or [Problem("", "invalid", error.detail)]
+        except (InvalidError, MalformedError) as error:
+            problems = list(error.problems)
         if not problems:
             return plan
         hidden = main is None and any(each.code == HIDDEN for each in problems)

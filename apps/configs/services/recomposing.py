@@ -9,7 +9,7 @@ from apps.configs.services.live_failures import MAX_TOLD, live_in, refuse
 from apps.configs.services.planning import live_source, plan_composed
 from apps.configs.world import World
 from apps.core.actor import Actor
-from apps.engine.errors import InvalidError, Problem
+from apps.engine.errors import InvalidError, MalformedError, Problem
 from apps.registry.models import Service
 
 
@@ -55,6 +55,6 @@ def _compose(actor: Actor, state: State, world: World) -> tuple[str | None, list
     assert source is not None  # noqa: S101 - it is live
     try:
         plan, problems = plan_composed(actor, state, source, "inherited", "", world)
-    except InvalidError as error:
-        return None, list(error.problems) or [Problem("", error.code, error.detail)]
+    except (InvalidError, MalformedError) as error:
+        return None, list(error.problems)
     return plan.text, [each for each in problems if each.code != HIDDEN]

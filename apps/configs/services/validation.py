@@ -29,7 +29,7 @@ class Report:
 
 def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Report:
     """Compose and validate what ``read`` gives in ``place``. Text that cannot be read is an error
-    of the report, with its line; a limit or a missing member is raised.
+    of the report, with its line; a limit of the text or a missing member is raised.
     """
     policy.require(actor, "read", place)
     try:
@@ -45,7 +45,7 @@ def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Repor
     source = source_with_hidden(actor, place, source, live_source(state))
     try:
         plan, problems = plan_written(actor, state, source, "publish", "")
-    except InvalidError as error:
+    except (InvalidError, MalformedError) as error:
         return Report(errors=list(error.problems))
     broken: list[Problem] = []
     spread = NOTHING_ELSE
