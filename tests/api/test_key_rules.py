@@ -137,19 +137,24 @@ def test_write__by_somebody_who_cannot_see_a_key__keeps_it(rule, operator, make_
         assert "hunter2" in config(full, "&view=source")["content"]  # the comments stay
 
 
+@pytest.mark.parametrize("written", [{}, {"settings": {}}, {"settings": {"db": {}}}])
 def test_write__without_the_visible_object__keeps_its_hidden_children(
-    rule, operator, make_api, system
+    rule, operator, make_api, system, written
 ):
+    """One that is written empty around them is, to its author, not there either."""
     full = make_api("operator")
     give(system, full, "read", rule)
 
-    body = {"environment": "production", "base_version": 1, "config": {}}
-    assert operator.post("/config/shop", body).status_code == 201
+    body = {"environment": "production", "base_version": 1, "config": written}
+    done = operator.post("/config/shop", body)
+    assert done.status_code == 201
+    assert "settings" in {each["key"] for each in done.json()["changes"]}
     assert config(full)["config"] == {
         "settings": {"db": {"password": "first"}},
         "hosts": [{"name": "a", "password": "x"}],
     }
     assert config(operator)["config"] == {}
+    assert operator.post("/config/shop", {**body, "base_version": 2}).json()["unchanged"] is True
 
 
 @pytest.mark.parametrize(
