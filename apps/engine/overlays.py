@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from apps.engine import patching, references, resolving, spots, values
-from apps.engine.errors import DomainError, InvalidError, Problem
+from apps.engine.errors import DomainError, InvalidError, MalformedError, Problem
 from apps.engine.merge import OPAQUE, RESERVED
 from apps.engine.paths import Path, find, pointer
 from apps.engine.resolving import Resolver
@@ -46,7 +46,11 @@ def lay(below: Tree, secrets: Sequence[Spot], patch: Tree) -> tuple[Tree, tuple[
     kept = [spot for spot in secrets if spot.path not in own and _is_marked(laid, spot.path)]
     found = tuple(sorted((*kept, *made.secrets), key=lambda spot: spot.pointer))
     tree = spots.show(laid, found)
-    values.check(tree)
+    try:
+        values.check(tree)
+    except MalformedError as error:
+        problems = error.problems or [Problem("", error.code, error.detail)]
+        raise InvalidError(error.detail, problems) from error
     return tree, found
 
 

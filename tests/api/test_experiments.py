@@ -188,10 +188,14 @@ def test_publish__with_which_a_variant_would_be_invalid__is_refused(shop):
     address = running(shop)
     wide = {**LIVE, "limits": {"items": 500}}
 
+    large = {"environment": "production", "on_stale": "overwrite", "format": "json"}
+    large["content"] = json.dumps({"checkout": 1, "many": [0] * 19_997})
     refused = publish(shop, "shop", wide)
 
-    assert refused.status_code == 422
-    assert "variant 'short'" in refused.json()["errors"][0]["message"]
+    for answer, code in ((shop.post("/config/shop", large), "limit"), (refused, "rule")):
+        assert answer.status_code == 422
+        [problem] = answer.json()["errors"]
+        assert ("variant 'short'" in problem["message"], problem["code"]) == (True, code)
     assert shop.post(f"{address}/stop", {}).status_code == 200
     assert publish(shop, "shop", wide).status_code == 201
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 
 from apps.engine import overlays, patching, spots, values
-from apps.engine.errors import InvalidError, LimitError
+from apps.engine.errors import InvalidError
 from apps.engine.spots import Spot
 from tests.engine import strategies
 
@@ -81,8 +81,10 @@ def test_lay__beyond_the_limits__is_refused():
     wide = {f"k{index}": index for index in range(15_000)}
     other = {f"j{index}": index for index in range(15_000)}
 
-    with pytest.raises(LimitError):
+    with pytest.raises(InvalidError) as refused:
         lay(wide, other)
+
+    assert [each.code for each in refused.value.problems] == ["limit"]
 
 
 def test_changed_paths__of_a_patch__are_what_it_sets_and_removes():

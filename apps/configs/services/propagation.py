@@ -240,7 +240,7 @@ class _Walk:
             plan, problems = plan_composed(self.actor, state, source, cause, message, self.world)
         except (InvalidError, MalformedError) as error:
             problems = list(error.problems)
-        if not problems:
+        if plan is not None and not problems:
             return plan
         hidden = main is None and any(each.code == HIDDEN for each in problems)
         if stays or hidden or (main is None and self.leave):
