@@ -46,6 +46,8 @@ SCHEMA = {
         "items": {"x-merge-key": "name"},
     }
 }
+PEEKING = {"one": "${a:n}", "two": "${param:of:-0}"}
+"""A template that nothing extends: what it would be somewhere is asked."""
 TEMPLATE = {"t": {"pool": "${param:pool}", "twice": "${self:t.pool}${self:t.pool}"}}
 TARGETS = (
     "n",
@@ -80,6 +82,9 @@ class World:
         parameters = {"properties": {"pool": {"type": "integer", "default": 3}}}
         templates.create_template(
             actor=system, slug="base", body=templates.Body(TEMPLATE, parameters)
+        )
+        templates.create_template(
+            actor=system, slug="peek", body=templates.Body(PEEKING, {"properties": {"of": {}}})
         )
         for number, (name, where) in enumerate(PLACES):
             self.publish(name, where, number)
@@ -200,8 +205,12 @@ def reads(chance, name, where):
             "/rules",
         ]
     )
-    if chance.random() < 0.05:
+    kind = chance.random()
+    if kind < 0.05:
         return "POST", "/templates/base/render", {"with": {"pool": chance.randrange(9)}}
+    if kind < 0.1:
+        given = {"with": {"of": value(chance)}, "service": name, "environment": where}
+        return "POST", "/templates/peek/render", given
     return "GET", path, None
 
 
@@ -308,6 +317,8 @@ def test_hidden_graphs__differ__and_every_answer_is_the_same(system, monkeypatch
     assert max(statuses) < 500
     for kind in ("promote", "rollback"):
         assert any(row[1].endswith(kind) and row[3] == 201 for row in told), kind
+    peeked = {row[3] for row in told if "/peek/render" in row[1]}
+    assert peeked > {404}, peeked
     for path in ("/matrix", "/render", "/across"):
         assert any(path in row[1] and row[3] == 200 for row in told), path
     assert b"hidden-hidden" not in b"".join(row[5] for row in told)
