@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from apps.engine.experiments.always_valid import MINIMUM_UNITS
+from apps.engine.experiments.always_valid import MINIMUM_UNITS, MINIMUM_VALUES
 from apps.engine.experiments.inference import Inference
 from apps.engine.experiments.statistics import Comparison
 from apps.engine.experiments.verdicts import Verdict, judge
@@ -161,9 +161,10 @@ def sentence(
             f"{name} seems to differ from {control} {by}: {lift} ({interval}); {_doubt(row, each)}"
         )
     if verdict == Verdict.UNKNOWN:
+        more = "and some outcomes" if is_rate else f"{MINIMUM_VALUES} of them with a value"
         return (
             f"Nothing can be said of {name} {by} yet: that takes at least {MINIMUM_UNITS} units in "
-            "each variant, and some outcomes."
+            f"each variant, {more}."
         )
     seen = f"{lift} was measured, and the truth may be {interval}" if lift else "nothing is known"
     return f"No difference between {name} and {control} is known {by}: {seen}."

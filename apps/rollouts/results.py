@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db.models import Count, F, OuterRef, Q, Subquery, Sum, prefetch_related_objects
 from django.db.models.functions import TruncDate
@@ -29,8 +29,21 @@ from apps.rollouts.models import Experiment, Exposure, Outcome
 LARGEST_SUM: Final = 1e150
 
 Metric = ConversionMetric | ValueMetric
-Sums = Mapping[tuple[str, str], tuple[int, float, float]]
-"""By metric and variant: units with a total above 0, the sum of all totals, and of the squares."""
+
+
+class Totals(NamedTuple):
+    """Of the units of a variant by a metric: how many have a total above 0, and one other than 0;
+    the sum of all totals, and of their squares.
+    """
+
+    converted: int = 0
+    with_value: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+
+Sums = Mapping[tuple[str, str], Totals]
+"""By metric and variant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +165,11 @@ def _corrected(each: Comparison, family: int) -> Comparison:
 
 def _metric(metric: dict[str, str], units: Mapping[str, int], sums: Sums) -> Metric:
     name, (control, *treatments) = metric["name"], units
-    of = {variant: sums.get((name, variant), (0, 0.0, 0.0)) for variant in units}
+    of = {variant: sums.get((name, variant), Totals()) for variant in units}
     if metric["kind"] == "conversion":
-        rates = {each: Conversions(n, min(of[each][0], n)) for each, n in units.items()}
+        rates = {each: Conversions(n, min(of[each].converted, n)) for each, n in units.items()}
         return ConversionMetric(name, rates[control], {each: rates[each] for each in treatments})
-    means = {each: _values(n, *of[each][1:]) for each, n in units.items()}
+    means = {each: _values(n, of[each]) for each, n in units.items()}
     return ValueMetric(name, means[control], {each: means[each] for each in treatments})
 
 
@@ -170,13 +183,13 @@ def _units(rows: Mapping[uuid.UUID, Experiment]) -> dict[uuid.UUID, dict[str, in
     return found
 
 
-def _values(units: int, total: float, squares: float) -> Values:
-    if not units or squares > LARGEST_SUM:
+def _values(units: int, of: Totals) -> Values:
+    if not units or of.squares > LARGEST_SUM:
         return Values(0, 0.0, 0.0)
-    return Values(units, total, squares)
+    return Values(units, of.total, of.squares, max(0, units - of.with_value))
 
 
-def _sums(asked: Q) -> dict[uuid.UUID, dict[tuple[str, str], tuple[int, float, float]]]:
+def _sums(asked: Q) -> dict[uuid.UUID, dict[tuple[str, str], Totals]]:
     """The sums of the outcomes that are asked for, by experiment."""
     variant = Exposure.objects.filter(
         experiment=OuterRef("experiment"), unit=OuterRef("unit"), mixed=False
@@ -187,15 +200,16 @@ def _sums(asked: Q) -> dict[uuid.UUID, dict[tuple[str, str], tuple[int, float, f
         .filter(variant__isnull=False)
         .values_list("experiment", "metric", "variant")
         .annotate(
-            units=Count("pk", filter=Q(total__gt=0)),
+            converted=Count("pk", filter=Q(total__gt=0)),
+            with_value=Count("pk", filter=~Q(total=0)),
             sum=Sum("total"),
             squares=Sum(F("total") * F("total")),
         )
         .order_by()
     )
-    found: dict[uuid.UUID, dict[tuple[str, str], tuple[int, float, float]]] = {}
-    for pk, metric, name, units, total, squares in rows:
-        found.setdefault(pk, {})[metric, name] = units, total, squares
+    found: dict[uuid.UUID, dict[tuple[str, str], Totals]] = {}
+    for pk, metric, name, *sums in rows:
+        found.setdefault(pk, {})[metric, name] = Totals(*sums)
     return found
 
 

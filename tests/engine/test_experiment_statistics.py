@@ -290,6 +290,15 @@ def test_always_valid__of_a_variant_without_any_variance__says_nothing():
     assert always_valid.compare_values(some, some, 0.05).absolute is not None
 
 
+def test_always_valid__of_fewer_values_than_it_takes__says_nothing():
+    fewest = always_valid.MINIMUM_VALUES
+    few, some = (Values(1_000, count, 2 * count, 1_000 - count) for count in (fewest - 1, fewest))
+
+    for pair in ((few, some), (some, few)):
+        assert always_valid.compare_values(*pair, 0.05) == NOTHING_KNOWN
+    assert always_valid.compare_values(some, some, 0.05).absolute is not None
+
+
 def test_compare_variants__constant_values__say_nothing_of_their_error():
     metric = ValueMetric("m", Values(500, 2_500, 12_500), {"t": Values(500, 3_000, 18_000)})
 
@@ -318,6 +327,7 @@ def test_values__variance_within_rounding_of_the_sums__is_none():
         lambda: Values(1, 1, math.inf),
         lambda: Values(0, 1, 1),
         lambda: Values(5, 1, -1),
+        lambda: Values(5, 1, 1, 6),
         lambda: compare_variants([], alpha=0),
         lambda: compare_variants([], alpha=1),
         lambda: compare_variants([], tuned_for=0),

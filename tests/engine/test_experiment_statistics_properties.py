@@ -1,6 +1,7 @@
 """What holds of the statistics of experiments for any aggregates."""
 
 import math
+from dataclasses import astuple
 
 import pytest
 from hypothesis import assume, example, given
@@ -32,7 +33,8 @@ def values(draw, fewest=1, spread=0.0):
     units = fewest + draw(magnitudes)
     mean = draw(st.floats(-1e6, 1e6))
     deviation = draw(st.floats(spread, 1e6))
-    return Values(units, units * mean, units * (mean * mean + deviation * deviation))
+    zeros = draw(st.sampled_from([0, units // 1_000, units // 2]))
+    return Values(units, units * mean, units * (mean * mean + deviation * deviation), zeros)
 
 
 def compare(way, control, treatment, alpha=0.05):
@@ -97,7 +99,8 @@ def test_compare_conversions__conversions_and_the_rest_swapped__flips_the_signs(
 def test_compare_values__values_scaled__scales_the_interval_alone(way, pair, power):
     factor = 2.0**power  # exact, but for what is too small for a float to hold all its digits
     scaled = [
-        Values(arm.units, arm.total * factor, arm.total_of_squares * factor**2) for arm in pair
+        Values(arm.units, arm.total * factor, arm.total_of_squares * factor**2, arm.zeros)
+        for arm in pair
     ]
 
     one, other = compare(way, *pair), compare(way, *scaled)
@@ -121,7 +124,7 @@ def test_compare__more_units_at_equal_rates__is_never_wider(way, pair, times, al
     def more(arm):
         if isinstance(arm, Conversions):
             return Conversions(arm.units * times, arm.conversions * times)
-        return Values(arm.units * times, arm.total * times, arm.total_of_squares * times)
+        return Values(*(each * times for each in astuple(arm)))
 
     before, after = (
         compare(way, *pair, alpha).absolute,

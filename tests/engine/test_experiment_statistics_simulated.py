@@ -66,6 +66,26 @@ def experiments_of_values(draw, share, last, seed):
             yield [(Values(*look[:3]), Values(*look[3:])) for look in zip(*columns, strict=True)]
 
 
+def experiments_of_few_values(rates, tail, share, last, seed):
+    """The same where ``rates`` of the units have a value, of a long ``tail``, and the others none."""
+    random = np.random.default_rng(seed)
+    arriving = np.diff(look_times(share, last), prepend=0)
+    treated = random.binomial(arriving, share, (REPEATED, arriving.size))
+    columns = []
+    for new, rate in ((arriving - treated, rates[0]), (treated, rates[1])):
+        having = random.binomial(new, rate)
+        sizes = np.exp(tail * random.standard_normal(having.sum()))
+        ends = np.cumsum(having)
+        sums = [
+            np.diff(np.cumsum(each, dtype=float)[ends - 1] * (ends > 0), prepend=0)
+            for each in (sizes, sizes * sizes)
+        ]
+        parts = [new, *(each.reshape(new.shape) for each in sums), new - having]
+        columns += [np.cumsum(each, axis=1).tolist() for each in parts]
+    for looks in zip(*columns, strict=True):
+        yield [(Values(*look[:4]), Values(*look[4:])) for look in zip(*looks, strict=True)]
+
+
 def leaves(interval, truth):
     return interval is not None and not interval.low <= truth <= interval.high
 
@@ -195,6 +215,35 @@ def test_always_valid__twice_as_many_spending_and_fifty_looks__is_in_every_inter
     print(f"absolute left {absolute / REPEATED:.4f}, relative {relative / REPEATED:.4f}")
     assert absolute <= MOST_WRONG
     assert relative <= MOST_WRONG
+
+
+@pytest.mark.parametrize(
+    ("rates", "tail", "share", "tuned_for"),
+    [
+        ((0.02, 0.002), 1, 0.5, EARLY),
+        ((0.02, 0.002), 1, 0.9, EARLY),
+        ((0.02, 0.002), 1.5, 0.9, always_valid.TUNED_FOR),
+        ((0.2, 0.05), 1, 0.9, EARLY),
+        ((0.005, 0.02), 1, 0.5, always_valid.TUNED_FOR),
+        ((0.004, 0.004), 1, 0.5, EARLY),
+    ],
+)
+def test_always_valid__values_that_hardly_a_unit_has_and_fifty_looks__is_in_every_interval(
+    rates, tail, share, tuned_for
+):
+    lift = (rates[1] - rates[0]) * math.exp(tail * tail / 2)
+
+    absolute = relative = told = 0
+    for looks in experiments_of_few_values(rates, tail, share, 60_000, seed=10):
+        said = [always_valid.compare_values(*look, ALPHA, tuned_for) for look in looks]
+        absolute += any(leaves(each.absolute, lift) for each in said)
+        relative += any(leaves(each.relative, rates[1] / rates[0] - 1) for each in said)
+        told += said[-1].absolute is not None
+
+    print(f"absolute left {absolute / REPEATED:.4f}, relative {relative / REPEATED:.4f}")
+    assert absolute <= MOST_WRONG
+    assert relative <= MOST_WRONG
+    assert told > 0.9 * REPEATED
 
 
 def test_correct_by_holm__null_of_six_comparisons__has_one_error_for_all():

@@ -126,6 +126,16 @@ def test_page__of_an_interval_that_holds_zero__claims_nothing(live, ada):
     assert "p-verdict-worse" not in page
 
 
+def test_page__of_a_mean_of_values_that_hardly_a_unit_has__says_how_many_it_takes(live, ada):
+    row = run(live, metrics=[{"name": "paid", "kind": "value"}])
+    expose(row, {"classic": 0.03, "short": 0.2}, units=1_000)
+
+    page = page_of(ada, row)
+
+    assert "at least 100 units in each variant, 50 of them with a value" in page
+    assert badges(page) == ["too few units"]
+
+
 def test_page__of_a_metric_that_should_decrease__calls_a_rise_worse(live, ada):
     row = run(live, metrics=[{"name": "paid", "goal": "decrease"}])
     expose(row, {"classic": 0.10, "short": 0.16})

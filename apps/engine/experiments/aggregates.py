@@ -41,17 +41,21 @@ class Conversions:
 class Values:
     """How many ``units`` saw the variant, the sum of their values, and of the squares of these.
 
-    A unit without a value adds 0 to both sums. ``total`` is in the metric's unit, such as euros.
-    Raises ``ValueError`` for negative counts and for totals that are not finite or above 1e150.
+    A unit without a value adds 0 to both sums; ``zeros`` counts those whose value is 0. ``total`` is in
+    the metric's unit, such as euros. Raises ``ValueError`` for counts that cannot be and for totals
+    that are not finite or above 1e150.
     """
 
     units: int
     total: float
     total_of_squares: float
+    zeros: int = 0
 
     def __post_init__(self) -> None:
         if self.units < 0 or self.total_of_squares < 0:
             raise ValueError("Counts and sums of squares are not negative.")
+        if not 0 <= self.zeros <= self.units:
+            raise ValueError("Zeros are counted among the units.")
         if not all(abs(sum_) <= LARGEST_TOTAL for sum_ in (self.total, self.total_of_squares)):
             raise ValueError("Totals are finite, and at most 1e150.")
         if not self.units and (self.total or self.total_of_squares):
