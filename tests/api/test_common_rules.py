@@ -337,6 +337,9 @@ def test_environments__first_three__are_as_the_contract_says(operator):
         ("staging", False),
         ("production", False),
     ]
+    assert operator.post("/environments", {"slug": "first", "rank": 5}).status_code == 201
+    found = operator.get("/environments").json()["results"]
+    assert [each["slug"] for each in found] == ["first", "development", "staging", "production"]
     assert operator("PATCH", "/environments/staging", {"required_approvals": 1}).status_code == 422
 
 
