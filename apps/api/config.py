@@ -27,11 +27,11 @@ from apps.api.writing import (
     read_publication,
 )
 from apps.audit.checkpoints import current_signer
-from apps.audit.selectors import Position, head
+from apps.audit.selectors import Point, Position, head
 from apps.configs.secret_news import has_news
 from apps.configs.selectors import configurations
 from apps.configs.selectors.configurations import Published
-from apps.configs.selectors.templates import list_env_sections
+from apps.configs.selectors.sections import list_env_sections
 from apps.configs.services import publishing
 from apps.core.actor import Actor
 from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
@@ -249,7 +249,7 @@ def serve(
     With ``reveal=true`` the values of its secrets are in it, and nothing may keep it.
     """
     request: Any = view.request
-    env_sections = _env_sections(question, place)
+    env_sections = _env_sections(question, place, point_of(request))
     revealing = None
     headers = _headers(reached)
     if read_flag(request.GET.get("reveal"), "reveal"):
@@ -347,5 +347,7 @@ def _no_news(request: Any, found: list[Published], reached: Position) -> HttpRes
     return response
 
 
-def _env_sections(question: Question, place: Place) -> list[str]:
-    return list_env_sections(place.service) if question.format == "env" and place.service else []
+def _env_sections(question: Question, place: Place, point: Point | None) -> list[str]:
+    if question.format != "env" or place.service is None:
+        return []
+    return list_env_sections(place.service, point)

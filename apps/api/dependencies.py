@@ -5,12 +5,12 @@ from typing import Any
 from django.http import HttpResponse
 
 from apps.api.base import ApiView, answer_json, bad_member, paged, read_number
-from apps.api.documentation import DEPENDENCIES, DEPENDENTS, GRAPH, LIST, documented
+from apps.api.documentation import DEPENDENCIES, DEPENDENTS, GRAPH, LIST_AT, documented
 from apps.api.points import point_of
 from apps.api.versions import PlaceView
 from apps.configs.selectors.dependencies import Dependent, list_dependencies, list_dependents
 from apps.configs.selectors.neighbourhood import STEPS, TEXTS, Node, Tie, look_around
-from apps.configs.selectors.templates import get_template, list_users, used_version
+from apps.configs.selectors.templates import get_template, list_users, list_users_at, used_version
 from apps.engine.values import Tree
 
 
@@ -36,8 +36,10 @@ class DependentsView(PlaceView):
 
     @documented("List who inherits from it or refers to its keys", DEPENDENTS)
     def get(self, request: Any, service: str) -> HttpResponse:
-        """Those that the caller may list, and a count of the others."""
-        found, hidden = list_dependents(actor=self.actor, place=self.place(service, "read"))
+        """Those that the caller may list, and a count of the others; with ``at=`` as it was then."""
+        found, hidden = list_dependents(
+            actor=self.actor, place=self.place(service, "read"), point=point_of(request)
+        )
         results: list[Tree] = [present_dependent(each) for each in found]
         return answer_json({"results": [*results, {"hidden": hidden}] if hidden else results})
 
@@ -47,7 +49,7 @@ class GraphView(PlaceView):
 
     @documented("Draw what it is made of, and what is made of it", GRAPH)
     def get(self, request: Any, service: str) -> HttpResponse:
-        """``steps`` (1 to 3) far; as JSON, or as text in Mermaid or DOT."""
+        """``steps`` (1 to 3) far; as JSON, or as text in Mermaid or DOT; with ``at=`` as it was then."""
         wanted = request.GET.get("format", "json")
         if wanted not in ("json", *TEXTS):
             raise bad_member("format", f"'format' is one of json, {', '.join(TEXTS)}.")
@@ -55,7 +57,7 @@ class GraphView(PlaceView):
         if steps not in STEPS:
             raise bad_member("steps", f"'steps' is {STEPS[0]} to {STEPS[-1]}.")
         place = self.place(service, "read")
-        found = look_around(actor=self.actor, place=place, steps=steps)
+        found = look_around(actor=self.actor, place=place, steps=steps, point=point_of(request))
         if wanted != "json":
             text = TEXTS[wanted](found.graph())
             return HttpResponse(text.encode(), content_type="text/plain; charset=utf-8")
@@ -71,11 +73,18 @@ class GraphView(PlaceView):
 class TemplateUsersView(ApiView):
     """Which configurations use a template."""
 
-    @documented("List the live configurations that use a template, at which version", LIST)
+    @documented("List the live configurations that use a template, at which version", LIST_AT)
     def get(self, request: Any, slug: str) -> HttpResponse:
-        """A page of those that the caller may list; ``hidden`` counts the others."""
+        """A page of those that the caller may list; ``hidden`` counts the others. With ``at=`` those
+        that used it then.
+        """
         template = get_template(actor=self.actor, slug=slug)
-        rows, hidden = list_users(actor=self.actor, template=template)
+        point = point_of(request)
+        rows, hidden = (
+            list_users(actor=self.actor, template=template)
+            if point is None
+            else list_users_at(actor=self.actor, template=template, point=point)
+        )
         more: dict[str, Tree] = {"hidden": hidden} if hidden else {}
         return paged(request, rows, lambda row: _user(row, template), more)
 

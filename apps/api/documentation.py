@@ -67,6 +67,7 @@ ENVELOPE: dict[str, Any] = {
     },
 }
 COMMON = (400, 401, 403, 404)
+PAST = (*COMMON, 409)
 WRITING = (*COMMON, 409, 412, 413, 415, 422)
 
 
@@ -160,15 +161,22 @@ MATRIX = Shape(
     )
 )
 DEPENDENCIES = Shape(parameters=(ENVIRONMENT_PARAMETER, AT))
-DEPENDENTS = Shape(parameters=(ENVIRONMENT_PARAMETER,))
+DEPENDENTS = DEPENDENCIES
 GRAPH = Shape(
+    failures=PAST,
     parameters=(
         ENVIRONMENT_PARAMETER,
+        AT,
         number("steps", "1 to 3"),
         text("format", "json, mermaid or dot"),
-    )
+    ),
 )
 LIST = Shape(parameters=PAGE)
+LIST_AT = Shape(failures=PAST, parameters=(AT, *PAGE))
+READ_AT = Shape(failures=PAST, parameters=(AT,))
+SECRETS = Shape(failures=PAST, parameters=(text("service"), text("environment"), AT, *PAGE))
+SECRET_READ = Shape(failures=PAST, parameters=(ENVIRONMENT_PARAMETER, AT))
+SECRET_VERSIONS = Shape(failures=PAST, parameters=(ENVIRONMENT_PARAMETER, AT, *PAGE))
 ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = RULE = (
     SECRET
 ) = Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)

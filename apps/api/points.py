@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apps.api.base import read_time
+from apps.api.base import bad_member, read_time
 from apps.audit.selectors import Point, find_point
 from apps.delivery.points import find_revision, is_revision
 from apps.engine.errors import NotFoundError
@@ -22,6 +22,14 @@ def read_point(given: object, name: str = "at") -> Point | None:
     if found is None:
         raise NotFoundError("Nothing had been done by then.")
     return found
+
+
+def require_point(at: str) -> Point:
+    """The same of a point that is named. Raises :class:`MalformedError` for an empty text, too."""
+    point = read_point(at)
+    if point is None:
+        raise bad_member("at", "'at' is a time such as 2026-11-24T09:30:00Z, or a revision.")
+    return point
 
 
 def point_of(request: Any) -> Point | None:

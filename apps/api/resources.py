@@ -7,12 +7,23 @@ from django.http import HttpResponse
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
 from apps.api.base import ApiView, answer_json, bad_member, paged, read_flag, read_members, typed
-from apps.api.documentation import ENVIRONMENT, LIST, SECTION, SERVICE, TEMPLATE, documented
+from apps.api.documentation import (
+    ENVIRONMENT,
+    LIST,
+    LIST_AT,
+    READ_AT,
+    SECTION,
+    SERVICE,
+    TEMPLATE,
+    documented,
+)
 from apps.api.points import point_of
 from apps.api.writing import environment_of, present_affected
+from apps.audit.selectors import Point
 from apps.configs import describing
 from apps.configs.selectors import configurations
 from apps.configs.selectors import places as listed
+from apps.configs.selectors import sections as declared
 from apps.configs.selectors import templates as selected
 from apps.configs.services import places, sections, templates
 from apps.configs.services.bases import Base, Options
@@ -176,11 +187,12 @@ class ServiceView(ApiView):
 class SectionsView(ApiView):
     """The sections of a service."""
 
-    @documented("List a service's sections", LIST)
+    @documented("List a service's sections", LIST_AT)
     def get(self, request: Any, slug: str) -> HttpResponse:
-        """A page of them, by key."""
+        """A page of them, by key; with ``at=`` those that there were, as they were then."""
         service = listed.get_listed_service(actor=self.actor, slug=slug)
-        rows = selected.list_sections(actor=self.actor, service=service)
+        point = point_of(request)
+        rows = declared.list_sections(actor=self.actor, service=service, point=point)
         return paged(request, rows, present_section)
 
     @documented("Declare a section", SECTION)
@@ -207,10 +219,10 @@ class SectionsView(ApiView):
 class SectionView(ApiView):
     """One section."""
 
-    @documented("Fetch a section", SECTION)
-    def get(self, _request: Any, slug: str, key: str) -> HttpResponse:
-        """Its members."""
-        return answer_json(present_section(self._find(slug, key)))
+    @documented("Fetch a section", READ_AT)
+    def get(self, request: Any, slug: str, key: str) -> HttpResponse:
+        """Its members; with ``at=`` as they were then."""
+        return answer_json(present_section(self._find(slug, key, point_of(request))))
 
     @documented("Change a section", SECTION)
     def patch(self, request: Any, slug: str, key: str) -> HttpResponse:
@@ -234,18 +246,18 @@ class SectionView(ApiView):
         )
         return HttpResponse(status=204)
 
-    def _find(self, slug: str, key: str) -> Any:
+    def _find(self, slug: str, key: str, point: Point | None = None) -> Any:
         service = listed.get_listed_service(actor=self.actor, slug=slug)
-        return selected.get_section(actor=self.actor, service=service, key=key)
+        return declared.get_section(actor=self.actor, service=service, key=key, point=point)
 
 
 class TemplatesView(ApiView):
     """Templates."""
 
-    @documented("List templates", LIST)
+    @documented("List templates", LIST_AT)
     def get(self, request: Any) -> HttpResponse:
-        """A page of them, by name."""
-        rows = selected.list_templates(actor=self.actor)
+        """A page of them, by name; with ``at=`` those that there were, with the versions of then."""
+        rows = selected.list_templates(actor=self.actor, point=point_of(request))
         return paged(request, rows, lambda row: _template(row, row.newest))
 
     @documented("Make a template", TEMPLATE)
@@ -271,7 +283,7 @@ class TemplatesView(ApiView):
 class TemplateView(ApiView):
     """One template, with its newest version."""
 
-    @documented("Fetch a template", TEMPLATE)
+    @documented("Fetch a template", READ_AT)
     def get(self, request: Any, slug: str) -> HttpResponse:
         """Its name and newest content; with ``at=`` the newest by then."""
         row = selected.get_template(actor=self.actor, slug=slug)
@@ -302,11 +314,13 @@ class TemplateView(ApiView):
 class TemplateVersionsView(ApiView):
     """The versions of a template."""
 
-    @documented("List a template's versions, newest first", LIST)
+    @documented("List a template's versions, newest first", LIST_AT)
     def get(self, request: Any, slug: str) -> HttpResponse:
-        """A page of them."""
+        """A page of them; with ``at=`` those that there were by then."""
         row = selected.get_template(actor=self.actor, slug=slug)
-        rows = selected.list_template_versions(actor=self.actor, template=row)
+        rows = selected.list_template_versions(
+            actor=self.actor, template=row, point=point_of(request)
+        )
         return paged(request, rows, present_template_version)
 
     @documented("Publish a version of a template", TEMPLATE)

@@ -13,13 +13,21 @@ from apps.api.base import (
     read_members,
     typed,
 )
-from apps.api.documentation import LIST, ROTATE, SECRET, documented
+from apps.api.documentation import (
+    ROTATE,
+    SECRET,
+    SECRET_READ,
+    SECRET_VERSIONS,
+    SECRETS,
+    documented,
+)
+from apps.api.points import point_of
 from apps.api.writing import environment_of
 from apps.configs.selectors.configurations import resolve_place
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.engine.values import Tree
-from apps.vault import runs, schedules, selectors, services
+from apps.vault import past, runs, schedules, selectors, services
 
 SECRET_MEMBERS = ("service", "environment", "name", "description", "value", "rotation")
 NO_STORE = {"Cache-Control": "no-store"}
@@ -27,15 +35,30 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 def present_secret(row: Any, actor: Actor) -> dict[str, Tree]:
     """A secret without its value."""
+    rotation = runs.present_rotation(getattr(row, "rotation", None), whole=_whole(row, actor))
+    return _shown(row, row.description, row.current, rotation)
+
+
+def present_past(then: past.Past, actor: Actor) -> dict[str, Tree]:
+    """The same of a secret as it was."""
+    row, rotation = then.secret, then.rotation
+    shown = rotation and runs.shown_settings(rotation, whole=_whole(row, actor))
+    return _shown(row, then.description, then.current, shown)
+
+
+def _whole(row: Any, actor: Actor) -> bool:
     keys = [selectors.key_of(row.slug)]
-    whole = policy.allowed(actor, "secure", selectors.place_of(row), keys)
+    return policy.allowed(actor, "secure", selectors.place_of(row), keys)
+
+
+def _shown(row: Any, description: str, version: int | None, rotation: Tree) -> dict[str, Tree]:
     return {
         "service": row.service.slug,
         "environment": row.environment.slug,
         "name": row.slug,
-        "description": row.description,
-        "version": row.current,
-        "rotation": runs.present_rotation(getattr(row, "rotation", None), whole=whole),
+        "description": description,
+        "version": version,
+        "rotation": rotation,
         "created_at": clock.rfc3339(row.created_at),
         "created_by": row.created_by,
     }
@@ -61,13 +84,23 @@ def _time(moment: Any) -> str | None:
 
 def present_version(row: Any) -> dict[str, Tree]:
     """A secret's version without its value; ``destroyed``: its key is gone."""
+    stages = sorted(each.stage for each in row.stages.all())
+    return _version(row, stages, not hasattr(row, "wrapped"))
+
+
+def present_past_version(row: Any, then: past.Past) -> dict[str, Tree]:
+    """The same of a version as it was."""
+    return _version(row, then.stages_of(row.number), row.number in then.destroyed)
+
+
+def _version(row: Any, stages: list[str], destroyed: bool) -> dict[str, Tree]:
     return {
         "version": row.number,
-        "stages": sorted(each.stage for each in row.stages.all()),
+        "stages": [*stages],
         "created_at": clock.rfc3339(row.created_at),
         "author": row.author,
         "revision": row.revision,
-        "destroyed": not hasattr(row, "wrapped"),
+        "destroyed": destroyed,
     }
 
 
@@ -83,10 +116,18 @@ def narrow(rows: Any, service: str | None, environment: str | None) -> Any:
 class SecretsView(ApiView):
     """Secrets by name."""
 
-    @documented("List secrets, without values", LIST)
+    @documented("List secrets, without values", SECRETS)
     def get(self, request: Any) -> HttpResponse:
-        """Those that the caller may know of; ``service`` and ``environment`` narrow."""
+        """Those that the caller may know of; ``service`` and ``environment`` narrow. With ``at=`` those
+        that there were, as they were then.
+        """
         service, environment = request.GET.get("service"), request.GET.get("environment")
+        point = point_of(request)
+        if point is not None:
+            were = past.list_secrets_at(
+                actor=self.actor, point=point, service=service, environment=environment
+            )
+            return paged(request, were, lambda then: present_past(then, self.actor))
         rows = narrow(selectors.list_secrets(actor=self.actor), service, environment)
         return paged(request, rows, lambda row: present_secret(row, self.actor))
 
@@ -127,21 +168,36 @@ class OneSecretView(ApiView):
 
     def find(self, request: Any, service: str, name: str) -> Any:
         """The secret that the address names, for those who may know of it."""
-        place = resolve_place(
-            actor=self.actor,
-            service=service,
-            environment=request.GET.get("environment"),
-            verb="list",
+        return selectors.get_secret(
+            actor=self.actor, place=self._place(request, service), name=name
         )
-        return selectors.get_secret(actor=self.actor, place=place, name=name)
+
+    def find_past(self, request: Any, service: str, name: str) -> past.Past | None:
+        """The same as of the point that the request names; ``None`` where it names none."""
+        point = point_of(request)
+        if point is None:
+            return None
+        place = self._place(request, service)
+        return past.get_secret_at(actor=self.actor, place=place, name=name, point=point)
+
+    def _place(self, request: Any, service: str) -> Place:
+        environment = request.GET.get("environment")
+        return resolve_place(
+            actor=self.actor, service=service, environment=environment, verb="list"
+        )
 
 
 class SecretView(OneSecretView):
     """One secret."""
 
-    @documented("Fetch a secret's metadata", SECRET)
+    @documented("Fetch a secret's metadata", SECRET_READ)
     def get(self, request: Any, service: str, name: str) -> HttpResponse:
-        """Its members, and the live configurations that use it as far as the caller sees them."""
+        """Its members, and the live configurations that use it as far as the caller sees them. With
+        ``at=`` its members alone, as they were then.
+        """
+        then = self.find_past(request, service, name)
+        if then is not None:
+            return answer_json(present_past(then, self.actor))
         row = self.find(request, service, name)
         used = selectors.list_users(row)
         seen = [each for each in used if policy.sees(self.actor, _place_of(each))]
@@ -181,9 +237,15 @@ class SecretView(OneSecretView):
 class SecretVersionsView(OneSecretView):
     """A secret's versions."""
 
-    @documented("List a secret's versions", LIST)
+    @documented("List a secret's versions", SECRET_VERSIONS)
     def get(self, request: Any, service: str, name: str) -> HttpResponse:
-        """A page of them, newest first, with their stages."""
+        """A page of them, newest first, with their stages; with ``at=`` those that there were, with the
+        stages of then.
+        """
+        then = self.find_past(request, service, name)
+        if then is not None:
+            rows = past.list_versions_at(then)
+            return paged(request, rows, lambda row: present_past_version(row, then))
         row = self.find(request, service, name)
         return paged(request, selectors.list_versions(row), present_version)
 

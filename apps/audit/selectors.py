@@ -136,6 +136,16 @@ def batches(events: QuerySet[AuditEvent]) -> Iterator[list[AuditEvent]]:
         after = batch[-1].number
 
 
+def list_events_on(
+    *, targets: Collection[str], actions: Collection[str], until: int
+) -> list[AuditEvent]:
+    """The events of those actions on those targets up to a revision, by their numbers."""
+    rows = AuditEvent.objects.filter(action__in=actions, number__lte=until)
+    names = sorted(targets)
+    parts = (rows.filter(target__in=names[at : at + BATCH]) for at in range(0, len(names), BATCH))
+    return sorted(chain.from_iterable(parts), key=lambda each: each.number)
+
+
 def has_event(*, actions: Collection[str], target: str, after: int) -> bool:
     """Whether there is an event of one of the actions on that target after revision ``after``."""
     rows = AuditEvent.objects.filter(action__in=actions, target=target, number__gt=after)

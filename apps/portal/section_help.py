@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST
 
 from apps.access.policy import Place
 from apps.configs.models import Section
-from apps.configs.selectors.templates import get_section, list_sections
+from apps.configs.selectors.sections import get_section, list_sections
 from apps.core.actor import Actor
 from apps.engine import editing, formats
 from apps.engine.errors import UnrepresentableError, invalid

@@ -38,12 +38,14 @@ class Status:
 
 def present_rotation(rotation: Rotation | None, *, whole: bool) -> Tree:
     """The settings; those of the rotator and the connection for whoever may change them."""
-    if rotation is None:
-        return None
-    shown = present_settings(rotation)
+    return None if rotation is None else shown_settings(present_settings(rotation), whole=whole)
+
+
+def shown_settings(settings: Mapping[str, Tree], *, whole: bool) -> Tree:
+    """The same of settings as they are given."""
     if whole:
-        return shown
-    return {name: shown[name] for name in ("rotator", "every_days", "keep_hours")}
+        return dict(settings)
+    return {name: settings[name] for name in ("rotator", "every_days", "keep_hours")}
 
 
 def status_of(secret: Secret) -> Status:

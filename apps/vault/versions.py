@@ -176,4 +176,9 @@ def check_value(value: object) -> bytes:
 
 def event_of(action: str, secret: Secret, **data: Any) -> Event:
     """An event about a secret; ``data`` holds numbers and names."""
-    return Event(action, f"secret:{secret}", data)
+    return Event(action, target_of(secret), data)
+
+
+def target_of(secret: Secret) -> str:
+    """What the ledger calls a secret."""
+    return f"secret:{secret}"

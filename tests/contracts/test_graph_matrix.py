@@ -45,6 +45,10 @@ OF_SHOP = {
         f'({SHOP}, name: "pin") {{ versions {{ edges {{ node {{ version }} }} }} }}',
         "list",
     ),
+    "pastSecret": (
+        f'(at: "2100-01-01T00:00:00Z", {SHOP}, name: "pin") {{ version }}',
+        "list",
+    ),
     "service": ('(slug: "shop") { slug sections { edges { node { key } } } }', "list"),
 }
 # query: what is asked, and the verbs of which one is needed everywhere.
@@ -81,6 +85,7 @@ OTHERS = {
     "rule": "as the list (test_graphql_rights)",
     "rules": "filtered by sight (test_graphql_rights)",
     "secrets": "filtered by sight (test_graphql_rights)",
+    "pastSecrets": "filtered by sight (tests/api/test_past_reads)",
     "template": "as the list (test_graphql_rights)",
     "templates": "filtered by sight (test_graphql_rights)",
     "validate": "as REST, which does it (test_graphql_mutations)",

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.django_db
 
 PATCH = "application/merge-patch+json"
 FLAGS = "ofrep/v1/evaluate/flags"
+NOW = "2100-01-01T00:00:00Z"
 SHOP = {"service": "shop", "environment": "production"}
 
 # (method, address, body, verb, key): key is what the verb is asked on: "free", "ruled" or None for
@@ -53,6 +54,9 @@ CONFIGURATION = [
     ("POST", f"secrets/shop/pin/reveal?{HERE}", {}, "reveal", "free"),
     ("GET", f"secrets/shop/pin?{HERE}", None, "list", "free"),
     ("GET", f"secrets/shop/pin/versions?{HERE}", None, "list", "free"),
+    ("GET", f"secrets/shop/pin?{HERE}&at={NOW}", None, "list", "free"),
+    ("GET", f"secrets/shop/pin/versions?{HERE}&at={NOW}", None, "list", "free"),
+    ("GET", f"config/shop/dependents?{HERE}&at={NOW}", None, "read", None),
     ("POST", f"secrets/shop/pin/versions?{HERE}", {"value": "next"}, "secure", "free"),
     ("PATCH", f"secrets/shop/pin?{HERE}", {"description": "x"}, "secure", "free"),
     ("PATCH", f"secrets/shop/pin?{HERE}", {"rotation": {"rotator": "key"}}, "secure", "free"),

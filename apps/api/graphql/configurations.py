@@ -110,8 +110,11 @@ class Configuration:
         return None if found is None else Version.of(found, self)
 
     @field(cost=HEAVY)
-    def at_time(self, info: Info, at: Time) -> Version | None:
-        """What was live after the last act by that time. ``None`` before the first publish."""
+    def at_time(self, info: Info, at: str) -> Version | None:
+        """What was live after the last act by a time, or by a revision.
+
+        ``None`` before the first publish.
+        """
         place, actor = self.here.place, info.context.actor
         found = find(
             info, lambda: selected.get_served(actor=actor, place=place, point=read_point(at))
@@ -147,28 +150,40 @@ class Configuration:
         return Diff.of(found, self.here.place)
 
     @field(cost=HEAVY)
-    def explain(self, info: Info, keys: list[str] | None = None) -> list[Origin] | None:
-        """For each key which layer gave it. The keys that the globs cover; without any: all."""
+    def explain(
+        self, info: Info, keys: list[str] | None = None, at: str | None = None
+    ) -> list[Origin] | None:
+        """For each key which layer gave it; with ``at`` as it was.
+
+        The keys that the globs cover; without any: all.
+        """
         place, actor = self.here.place, info.context.actor
         policy.require_seen(actor, "read", place)
         globs = paths.parse_globs(keys or [])
-        live, found = explain(actor=actor, place=place, globs=globs)
+        live, found = explain(actor=actor, place=place, globs=globs, point=read_point(at))
         note_given(actor=actor, given=[live], keys=keys or [])
         return [Origin.of(each) for each in found]
 
     @field(cost=HEAVY)
-    def dependencies(self, info: Info) -> Dependencies | None:
-        """What it is made of beside its own document. Layers, and keys of others."""
-        found = list_dependencies(actor=info.context.actor, place=self.here.place)
+    def dependencies(self, info: Info, at: str | None = None) -> Dependencies | None:
+        """What it is made of beside its own document; with ``at`` as it was.
+
+        Layers, and keys of others.
+        """
+        found = list_dependencies(
+            actor=info.context.actor, place=self.here.place, point=read_point(at)
+        )
         return Dependencies.of(found)
 
     @field(cost=HEAVY)
-    def dependents(self, info: Info) -> Dependents | None:
-        """Who inherits from it or takes its keys.
+    def dependents(self, info: Info, at: str | None = None) -> Dependents | None:
+        """Who inherits from it or takes its keys; with ``at`` who did.
 
         Those that the caller may list, and a count of the others.
         """
-        found, hidden = list_dependents(actor=info.context.actor, place=self.here.place)
+        found, hidden = list_dependents(
+            actor=info.context.actor, place=self.here.place, point=read_point(at)
+        )
         return Dependents.of(found, hidden)
 
     @field(cost=HEAVY)
@@ -283,18 +298,23 @@ class Queries:
 
     @field(cost=HEAVY)
     def snapshot(
-        self, info: Info, services: list[str], environment: str | None = None
+        self,
+        info: Info,
+        services: list[str],
+        environment: str | None = None,
+        at: str | None = None,
     ) -> Snapshot | None:
-        """Several configurations as of one revision.
+        """Several configurations as of one revision, that of ``at`` where it is given.
 
         An error where one is missing or hidden, as in REST.
         """
-        reached = head()
+        reached, point = head(), read_point(at)
+        revision = point.revision if point else reached.revision
         found = list_as_of(
             actor=info.context.actor,
             services=check_names(services),
             environment=environment,
-            revision=reached.revision,
+            revision=revision,
         )
         results = [Version.of(each, Configuration.at(place)) for place, each in found]
-        return Snapshot(epoch=reached.epoch, revision=reached.revision, results=results)
+        return Snapshot(epoch=reached.epoch, revision=revision, results=results)

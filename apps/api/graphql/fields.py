@@ -14,6 +14,9 @@ Resolver = TypeVar("Resolver", bound=Callable[..., Any])
 HEAVY: Final = 100
 """What a field counts that reads a document, or that needs statements of its own."""
 
+AT_COST: Final = {"at": HEAVY}
+"""The same of a field of the past."""
+
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(strawberry.field,))
 def node(cls: type[Kind]) -> type[Kind]:

@@ -9,13 +9,21 @@ from apps.access.policy import Place
 from apps.api.graphql import configurations
 from apps.api.graphql.context import Info, Peers, find
 from apps.api.graphql.edges import ConfigurationRef
-from apps.api.graphql.fields import field, node
+from apps.api.graphql.fields import HEAVY, field, node
 from apps.api.graphql.paging import Connection, Nested, Page, connect
 from apps.api.graphql.scalars import Json, Long, Time
-from apps.api.secrets import narrow, present_secret, present_status, present_version
+from apps.api.points import require_point
+from apps.api.secrets import (
+    narrow,
+    present_past,
+    present_past_version,
+    present_secret,
+    present_status,
+    present_version,
+)
 from apps.configs.selectors.configurations import resolve_place
 from apps.configs.selectors.several import rows_at
-from apps.vault import runs, selectors
+from apps.vault import past, runs, selectors
 
 
 @node
@@ -46,6 +54,34 @@ class SecretVersion:
     def of(cls, row: Any, _peers: Peers | None = None) -> Self:
         """The version of a row."""
         return cls(**present_version(row))
+
+
+@node
+class PastSecret:
+    """A secret as it was, without the value."""
+
+    then: strawberry.Private[past.Past]
+    service: str
+    environment: str
+    name: str
+    description: str
+    version: int | None
+    rotation: Json | None
+    created_at: Time
+    created_by: str
+
+    @classmethod
+    def of(cls, then: past.Past, info: Info) -> Self:
+        """The secret as it was."""
+        return cls(then=then, **present_past(then, info.context.actor))
+
+    @field(paged=True, cost=HEAVY)
+    def versions(self, page: Page) -> Connection[SecretVersion] | None:
+        """The versions that there were, newest first. A page of them, with their stages."""
+        rows = past.list_versions_at(self.then)
+        return connect(
+            rows, page, lambda row, _peers: SecretVersion(**present_past_version(row, self.then))
+        )
 
 
 @node
@@ -164,5 +200,46 @@ class Queries:
                 actor=actor, service=service, environment=environment, verb="list"
             )
             return Secret.of(selectors.get_secret(actor=actor, place=place, name=name), info)
+
+        return find(info, look)
+
+    @field(paged=True, cost=HEAVY)
+    def past_secrets(
+        self,
+        info: Info,
+        page: Page,
+        *,
+        at: str,
+        service: str | None = None,
+        environment: str | None = None,
+    ) -> Connection[PastSecret] | None:
+        """The secrets that there were after the last act by a time, or by a revision.
+
+        A page of those that the caller may know of, without values.
+        """
+        rows = past.list_secrets_at(
+            actor=info.context.actor,
+            point=require_point(at),
+            service=service,
+            environment=environment,
+        )
+        return connect(rows, page, lambda then, _peers: PastSecret.of(then, info))
+
+    @field(cost=HEAVY)
+    def past_secret(
+        self, info: Info, *, at: str, service: str, name: str, environment: str | None = None
+    ) -> PastSecret | None:
+        """One secret as it was then, without its value; the environment as in REST.
+
+        ``None`` for one that was missing or is hidden.
+        """
+        actor, point = info.context.actor, require_point(at)
+
+        def look() -> PastSecret:
+            place = resolve_place(
+                actor=actor, service=service, environment=environment, verb="list"
+            )
+            found = past.get_secret_at(actor=actor, place=place, name=name, point=point)
+            return PastSecret.of(found, info)
 
         return find(info, look)

@@ -7,12 +7,13 @@ import strawberry
 from apps.api.graphql import configurations
 from apps.api.graphql.context import Info, Peers, find
 from apps.api.graphql.edges import ConfigurationRef
-from apps.api.graphql.fields import field, node
-from apps.api.graphql.paging import Connection, Nested, Page, connect
+from apps.api.graphql.fields import AT_COST, field, node
+from apps.api.graphql.paging import Connection, Nested, Page, connect, connected
 from apps.api.graphql.scalars import Json
+from apps.api.points import require_point
 from apps.api.resources import present_section, present_service
 from apps.configs.selectors import places as listed
-from apps.configs.selectors import templates as selected
+from apps.configs.selectors import sections as selected
 
 
 @node
@@ -53,9 +54,12 @@ class Service:
         """What is live of it, by environment. A page of them."""
         return configurations.of_service(info, self.peers, self.row.pk, page)
 
-    @field(paged=True)
-    def sections(self, info: Info, page: Page) -> Connection[Section] | None:
-        """Its sections by key. A page of them."""
+    @field(paged=True, cost_with=AT_COST)
+    def sections(self, info: Info, page: Page, at: str | None = None) -> Connection[Section] | None:
+        """Its sections by key; with ``at`` as they were. A page of them."""
+        if at is not None:
+            start, stop = page.bounds
+            return connected(self._sections_at(info, at)[start : stop + 1], page, Section.of)
         actor = info.context.actor
         sections = Nested(
             what="sections",
@@ -68,9 +72,12 @@ class Service:
         )
         return sections.page(self.peers, (self.row.pk,), page)
 
-    @field()
-    def section(self, info: Info, key: str) -> Section | None:
-        """One section. ``None`` where there is none of that key."""
+    @field(cost_with=AT_COST)
+    def section(self, info: Info, key: str, at: str | None = None) -> Section | None:
+        """One section; with ``at`` as it was. ``None`` where there is none of that key."""
+        if at is not None:
+            then = (each for each in self._sections_at(info, at) if each.key == key)
+            return next(map(Section.of, then), None)
         actor = info.context.actor
 
         def fetch(rows: Any) -> dict[int, Any]:
@@ -79,6 +86,19 @@ class Service:
 
         row = self.peers.get(("section", key), self.row.pk, fetch)
         return None if row is None else Section.of(row)
+
+    def _sections_at(self, info: Info, at: str) -> list[Any]:
+        """Its sections as of a point, found for all its peers at once."""
+        actor = info.context.actor
+
+        def fetch(rows: Any) -> dict[int, list[Any]]:
+            point = require_point(at)
+            found: dict[int, list[Any]] = {each.pk: [] for each in rows}
+            for each in selected.list_sections_at(actor=actor, services=rows, point=point):
+                found[each.service_id].append(each)
+            return found
+
+        return self.peers.get(("sections", at), self.row.pk, fetch) or []
 
 
 @node

@@ -10,6 +10,7 @@ from apps.api.graphql.edges import ConfigurationRef
 from apps.api.graphql.fields import HEAVY, field, node
 from apps.api.graphql.paging import Connection, Nested, Page, connect
 from apps.api.graphql.scalars import Json, Long, Time
+from apps.api.points import read_point
 from apps.api.resources import present_template_version
 from apps.configs.selectors import templates as selected
 
@@ -48,14 +49,14 @@ class Template:
         return cls(row=row, peers=peers or Peers([row]), slug=row.slug, name=row.name)
 
     @field()
-    def newest(self, info: Info) -> TemplateVersion | None:
-        """Its newest version. Needs ``read`` somewhere, as its versions do."""
+    def newest(self, info: Info, at: str | None = None) -> TemplateVersion | None:
+        """Its newest version; with ``at`` the newest by then. Needs ``read`` somewhere, as its versions do."""
         actor = info.context.actor
         row = self.peers.get(
-            "newest",
+            ("newest", at),
             self.row.pk,
             lambda rows: selected.list_newest_versions(
-                actor=actor, templates=[each.pk for each in rows]
+                actor=actor, templates=[each.pk for each in rows], point=read_point(at)
             ),
         )
         return None if row is None else TemplateVersion.of(row)

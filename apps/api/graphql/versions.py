@@ -12,7 +12,7 @@ from apps.api.graphql.fields import HEAVY, field, node
 from apps.api.graphql.scalars import Json, Long, Time
 from apps.api.versions import present_past, present_source
 from apps.configs.selectors.configurations import Published, refuse_retired
-from apps.configs.selectors.templates import list_env_sections
+from apps.configs.selectors.sections import list_env_sections
 from apps.delivery.answers import Question, answer, envelope_members, narrowed
 from apps.delivery.reads import note_read
 from apps.engine import formats, paths

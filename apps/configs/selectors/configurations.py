@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -24,7 +24,7 @@ from apps.engine.merge import ABSENT
 from apps.engine.spots import Spot
 from apps.engine.uses import load_uses
 from apps.engine.values import Tree, canonical, checksum, parse_canonical
-from apps.registry.models import Environment, Service
+from apps.registry.models import Configuration, Environment, Service
 from apps.registry.selectors import (
     get_default_environment,
     get_environment,
@@ -228,6 +228,18 @@ def get_served(*, actor: Actor, place: Place, point: Point | None) -> Published:
     if point is None:
         return get_live(actor=actor, place=place)
     return get_as_of(actor=actor, place=place, revision=point.revision)
+
+
+def list_served_at(point: Point, within: Q) -> QuerySet[Version]:
+    """The versions that were served as of ``point``, retirements among them, of the configurations
+    ``within``, whoever may know of them.
+    """
+    by_then = Version.objects.filter(configuration=OuterRef("pk"), revision__lte=point.revision)
+    last = Subquery(by_then.order_by("-number").values("pk")[:1])
+    present = Q(service__deleted_at=None, environment__deleted_at=None)
+    places = Configuration.objects.filter(present, within).order_by()
+    rows = Version.objects.filter(pk__in=places.annotate(last=last).values("last"))
+    return rows.select_related("configuration__service", "configuration__environment")
 
 
 def get_side(*, actor: Actor, place: Place, text: str) -> Published:

@@ -3,19 +3,21 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.selectors import Point
 from apps.configs.referring import list_rows_to
 from apps.configs.restricted import shown_extends
-from apps.configs.selectors.configurations import get_served
+from apps.configs.selectors.configurations import get_served, list_served_at
 from apps.configs.selectors.heirs import list_heirs
 from apps.configs.world import name_of
 from apps.core.actor import Actor
 from apps.engine.errors import GoneError, NotFoundError
 from apps.engine.paths import format_path, parse_path
-from apps.engine.uses import load_uses
-from apps.engine.values import Tree, parse_canonical
+from apps.engine.uses import Name, load_uses
+from apps.engine.values import Tree, canonical, parse_canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +76,33 @@ def list_dependencies(*, actor: Actor, place: Place, point: Point | None = None)
     )
 
 
-def list_dependents(*, actor: Actor, place: Place) -> tuple[list[Dependent], int]:
-    """Who inherits from the configuration or refers to its keys, and how many more there are that
-    the actor may not list. Needs ``read`` here; of keys he is told what he may see on both sides.
+def list_dependents(
+    *, actor: Actor, place: Place, point: Point | None = None
+) -> tuple[list[Dependent], int]:
+    """Who inherits from the configuration or refers to its keys (or did, as of ``point``), and how many
+    more there are that the actor may not list. Needs ``read`` here; of keys he is told what he may see on
+    both sides.
     """
-    found, hidden = find_dependents(actor=actor, place=place)
+    found, hidden = find_dependents(actor=actor, place=place, point=point)
     return found, len(hidden)
 
 
-def find_dependents(*, actor: Actor, place: Place) -> tuple[list[Dependent], set[Place]]:
+def find_dependents(
+    *, actor: Actor, place: Place, point: Point | None = None
+) -> tuple[list[Dependent], set[Place]]:
     """The same with those that are to be counted only, for who adds several counts up."""
     policy.require(actor, "read", place)
     if place.service is None or place.environment is None:
         return [], set()
-    heirs = list_heirs([place])
+    name = name_of(place.service, place.environment)
+    heirs, uses = _tied_now(place, name) if point is None else _tied_at(place, name, point)
     links: dict[Place, list[Link]] = defaultdict(list)
     here = policy.guard(actor, "list", place)
-    for row in list_rows_to({name_of(place.service, place.environment)}):
-        if row.hops > 1:
-            continue
-        at = Place(row.configuration.service, row.configuration.environment)
+    for at, link in uses:
         links[at] += (
-            [Link(row.key, row.target)]
-            if here.allows(parse_path(row.target))
-            and policy.guard(actor, "list", at).allows(parse_path(row.key))
+            [link]
+            if here.allows(parse_path(link.target))
+            and policy.guard(actor, "list", at).allows(parse_path(link.key))
             else []
         )
     places = sorted({*heirs, *links}, key=str)
@@ -107,3 +112,41 @@ def find_dependents(*, actor: Actor, place: Place) -> tuple[list[Dependent], set
         if policy.sees(actor, each) and (each in heirs or links[each])
     ]
     return found, set(places) - {each.place for each in found}
+
+
+_Tied = tuple[list[Place], list[tuple[Place, Link]]]
+"""Who inherits, and who refers to which key."""
+
+
+def _tied_now(place: Place, name: Name) -> _Tied:
+    uses = [
+        (Place(row.configuration.service, row.configuration.environment), Link(row.key, row.target))
+        for row in list_rows_to({name})
+        if row.hops == 1
+    ]
+    return list_heirs([place]), uses
+
+
+def _tied_at(place: Place, name: Name, point: Point) -> _Tied:
+    """What the documents of then were made of, as their locks and uses say."""
+    parent = {"environment": str(place.environment)}
+    inherits = Q(configuration__service=place.service, lock__contains=canonical(parent)[1:-1])
+    refers = Q(uses__contains=canonical({"service": name.service})[1:-1])
+    rows = list_served_at(point, Q()).filter(inherits | refers, retired=False)
+    heirs, uses = [], []
+    for row in rows.only("lock", "uses", "configuration__service", "configuration__environment"):
+        at = Place(row.configuration.service, row.configuration.environment)
+        layers = parse_canonical(row.lock)
+        same = at.service == place.service
+        if same and any(_is_layer(each, str(place.environment)) for each in layers):
+            heirs.append(at)
+        uses += [
+            (at, Link(format_path(use.path), format_path(use.target.path)))
+            for use in load_uses(parse_canonical(row.uses))
+            if use.hops == 1 and use.target.document == name and at != place
+        ]
+    return heirs, uses
+
+
+def _is_layer(entry: dict[str, Tree], environment: str) -> bool:
+    return "reference" not in entry and entry.get("environment") == environment

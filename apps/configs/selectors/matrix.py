@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Length
 
@@ -11,14 +11,14 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.access.rights import generation
 from apps.audit.selectors import Point
-from apps.configs.models import Live, Text, Version
-from apps.configs.selectors.configurations import list_live, scope_filter
+from apps.configs.models import Live, Text
+from apps.configs.selectors.configurations import list_live, list_served_at, scope_filter
 from apps.configs.selectors.places import list_services
 from apps.core.actor import Actor
 from apps.engine import diff
 from apps.engine.guarding import visible
 from apps.engine.values import Tree, canonical, parse_canonical
-from apps.registry.models import Configuration, Environment, Service
+from apps.registry.models import Environment, Service
 
 MOST_READ = 16_000_000
 """How many characters of documents are read for one page, the same for every reader; what is beyond
@@ -97,7 +97,8 @@ def list_rows(
     """
     reader = replace(actor, generation=generation())
     within = Q(configuration__service__in=services, configuration__environment__in=environments)
-    rows = _find_live(reader, within) if point is None else _find_past(reader, within, point)
+    then = Q(service__in=services, environment__in=environments)
+    rows = _find_live(reader, within) if point is None else _find_past(reader, then, point)
     live = {
         (each.configuration.service_id, each.configuration.environment_id): each
         for each, _size in rows
@@ -127,16 +128,9 @@ def _find_live(reader: Actor, within: Q) -> list[tuple[Live, int]]:
 
 def _find_past(reader: Actor, within: Q, point: Point) -> list[tuple[Live, int]]:
     """What was live as of ``point``, each with its size in characters."""
-    by_then = Version.objects.filter(configuration=OuterRef("pk"), revision__lte=point.revision)
-    wanted = Version.objects.filter(within, scope_filter(reader, "list", "configuration__"))
-    places = Configuration.objects.filter(pk__in=wanted.order_by().values("configuration"))
-    last = places.values_list(Subquery(by_then.order_by("-number").values("pk")[:1]))
-    versions = Version.objects.filter(pk__in=[pk for (pk,) in last]).defer(*UNREAD_COLUMNS)
-    sized = versions.select_related("configuration__service", "configuration__environment")
-    return [
-        (Live(configuration=each.configuration, version=each), each.size)
-        for each in sized.annotate(size=Length("effective__content"))
-    ]
+    versions = list_served_at(point, within & scope_filter(reader, "list"))
+    sized = versions.defer(*UNREAD_COLUMNS).annotate(size=Length("effective__content"))
+    return [(Live(configuration=each.configuration, version=each), each.size) for each in sized]
 
 
 def _read_texts(rows: Iterable[tuple[Live, int]]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.audit.selectors import Point
 from apps.configs.selectors.dependencies import (
     Dependencies,
     Link,
@@ -108,22 +109,29 @@ class Neighbourhood:
 Find = Callable[[str, str], Place | None]
 
 
-def look_around(*, actor: Actor, place: Place, steps: int) -> Neighbourhood:
-    """Both sides of what is live at ``place``, ``steps`` far (:data:`STEPS`). Needs ``read`` there."""
+def look_around(
+    *, actor: Actor, place: Place, steps: int, point: Point | None = None
+) -> Neighbourhood:
+    """Both sides of what is live at ``place`` (or was, as of ``point``), ``steps`` far (:data:`STEPS`).
+    Needs ``read`` there.
+    """
     return Neighbourhood(
         Node(str(place), place),
-        look_below(actor=actor, place=place, depth=steps),
-        look_above(actor=actor, place=place, depth=steps),
+        look_below(actor=actor, place=place, depth=steps, point=point),
+        look_above(actor=actor, place=place, depth=steps, point=point),
     )
 
 
-def look_below(*, actor: Actor, place: Place, depth: int) -> Side:
+def look_below(*, actor: Actor, place: Place, depth: int, point: Point | None = None) -> Side:
     """What the live version at ``place`` is made of, ``depth`` steps far. Needs ``read`` there; what
     the actor may not ``read`` further away is not looked into.
     """
     walk = _Walk(actor, place)
     for _ in range(depth):
-        found = [(node, list_dependencies(actor=actor, place=at)) for node, at in walk.open_front()]
+        found = [
+            (node, list_dependencies(actor=actor, place=at, point=point))
+            for node, at in walk.open_front()
+        ]
         services = {str(node.place.service) for node, _each in found if node.place}
         services |= {there for _node, each in found for there, _env, _link in each.references}
         find = known_places(actor=actor, services=services)
@@ -132,14 +140,14 @@ def look_below(*, actor: Actor, place: Place, depth: int) -> Side:
     return walk.side
 
 
-def look_above(*, actor: Actor, place: Place, depth: int) -> Side:
+def look_above(*, actor: Actor, place: Place, depth: int, point: Point | None = None) -> Side:
     """What is made of it, likewise."""
     walk = _Walk(actor, place)
     hidden: set[Place] = set()
     for _ in range(depth):
         ties = []
         for node, at in walk.open_front():
-            found, uncounted = find_dependents(actor=actor, place=at)
+            found, uncounted = find_dependents(actor=actor, place=at, point=point)
             hidden |= uncounted
             for each in found:
                 how = "inherits" if each.inherits else "reference"

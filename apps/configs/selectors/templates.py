@@ -1,30 +1,33 @@
-"""Reading templates, sections and drafts."""
+"""Reading templates and drafts."""
 
 from collections.abc import Iterable
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.selectors import Point
-from apps.configs.models import Change, Live, Section, Template, TemplateVersion
-from apps.configs.selectors.configurations import scope_filter
+from apps.configs.models import Change, Live, Template, TemplateVersion
+from apps.configs.selectors.configurations import list_served_at, scope_filter
 from apps.core.actor import Actor
 from apps.engine.errors import NotFoundError
-from apps.engine.values import parse_canonical
-from apps.registry.models import Service
+from apps.engine.values import canonical, parse_canonical
 
 
-def list_templates(*, actor: Actor) -> QuerySet[Template]:
+def list_templates(*, actor: Actor, point: Point | None = None) -> QuerySet[Template]:
     """Every template, each with ``newest`` (its last version's number) and ``takes`` (that one's
-    schema of parameters, as text). Needs ``list`` somewhere.
+    schema of parameters, as text); with ``point`` those that had a version by then, and that one.
+    Needs ``list`` somewhere.
     """
     policy.require_anywhere(actor, "list")
     newest = TemplateVersion.objects.filter(template=OuterRef("pk")).order_by("-number")
-    return Template.objects.present().annotate(
+    if point is not None:
+        newest = newest.filter(revision__lte=point.revision)
+    found = Template.objects.present().annotate(
         newest=Subquery(newest.values("number")[:1]),
         takes=Subquery(newest.values("parameters")[:1]),
     )
+    return found if point is None else found.filter(newest__isnull=False)
 
 
 def get_template(*, actor: Actor, slug: str) -> Template:
@@ -37,20 +40,22 @@ def get_template(*, actor: Actor, slug: str) -> Template:
     return found
 
 
-def list_template_versions(*, actor: Actor, template: Template) -> QuerySet[TemplateVersion]:
-    """The template's versions, newest first, with their contents. Needs ``read`` somewhere."""
+def list_template_versions(
+    *, actor: Actor, template: Template, point: Point | None = None
+) -> QuerySet[TemplateVersion]:
+    """The template's versions (by ``point``), newest first, with their contents. Needs ``read``
+    somewhere.
+    """
     policy.require_anywhere(actor, "read")
-    return template.versions.select_related("content").order_by("-number")
+    rows = template.versions.select_related("content").order_by("-number")
+    return rows if point is None else rows.filter(revision__lte=point.revision)
 
 
 def find_template_version(
     *, actor: Actor, template: Template, point: Point | None = None
 ) -> TemplateVersion | None:
     """Its newest version (as of ``point``), where it has one. Rights as for the list."""
-    versions = list_template_versions(actor=actor, template=template)
-    if point is not None:
-        versions = versions.filter(revision__lte=point.revision)
-    return versions.first()
+    return list_template_versions(actor=actor, template=template, point=point).first()
 
 
 def list_template_heirs(template: Template) -> list[Template]:
@@ -87,6 +92,24 @@ def list_users(*, actor: Actor, template: Template) -> tuple[QuerySet[Live], int
     return rows.order_by(*order), every.count() - seen.count()
 
 
+def list_users_at(*, actor: Actor, template: Template, point: Point) -> tuple[list[Live], int]:
+    """The same of those that used it as of ``point``."""
+    policy.require_anywhere(actor, "read")
+    named = canonical({"template": template.slug})[1:-1]
+    rows = list_served_at(point, Q()).filter(lock__contains=named, retired=False)
+    lives = [Live(configuration=each.configuration, version=each) for each in rows]
+    users = [each for each in lives if used_version(each, template) is not None]
+    seen = [each for each in users if policy.sees(actor, _place_of(each))]
+    seen.sort(
+        key=lambda each: (each.configuration.service.slug, each.configuration.environment.rank)
+    )
+    return seen, len(users) - len(seen)
+
+
+def _place_of(live: Live) -> Place:
+    return Place(live.configuration.service, live.configuration.environment)
+
+
 def used_version(live: Live, template: Template) -> int | None:
     """The version of the template that a live configuration is made of."""
     lock = parse_canonical(live.version.lock)
@@ -98,16 +121,17 @@ def _users(actor: Actor) -> QuerySet[Live]:
     return Live.objects.filter(scope_filter(actor, "list", "configuration__"))
 
 
-def list_newest_versions(*, actor: Actor, templates: Iterable[int]) -> dict[int, TemplateVersion]:
-    """The newest version of each of several templates, by the templates' keys. Needs ``read``
-    somewhere.
+def list_newest_versions(
+    *, actor: Actor, templates: Iterable[int], point: Point | None = None
+) -> dict[int, TemplateVersion]:
+    """The newest version (by ``point``) of each of several templates, by the templates' keys. Needs
+    ``read`` somewhere.
     """
+    by_then = TemplateVersion.objects.filter(template=OuterRef("template"))
+    if point is not None:
+        by_then = by_then.filter(revision__lte=point.revision)
     rows = list_versions_of(actor=actor, templates=templates).filter(
-        number=Subquery(
-            TemplateVersion.objects.filter(template=OuterRef("template"))
-            .order_by("-number")
-            .values("number")[:1]
-        )
+        number=Subquery(by_then.order_by("-number").values("number")[:1])
     )
     return {each.template_id: each for each in rows}
 
@@ -119,27 +143,6 @@ def list_versions_of(*, actor: Actor, templates: Iterable[int]) -> QuerySet[Temp
     return rows.select_related("content").order_by("template", "-number")
 
 
-def list_sections(*, actor: Actor, service: Service) -> QuerySet[Section]:
-    """The service's sections by key. Needs ``list`` on it."""
-    policy.require_sight(actor, Place(service))
-    return Section.objects.filter(service=service)
-
-
-def list_sections_of(*, actor: Actor, services: Iterable[int]) -> QuerySet[Section]:
-    """The sections of several services, of which the actor sees each, by service and key."""
-    rights = policy.find_rights(actor)
-    seen = [each for each in services if rights is None or rights.touches_service("list", each)]
-    return Section.objects.filter(service__in=seen).order_by("service", "key")
-
-
-def get_section(*, actor: Actor, service: Service, key: str) -> Section:
-    """One section by its key. Raises :class:`NotFoundError`."""
-    found = list_sections(actor=actor, service=service).filter(key=key).first()
-    if found is None:
-        raise NotFoundError("There is no such section.")
-    return found
-
-
 def find_draft(*, actor: Actor, place: Place) -> Change | None:
     """The actor's own draft of a configuration."""
     return Change.objects.filter(
@@ -147,9 +150,3 @@ def find_draft(*, actor: Actor, place: Place) -> Change | None:
         configuration__service=place.service,
         configuration__environment=place.environment,
     ).first()
-
-
-def list_env_sections(service: Service) -> list[str]:
-    """The keys of the service's sections of type environment variables."""
-    rows = Section.objects.filter(service=service, type="environment_variables")
-    return list(rows.values_list("key", flat=True))

@@ -11,11 +11,8 @@ from apps.configs import describing
 from apps.configs.selectors.configurations import Published, find_live
 from apps.configs.selectors.places import list_environments, list_services
 from apps.configs.selectors.rules import list_rules
-from apps.configs.selectors.templates import (
-    list_sections,
-    list_template_versions,
-    list_templates,
-)
+from apps.configs.selectors.sections import list_sections
+from apps.configs.selectors.templates import list_template_versions, list_templates
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine.errors import NotFoundError

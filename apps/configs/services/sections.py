@@ -6,6 +6,7 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.services import Event, append
 from apps.configs.models import Section
+from apps.configs.selectors.sections import target_of
 from apps.configs.services.kernel import lock_composition, mark_outdated
 from apps.configs.services.live_failures import refuse_failing
 from apps.configs.services.recomposing import judge_merging, world_of
@@ -130,4 +131,4 @@ def _merged(section: Section, actor: Actor, before: World, acknowledge: bool) ->
 
 
 def _target(section: Section) -> str:
-    return f"section:{section.service.slug}:{section.key}"[:300]
+    return target_of(section.service.slug, section.key)

@@ -22,7 +22,7 @@ from apps.api.resources import (
     ServiceView,
 )
 from apps.configs.selectors import places as listed
-from apps.configs.selectors import templates as selected
+from apps.configs.selectors import sections as selected
 
 
 @strawberry.enum(description="What a section holds.")

@@ -1,0 +1,260 @@
+"""Reads with ``at=`` beside documents: each says after an act what it said right after it."""
+
+import json
+
+import pytest
+
+from apps.core import runner
+from tests.api.graphql_client import data, problem
+from tests.api.test_references import HERE, publish
+from tests.conftest import client_with
+from tests.flows.test_propagation import last, service
+
+pytestmark = pytest.mark.django_db
+PLACE = {"service": "shop", "environment": "production"}
+SECRET = f"/secrets/shop/db?{HERE}"
+
+
+@pytest.fixture
+def shop(make_api):
+    api = make_api("administrator")
+    service(api, "shop", "cart")
+    return api
+
+
+def listed(api, path, at=""):
+    """The results at an address, as of ``at`` where it is given."""
+    answer = api.get(f"{path}{'&' if '?' in path else '?'}{f'at={at}' if at else ''}")
+    return answer.json()["results"] if answer.status_code == 200 else answer.status_code
+
+
+def require_told_again(api, acts, tell):
+    """Do each act, and ask after the last of them for what was told after each; what that was."""
+    seen = []
+    for act in acts:
+        answer = act()
+        assert answer.status_code < 300, answer.content
+        seen.append((listed(api, "/audit?page_size=1")[0], tell(api)))
+    for event, was in seen:
+        for at in (event["revision"], event["at"]):
+            assert tell(api, at) == was
+    return [was for _event, was in seen]
+
+
+def sections(api, at=""):
+    """A service's sections, over both interfaces, and the file that some of them make."""
+    rows = listed(api, "/services/shop/sections", at)
+    one = api.get(f"/services/shop/sections/env?at={at}")
+    given = f", at: {json.dumps(str(at))}" if at else ""
+    found = data(
+        api,
+        f'{{ service(slug: "shop") {{ section(key: "env"{given}) {{ description }} sections(first: 9{given})'
+        " { edges { node { key type schema description } } } } }",
+    )["service"]
+    assert [each["node"] for each in found["sections"]["edges"]] == rows
+    assert (found["section"] or {}).get("description") == one.json().get("description")
+    return rows, api.get(f"/config/shop.env?{HERE}&at={at}").content.decode()
+
+
+def test_sections__at_each_act__are_what_they_were(shop):
+    path = "/services/shop/sections"
+    publish(shop, "shop", {"env": {"A": 1}, "other": {"B": 2}})
+    changed = {"schema": {"type": "object"}, "description": "What it runs with"}
+    acts = [
+        lambda: publish(shop, "cart", {"n": 1}),
+        lambda: shop.post(path, {"key": "env", "type": "environment_variables"}),
+        lambda: shop("PATCH", f"{path}/env", changed),
+        lambda: shop.post(path, {"key": "other"}),
+        lambda: shop("DELETE", f"{path}/env"),
+        lambda: shop.post(path, {"key": "env"}),
+    ]
+
+    seen = require_told_again(shop, acts, sections)
+
+    assert [len(rows) for rows, _file in seen] == [0, 1, 1, 2, 1, 2]
+    assert [file for _rows, file in seen[:2]] == ["env__A=1\nother__B=2\n", "A=1\n"]
+    assert seen[2][0][0]["description"] == "What it runs with"
+
+
+def test_section__saved_before_an_act_that_ended_first__is_not_in_that_one(shop, monkeypatch):
+    """As when a secret is revealed while a new schema is held against what is live."""
+    from apps.configs.services import sections as services
+
+    path = "/services/shop/sections"
+    shop.post("/secrets", {**PLACE, "name": "db", "value": "x"})
+    assert shop.post(path, {"key": "env", "description": "old"}).status_code == 201
+    judge, between = services.judge_merging, []
+
+    def meanwhile(**given):
+        assert shop.post(f"/secrets/shop/db/reveal?{HERE}", {}).status_code == 200
+        between.append(listed(shop, "/audit?page_size=1")[0])
+        return judge(**given)
+
+    monkeypatch.setattr(services, "judge_merging", meanwhile)
+    assert shop("PATCH", f"{path}/env", {"description": "new"}).status_code == 200
+
+    for at in (between[0]["revision"], between[0]["at"]):
+        assert [each["description"] for each in listed(shop, path, at)] == ["old"]
+
+
+def secrets(api, at=""):
+    """A service's secrets, the one of that name, and its versions, over both interfaces."""
+    rows = listed(api, "/secrets?service=shop", at)
+    one = api.get(f"{SECRET}&at={at}").json()
+    for gone in ("users", "rotation_status"):
+        assert (gone in one) == (not at and "name" in one)
+        one.pop(gone, None)
+    versions = listed(api, f"/secrets/shop/db/versions?{HERE}", at)
+    if at:
+        members = "service environment name description version rotation createdAt createdBy"
+        given = f'at: "{at}", service: "shop"'
+        found = data(
+            api,
+            f"{{ pastSecrets({given}) {{ edges {{ node {{ {members} }} }} }}"
+            f' pastSecret({given}, environment: "production", name: "DB") {{ versions {{ edges'
+            " { node { version stages destroyed } } } } }",
+        )
+        assert [each["node"]["name"] for each in found["pastSecrets"]["edges"]] == [
+            each["name"] for each in rows
+        ]
+        told = found["pastSecret"] and [
+            each["node"] for each in found["pastSecret"]["versions"]["edges"]
+        ]
+        assert told == (
+            None
+            if versions == 404
+            else [{k: each[k] for k in ("version", "stages", "destroyed")} for each in versions]
+        )
+    return rows, one, versions
+
+
+def test_secrets__at_each_act__are_what_they_were(shop):
+    def rotate():
+        answer = shop.post(f"/secrets/shop/db/rotate?{HERE}", {})
+        runner.run_due()
+        return answer
+
+    def patch(members):
+        return shop("PATCH", SECRET, members)
+
+    def write():
+        return shop.post(f"/secrets/shop/db/versions?{HERE}", {"value": "next"})
+
+    def make(name):
+        return shop.post("/secrets", {**PLACE, "name": name, "value": "x", "description": "first"})
+
+    rotation = {"rotator": "password", "every_days": 30}
+    acts = [
+        lambda: make("other"),
+        lambda: make("db"),
+        lambda: patch({"description": "The database"}),
+        write,
+        lambda: publish(shop, "cart", {"n": 1}),
+        lambda: patch({"rotation": rotation, "description": "Rotated"}),
+        rotate,
+        write,
+        lambda: patch({"rotation": None}),
+        lambda: shop("DELETE", SECRET),
+        lambda: make("db"),
+    ]
+
+    seen = require_told_again(shop, acts, secrets)
+
+    assert [one.get("version") for _rows, one, _versions in seen] == [
+        None, 1, 1, 2, 2, 2, 3, 4, 4, None, 1,
+    ]  # fmt: skip
+    assert seen[5][1]["rotation"]["every_days"] == 30
+    assert [len(rows) for rows, _one, _versions in seen] == [1, *[2] * 8, 1, 2]
+
+
+def test_secrets__of_the_past__are_for_those_of_today(shop):
+    """What a key rule hides now is hidden as of then, and values are never there."""
+    shop.post("/secrets", {**PLACE, "name": "db", "value": "hidden-value"})
+    shop.post("/secrets", {**PLACE, "name": "open", "value": "hidden-value"})
+    then = listed(shop, "/audit?page_size=1")[0]["revision"]
+    for path in ("/secrets?", f"{SECRET}&", f"/secrets/shop/db/versions?{HERE}&"):
+        answer = shop.get(f"{path}at={then}")
+        assert answer.status_code == 200
+        assert b"hidden-value" not in answer.content
+    viewer = client_with("viewer", service="shop", environment="production")
+    assert shop.post("/key-rules", {"pattern": "$secret.db"}).status_code == 201
+    shop("DELETE", f"/secrets/shop/open?{HERE}")
+
+    assert [each["name"] for each in listed(viewer, "/secrets", then)] == ["open"]
+    assert viewer.get(f"{SECRET}&at={then}").status_code == 404
+    assert viewer.get(f"/secrets/shop/db/versions?{HERE}&at={then}").status_code == 404
+    assert listed(client_with("viewer", service="cart"), "/secrets", then) == []
+
+
+def ties(api, at=""):
+    """Who depends on a document, and who uses a template, over both interfaces."""
+    graph = api.get(f"/config/cart/graph?{HERE}&steps=2&at={at}").json()
+    dependents = listed(api, f"/config/cart/dependents?{HERE}", at)
+    given = f"(at: {json.dumps(str(at))})" if at else ""
+    found = data(
+        api,
+        '{ template(slug: "base") { newest' + given + " { version } }"
+        ' configuration(service: "cart", environment: "production") { dependents'
+        + given
+        + " { hidden"
+        " results { configuration { service { slug } environment { slug } } inherits keys { key target } } } } }",
+    )
+    told = found["configuration"]["dependents"]["results"]
+    assert [each["keys"] for each in told] == [each["keys"] for each in dependents]
+    newest = (found["template"]["newest"] or {}).get("version")
+    return (
+        graph,
+        dependents,
+        newest,
+        listed(api, "/templates", at),
+        listed(api, "/templates/base/versions", at),
+        [
+            {k: v for k, v in each.items() if k != "outdated"}
+            for each in listed(api, "/templates/base/users", at)
+        ],
+    )
+
+
+def test_dependents_and_users__at_each_act__are_what_they_were(shop):
+    shop.post("/templates", {"slug": "base", "content": {"t": 1}})
+    publish(shop, "cart", {"n": 1, "m": {"x": 2}})
+    assert shop("PATCH", "/environments/staging", {"parent": "production"}).status_code == 200
+    base = [{"template": "base"}]
+    acts = [
+        lambda: publish(shop, "shop", {"a": "${cart:n}"}),
+        lambda: publish(shop, "shop", {"a": 1, "b": "${cart:m.x}"}, extends=base),
+        lambda: publish(shop, "cart", {"own": 1}, environment="staging"),
+        lambda: shop.post("/templates/base/versions", {"content": {"t": 2}}),
+        lambda: publish(shop, "shop", {"a": 1}, extends=[]),
+        lambda: shop.post("/templates", {"slug": "late", "content": {}}),
+        lambda: shop("DELETE", "/config/cart?environment=staging"),
+    ]
+
+    seen = require_told_again(shop, acts, ties)
+
+    assert [len(dependents) for _graph, dependents, *_rest in seen] == [1, 1, 2, 2, 1, 1, 0]
+    assert [users and users[0]["version"] for *_rest, users in seen] == [[], 1, 1, 2, [], [], []]
+
+
+def test_graph__origins_and_several__take_at_too(shop):
+    publish(shop, "cart", {"n": 1})
+    publish(shop, "shop", {"a": "${cart:n}"})
+    then = last(shop, "shop")["revision"]
+    publish(shop, "shop", {"b": 2})
+
+    asked = (
+        '{ snapshot(services: ["shop"], environment: "production", at: "%s") { revision results { version } }'
+        ' configuration(service: "shop", environment: "production") { atTime(at: "%s") { config }'
+        ' explain(at: "%s") { key } dependencies(at: "%s") { references { key } } } }'
+    )
+    found = data(shop, asked.replace("%s", str(then)))
+
+    assert found["snapshot"] == {"revision": then, "results": [{"version": 1}]}
+    assert found["configuration"] == {
+        "atTime": {"config": {"a": 1}},
+        "explain": [{"key": "a"}],
+        "dependencies": {"references": [{"key": "a"}]},
+    }
+    assert problem(shop, '{ pastSecrets(at: "999999999") { edges { cursor } } }')["code"] == "epoch"
+    for path in ("/secrets", "/services/shop/sections", "/templates"):
+        assert shop.get(f"{path}?at=999999999").json()["code"] == "epoch"
