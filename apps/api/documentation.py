@@ -175,6 +175,7 @@ LIST = Shape(parameters=PAGE)
 LIST_AT = Shape(failures=PAST, parameters=(AT, *PAGE))
 READ_AT = Shape(failures=PAST, parameters=(AT,))
 SECRETS = Shape(failures=PAST, parameters=(text("service"), text("environment"), AT, *PAGE))
+RULES = Shape(failures=PAST, parameters=(text("service"), AT, *PAGE))
 SECRET_READ = Shape(failures=PAST, parameters=(ENVIRONMENT_PARAMETER, AT))
 SECRET_VERSIONS = Shape(failures=PAST, parameters=(ENVIRONMENT_PARAMETER, AT, *PAGE))
 ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = RULE = (

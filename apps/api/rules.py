@@ -8,7 +8,8 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.api.accounts import find_environment_of, find_service_of
 from apps.api.base import ApiView, answer_json, paged, read_members, typed
-from apps.api.documentation import LIST, RULE, documented
+from apps.api.documentation import READ_AT, RULE, RULES, documented
+from apps.api.points import point_of
 from apps.configs import describing
 from apps.configs.selectors import rules as selected
 from apps.configs.services import rules
@@ -21,10 +22,16 @@ RULE_MEMBERS = ("name", "service", "environment", *rules.MEMBERS, "acknowledge")
 class RulesView(ApiView):
     """Rules."""
 
-    @documented("List rules", LIST)
+    @documented("List rules", RULES)
     def get(self, request: Any) -> HttpResponse:
-        """A page of those that the caller may know of; ``?service=`` for one service's own."""
-        rows = selected.list_rules(actor=self.actor, service=request.GET.get("service", ""))
+        """A page of those that the caller may know of; ``?service=`` for one service's own; with ``at=``
+        those that there were, as they were then.
+        """
+        service, point = request.GET.get("service", ""), point_of(request)
+        if point is not None:
+            then = selected.list_rules_at(actor=self.actor, point=point, service=service)
+            return paged(request, then, describing.rule)
+        rows = selected.list_rules(actor=self.actor, service=service)
         return paged(request, rows, describing.rule)
 
     @documented("Make a rule", RULE)
@@ -58,10 +65,11 @@ class RulesView(ApiView):
 class RuleView(ApiView):
     """One rule."""
 
-    @documented("Fetch a rule", RULE)
-    def get(self, _request: Any, name: str) -> HttpResponse:
-        """Its members."""
-        return answer_json(describing.rule(selected.get_rule(actor=self.actor, name=name)))
+    @documented("Fetch a rule", READ_AT)
+    def get(self, request: Any, name: str) -> HttpResponse:
+        """Its members; with ``at=`` as they were then."""
+        found = selected.get_rule(actor=self.actor, name=name, point=point_of(request))
+        return answer_json(describing.rule(found))
 
     @documented("Change a rule", RULE)
     def patch(self, request: Any, name: str) -> HttpResponse:

@@ -1,9 +1,11 @@
 """Reading the ledger."""
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+from typing import TypeVar
 
 from django.db.models import F, Max, Q, QuerySet
 
@@ -11,6 +13,7 @@ from apps.audit.models import AuditEvent, Checkpoint, Head, RefusedRead, Verific
 from apps.engine.values import canonical
 
 BATCH = 1_000
+State = TypeVar("State")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,19 @@ def list_events_on(
     names = sorted(targets)
     parts = (rows.filter(target__in=names[at : at + BATCH]) for at in range(0, len(names), BATCH))
     return sorted(chain.from_iterable(parts), key=lambda each: each.number)
+
+
+def last_states(
+    states: Mapping[str, Sequence[State]], *, actions: Collection[str], point: Point
+) -> list[State]:
+    """Of the states of each target, in order and each made by one act of ``actions``, the last one as
+    of ``point``; none of a target that no act had made by then.
+
+    Their own times would not do: another act may end while one is under way.
+    """
+    events = list_events_on(targets=states, actions=actions, until=point.revision)
+    acts = Counter(each.target for each in events)
+    return [states[target][count - 1] for target, count in acts.items()]
 
 
 def has_event(*, actions: Collection[str], target: str, after: int) -> bool:

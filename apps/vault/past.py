@@ -155,21 +155,11 @@ def replay(secrets: Collection[Secret], point: Point) -> list[Past]:
     found = []
     for secret in secrets:
         if secret.pk in began:
-            own = _life(events[target_of(secret)], began[secret.pk])
+            # a name may be used again: of its events those since the secret was made
+            own = [e for e in events[target_of(secret)] if e.revision >= began[secret.pk]]
             if not any(each.action == "secret.deleted" for each in own):
                 found.append(_replayed(secret, point, own, said[secret.pk]))
     return found
-
-
-def _life(events: list[AuditEvent], began: int) -> list[AuditEvent]:
-    """Of the events of a name those of one secret: the name may be used again when it is deleted."""
-    own: list[AuditEvent] = []
-    for event in events:
-        if event.revision >= began:
-            own.append(event)
-            if event.action == "secret.deleted":
-                break
-    return own
 
 
 def _replayed(

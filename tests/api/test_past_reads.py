@@ -97,6 +97,38 @@ def test_section__saved_before_an_act_that_ended_first__is_not_in_that_one(shop,
         assert [each["description"] for each in listed(shop, path, at)] == ["old"]
 
 
+def rules(api, at=""):
+    """All rules, and the one of that name, over both interfaces."""
+    rows = listed(api, "/rules?service=shop", at)
+    one = listed(api, "/rules", at)
+    given = f", at: {json.dumps(str(at))}" if at else ""
+    asked = f'{{ rule(name: "LOW"{given}) {{ expression }} rules(first: 9{given}) {{ edges {{ node {{ name }} }} }} }}'
+    found = data(api, asked)
+    assert [each["node"]["name"] for each in found["rules"]["edges"]] == [e["name"] for e in one]
+    single = api.get(f"/rules/low?at={at}").json()
+    assert (found["rule"] or {}).get("expression") == single.get("expression")
+    return rows, one, single
+
+
+def test_rules__at_each_act__are_what_they_were(shop):
+    low = {"name": "low", "service": "shop", "expression": "config.n < 5"}
+    acts = [
+        lambda: shop.post("/rules", {"name": "any", "expression": "true"}),
+        lambda: shop.post("/rules", low),
+        lambda: shop("PATCH", "/rules/low", {"expression": "config.n < 9"}),
+        lambda: publish(shop, "cart", {"n": 1}),
+        lambda: shop("DELETE", "/rules/low"),
+        lambda: shop.post("/rules", {**low, "service": "cart"}),
+    ]
+
+    seen = require_told_again(shop, acts, rules)
+
+    assert [len(own) for own, _all, _one in seen] == [0, 1, 1, 1, 0, 0]
+    assert [one.get("expression") for _own, _all, one in seen] == [
+        None, "config.n < 5", "config.n < 9", "config.n < 9", None, "config.n < 5",
+    ]  # fmt: skip
+
+
 def secrets(api, at=""):
     """A service's secrets, the one of that name, and its versions, over both interfaces."""
     rows = listed(api, "/secrets?service=shop", at)

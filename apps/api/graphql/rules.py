@@ -3,9 +3,10 @@
 from typing import Any, Self
 
 from apps.api.graphql.context import Info, Peers, find
-from apps.api.graphql.fields import field, node
+from apps.api.graphql.fields import AT_COST, field, node
 from apps.api.graphql.paging import Connection, Page, connect
 from apps.api.graphql.scalars import Json
+from apps.api.points import read_point
 from apps.configs import describing
 from apps.configs.selectors import rules as selected
 
@@ -38,14 +39,19 @@ class Rule:
 class Queries:
     """What can be asked of them."""
 
-    @field(paged=True)
-    def rules(self, info: Info, page: Page, service: str = "") -> Connection[Rule] | None:
-        """Rules by name. A page of those that the caller may know of."""
-        rows = selected.list_rules(actor=info.context.actor, service=service)
-        return connect(rows, page, Rule.of)
+    @field(paged=True, cost_with=AT_COST)
+    def rules(
+        self, info: Info, page: Page, service: str = "", at: str | None = None
+    ) -> Connection[Rule] | None:
+        """Rules by name; with ``at`` as they were. A page of those that the caller may know of."""
+        actor, point = info.context.actor, read_point(at)
+        if point is not None:
+            then = selected.list_rules_at(actor=actor, point=point, service=service)
+            return connect(then, page, Rule.of)
+        return connect(selected.list_rules(actor=actor, service=service), page, Rule.of)
 
-    @field()
-    def rule(self, info: Info, name: str) -> Rule | None:
-        """One rule. ``None`` for one that is missing or hidden."""
-        actor = info.context.actor
-        return find(info, lambda: Rule.of(selected.get_rule(actor=actor, name=name)))
+    @field(cost_with=AT_COST)
+    def rule(self, info: Info, name: str, at: str | None = None) -> Rule | None:
+        """One rule; with ``at`` as it was. ``None`` for one that is missing or hidden."""
+        actor, point = info.context.actor, read_point(at)
+        return find(info, lambda: Rule.of(selected.get_rule(actor=actor, name=name, point=point)))

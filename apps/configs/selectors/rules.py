@@ -1,9 +1,13 @@
 """Reading the rules that documents must keep."""
 
+from collections import defaultdict
+from typing import Final
+
 from django.db.models import QuerySet
 
 from apps.access import policy
 from apps.access.policy import Place
+from apps.audit.selectors import Point, last_states
 from apps.configs.judging import condition_of
 from apps.configs.models import Rule
 from apps.core.actor import Actor
@@ -11,6 +15,9 @@ from apps.engine.errors import NOTHING_HERE, NotFoundError
 from apps.engine.paths import Glob
 from apps.engine.rules import Condition, Expression
 from apps.engine.values import canonical
+
+ACTIONS: Final = ("rule.created", "rule.updated", "rule.deleted")
+"""Each act on a rule writes one row of its history."""
 
 
 def scope_of(rule: Rule) -> Place:
@@ -27,12 +34,34 @@ def list_rules(*, actor: Actor, service: str = "") -> QuerySet[Rule]:
     return rows.filter(pk__in=[each.pk for each in rows if knows_rule(actor, each)])
 
 
-def get_rule(*, actor: Actor, name: str) -> Rule:
-    """One rule by name. Raises :class:`NotFoundError`."""
-    found = list_rules(actor=actor).filter(name__iexact=name).first()
+def list_rules_at(*, actor: Actor, point: Point, service: str = "") -> list[Rule]:
+    """The rules that there were as of ``point``, likewise: rows of their history, with the same members."""
+    policy.require_anywhere(actor, "list")
+    states = defaultdict(list)
+    for each in Rule.history.select_related("service", "environment").order_by("history_id"):
+        states[target_of(each.name)].append(each)
+    last = last_states(states, actions=ACTIONS, point=point)
+    found = [each for each in last if each.history_type != "-" and knows_rule(actor, each)]
+    if service:  # only now: a name may be used again elsewhere
+        found = [each for each in found if str(each.service).lower() == service.lower()]
+    return sorted(found, key=lambda each: str(each.name))
+
+
+def get_rule(*, actor: Actor, name: str, point: Point | None = None) -> Rule:
+    """One rule by name (as of ``point``). Raises :class:`NotFoundError`."""
+    if point is None:
+        found = list_rules(actor=actor).filter(name__iexact=name).first()
+    else:
+        then = list_rules_at(actor=actor, point=point)
+        found = next((each for each in then if each.name.lower() == name.lower()), None)
     if found is None:
         raise NotFoundError(NOTHING_HERE)
     return found
+
+
+def target_of(name: str) -> str:
+    """What the ledger calls a rule."""
+    return f"rule:{name}"
 
 
 def knows_rule(actor: Actor, rule: Rule) -> bool:

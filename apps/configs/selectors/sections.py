@@ -1,6 +1,6 @@
 """Reading sections, as they are and as they were."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.audit.selectors import Point, list_events_on
+from apps.audit.selectors import Point, last_states
 from apps.configs.models import Section
 from apps.core.actor import Actor
 from apps.engine.errors import NotFoundError
@@ -52,15 +52,10 @@ def list_sections_at(*, actor: Actor, services: Iterable[Service], point: Point)
 
 
 def _as_of(services: Mapping[int, str], point: Point) -> list[Section]:
-    """The ledger says how many acts on a section there were by then, and its history what it was after
-    the last of them: times would not do, since another act may end while one is under way.
-    """
     states = defaultdict(list)
     for state in Section.history.filter(service__in=services).order_by("history_id"):
         states[target_of(services[state.service_id], state.key)].append(state)
-    events = list_events_on(targets=states, actions=ACTIONS, until=point.revision)
-    acts = Counter(each.target for each in events)
-    last = [states[target][count - 1] for target, count in acts.items()]
+    last = last_states(states, actions=ACTIONS, point=point)
     found = [each.instance for each in last if each.history_type != "-"]
     return sorted(found, key=lambda each: (each.service_id, each.key))
 

@@ -8,7 +8,7 @@ from apps.access.policy import Place
 from apps.audit.services import Event, append
 from apps.configs.judging import condition_of, judge
 from apps.configs.models import Rule
-from apps.configs.selectors.rules import knows_rule, scope_of
+from apps.configs.selectors.rules import knows_rule, scope_of, target_of
 from apps.configs.services.kernel import lock_composition
 from apps.configs.services.live_failures import refuse_failing
 from apps.core import clock
@@ -177,7 +177,7 @@ def _event(action: str, rule: Rule, failing: int) -> Event:
     }
     if failing:
         data["failing"] = failing
-    return Event(action, f"rule:{rule.name}", data)
+    return Event(action, target_of(rule.name), data)
 
 
 def _moved(error: DomainError, member: str) -> InvalidError:
