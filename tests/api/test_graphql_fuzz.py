@@ -8,7 +8,7 @@ from graphql import get_named_type, is_composite_type, is_required_argument, par
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.graphql_fuzz import RIGHT, literal, operations, whole
+from tests.api.graphql_fuzz import RIGHT, TEXTS, literal, operations, whole
 from tests.api.test_references import publish
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ HIDDEN_NAMES = [f"{CANARY}-{number}" for number in range(3)]
 
 
 @pytest.fixture
-def world(operator, make_api, system):
+def world(operator, make_api, system, monkeypatch):
     """One client for each kind of actor; what none of them may see holds the canary.
 
     ``shop`` in production is what some may see, but for the keys of key rules; its other
@@ -53,6 +53,8 @@ def world(operator, make_api, system):
     operator.post("/secrets", {**secret, "service": "vault", "name": HIDDEN_NAMES[1]})
     rule = {"name": "r", "key": "security.word", "equals": CANARY, "severity": "warning"}
     assert operator.post("/rules", {**rule, "acknowledge": True}).status_code == 201
+    ids = [experiment(operator, "shop"), experiment(operator, "vault")]
+    monkeypatch.setitem(TEXTS, "id", [*ids, "1", "2"])
     hidden = ("security.**", "**.password", "hosts", "flags.beta", f"$secret.{CANARY}-*")
     for pattern in hidden:
         assert operator.post("/key-rules", {"pattern": pattern}).status_code == 201
@@ -64,7 +66,30 @@ def world(operator, make_api, system):
         "lister": make_api("viewer", "shop", "eu"),
         "nobody": make_api(),
         "all": operator,
+        "experiment": ids[0],
     }
+
+
+def experiment(api, service):
+    """The id of one that runs, of which some may not see the second variant, or anything."""
+    hidden = CANARY if service == "vault" else "seen"
+    made = api.post(
+        "/experiments",
+        {
+            "service": service,
+            "environment": "production",
+            "name": hidden,
+            "description": hidden,
+            "variants": [
+                {"name": "a"},
+                {"name": "b", "patch": {"n": 9, "security": {"word": CANARY}}},
+            ],
+            "metrics": [{"name": "paid"}, {"name": "spent", "kind": "value"}],
+        },
+    )
+    assert made.status_code == 201, made.content
+    assert api.post(f"/experiments/{made.json()['id']}/start", {}).status_code == 200
+    return made.json()["id"]
 
 
 def schema():
@@ -78,7 +103,9 @@ def forget():
     from apps.access import selectors
     from apps.audit import refusals
     from apps.delivery import feed, reads
+    from apps.rollouts import assigning
 
+    assigning.forget_known()
     selectors.forget()
     reads._waiting.clear()
     refusals.forget()
@@ -162,6 +189,8 @@ def test_every_field__of_the_query_type__shows_nothing_hidden(world, who):
     for name, found in root.fields.items():
         kind = get_named_type(found.type)
         given = {each: RIGHT[each] for each, a in found.args.items() if is_required_argument(a)}
+        if name == "experiment":
+            given["id"] = world["experiment"]
         if "environment" in found.args:
             given["environment"] = "production"
         if "first" in found.args:
@@ -187,7 +216,8 @@ def test_fuzz__of_who_sees_all__would_find_the_canary(world):
     answer = send(
         world["all"],
         """{ configuration(service: "shop", environment: "staging") { live { config } }
-             service(slug: "vault") { description } }""",
+             service(slug: "vault") { description }
+             experiments(service: "vault") { edges { node { name } } } }""",
     )
 
-    assert json.dumps(answer.json()).count(CANARY) == 2
+    assert json.dumps(answer.json()).count(CANARY) == 3
