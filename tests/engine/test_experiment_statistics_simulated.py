@@ -20,7 +20,7 @@ from apps.engine.experiments.power import (
     required_units_of_values,
 )
 
-REPEATED = 2_000 if pytest.long_form else 1_000
+REPEATED = 2_000 if pytest.long_form else 500
 ALPHA = 0.05
 EARLY = 500
 """Tuned for fewer units than by default the interval is bolder at the first looks, where it errs."""
