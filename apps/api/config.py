@@ -1,6 +1,7 @@
 """``/config/{service}``: fetch, publish, patch, retire."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpResponse
@@ -27,11 +28,11 @@ from apps.api.writing import (
     read_publication,
 )
 from apps.audit.checkpoints import current_signer
-from apps.audit.selectors import Point, Position, head
+from apps.audit.selectors import Position, head
 from apps.configs.secret_news import has_news
 from apps.configs.selectors import configurations
 from apps.configs.selectors.configurations import Published
-from apps.configs.selectors.sections import list_env_sections
+from apps.configs.selectors.sections import env_sections
 from apps.configs.services import publishing
 from apps.core.actor import Actor
 from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
@@ -249,19 +250,15 @@ def serve(
     With ``reveal=true`` the values of its secrets are in it, and nothing may keep it.
     """
     request: Any = view.request
-    env_sections = _env_sections(question, place, point_of(request))
+    if question.format == "env" and place.service is not None:
+        found = env_sections(place.service, published.tree, point_of(request))
+        question = replace(question, env_sections=found)
     revealing = None
     headers = _headers(reached)
     if read_flag(request.GET.get("reveal"), "reveal"):
         if question.view == SOURCE:
             raise bad_member("reveal", "A source has no values of secrets in it.")
-        revealing = Revealing(
-            actor=view.actor,
-            place=place,
-            published=published,
-            question=question,
-            env_sections=env_sections,
-        )
+        revealing = Revealing(actor=view.actor, place=place, published=published, question=question)
         question = revealing.question
         headers["Cache-Control"] = "no-store"
     headers |= {"ETag": etag(published, question), "X-Config-Version": str(published.version)}
@@ -271,7 +268,7 @@ def serve(
             unchanged[name] = value
         return unchanged
     document = revealing.document() if revealing else None
-    made = answer(published, question, env_sections, document)
+    made = answer(published, question, document)
     response = HttpResponse(made.body, content_type=made.media_type)
     if revealing is None:
         headers["X-Config-Signature"] = _signature(published, question, reached, made.body)
@@ -345,9 +342,3 @@ def _no_news(request: Any, found: list[Published], reached: Position) -> HttpRes
     for name, value in _headers(reached).items():
         response[name] = value
     return response
-
-
-def _env_sections(question: Question, place: Place, point: Point | None) -> list[str]:
-    if question.format != "env" or place.service is None:
-        return []
-    return list_env_sections(place.service, point)

@@ -26,6 +26,7 @@ VALUE = "value"
 class Question:
     """How a version is asked for: the view, a file format, the keys, one section.
 
+    ``env_sections`` are what a ``.env`` is made of, where the service has sections for it;
     ``revealed`` are the ids and versions of the secrets whose values are in the answer.
     """
 
@@ -33,6 +34,7 @@ class Question:
     format: str = ""
     keys: tuple[str, ...] = ()
     section: str = ""
+    env_sections: tuple[str, ...] | None = None
     revealed: tuple[str, ...] | None = None
 
     @property
@@ -50,8 +52,11 @@ class Question:
     def digest(self) -> str:
         """A short hash of everything but the version."""
         asked: list[Tree] = [self.view, self.format, list(self.keys), self.section]
-        text = compact(asked if self.revealed is None else [*asked, list(self.revealed)])
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        if self.env_sections is not None:
+            asked.append({"env": list(self.env_sections)})
+        if self.revealed is not None:
+            asked.append(list(self.revealed))
+        return hashlib.sha256(compact(asked).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +78,10 @@ def etag(published: Published, question: Question) -> str:
 def answer(
     published: Published,
     question: Question,
-    env_sections: Sequence[str] = (),
     revealed: Tree = None,
 ) -> Answer:
     """The answer to ``question`` about ``published``.
 
-    ``env_sections`` are the service's sections of type environment variables, for ``.env``;
     ``revealed`` is the document with the values of its secrets, where they may be given out.
     Raises :class:`UnrepresentableError` when the format cannot hold the document,
     :class:`NotFoundError` for a key or section that is not there.
@@ -90,7 +93,7 @@ def answer(
     if question.format:
         hidden = published.secrets if revealed is None and question.format in FLAT_FORMATS else []
         return Answer(
-            _file(tree, question, env_sections, hidden).encode(),
+            _file(tree, question, hidden).encode(),
             f"{formats.MEDIA_TYPES[question.format]}; charset=utf-8",
             tag,
         )
@@ -158,16 +161,14 @@ def _value(tree: Tree, question: Question, tag: str) -> Answer:
     return Answer(canonical(value).encode(), "application/json", tag)
 
 
-def _file(
-    tree: Tree, question: Question, env_sections: Sequence[str], hidden: Sequence[Spot]
-) -> str:
+def _file(tree: Tree, question: Question, hidden: Sequence[Spot]) -> str:
     """The document as a file; in a flat one each hidden secret is a comment line."""
     marks = {
         spot: f"configsvc-secret-{index}-of-{len(hidden)}" for index, spot in enumerate(hidden)
     }
     for spot, mark in marks.items():
         tree = spots.fill(tree, [Spot(spot.path, (mark,))], {mark: mark})
-    chosen = _file_tree(narrowed(tree, question.keys), question, env_sections)
+    chosen = _file_tree(narrowed(tree, question.keys), question)
     text = formats.render(chosen, question.format)
     for spot, mark in marks.items():
         names = ", ".join(f"'{name}'" for name in spot.names)
@@ -175,14 +176,14 @@ def _file(
     return text
 
 
-def _file_tree(tree: Tree, question: Question, env_sections: Sequence[str]) -> Tree:
+def _file_tree(tree: Tree, question: Question) -> Tree:
     if question.section:
         if question.section not in tree:
             raise NotFoundError("There is no such section.")
         return tree[question.section]
-    if question.format == "env" and env_sections:
+    if question.env_sections is not None:
         merged: dict[str, Tree] = {}
-        for key in env_sections:
+        for key in question.env_sections:
             merged |= tree.get(key, {})
         return merged
     if question.format in FLAT_FORMATS and not isinstance(tree, dict):

@@ -24,16 +24,10 @@ class Revealing:
     """
 
     def __init__(
-        self,
-        *,
-        actor: Actor,
-        place: Place,
-        published: Published,
-        question: Question,
-        env_sections: Sequence[str] = (),
+        self, *, actor: Actor, place: Place, published: Published, question: Question
     ) -> None:
         self.actor, self.published = actor, published
-        self.spots = _asked_for(published.secrets, question, env_sections)
+        self.spots = _asked_for(published.secrets, question)
         self.found = find_named(place, spots.names_of(self.spots))
         _require_all(actor, place, self.spots, self.found)
         versions = sorted(
@@ -47,9 +41,7 @@ class Revealing:
         return spots.fill(self.published.tree, self.spots, opened)
 
 
-def _asked_for(
-    found: Sequence[Spot], question: Question, env_sections: Sequence[str]
-) -> list[Spot]:
+def _asked_for(found: Sequence[Spot], question: Question) -> list[Spot]:
     """The spots that the answer will show."""
     asked = list(found)
     if question.view == VALUE:
@@ -58,10 +50,8 @@ def _asked_for(
     if question.keys:
         globs = paths.parse_globs(question.keys)
         asked = [spot for spot in asked if any(glob.reaches(spot.path) for glob in globs)]
-    sections = [question.section] if question.section else []
-    if question.format == "env" and not sections:
-        sections = list(env_sections)
-    return [spot for spot in asked if not sections or spot.path[0] in sections]
+    sections = (question.section,) if question.section else question.env_sections
+    return [spot for spot in asked if sections is None or spot.path[0] in sections]
 
 
 def _overlap(one: paths.Path, other: paths.Path) -> bool:

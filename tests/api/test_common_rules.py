@@ -236,6 +236,21 @@ def test_env_format__takes_the_sections_of_environment_variables(published):
     assert published.get("/config/shop.properties?section=env").content == b"TZ=UTC\n"
 
 
+def test_env_format__another_section_of_variables__is_another_answer_of_the_same_version(published):
+    body = {"config": {"env": {"TZ": "UTC"}, "more": {"A": "1"}}, "base_version": 1}
+    published.post("/config/shop", {"environment": "production", **body})
+    kind = "environment_variables"
+    tags, bodies = [], []
+    for key in ("env", "more"):
+        published.post("/services/shop/sections", {"key": key, "type": kind})
+        answer = published.get("/config/shop.env", if_none_match=",".join(tags))
+        tags.append(answer["ETag"])
+        bodies.append(answer.content)
+
+    assert bodies == [b"TZ=UTC\n", b"TZ=UTC\nA=1\n"]
+    assert published.get("/config/shop.env", if_none_match=tags[1]).status_code == 304
+
+
 def test_several__as_of_one_revision__are_in_one_answer(published, system):
     from apps.configs.services.places import create_service
 

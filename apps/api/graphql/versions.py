@@ -1,5 +1,6 @@
 """Versions: what was published, as the caller sees it."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Self
 
 import strawberry
@@ -12,7 +13,7 @@ from apps.api.graphql.fields import HEAVY, field, node
 from apps.api.graphql.scalars import Json, Long, Time
 from apps.api.versions import present_past, present_source
 from apps.configs.selectors.configurations import Published, refuse_retired
-from apps.configs.selectors.sections import list_env_sections
+from apps.configs.selectors.sections import env_sections
 from apps.delivery.answers import Question, answer, envelope_members, narrowed
 from apps.delivery.reads import note_read
 from apps.engine import formats, paths
@@ -105,8 +106,10 @@ class Version:
         paths.parse_globs(asked)
         refuse_retired(self.seen)
         question = Question("envelope", format_, asked, section)
-        sections = list_env_sections(self._place.service) if format_ == "env" else []
-        made = find(info, lambda: answer(self.seen, question, sections))
+        if format_ == "env":
+            found = env_sections(self._place.service, self.seen.tree)
+            question = replace(question, env_sections=found)
+        made = find(info, lambda: answer(self.seen, question))
         self._note(info, asked)
         return None if made is None else made.body.decode()
 

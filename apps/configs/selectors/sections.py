@@ -12,6 +12,7 @@ from apps.audit.selectors import Point, last_states
 from apps.configs.models import Section
 from apps.core.actor import Actor
 from apps.engine.errors import NotFoundError
+from apps.engine.values import Tree
 from apps.registry.models import Service
 
 ACTIONS: Final = ("section.created", "section.updated", "section.deleted")
@@ -65,10 +66,13 @@ def target_of(service: str, key: str) -> str:
     return f"section:{service}:{key}"
 
 
-def list_env_sections(service: Service, point: Point | None = None) -> list[str]:
-    """The keys of the service's sections of type environment variables (as of ``point``), whoever
-    may know of them.
+def env_sections(
+    service: Service, tree: Tree, point: Point | None = None
+) -> tuple[str, ...] | None:
+    """The keys of ``tree`` that are the service's sections of type environment variables (as of
+    ``point``), whoever may know of them; ``None`` where the service has none.
     """
     rows = Section.objects.filter(service=service)
     found = rows if point is None else _as_of({service.pk: service.slug}, point)
-    return [each.key for each in found if each.type == "environment_variables"]
+    keys = [each.key for each in found if each.type == "environment_variables"]
+    return tuple(key for key in keys if key in tree) if keys else None
