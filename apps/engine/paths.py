@@ -135,30 +135,25 @@ class Glob:
 
     def covers(self, path: Path) -> bool:
         """Whether it is about ``path`` or about something that ``path`` lies in."""
+        return self.ends(self._until(path))
+
+    def reaches(self, path: Path) -> bool:
+        """Whether it covers ``path``, or may be about something inside of it."""
+        return bool(self._until(path))
+
+    def reaches_items(self, path: Path) -> bool:
+        """Whether it covers ``path``, or may be about something inside of a list there."""
+        states = self._until(path)
+        return self.ends(states) or bool(self.advance(states, None))
+
+    def _until(self, path: Path) -> States:
+        """The states at ``path``, or at the first step on the way there that it is about."""
         states = self.begin()
         for step in path:
             if not states or self.ends(states):
                 break
             states = self.advance(states, step)
-        return self.ends(states)
-
-    def reaches(self, path: Path) -> bool:
-        """Whether it covers ``path``, or may be about something inside of it."""
-        states = self.begin()
-        for step in path:
-            if self.ends(states):
-                return True
-            states = self.advance(states, step)
-        return bool(states)
-
-    def reaches_items(self, path: Path) -> bool:
-        """Whether it covers ``path``, or may be about something inside of a list there."""
-        states = self.begin()
-        for step in path:
-            if self.ends(states):
-                return True
-            states = self.advance(states, step)
-        return self.ends(states) or bool(self.advance(states, None))
+        return states
 
     def begin(self) -> States:
         """How much of the pattern may be used up at the root."""

@@ -57,10 +57,9 @@ class SecretVersion:
 
 
 @node
-class PastSecret:
-    """A secret as it was, without the value."""
+class SecretMembers:
+    """What a secret says of itself, now or then."""
 
-    then: strawberry.Private[past.Past]
     service: str
     environment: str
     name: str
@@ -69,6 +68,13 @@ class PastSecret:
     rotation: Json | None
     created_at: Time
     created_by: str
+
+
+@node
+class PastSecret(SecretMembers):
+    """A secret as it was, without the value."""
+
+    then: strawberry.Private[past.Past]
 
     @classmethod
     def of(cls, then: past.Past, info: Info) -> Self:
@@ -93,19 +99,11 @@ class SecretUsers:
 
 
 @node
-class Secret:
+class Secret(SecretMembers):
     """A named value of a service in an environment, without the value."""
 
     row: strawberry.Private[Any]
     peers: strawberry.Private[Peers]
-    service: str
-    environment: str
-    name: str
-    description: str
-    version: int | None
-    rotation: Json | None
-    created_at: Time
-    created_by: str
 
     @classmethod
     def of(cls, row: Any, info: Info, peers: Peers | None = None) -> Self:
