@@ -51,6 +51,7 @@ TEXTS = {
     415: "Unsupported media type",
     422: "Not valid",
     428: "A base is needed",
+    503: "The database is away, or the key of the secrets",
 }
 OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 ENVELOPE: dict[str, Any] = {
@@ -177,6 +178,7 @@ READ_AT = Shape(failures=PAST, parameters=(AT,))
 SECRETS = Shape(failures=PAST, parameters=(text("service"), text("environment"), AT, *PAGE))
 RULES = Shape(failures=PAST, parameters=(text("service"), AT, *PAGE))
 SECRET_READ = Shape(failures=PAST, parameters=(ENVIRONMENT_PARAMETER, AT))
+REVEAL = Shape({200: OBJECT}, (*WRITING, 410, 503), (ENVIRONMENT_PARAMETER,), body=True)
 SECRET_VERSIONS = Shape(failures=PAST, parameters=(ENVIRONMENT_PARAMETER, AT, *PAGE))
 ENVIRONMENT = SERVICE = SECTION = TEMPLATE = ACCOUNT = TOKEN = GRANT = KEY_RULE = ROLE = RULE = (
     SECRET

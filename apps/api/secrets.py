@@ -14,6 +14,7 @@ from apps.api.base import (
     typed,
 )
 from apps.api.documentation import (
+    REVEAL,
     ROTATE,
     SECRET,
     SECRET_READ,
@@ -293,7 +294,7 @@ class SecretRotateView(OneSecretView):
 class SecretRevealView(OneSecretView):
     """A secret's value."""
 
-    @documented("Reveal a secret's value", SECRET)
+    @documented("Reveal a secret's value", REVEAL)
     def post(self, request: Any, service: str, name: str) -> HttpResponse:
         """``{"version","value"}``: the current one, or that of ``version``. Each is audited."""
         members = read_members(request, ("version",))

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from configsvc.env import Env, UnsafeSettingError, check_key, variable_name
 
@@ -157,6 +158,8 @@ def test_openapi__schema__is_made_without_a_warning_and_has_every_address(operat
         "/audit",
     ):
         assert f"  {path}:" in answer.content.decode()
+    revealed = yaml.safe_load(answer.content)["paths"]["/secrets/{service}/{name}/reveal"]["post"]
+    assert {"200", "404", "410", "503"} <= set(revealed["responses"])
     assert "warning" not in capsys.readouterr().err.lower()
 
 
