@@ -26,11 +26,10 @@ from apps.backups.reading import (
     read_archive_header,
     require_chain,
 )
-from apps.backups.schema import make_tables
 from apps.backups.tables import Table, dumped, loaded
 from apps.backups.writing import Digest, Progress, silent
-from apps.core.migrating import bring_up_to_date
 from apps.core.transactions import writing
+from apps.delivery.schema import bring_up_to_date, make_tables
 from apps.engine.errors import IntegrityError, MalformedError
 
 BATCH: Final = 2_000
