@@ -1,6 +1,7 @@
 """The server's entry: lifespan, WebSocket by Channels, HTTP by the delivery layer over Django."""
 
 import asyncio
+import importlib
 import os
 import signal
 import threading
@@ -20,7 +21,6 @@ from channels.routing import URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.urls import path  # noqa: E402
 
-from apps.api.graphql.socket import GraphQLConsumer  # noqa: E402
 from apps.api.ofrep.fast import Ofrep  # noqa: E402
 from apps.audit.epochs import settle  # noqa: E402
 from apps.core.actor import system  # noqa: E402
@@ -30,15 +30,24 @@ from apps.delivery.consumers import ConfigConsumer  # noqa: E402
 from apps.delivery.counting import Counting  # noqa: E402
 from apps.delivery.feed import Feed, running_feed, stop_feed  # noqa: E402
 from apps.delivery.http import Delivery  # noqa: E402
-from configsvc import urls  # noqa: E402, F401 - every page is loaded now, not at its first request
+from configsvc import urls  # noqa: E402, F401 - all pages but GraphQL are loaded now, not at their first request
 
 STOP_JOBS_WITHIN = 2.0
+
+
+async def graphql_socket(scope: Any, receive: Any, send: Any) -> None:
+    """The consumer of subscriptions, whose schema is loaded with the first of them."""
+    await asyncio.to_thread(importlib.import_module, "apps.api.graphql.socket")
+    from apps.api.graphql.socket import GraphQLConsumer
+
+    await GraphQLConsumer()(scope, receive, send)
+
 
 views: Any = django_application
 http = Ofrep(Delivery(WSGIMiddleware(views, workers=settings.VIEW_THREADS)))
 sockets: dict[str, Any] = {
     "ws/config": ConfigConsumer.as_asgi(),
-    "ws/graphql": GraphQLConsumer.as_asgi(),
+    "ws/graphql": graphql_socket,
 }
 routes: list[Any] = [
     path(f"{prefix}{address}", consumer)

@@ -128,7 +128,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings):
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    from apps.backups.schema import finish_tables
+    from apps.delivery.schema import finish_tables
 
     with django_db_blocker.unblock():
         finish_tables()

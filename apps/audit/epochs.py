@@ -10,14 +10,13 @@ import json
 import logging
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import ProgrammingError, connection, transaction
-from django_redis import get_redis_connection  # type: ignore[import-untyped] # it has no types
-from redis import RedisError
 
 from apps.audit.models import AuditEvent, Head
 from apps.audit.services import Event, append, lock_ledger
@@ -166,11 +165,7 @@ def remember() -> None:
         known.pop(epoch, None)  # the newest stand last
         kept = dict([*known.items(), (epoch, Reached(number, digest))][-MAX_EPOCHS:])
         _write_file(kept)
-    if _has_redis():
-        try:
-            get_redis_connection().zadd(REDIS_KEY, {epoch: number}, gt=True)
-        except RedisError as error:
-            logger.warning("Redis does not remember the revision: %s.", error)
+    _in_redis(lambda redis: redis.zadd(REDIS_KEY, {epoch: number}, gt=True))
 
 
 def _read_file() -> dict[str, Reached]:
@@ -201,16 +196,20 @@ def _write_file(known: dict[str, Reached]) -> None:
         part.unlink(missing_ok=True)
 
 
-def _has_redis() -> bool:
-    return str(settings.CACHES["default"]["BACKEND"]).startswith("django_redis.")
+def _in_redis(ask: Callable[[Any], Any]) -> Any:
+    """What Redis answers, where there is one that does; else ``None``."""
+    if not str(settings.CACHES["default"]["BACKEND"]).startswith("django_redis."):
+        return None
+    from django_redis import get_redis_connection  # type: ignore[import-untyped] # it has no types
+    from redis import RedisError  # slow to load, and for nothing where there is none
+
+    try:
+        return ask(get_redis_connection())
+    except RedisError as error:
+        logger.warning("The revision is not remembered in Redis, or not known from it: %s.", error)
+        return None
 
 
 def _ask_redis(epoch: str) -> Reached | None:
-    if not _has_redis():
-        return None
-    try:
-        number = get_redis_connection().zscore(REDIS_KEY, epoch)
-    except RedisError as error:
-        logger.warning("Redis does not say which revision it remembers: %s.", error)
-        return None
+    number = _in_redis(lambda redis: redis.zscore(REDIS_KEY, epoch))
     return None if number is None else Reached(int(number))

@@ -1,4 +1,4 @@
-"""The tables of a restored database are those that all migrations make one after the other."""
+"""Tables that are made at once are those that all migrations make one after the other."""
 
 import contextlib
 import re
@@ -24,16 +24,32 @@ SHOWN = (
     "SELECT sequencename, data_type::text, increment_by FROM pg_sequences",
 )
 MIGRATIONS = "SELECT app, name FROM django_migrations"
+FIRST_ROWS = """
+SELECT slug, name, rank, is_default, composition.count, generation.count, head.count, permission.count
+FROM registry_environment,
+    (SELECT count(*) AS count FROM registry_composition) AS composition,
+    (SELECT count(*) AS count FROM access_accessgeneration) AS generation,
+    (SELECT count(*) AS count FROM audit_head) AS head,
+    (SELECT count(*) AS count FROM auth_permission) AS permission
+ORDER BY rank
+"""
 
 
 def schema_of(made):
     """All that the database says of its form, whatever the order it was made in."""
     if made.is_postgres:
+        return [set(asked(made, statement)) for statement in (*SHOWN, MIGRATIONS)]
+    found = asked(made, "SELECT type, name, tbl_name, sql FROM sqlite_master")
+    return [{(*names, _sorted(sql)) for *names, sql in found}, set(asked(made, MIGRATIONS))]
+
+
+def asked(made, statement):
+    """The rows that its database answers."""
+    if made.is_postgres:
         with psycopg.connect(made.environment["DATABASE_URL"]) as opened:
-            return [set(opened.execute(asked)) for asked in (*SHOWN, MIGRATIONS)]
+            return opened.execute(statement).fetchall()
     with contextlib.closing(sqlite3.connect(made.folder / "configsvc.sqlite3")) as opened:
-        found = opened.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
-        return [{(*names, _sorted(sql)) for *names, sql in found}, set(opened.execute(MIGRATIONS))]
+        return opened.execute(statement).fetchall()
 
 
 def _sorted(sql):
@@ -50,23 +66,24 @@ def _sorted(sql):
     return tuple(sorted(part.strip() for part in parts))
 
 
-def test_restore__of_this_programs_schema__leaves_what_all_migrations_leave():
-    with installation() as made:
+def test_first_start_and_restore__leave_what_all_migrations_leave():
+    with installation() as made, elsewhere(made) as migrated, elsewhere(made) as restored:
         name = made.manage("backup", "create").stdout.split()[0]
-        migrated = schema_of(made)
-        with elsewhere(made) as other:
-            other.manage("backup", "restore", name, "--yes")
-            restored = schema_of(other)
+        migrated.manage("migrate", "-v0")
+        restored.manage("backup", "restore", name, "--yes")
 
-    assert all(migrated)
-    assert restored == migrated
+        schema = schema_of(migrated)
+        assert all(schema)
+        assert schema_of(made) == schema
+        assert schema_of(restored) == schema
+        assert asked(made, FIRST_ROWS) == asked(migrated, FIRST_ROWS) != []
 
 
 MADE_THEN_MIGRATED = """
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from apps.backups.schema import make_tables
+from apps.delivery.schema import make_tables
 
 executor = MigrationExecutor(connection)
 plan = executor.migration_plan(executor.loader.graph.leaf_nodes(), clean_start=True)

@@ -12,8 +12,8 @@ from graphql import GraphQLError
 
 from apps.api.base import typed
 from apps.api.graphql.context import Context
+from apps.api.graphql.execution import Asked, stream
 from apps.api.graphql.problems import present, refusals_of
-from apps.api.graphql.view import Asked, stream
 from apps.audit import refusals
 from apps.core.actor import Actor
 from apps.delivery.sockets import FAILED, GuardedConsumer

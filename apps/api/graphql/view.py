@@ -1,55 +1,24 @@
 """``/graphql``: queries and mutations by POST, the console by GET."""
 
-import contextlib
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import get_script_prefix
-from graphql import GraphQLError
 from rest_framework.exceptions import MethodNotAllowed
-from strawberry.schema.exceptions import CannotGetOperationTypeError
-from strawberry.types import ExecutionResult
 
 from apps.access.middleware import Refused
 from apps.api.authentication import BrowserAuthentication
-from apps.api.base import ApiView, answer_json, read_json, refuse_unknown, typed
+from apps.api.base import ApiView, answer_json, read_json
 from apps.api.documentation import CONSOLE, GRAPHQL, documented
 from apps.api.errors import wants_html
-from apps.api.graphql.context import Context
-from apps.api.graphql.problems import InvalidQueryError, present, refusals_of
-from apps.api.graphql.schema import schema
-from apps.engine.errors import MalformedError, UnauthenticatedError
+from apps.engine.errors import UnauthenticatedError
 from apps.engine.values import Tree
 
-MEMBERS = ("query", "variables", "operationName", "extensions")
+if TYPE_CHECKING:
+    from strawberry.types import ExecutionResult
+
 RESPONSE = "application/graphql-response+json"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a request asks: the query's text, which of its operations, and the variables."""
-
-    query: str
-    variables: dict[str, Tree]
-    operation: str | None
-
-    @classmethod
-    def of(cls, body: Tree) -> "Asked":
-        """Read a body. Raises :class:`MalformedError`; a list of requests is refused."""
-        if isinstance(body, list):
-            raise MalformedError("Send one request at a time: batches are not taken.", code="batch")
-        if not isinstance(body, dict):
-            raise MalformedError("The body is a JSON object with 'query'.")
-        refuse_unknown(body, MEMBERS)
-        query = typed(body, "query", str, "")
-        if not query.strip():
-            raise MalformedError('Send a query: {"query":"{ services { … } }"}.')
-        typed(body, "extensions", dict)
-        variables = typed(body, "variables", dict, {})
-        return cls(query, variables, typed(body, "operationName", str))
 
 
 class GraphQLView(ApiView):
@@ -70,6 +39,10 @@ class GraphQLView(ApiView):
     @documented("Query or change anything as one graph (GraphQL)", GRAPHQL)
     def post(self, request: Any) -> HttpResponse:
         """``{"query","variables","operationName"}``; 200 with ``data`` and ``errors``."""
+        from apps.api.graphql.context import Context  # loaded with the first request: see execution
+        from apps.api.graphql.execution import Asked, run
+        from apps.api.graphql.problems import refusals_of
+
         context = Context(self.actor, request.headers.get("Idempotency-Key"))
         result = run(context, Asked.of(read_json(request)))
         refused = [*context.refused, *refusals_of(result.errors or ())]
@@ -79,43 +52,7 @@ class GraphQLView(ApiView):
         return answer_result(result, wants_response=RESPONSE in request.headers.get("Accept", ""))
 
 
-def run(context: Context, asked: Asked) -> ExecutionResult:
-    """What a request gives. Mutations are done one after the other, each an act of its own."""
-    try:
-        return schema.execute_sync(
-            asked.query,
-            variable_values=asked.variables,
-            context_value=context,
-            operation_name=asked.operation,
-        )
-    except CannotGetOperationTypeError as error:
-        return _no_operation(error)
-
-
-async def stream(context: Context, asked: Asked) -> AsyncGenerator[ExecutionResult, None]:
-    """What a subscription gives, until it ends or is refused."""
-    try:
-        found: Any = await schema.stream(
-            asked.query,
-            variable_values=asked.variables,
-            context_value=context,
-            operation_name=asked.operation,
-        )
-    except CannotGetOperationTypeError as error:
-        yield _no_operation(error)
-        return
-    async with contextlib.aclosing(found) as results:
-        async for each in results:
-            yield each
-
-
-def _no_operation(error: CannotGetOperationTypeError) -> ExecutionResult:
-    cause = InvalidQueryError(error.as_http_error_reason())
-    told = present(GraphQLError(cause.detail, original_error=cause))
-    return ExecutionResult(data=None, errors=[told])
-
-
-def answer_result(result: ExecutionResult, *, wants_response: bool) -> HttpResponse:
+def answer_result(result: "ExecutionResult", *, wants_response: bool) -> HttpResponse:
     """The answer: 200, or for who takes GraphQL's own media type 400 where nothing was resolved."""
     body: dict[str, Tree] = {"data": result.data}
     if result.errors:

@@ -9,11 +9,8 @@ import contextlib
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
-
-import psycopg
-from psycopg import sql
 
 from apps.core.addresses import find_address
 from apps.core.models import Connection
@@ -21,6 +18,9 @@ from apps.engine.errors import invalid
 from apps.engine.values import Tree
 from apps.vault.rotators.base import Option, Rotator, RotatorError, Task
 from apps.vault.rotators.generated import SHAPE, check_shape, new_password
+
+if TYPE_CHECKING:
+    import psycopg
 
 PORT = 5432
 CONNECT_WITHIN = 10
@@ -127,6 +127,8 @@ def _set_password(task: Task, role: str, password: str) -> None:
     target = _connection(task)
     if role not in target.roles:
         raise RotatorError("The connection does not allow this role.")
+    from psycopg import sql  # slow to load, and seldom needed where the database is SQLite
+
     with _logged_in(target, target.login, task.text_credential()) as opened:
         verifier = opened.pgconn.encrypt_password(password.encode(), role.encode(), SCRAM.encode())
         opened.execute(
@@ -139,8 +141,10 @@ def _set_password(task: Task, role: str, password: str) -> None:
 @contextlib.contextmanager
 def _logged_in(
     target: Connection, user: str, password: str
-) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
     """A session at the address that was looked up once and judged."""
+    import psycopg
+
     host, port, database = read_postgres(target.address)
     verified = target.tls == "verify-full"
     with _authorities(target.authorities if verified else None) as file, _in_our_words():
@@ -182,6 +186,8 @@ def _authorities(text: str | None) -> Iterator[str]:
 @contextlib.contextmanager
 def _in_our_words() -> Iterator[None]:
     """PostgreSQL's own messages may repeat a statement: their class and code alone are kept."""
+    import psycopg
+
     try:
         yield
     except psycopg.Error as error:

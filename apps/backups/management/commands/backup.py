@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connection
 
 from apps.access.holds import are_held, confirm_rights
@@ -22,6 +22,7 @@ from apps.backups.services import create_backup, prune_backups, verify_backup
 from apps.backups.stores import PART, Store
 from apps.core import clock
 from apps.core.actor import system
+from apps.core.commands import QuickCommand
 from apps.engine.errors import DomainError, NotFoundError
 
 ACTOR = system("backup")
@@ -29,7 +30,7 @@ HELD = """Rights are held: tokens and grants do not work, and only superusers lo
 through them on the page 'Confirm rights' of the portal, or here: manage.py backup confirm."""
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     """Archives of the whole installation."""
 
     help = "Make, list, verify, restore and prune archives of the whole installation."

@@ -18,10 +18,10 @@ from apps.access.services import create_account, create_token, grant
 from apps.configs.services.demonstration import load_demonstration
 from apps.core.actor import system
 from apps.core.commands import QuickCommand
-from apps.core.migrating import bring_up_to_date
 from apps.core.models import User
 from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
 from apps.core.transactions import writing
+from apps.delivery.schema import bring_up_to_date
 from apps.engine.errors import NotFoundError
 from apps.rollouts.demonstration import load_experiments
 
