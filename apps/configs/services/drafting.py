@@ -66,7 +66,7 @@ def change_draft(
 
 def _compose(actor: Actor, place: Place, state: State, source: Source) -> Tree:
     whole = extends_with_hidden(actor, place, source, state.extends)
-    whole = source_with_hidden(actor, place, whole, live_source(state))
+    whole = source_with_hidden(actor, place, whole, lambda: live_source(state))
     plan, _problems = plan_written(actor, state, whole, "publish", "")
     return visible(plan.effective, policy.guard(actor, "read", place))
 

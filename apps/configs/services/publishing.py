@@ -226,7 +226,7 @@ def written_source(state: State, item: Publication, actor: Actor) -> Source:
     reads = policy.guard(actor, "read", item.place)
     given = extends_with_hidden(actor, item.place, item.source, state.extends)
     source = take_base(state, item.options, given, reads)
-    return source_with_hidden(actor, item.place, source, live_source(state))
+    return source_with_hidden(actor, item.place, source, lambda: live_source(state))
 
 
 def _planned(state: State, source: Source, options: Options, actor: Actor, world: World) -> Plan:

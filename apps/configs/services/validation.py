@@ -42,7 +42,7 @@ def validate(*, actor: Actor, place: Place, read: Callable[[], Source]) -> Repor
         return Report(errors=list(error.problems))
     state = load_state(place)
     source = extends_with_hidden(actor, place, source, state.extends)
-    source = source_with_hidden(actor, place, source, live_source(state))
+    source = source_with_hidden(actor, place, source, lambda: live_source(state))
     try:
         plan, problems = plan_written(actor, state, source, "publish", "")
     except (InvalidError, MalformedError) as error:

@@ -20,7 +20,9 @@ from apps.engine.formats.parsed import (
 )
 from apps.engine.values import MAX_DEPTH, MAX_NODES, Number, Tree, escape, number
 
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*(?:"|\\?\Z)|[\[\]{},:]|[^\s"\[\]{},:]++', re.DOTALL)
+_STRING = r'"(?:[^"\\]++|\\.)*(?:"|\\?\Z)'
+_TOKEN = re.compile(rf'{_STRING}|[\[\]{{}},:]|[^\s"\[\]{{}},:]++', re.DOTALL)
+_BRACKETS = re.compile(rf"{_STRING}|[\[\]{{}}]", re.DOTALL)
 _INDENT = "  "
 
 
@@ -70,7 +72,7 @@ def _refuse_constant(_name: str) -> Tree:
 def _check_limits(text: str) -> None:
     """Refuse early what would take the parser's time or stack; a text that is small passes."""
     opened = text.count("[") + text.count("{")
-    if opened <= MAX_DEPTH and text.count(",") <= MAX_NODES:
+    if max(opened, text.count(",")) <= MAX_NODES and _depth(text, opened) <= MAX_DEPTH:
         return
     depth = 0
     counts = {"containers": 0, ",": 0}  # either is at most the number of nodes
@@ -86,6 +88,20 @@ def _check_limits(text: str) -> None:
             refuse_depth(place_of(text, offset))
         if max(counts.values()) > MAX_NODES:
             refuse_nodes(place_of(text, offset))
+
+
+def _depth(text: str, opened: int) -> int:
+    """How deep containers stand in one another, or more, told in a part of a whole scan's time."""
+    if opened <= MAX_DEPTH:
+        return opened
+    depth = deepest = 0
+    for lexeme in _BRACKETS.findall(text):
+        if lexeme in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif lexeme in "]}":
+            depth -= 1
+    return deepest
 
 
 def _bad_number(text: str) -> Place | None:
