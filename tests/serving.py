@@ -18,9 +18,9 @@ from urllib.request import urlopen
 
 import httpx
 
+from tests.commands import TOP, Commands
 from tests.real_services import free_port
 
-TOP = Path(__file__).resolve().parent.parent
 START_WITHIN = 180
 
 
@@ -37,6 +37,7 @@ class Installation:
         self.demo = demo
         self.servers = []
         self.workers = []
+        self.commands, self.commands_environment = None, None
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -100,6 +101,23 @@ class Installation:
             timeout=within,
         )
 
+    def run(self, *arguments, check=True):
+        """The same as ``manage`` without the time of a start: by a process that has the program
+        loaded, which is begun anew when the environment has changed.
+        """
+        if self.commands_environment != self.environment:
+            self._end_commands()
+            self.commands_environment = dict(self.environment)
+            self.commands = Commands(self.commands_environment)
+        status, _seconds, output, errors = self.commands.run(*arguments)
+        done = subprocess.CompletedProcess(arguments, status, output, errors)
+        assert not check or status == 0, output + errors
+        return done
+
+    def _end_commands(self):
+        if self.commands is not None:
+            self.commands.close()
+
     def start(self, *options, port=None):
         server = Server(self, options, port or free_port())
         self.servers.append(server)
@@ -144,6 +162,7 @@ class Installation:
 
     def close(self):
         self.stop()
+        self._end_commands()
         if self.database:
             self._sql(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.api.graphql_client import ask, data, problem
 from tests.api.test_references import publish
+from tests.conftest import client_with
 
 pytestmark = pytest.mark.django_db
 
@@ -424,22 +425,24 @@ WHO = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("mutation", "act", "body"),
-    [*REFUSED, *LIKE_REST],
-    ids=[each[0].partition("{")[0] for each in [*REFUSED, *LIKE_REST]],
-)
-def test_acts__of_each_kind_of_actor__are_refused_as_in_rest_or_done(
-    operator, make_api, mutation, act, body
-):
+@pytest.fixture(scope="module")
+def actors(operator):
+    """Clients by their roles, and something for them to act on."""
     operator.post("/services", {"slug": "shop"})
     secret = {"service": "shop", "environment": "production", "name": "pin", "value": "v"}
     operator.post("/secrets", secret)
     publish(operator, "shop", {"a": 0, "ruled": 1, "db": {"$secret": "pin"}})
     operator.post("/key-rules", {"pattern": "ruled"})
+    return {who: client_with(who) for who in WHO}
 
-    for who in WHO:
-        api = make_api(who)
+
+@pytest.mark.parametrize(
+    ("mutation", "act", "body"),
+    [*REFUSED, *LIKE_REST],
+    ids=[each[0].partition("{")[0] for each in [*REFUSED, *LIKE_REST]],
+)
+def test_acts__of_each_kind_of_actor__are_refused_as_in_rest_or_done(actors, mutation, act, body):
+    for who, api in actors.items():
         answer = api(*act.split(), body)
         told = ask(api, f"mutation {{ {mutation} }}")
 

@@ -21,7 +21,7 @@ def made():
                 body["on_stale"] = "overwrite"
                 assert client.post("/config/shop", json=body).status_code == 201
         made.checkpoints = made.folder / "checkpoints.jsonl"
-        made.manage("audit", "checkpoint", "--file", str(made.checkpoints))
+        made.run("audit", "checkpoint", "--file", str(made.checkpoints))
         yield made
 
 
@@ -46,7 +46,7 @@ def run(made, statement):
 
 
 def verify(made, *arguments):
-    done = made.manage("audit", "verify", *arguments, check=False)
+    done = made.run("audit", "verify", *arguments, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -104,7 +104,7 @@ def cut(made, number):
 def test_verify__ledger_cut_with_its_table_of_checkpoints__does_not_hold_by_the_servers_file():
     with installation() as made:
         kept = made.folder / "checkpoints.jsonl"
-        made.manage("audit", "checkpoint", "--file", str(kept))
+        made.run("audit", "checkpoint", "--file", str(kept))
         revision = json.loads(kept.read_text())["revision"]
         held = verify(made)
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.backups.commands import Commands
+from tests.commands import Commands
 from tests.serving import installation
 
 pytestmark = [pytest.mark.servers, pytest.mark.long_form]
@@ -40,7 +40,7 @@ def test_create__while_others_publish__holds_all_that_was_acknowledged(shop):
         for thread in threads:
             thread.start()
         time.sleep(0.3)
-        with Commands(made.environment, made.folder) as commands:
+        with Commands(made.environment) as commands:
             name = commands("backup", "create").split()[0]
             ended.set()
             for thread in threads:

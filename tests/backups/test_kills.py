@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.backups.commands import Commands
+from tests.commands import Commands
 from tests.backups.elsewhere import await_alone, backups
 from tests.backups.rows import LEDGER, SERVES, differing, read_rows
 from tests.serving import installation
@@ -20,7 +20,7 @@ chance = random.Random(20261127)
 def shop():
     with installation(demo=True) as made:
         made.environment["CONFIGSVC_BACKUP_KEEP"] = "1h"
-        with Commands(made.environment, made.folder) as commands:
+        with Commands(made.environment) as commands:
             made.commands = commands
             made.longest = {}
             commands("backup", "create")

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from apps.backups.replacing import ENDS_WITHIN
-from tests.backups.commands import Commands
+from tests.commands import Commands
 from tests.backups.elsewhere import elsewhere
 from tests.backups.rows import LEDGER, differing, read_rows
 from tests.serving import installation
@@ -43,11 +43,11 @@ def test_archive__from_postgresql_to_sqlite_and_back__loses_nothing():
 
 
 def move(of, to, restore=None):
-    with Commands(of.environment, of.folder) as commands:
+    with Commands(of.environment) as commands:
         rows = read_rows(of.environment)
         name = commands("backup", "create").split()[0]
         commands("audit", "verify")
-    with Commands(to.environment, to.folder) as commands:
+    with Commands(to.environment) as commands:
         if restore is None:
             commands("backup", "restore", name, "--yes")
         else:

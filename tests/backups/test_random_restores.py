@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.backups.commands import Commands
+from tests.commands import Commands
 from tests.backups.elsewhere import elsewhere, empty
 from tests.backups.rows import LEDGER, SERVES, differing, read_rows
 from tests.serving import installation
@@ -102,7 +102,7 @@ def history():
     with installation() as made:
         made.environment["CONFIGSVC_BACKUPS_SCHEDULED"] = "false"
         server = made.start()
-        with Commands(made.environment, made.folder) as commands, server.client(made.raw) as client:
+        with Commands(made.environment) as commands, server.client(made.raw) as client:
             acts, archives = Acts(client, chance), []
             every = ACTS // ARCHIVES
             for number in range(ACTS):
@@ -125,7 +125,7 @@ def _archive(made, commands, acts, full):
 def test_restore__of_archives_at_random__is_what_was_then_to_each_act(history):
     made, acts, archives, chance = history
     points = 0
-    with elsewhere(made) as other, Commands(other.environment, other.folder) as commands:
+    with elsewhere(made) as other, Commands(other.environment) as commands:
         for number in range(RESTORES):
             name, count, rows = chance.choice(archives)
             empty(other)

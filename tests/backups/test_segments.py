@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.backups.changing import LEAK
-from tests.backups.commands import Commands
+from tests.commands import Commands
 from tests.serving import TOP, installation
 
 pytestmark = pytest.mark.servers(database=False)
@@ -68,7 +68,7 @@ def test_segment__after_changes_of_all_kinds__is_one_only_where_it_can_be_restor
     assert [(change, kind) for change, kind, _name in told] == FOLLOWING
 
     path = shop.folder / "restored.sqlite3"
-    with Commands(shop.environment, shop.folder) as commands:
+    with Commands(shop.environment) as commands:
         commands("backup", "restore", told[2][2], "--into", str(path))
         assert LEAK.encode() not in path.read_bytes()
         path.unlink()

@@ -168,10 +168,10 @@ class Browser:
 
 def commands(made):
     """What commands print, and the files that an export writes."""
-    verified = made.manage("audit", "verify", check=False)
+    verified = made.run("audit", "verify", check=False)
     yield "command audit", (verified.stdout + verified.stderr).encode()
     with tempfile.TemporaryDirectory(prefix="configsvc-exported-") as folder:
-        exported = made.manage("export_configs", folder)
+        exported = made.run("export_configs", folder)
         yield "command export", (exported.stdout + exported.stderr).encode()
         for path in (each for each in Path(folder).rglob("*") if each.is_file()):
             yield f"command {path.name}", path.read_bytes()
@@ -191,7 +191,7 @@ def archives(made):
     from apps.engine.archives import read_lines
     from apps.vault.providers import LocalKeys
 
-    made.manage("backup", "create")
+    made.run("backup", "create")
     keys = LocalKeys(path=made.folder / "keys" / "encryption.key")
     for path in (made.folder / "backups").glob("*.configsvc"):
         yield f"sealed {path.name}", path.read_bytes()

@@ -35,7 +35,7 @@ def _each_begins_with_no_server(shop):
 
 
 def backup(made, *arguments, check=True):
-    done = made.manage("backup", *arguments, check=False)
+    done = made.run("backup", *arguments, check=False)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -84,7 +84,7 @@ def test_restore__with_the_old_ledger_and_then_without_it(shop):
     [restored] = _events(server, shop, "installation.restored")
     assert withdrawn["revision"] == restored["revision"]
     assert (restored["data"]["kept_withdrawn"], restored["data"]["rights_held"]) == (2, False)
-    assert shop.manage("audit", "verify").returncode == 0
+    assert shop.run("audit", "verify").returncode == 0
     stop(shop)
 
     _hold(shop, name, raw)
@@ -112,7 +112,7 @@ def _hold(shop, name, raw):
             assert (answer.status_code, answer.json().get("code")) == (503, "held"), path
         assert _closes_with(server, raw) == 1013
         assert client.get("/readyz").json()["held"] is True
-    assert shop.manage("audit", "verify").returncode == 0
+    assert shop.run("audit", "verify").returncode == 0
 
     prefix = raw[:12]
     said = backup(shop, "confirm", "--withdraw-token", prefix, "--yes").stdout
@@ -162,7 +162,7 @@ def test_older_copy__put_back__begins_an_epoch(shop):
         assert client.get(f"{LIVE}&after={before['epoch']}-{later}&wait=30").status_code == 200
         begun = client.get("/audit?action=installation.epoch_begun").json()["results"]
         assert f"revision {later}" in begun[0]["data"]["why"]
-    assert shop.manage("audit", "verify").returncode == 0
+    assert shop.run("audit", "verify").returncode == 0
     with sqlite3.connect(path) as opened:
         [(identity,)] = opened.execute("SELECT identity FROM audit_head").fetchall()
     assert identity == f"folder {(Path(shop.folder) / 'database.id').read_text().strip()}"
@@ -201,7 +201,7 @@ def test_restore__killed_anywhere__leaves_no_right_open(shop):
     backup(shop, "restore", name, "--yes")
 
     assert _look(shop, raw[:12])[1] is not None
-    assert shop.manage("audit", "verify").returncode == 0
+    assert shop.run("audit", "verify").returncode == 0
 
 
 def _restore_for(made, name, seconds):

@@ -23,7 +23,7 @@ def shop():
 
 
 def backup(made, *arguments, check=True):
-    done = made.manage("backup", *arguments, check=False)
+    done = made.run("backup", *arguments, check=False)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -95,7 +95,7 @@ def test_restore__after_more_was_published__brings_back_what_was_in_a_new_epoch(
         restored = client.get(f"/audit?action={action}").json()["results"]
         assert [each["target"] for each in restored] == ["installation"]
         assert restored[0]["data"]["archive"] == name
-    assert shop.manage("audit", "verify").returncode == 0
+    assert shop.run("audit", "verify").returncode == 0
     after = digests(shop, backup(shop, "create").stdout.split()[0])
     changed = {table for table in before if before[table] != after[table]}
     assert changed <= {

@@ -1,8 +1,8 @@
 """Commands of one installation, each in a process of its own that is forked from one which has the
 program loaded: hundreds of them, to be killed at any moment, cost no start.
 
-``python -m tests.backups.commands`` is what forks. It reads lines of JSON, ``[arguments, seconds or
-null, file]``, and answers each with ``[status, seconds]`` once the command has ended; it is killed
+``python -m tests.commands`` is what forks. It reads lines of JSON, ``[arguments, seconds or null,
+file of the output, file of errors]``, and answers each with ``[status, seconds]`` once the command has ended; it is killed
 (``kill -9``) after its seconds. ``drill NAME FOLDER`` is the drill of the job runner.
 """
 
@@ -11,20 +11,22 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
 
-from tests.serving import TOP
+TOP = Path(__file__).resolve().parent.parent
 
 
 class Commands:
-    """The commands of an installation with this ``environment``; their output goes through ``folder``."""
+    """The commands of an installation with this ``environment``."""
 
-    def __init__(self, environment, folder):
-        self.said = Path(folder) / f"said-{os.getpid()}"
+    def __init__(self, environment):
+        self.folder = tempfile.TemporaryDirectory(prefix="configsvc-commands-")
+        self.files = [str(Path(self.folder.name) / name) for name in ("output", "errors")]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.backups.commands"],
+            [sys.executable, "-m", "tests.commands"],
             cwd=TOP,
             env=environment,
             stdin=subprocess.PIPE,
@@ -36,17 +38,26 @@ class Commands:
         return self
 
     def __exit__(self, *_raised):
+        self.close()
+
+    def close(self):
         self.process.stdin.close()
         self.process.wait(60)
+        self.folder.cleanup()
 
-    def ask(self, *arguments, within=None):
-        """The status of a command (negative: killed), its seconds, and what it said."""
-        self.process.stdin.write(json.dumps([arguments, within, str(self.said)]) + "\n")
+    def run(self, *arguments, within=None):
+        """The status of a command (negative: killed), its seconds, its output and its errors."""
+        self.process.stdin.write(json.dumps([arguments, within, *self.files]) + "\n")
         self.process.stdin.flush()
         status, seconds = json.loads(self.process.stdout.readline())
-        said = self.said.read_text() if self.said.exists() else ""
-        assert "Traceback" not in said, said
-        return status, seconds, said
+        output, errors = (Path(each).read_text() for each in self.files)
+        assert "Traceback" not in errors, errors
+        return status, seconds, output, errors
+
+    def ask(self, *arguments, within=None):
+        """The status of a command, its seconds, and what it said."""
+        status, seconds, output, errors = self.run(*arguments, within=within)
+        return status, seconds, output + errors
 
     def __call__(self, *arguments):
         """What a command says that must end well."""
@@ -60,17 +71,12 @@ def main():
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "configsvc.settings")
     django.setup()
-    from django.core import checks
-    from django.db import connections
-
-    checks.run_checks()  # loads the addresses and all that is behind them
-    connections.close_all()
     for line in sys.stdin:
-        arguments, within, said = json.loads(line)
+        arguments, within, *files = json.loads(line)
         began = time.monotonic()
         child = os.fork()
         if child == 0:
-            _be(arguments, said)
+            _be(arguments, *files)
         status = os.waitstatus_to_exitcode(_wait(child, within))
         print(json.dumps([status, time.monotonic() - began]), flush=True)
 
@@ -88,12 +94,12 @@ def _wait(child, within):
             time.sleep(0.001)
 
 
-def _be(arguments, said):
+def _be(arguments, output, errors):
     """Become the command; never returns."""
     status = 1
-    for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, said, os.O_WRONLY | os.O_CREAT)):
-        os.dup2(os.open(path, flags | (os.O_TRUNC if number else 0), 0o600), number)
-    os.dup2(1, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, path in ((1, output), (2, errors)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
     try:
         _run(arguments)
         status = 0
