@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from tests.commands import Commands
 from tests.backups.elsewhere import await_alone, backups
 from tests.backups.rows import LEDGER, SERVES, differing, read_rows
+from tests.commands import Commands
 from tests.serving import installation
 
 pytestmark = pytest.mark.servers(database=pytest.long_form)  # the short form on one database

@@ -7,9 +7,9 @@ import psycopg
 import pytest
 
 from apps.backups.replacing import ENDS_WITHIN
-from tests.commands import Commands
 from tests.backups.elsewhere import elsewhere
 from tests.backups.rows import LEDGER, differing, read_rows
+from tests.commands import Commands
 from tests.serving import installation
 
 pytestmark = [pytest.mark.servers, pytest.mark.postgresql]
