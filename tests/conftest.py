@@ -178,20 +178,22 @@ def first_rows():
 
     from apps.access.models import AccessGeneration
     from apps.audit.models import Head
-    from apps.registry.models import Composition, Environment
+    from apps.registry.models import INSTALLATION, Composition, Environment
 
     started = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     Head.objects.create(pk=1, at=started, hash="0" * 64, epoch=secrets.token_hex(4))
     Composition.objects.create(pk=1)
     AccessGeneration.objects.create(pk=1)
     for slug, rank in (("development", 10), ("staging", 20), ("production", 30)):
-        Environment.objects.create(
+        row = Environment(
             slug=slug,
             name=slug.capitalize(),
             rank=rank,
             is_default=slug == "development",
             created_at=started,
         )
+        row._change_reason = INSTALLATION
+        row.save()
 
 
 @pytest.fixture(autouse=True)

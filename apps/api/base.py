@@ -23,6 +23,7 @@ from apps.vault.wrapping import with_keys_ahead
 MAX_INTEGER = 2**63 - 1
 BESIDE_JSON = ("environment",)
 """What may stand in the query of an address whose members are in a JSON body."""
+NO_PAST: Final = "This has no state as of a time or revision: ask without 'at'."
 NOTHING: Final[Mapping[str, Tree]] = MappingProxyType({})
 
 

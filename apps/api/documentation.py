@@ -116,11 +116,11 @@ CONFIG_GET = Shape(
     ),
 )
 CONFIG_VALUE = Shape(
-    {200: {}}, (*COMMON, 410, 412), (ENVIRONMENT_PARAMETER, AT, text("key"), text("unit"))
+    {200: {}}, (*PAST, 410, 412), (ENVIRONMENT_PARAMETER, AT, text("key"), text("unit"))
 )
 CONFIG_MANY = Shape(
     {200: OBJECT},
-    (*COMMON, 410),
+    (*PAST, 410),
     (ENVIRONMENT_PARAMETER, AT, text("service", many=True), text("unit")),
 )
 WRITE = Shape({200: OBJECT, 201: OBJECT}, (*WRITING, 428), (ENVIRONMENT_PARAMETER,), body=True)
@@ -149,19 +149,21 @@ READERS = Shape(
     )
 )
 EXPLAIN = Shape(
-    parameters=(ENVIRONMENT_PARAMETER, AT, text("key", "a glob; repeat for more"), text("unit"))
+    failures=PAST,
+    parameters=(ENVIRONMENT_PARAMETER, AT, text("key", "a glob; repeat for more"), text("unit")),
 )
-ACROSS = Shape(parameters=(text("key", "a glob; repeat for more", many=True), AT))
+ACROSS = Shape(failures=PAST, parameters=(text("key", "a glob; repeat for more", many=True), AT))
 MATRIX = Shape(
+    failures=PAST,
     parameters=(
         text("q", "in the service's name"),
         text("owner", "a group"),
         text("label", "NAME or NAME=VALUE"),
         AT,
         *PAGE,
-    )
+    ),
 )
-DEPENDENCIES = Shape(parameters=(ENVIRONMENT_PARAMETER, AT))
+DEPENDENCIES = Shape(failures=PAST, parameters=(ENVIRONMENT_PARAMETER, AT))
 DEPENDENTS = DEPENDENCIES
 GRAPH = Shape(
     failures=PAST,
@@ -224,7 +226,7 @@ OFREP_EVENTS = Shape({200: {}}, COMMON, (text("ticket", "From eventStreams of an
 FLAGS = Shape(
     parameters=(text("service"), text("environment"), text("stale", "true: that could go"), *PAGE)
 )
-EXPERIMENTS = Shape(parameters=(text("service"), text("environment"), *PAGE))
+EXPERIMENTS = SECRETS
 EXPERIMENT = Shape({200: OBJECT, 201: OBJECT, 204: {}}, WRITING, body=True)
 OUTCOMES = Shape({200: OBJECT}, WRITING, body=True)
 RESULTS = Shape()

@@ -1,5 +1,6 @@
 """``/experiments``: variants of a configuration for shares of its units, and what came of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpResponse
@@ -18,9 +19,11 @@ from apps.api.documentation import (
     EXPERIMENT,
     EXPERIMENTS,
     OUTCOMES,
+    READ_AT,
     RESULTS,
     documented,
 )
+from apps.api.points import point_of
 from apps.api.writing import OPTION_MEMBERS, answer_outcome, environment_of, read_options
 from apps.configs.selectors.configurations import resolve_place
 from apps.core import clock
@@ -29,7 +32,7 @@ from apps.engine.experiments.inference import Inference
 from apps.engine.experiments.statistics import Comparison
 from apps.engine.section_types.section_type import find_number
 from apps.engine.values import Tree, parse_canonical
-from apps.rollouts import experiments, outcomes, results, selectors
+from apps.rollouts import experiments, outcomes, past, results, selectors
 from apps.rollouts.definitions import MEMBERS
 from apps.rollouts.groups import place_of
 from apps.rollouts.outcomes import MAX_BATCH, Happened
@@ -38,12 +41,14 @@ EXPERIMENT_MEMBERS = ("service", "environment", "name", *MEMBERS)
 ENVIRONMENT_OPTION = tuple(each for each in OPTION_MEMBERS if each != "environment")
 
 
-def present_experiment(row: Any, actor: Any) -> dict[str, Tree]:
-    """An experiment in the actor's view: patches without the keys that he may not see."""
-    patches = selectors.seen_patches(actor=actor, experiment=row)
+def present_experiment(row: Any, actor: Any, then: Sequence[Any] | None = None) -> dict[str, Tree]:
+    """An experiment in the actor's view: patches without the keys that he may not see. ``then`` are
+    the variants of one of the past.
+    """
+    patches = selectors.seen_patches(actor=actor, experiment=row, variants=then)
     variants: list[Tree] = [
         {"name": each.name, "weight": each.weight, "patch": patches.get(each.name)}
-        for each in row.variants.all()
+        for each in (row.variants.all() if then is None else then)
     ]
     place = place_of(row)
     times = ("created_at", "starts_at", "ends_at", "started_at", "stopped_at")
@@ -65,6 +70,11 @@ def present_experiment(row: Any, actor: Any) -> dict[str, Tree]:
         "winner": row.winner,
         **{name: _time(getattr(row, name)) for name in times},
     }
+
+
+def present_past(then: past.Past, actor: Any) -> dict[str, Tree]:
+    """An experiment of the past, likewise."""
+    return present_experiment(then.row, actor, then.variants)
 
 
 def _time(moment: Any) -> str | None:
@@ -116,12 +126,15 @@ class ExperimentsView(ApiView):
 
     @documented("List experiments", EXPERIMENTS)
     def get(self, request: Any) -> HttpResponse:
-        """A page of those over configurations that the caller may read, newest first."""
-        rows = selectors.list_experiments(
-            actor=self.actor,
-            service=request.GET.get("service", ""),
-            environment=request.GET.get("environment", ""),
-        )
+        """A page of those over configurations that the caller may read, newest first; with ``at=``
+        those that there were, as they were then.
+        """
+        within = {name: request.GET.get(name, "") for name in ("service", "environment")}
+        point = point_of(request)
+        if point is not None:
+            then = past.list_experiments_at(actor=self.actor, point=point, **within)
+            return paged(request, then, lambda each: present_past(each, self.actor))
+        rows = selectors.list_experiments(actor=self.actor, **within)
         return paged(request, rows, lambda row: present_experiment(row, self.actor))
 
     @documented("Make a draft of an experiment", EXPERIMENT)
@@ -175,9 +188,15 @@ class OneExperimentView(ApiView):
 class ExperimentView(OneExperimentView):
     """One experiment."""
 
-    @documented("Fetch an experiment", EXPERIMENT)
-    def get(self, _request: Any, pk: str) -> HttpResponse:
-        """Its members, with the patches as far as the caller sees their keys."""
+    @documented("Fetch an experiment", READ_AT)
+    def get(self, request: Any, pk: str) -> HttpResponse:
+        """Its members, with the patches as far as the caller sees their keys; with ``at=`` as they
+        were then.
+        """
+        point = point_of(request)
+        if point is not None:
+            then = past.get_experiment_at(actor=self.actor, pk=pk, point=point)
+            return answer_json(present_past(then, self.actor))
         return answer_json(present_experiment(self.find(pk), self.actor))
 
     @documented("Change an experiment", EXPERIMENT)

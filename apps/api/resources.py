@@ -9,7 +9,6 @@ from apps.access.policy import EVERYWHERE, Place
 from apps.api.base import ApiView, answer_json, bad_member, paged, read_flag, read_members, typed
 from apps.api.documentation import (
     ENVIRONMENT,
-    LIST,
     LIST_AT,
     READ_AT,
     SECTION,
@@ -84,9 +83,13 @@ def _said(row: Any) -> dict[str, Tree]:
 class EnvironmentsView(ApiView):
     """The environments that the caller may know of."""
 
-    @documented("List environments", LIST)
+    @documented("List environments", LIST_AT)
     def get(self, request: Any) -> HttpResponse:
-        """A page of them, by rank."""
+        """A page of them, by rank; with ``at=`` those that there were, as they were then."""
+        point = point_of(request)
+        if point is not None:
+            then = listed.list_environments_at(actor=self.actor, point=point)
+            return paged(request, then, present_environment)
         return paged(request, listed.list_environments(actor=self.actor), present_environment)
 
     @documented("Make an environment", ENVIRONMENT)
@@ -106,10 +109,10 @@ class EnvironmentsView(ApiView):
 class EnvironmentView(ApiView):
     """One environment."""
 
-    @documented("Fetch an environment", ENVIRONMENT)
-    def get(self, _request: Any, slug: str) -> HttpResponse:
-        """Its members."""
-        row = listed.get_counted_environment(actor=self.actor, slug=slug)
+    @documented("Fetch an environment", READ_AT)
+    def get(self, request: Any, slug: str) -> HttpResponse:
+        """Its members; with ``at=`` as they were then."""
+        row = listed.get_counted_environment(actor=self.actor, slug=slug, point=point_of(request))
         return answer_json(present_environment(row))
 
     @documented("Change an environment", ENVIRONMENT)
@@ -140,9 +143,13 @@ class EnvironmentView(ApiView):
 class ServicesView(ApiView):
     """The services that the caller may know of."""
 
-    @documented("List services", LIST)
+    @documented("List services", LIST_AT)
     def get(self, request: Any) -> HttpResponse:
-        """A page of them, by name."""
+        """A page of them, by name; with ``at=`` those that there were, as they were then."""
+        point = point_of(request)
+        if point is not None:
+            then = listed.list_services_at(actor=self.actor, point=point)
+            return paged(request, then, present_service)
         return paged(request, listed.list_services(actor=self.actor), present_service)
 
     @documented("Register a service", SERVICE)
@@ -162,10 +169,10 @@ class ServicesView(ApiView):
 class ServiceView(ApiView):
     """One service."""
 
-    @documented("Fetch a service", SERVICE)
-    def get(self, _request: Any, slug: str) -> HttpResponse:
-        """Its members."""
-        row = listed.get_listed_service(actor=self.actor, slug=slug)
+    @documented("Fetch a service", READ_AT)
+    def get(self, request: Any, slug: str) -> HttpResponse:
+        """Its members; with ``at=`` as they were then."""
+        row = listed.get_listed_service(actor=self.actor, slug=slug, point=point_of(request))
         return answer_json(present_service(row))
 
     @documented("Change a service", SERVICE)

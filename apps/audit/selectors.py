@@ -150,16 +150,22 @@ def list_events_on(
 
 
 def last_states(
-    states: Mapping[str, Sequence[State]], *, actions: Collection[str], point: Point
+    states: Mapping[str, Sequence[State]],
+    *,
+    actions: Collection[str],
+    point: Point,
+    first: Collection[str] = (),
 ) -> list[State]:
     """Of the states of each target, in order and each made by one act of ``actions``, the last one as
-    of ``point``; none of a target that no act had made by then.
+    of ``point``, those that were made last at the end; none of a target that no act had made by then.
+    ``first``: targets whose first state was there before any act.
 
     Their own times would not do: another act may end while one is under way.
     """
     events = list_events_on(targets=states, actions=actions, until=point.revision)
-    acts = Counter(each.target for each in events)
-    return [states[target][count - 1] for target, count in acts.items()]
+    acts = Counter([*first, *(each.target for each in events)])
+    made = dict.fromkeys(first, 0) | {each.target: each.number for each in events}
+    return [states[target][acts[target] - 1] for target in sorted(made, key=made.__getitem__)]
 
 
 def has_event(*, actions: Collection[str], target: str, after: int) -> bool:

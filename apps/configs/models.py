@@ -253,7 +253,7 @@ class Overlay(models.Model):
     """A merge patch (RFC 7396) over what a configuration is composed to, for some of its readers.
 
     While it is ``laid``, every version is made with it too, and must be valid so. ``label`` is what
-    problems call it.
+    problems call it. Its patch never changes, and it is kept: an act on an experiment names it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -20,6 +20,8 @@ VERBS = (
     ("manage", "manage sections, accounts and grants"),
 )
 
+INSTALLATION = "system:installation"
+"""Who made the first environments: no act in the ledger, which begins after them."""
 
 models.CharField.register_lookup(Lower)
 

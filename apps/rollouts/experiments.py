@@ -20,9 +20,9 @@ from apps.engine import values
 from apps.engine.errors import ConflictError, InvalidError, invalid
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.rollouts.definitions import WHILE_RUNNING, VariantInput, read_definition
-from apps.rollouts.groups import place_of, take_slots
+from apps.rollouts.groups import place_of, take_slots, target_of
 from apps.rollouts.models import Experiment
-from apps.rollouts.variants import overlays_of, require_keys, write_variants
+from apps.rollouts.variants import overlays_of, require_keys, tell_variants, write_variants
 
 START: Final = "experiment.start"
 STOP: Final = "experiment.stop"
@@ -86,12 +86,10 @@ def delete_experiment(*, actor: Actor, experiment: Experiment) -> None:
             message = "It has run, and is kept with what it measured: stop it."
             raise ConflictError(message, code="not_a_draft")
         event = _event("experiment.deleted", row, {})
-        laid = overlays_of(row)
-        require_keys(actor, row, laid)
+        require_keys(actor, row, overlays_of(row))
         mark_history(row, actor)
         _schedule(actor, row, None, None)
         row.delete()
-        Overlay.objects.filter(pk__in=[each.pk for each in laid]).delete()
         append([event], actor=actor)
 
 
@@ -213,7 +211,10 @@ def _fill(actor: Actor, row: Experiment, given: dict[str, Any], action: str) -> 
         overlays.try_overlays(actor=actor, place=place_of(row), laid=overlays_of(row))
     _schedule(actor, row, None if running else row.starts_at, row.ends_at if running else None)
     names = sorted([*given, *(["variants"] if variants is not None else [])])
-    append([_event(action, row, {"members": [*names]})], actor=actor)
+    data: dict[str, Tree] = {"members": [*names]}
+    if variants is not None:
+        data["variants"] = tell_variants(row)
+    append([_event(action, row, data)], actor=actor)
 
 
 def _end(actor: Actor, row: Experiment, laid: Sequence[Overlay], action: str) -> None:
@@ -228,7 +229,7 @@ def _end(actor: Actor, row: Experiment, laid: Sequence[Overlay], action: str) ->
 
 
 def _event(action: str, row: Experiment, data: dict[str, Tree]) -> Event:
-    return Event(action, f"experiment:{place_of(row)}/{row.name}", {"id": row.pk.hex, **data})
+    return Event(action, target_of(row), {"id": row.pk.hex, **data})
 
 
 def _digest(row: Experiment) -> str:

@@ -20,6 +20,11 @@ def place_of(experiment: Experiment) -> Place:
     return Place(configuration.service, configuration.environment)
 
 
+def target_of(experiment: Experiment) -> str:
+    """What the ledger calls it."""
+    return f"experiment:{place_of(experiment)}/{experiment.name}"
+
+
 def group_of(experiment: Experiment) -> str:
     """The group of experiments whose units exclude each other."""
     return experiment.exclusion or str(place_of(experiment))

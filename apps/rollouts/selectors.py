@@ -1,6 +1,7 @@
 """Reading experiments."""
 
 import uuid
+from collections.abc import Iterable
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
@@ -11,7 +12,7 @@ from apps.engine.errors import NOTHING_HERE, NotFoundError
 from apps.engine.guarding import visible
 from apps.engine.values import Tree, parse_canonical, same
 from apps.rollouts.groups import place_of
-from apps.rollouts.models import Experiment
+from apps.rollouts.models import Experiment, Variant
 
 
 def list_experiments(
@@ -24,6 +25,15 @@ def list_experiments(
     begun = Experiment.history.filter(id=OuterRef("pk"), state=Experiment.RUNNING)
     begun = begun.order_by("history_date", "history_id").values("ends_at")
     rows = rows.annotate(planned_end=Subquery(begun[:1]))  # type: ignore[no-redef] # the model tells its type
+    return readable(rows, actor, service, environment)
+
+
+def readable(
+    rows: QuerySet[Experiment], actor: Actor, service: str = "", environment: str = ""
+) -> QuerySet[Experiment]:
+    """Those of experiments, or of their histories, over configurations that the actor may read; of a
+    service, in an environment, where they are named.
+    """
     rows = rows.filter(
         scope_filter(actor, "read", "configuration__"),
         configuration__service__deleted_at__isnull=True,
@@ -38,21 +48,30 @@ def list_experiments(
 
 def get_experiment(*, actor: Actor, pk: str) -> Experiment:
     """One by its id. Raises :class:`NotFoundError`, for one that the actor may not read too."""
-    try:
-        found = list_experiments(actor=actor).filter(pk=uuid.UUID(pk)).first()
-    except ValueError:
-        found = None
+    found = list_experiments(actor=actor).filter(pk=read_id(pk)).first()
     if found is None:
         raise NotFoundError(NOTHING_HERE)
     return found
 
 
-def seen_patches(*, actor: Actor, experiment: Experiment) -> dict[str, Tree]:
-    """What each variant lays, without the keys that the actor may not see; the control nothing."""
+def read_id(text: str) -> uuid.UUID:
+    """The id of an experiment. Raises :class:`NotFoundError` for what is none."""
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise NotFoundError(NOTHING_HERE) from error
+
+
+def seen_patches(
+    *, actor: Actor, experiment: Experiment, variants: Iterable[Variant] | None = None
+) -> dict[str, Tree]:
+    """What each variant (of ``variants``: of then) lays, without the keys that the actor may not see;
+    the control nothing.
+    """
     reads = policy.guard(actor, "read", place_of(experiment))
     return {
         each.name: visible(parse_canonical(each.overlay.patch.content), reads)
-        for each in experiment.variants.all()
+        for each in (experiment.variants.all() if variants is None else variants)
         if each.overlay is not None
     }
 

@@ -10,6 +10,7 @@ from apps.configs.services.kernel import load_state
 from apps.core.actor import Actor
 from apps.engine import overlays as laying
 from apps.engine.errors import InvalidError, Problem, invalid
+from apps.engine.values import Tree
 from apps.rollouts.definitions import VariantInput
 from apps.rollouts.groups import place_of
 from apps.rollouts.models import Experiment, Variant
@@ -52,7 +53,18 @@ def write_variants(actor: Actor, row: Experiment, variants: Sequence[VariantInpu
     lost += [each.overlay for each in before.values() if each.overlay is not None]
     require_keys(actor, row, lost)
     row.variants.exclude(pk__in=kept).delete()
-    Overlay.objects.filter(pk__in=[each.pk for each in lost], documents__isnull=True).delete()
+
+
+def tell_variants(row: Experiment) -> list[Tree]:
+    """The variants as the ledger names them: what each lays by its overlay, which never changes."""
+    return [
+        {
+            "name": each.name,
+            "weight": each.weight,
+            "overlay": each.overlay_id.hex if each.overlay_id else None,
+        }
+        for each in row.variants.all()
+    ]
 
 
 def _write_patch(
@@ -65,17 +77,17 @@ def _write_patch(
 ) -> Overlay:
     """The overlay of a variant, with what its author may not see of it as it was."""
     at = f"/variants/{position}/patch"
-    overlay = known.overlay if known else None
+    before = known.overlay if known else None
     label = f"variant '{given.name}' of the experiment '{row.name}'"
     try:
         laying.check_patch(given.patch)
         require_laid(actor, "publish", place, given.patch, load_state(place).effective)
-        old = overlays.patch_of(overlay) if overlay else {}
+        old = overlays.patch_of(before) if before else {}
         patch = keep_hidden(actor, place, given.patch, old, source=False)
         if not patch:
             raise invalid("", "type", "A variant beside the control says what is another in it.")
         return overlays.write_overlay(
-            configuration=row.configuration, label=label, patch=patch, overlay=overlay
+            configuration=row.configuration, label=label, patch=patch, before=before
         )
     except InvalidError as error:
         raise InvalidError(error.detail, [_below(at, each) for each in error.problems]) from error

@@ -1,10 +1,15 @@
 """Reads with ``at=`` beside documents: each says after an act what it said right after it."""
 
 import json
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 
+from apps.access.people import create_group
 from apps.core import runner
+from apps.core.actor import system
+from apps.registry.models import Environment
 from tests.api.graphql_client import data, problem
 from tests.api.test_references import HERE, publish
 from tests.conftest import client_with
@@ -290,3 +295,214 @@ def test_graph__origins_and_several__take_at_too(shop):
     assert problem(shop, '{ pastSecrets(at: "999999999") { edges { cursor } } }')["code"] == "epoch"
     for path in ("/secrets", "/services/shop/sections", "/templates"):
         assert shop.get(f"{path}?at=999999999").json()["code"] == "epoch"
+
+
+def places(api, at=""):
+    """Services and environments, each list with one of them, over both interfaces."""
+    given = f"at: {json.dumps(str(at))}"
+    found = data(
+        api,
+        "{ services(first: 9, AT) { edges { node { slug name description owner labels"
+        " sections(first: 9) { edges { node { key } } }"
+        " configurations(first: 9) { edges { node { environment { slug } } } } } } }"
+        ' service(slug: "SHOP", AT) { name section(key: "env") { key } }'
+        " environments(first: 9, AT) { edges { node { slug name rank default protected serviceCount parentSlug"
+        " parent { name parentSlug } configurations(first: 9) { edges { node { service { slug } } } } } } }"
+        ' environment(slug: "STAGING", AT) { name parent { name } } }'.replace("AT", given),
+    )
+    services = listed(api, "/services", at)
+    environments = listed(api, "/environments", at)
+    nodes = [each["node"] for each in found["services"]["edges"]]
+    members = ("slug", "name", "description", "owner", "labels")
+    assert [{k: each[k] for k in members} for each in nodes] == services
+    one = api.get(f"/services/shop?at={at}").json()
+    assert found["service"]["name"] == one["name"]
+    assert one in services
+    there = [each["node"] for each in found["environments"]["edges"]]
+    by_slug = {each["slug"]: each for each in environments}
+    for each in there:
+        own = by_slug[each["slug"]]
+        assert (each["default"], each["name"], each["rank"], each["protected"]) == (
+            own["default"], own["name"], own["rank"], own["protected"],
+        )  # fmt: skip
+        assert (each["serviceCount"], each["parentSlug"]) == (own["services"], own["parent"])
+        above = by_slug.get(own["parent"])
+        parent = above and {"name": above["name"], "parentSlug": above["parent"]}
+        assert each["parent"] == parent
+    assert api.get(f"/environments/staging?at={at}").json() == by_slug["staging"]
+    return services, environments, found
+
+
+def test_services_and_environments__at_each_act__are_what_they_were(shop):
+    create_group(actor=system("test"), name="crew")
+    late = {"slug": "late", "rank": 15, "parent": "staging"}
+
+    def change(path, **members):
+        return lambda: shop("PATCH", path, members)
+
+    acts = [
+        lambda: publish(shop, "cart", {"n": 1}),
+        change("/services/shop", name="The shop", owner="crew", labels={"tier": "1"}),
+        change("/environments/staging", name="Stage", rank=40, protected=True),
+        lambda: shop.post("/services", {"slug": "late", "description": "New"}),
+        lambda: shop.post("/environments", late),
+        change("/environments/production", default=True),
+        change("/environments/development", name="Dev"),
+        change("/environments/late", parent="production"),
+        change("/environments/development", default=True),
+        change("/environments/production", name="Prod"),
+        lambda: shop.post("/services/shop/sections", {"key": "env"}),
+        lambda: publish(shop, "shop", {"n": 1}, environment="late"),
+        lambda: shop("DELETE", "/config/cart?environment=production"),
+        change("/services/shop", name="Shop", owner=None, labels={}),
+    ]
+
+    seen = require_told_again(shop, acts, places)
+
+    assert [len(services) for services, _there, _graph in seen] == [2] * 3 + [3] * 11
+    assert [len(there) for _services, there, _graph in seen] == [3] * 4 + [4] * 10
+    defaults = [[e["slug"] for e in there if e["default"]] for _services, there, _graph in seen]
+    assert defaults == [["development"]] * 5 + [["production"]] * 3 + [["development"]] * 6
+    assert seen[0][1][2] == {
+        "slug": "production", "name": "Production", "rank": 30, "parent": None, "default": False,
+        "protected": False, "required_approvals": 0, "services": 1,
+    }  # fmt: skip
+    assert seen[1][0][1]["owner"] == "crew"
+    counts = [{e["slug"]: e["services"] for e in there} for _services, there, _graph in seen]
+    assert [each.get("late") for each in counts] == [None] * 4 + [0] * 7 + [1] * 3
+    assert [each["production"] for each in counts] == [1] * 12 + [0] * 2
+
+
+def test_places__of_the_past__are_those_that_one_knows_today(shop):
+    """What was deleted since is not shown, and of the rest each caller sees what he sees now."""
+    shop.post("/environments", {"slug": "gone"})
+    shop.post("/services", {"slug": "gone"})
+    then = listed(shop, "/audit?page_size=1")[0]["revision"]
+    shop.post("/services", {"slug": "after"})
+    for path in ("/services/gone", "/environments/gone"):
+        assert shop.get(f"{path}?at={then}").status_code == 200
+        assert shop("DELETE", path).status_code == 204
+        assert shop.get(f"{path}?at={then}").status_code == 404
+    viewer = client_with("viewer", service="shop", environment="production")
+
+    assert [each["slug"] for each in listed(shop, "/services", then)] == ["cart", "shop"]
+    assert [each["slug"] for each in listed(viewer, "/services", then)] == ["shop"]
+    assert [each["slug"] for each in listed(viewer, "/environments", then)] == ["production"]
+    asked = (
+        "{ services(AT) { edges { node { slug } } } environments(AT) { edges { node { slug } } }"
+        ' service(slug: "cart", AT) { slug } environment(slug: "staging", AT) { slug } }'
+    )
+    assert data(viewer, asked.replace("AT", f'at: "{then}"')) == {
+        "services": {"edges": [{"node": {"slug": "shop"}}]},
+        "environments": {"edges": [{"node": {"slug": "production"}}]},
+        "service": None,
+        "environment": None,
+    }
+    for path in ("/services/cart", "/environments/staging", "/services/after"):
+        assert viewer.get(f"{path}?at={then}").status_code == 404
+    assert shop.get(f"/services/after?at={then}").status_code == 404
+
+
+def test_first_environments__of_an_older_installation__get_the_histories_that_they_had_not(shop):
+    migration = import_module("apps.registry.migrations.0005_first_histories")
+    shop("PATCH", "/environments/production", {"name": "Prod", "rank": 5, "default": True})
+    before = listed(shop, "/audit?action=environment.*")[0]["revision"] - 1
+    Environment.history.filter(history_type="+").delete()
+
+    for _run in range(2):
+        migration.create_rows(apps, None)
+        found = listed(shop, "/environments", before)
+        assert [(e["slug"], e["name"], e["rank"], e["default"]) for e in found] == [
+            ("development", "Development", 10, True),
+            ("staging", "Staging", 20, False),
+            ("production", "Production", 30, False),
+        ]
+    assert listed(shop, "/environments", before + 1) == listed(shop, "/environments")
+
+
+def experiments(api, at=""):
+    """All experiments, over both interfaces."""
+    rows = listed(api, "/experiments?service=shop&environment=production", at)
+    given = f'(service: "SHOP", at: {json.dumps(str(at))})'
+    members = (
+        "id service environment name description state audience holdout share exclusion metrics { name kind goal }"
+        " alpha tunedFor variants { name weight patch } winner createdAt startsAt endsAt startedAt stoppedAt"
+    )
+    found = data(api, f"{{ experiments{given} {{ edges {{ node {{ {members} }} }} }} }}")
+    nodes = [each["node"] for each in found["experiments"]["edges"]]
+    assert [list(each.values()) for each in nodes] == [list(each.values()) for each in rows]
+    for each in rows:
+        assert api.get(f"/experiments/{each['id']}?at={at}").json() == each
+        one = f'{{ experiment(id: "{each["id"]}", at: {json.dumps(str(at))}) {{ state }} }}'
+        assert data(api, one)["experiment"] == {"state": each["state"]}
+    return rows
+
+
+def test_experiments__at_each_act__are_what_they_were(shop):
+    publish(shop, "shop", {"n": 1, "k": "text"})
+    metrics = [{"name": "paid", "kind": "conversion", "goal": "increase"}]
+    first = [{"name": "as-is", "weight": 1}, {"name": "more", "weight": 2.5, "patch": {"n": 2}}]
+    second = [
+        {"name": "Control"},
+        {"name": "more", "patch": {"n": 3}},
+        {"name": "b", "patch": {"k": "b"}},
+    ]
+    made = []
+
+    def make(variants):
+        answer = shop.post("/experiments", {**PLACE, "name": "trial", "variants": variants})
+        made.append(f"/experiments/{answer.json()['id']}")
+        return answer
+
+    acts = [
+        lambda: make(first),
+        lambda: shop("PATCH", made[-1], {"variants": second, "holdout": 10}),
+        lambda: shop("PATCH", made[-1], {"metrics": metrics, "description": "What for"}),
+        lambda: publish(shop, "cart", {"n": 1}),
+        lambda: shop("DELETE", made[-1]),
+        lambda: make(second[:2]),
+        lambda: shop("PATCH", made[-1], {"variants": [first[0], second[2]]}),
+        lambda: shop.post(f"{made[-1]}/start", {}),
+        lambda: shop("PATCH", made[-1], {"ends_at": "2099-01-01T00:00:00Z"}),
+        lambda: shop.post(f"{made[-1]}/stop", {}),
+        lambda: shop.post(f"{made[-1]}/publish", {"variant": "b"}),
+        lambda: shop.post("/experiments", {**PLACE, "name": "next", "variants": first}),
+    ]  # fmt: skip
+
+    seen = require_told_again(shop, acts, experiments)
+
+    assert [[each["state"] for each in rows] for rows in seen] == [
+        *[["draft"]] * 4, [], *[["draft"]] * 2, *[["running"]] * 2, *[["stopped"]] * 2,
+        ["draft", "stopped"],
+    ]  # fmt: skip
+    patches = [[each["patch"] for each in rows[-1]["variants"][1:]] for rows in seen if rows]
+    assert patches == [
+        [{"n": 2}], *[[{"n": 3}, {"k": "b"}]] * 3, [{"n": 3}], *[[{"k": "b"}]] * 6,
+    ]  # fmt: skip
+    assert [rows[-1]["winner"] for rows in seen[-3:]] == ["", "b", "b"]
+
+
+def test_experiments__of_the_past__are_for_those_of_today(shop):
+    """Their patches as far as one sees the keys now, and without what was redacted since."""
+    publish(shop, "shop", {"n": 1, "pin": "hunter2hunter2"})
+    first = [{"name": "as-is"}, {"name": "more", "patch": {"n": 2, "pin": "hunter2hunter2"}}]
+    second = [{"name": "as-is"}, {"name": "more", "patch": {"n": 3}}]
+    made = shop.post("/experiments", {**PLACE, "name": "trial", "variants": first}).json()
+    then = listed(shop, "/audit?page_size=1")[0]["revision"]
+    address = f"/experiments/{made['id']}?at={then}"
+    shop("PATCH", f"/experiments/{made['id']}", {"variants": second})
+    viewer = client_with("viewer", service="shop", environment="production")
+    assert viewer.get(address).json() == made
+    publish(shop, "shop", {"n": 1})
+    redact = {"environment": "production", "version": 1, "key": "pin"}
+    assert shop.post("/config/shop/redact", redact).status_code == 200
+
+    shown = {"n": 2, "pin": {"$redacted": True}}
+    assert viewer.get(address).json()["variants"][1]["patch"] == shown
+    assert shop.post("/key-rules", {"pattern": "pin"}).status_code == 201
+    assert viewer.get(address).json()["variants"][1]["patch"] == {"n": 2}
+    assert client_with("viewer", service="cart").get(address).status_code == 404
+    assert listed(client_with("viewer", service="cart"), "/experiments", then) == []
+    assert shop.get(f"{address}0000000").json()["code"] == "epoch"
+    asked = f'{{ experiment(id: "{made["id"]}", at: "{then}") {{ results {{ mixed }} }} }}'
+    assert problem(shop, asked)["errors"][0]["pointer"] == "/at"

@@ -151,6 +151,7 @@ def test_shop__each_actor_and_query__is_answered_as_the_table_says(world):
 
 
 EXPERIMENT = "{ name variants { patch } results { mixed units { count } } }"
+THEN = "{ name variants { patch } }"
 
 
 def test_experiments__each_actor_and_query__exist_for_who_may_read_their_configuration(world):
@@ -160,6 +161,7 @@ def test_experiments__each_actor_and_query__exist_for_who_may_read_their_configu
         statuses = {200} if "read" in ACTORS[name][1] else {404}
         rows += [
             (name, f'experiment(id: "{pk}") {EXPERIMENT}', statuses),
+            (name, f'experiment(id: "{pk}", at: "2100-01-01T00:00:00Z") {THEN}', statuses),
             (name, f"experiments {{ edges {{ node {EXPERIMENT} }} }}", {200}),
         ]
 

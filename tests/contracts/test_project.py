@@ -216,6 +216,12 @@ COUNTS = {
     "/experiments": 5,
     "/experiments/{experiment}": 5,
     "/experiments/{experiment}/results": 9,
+    "/services?at={then}": 6,
+    "/services/shop?at={then}": 6,
+    "/environments?at={then}": 7,
+    "/environments/production?at={then}": 7,
+    "/experiments?at={then}": 7,
+    "/experiments/{experiment}?at={then}": 7,
     "/audit/checkpoints": 2,
     "/audit/verification": 3,
     "/key-rules/{key_rule}": 2,
@@ -290,6 +296,7 @@ def _fill(api, system):
     return {
         "experiment": api.get("/experiments").json()["results"][0]["id"],
         "key_rule": api.get("/key-rules").json()["results"][0]["id"],
+        "then": api.get("/audit?page_size=1").json()["results"][0]["revision"],
     }
 
 

@@ -74,6 +74,7 @@ OUTCOMES = {"outcomes": [{"unit": "u1", "metric": "paid"}]}
 EXPERIMENTS = [
     ("GET", f"config/shop?{HERE}&unit=u1", None, "read", None),
     ("GET", "experiments/RUNS", None, "read", None),
+    ("GET", f"experiments/RUNS?at={NOW}", None, "read", None),
     ("GET", "experiments/RUNS/results", None, "read", None),
     ("POST", "experiments/RUNS/outcomes", OUTCOMES, "read", None),
     ("PATCH", "experiments/RUNS", {"description": "x"}, "publish", None),
@@ -124,7 +125,9 @@ INSTALLATION = [
 # Lists and archives, which give everybody what he may see.
 SIGHT = [
     "environments",
+    f"environments?at={NOW}",
     "experiments",
+    f"experiments?at={NOW}",
     "export",
     "flags",
     "grants",
@@ -134,6 +137,7 @@ SIGHT = [
     "secrets",
     "service-accounts",
     "services",
+    f"services?at={NOW}",
     "templates",
 ]
 ROOTS = {

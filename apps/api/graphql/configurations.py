@@ -1,6 +1,6 @@
 """Configurations: one service in one environment."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
@@ -22,7 +22,7 @@ from apps.api.graphql.scalars import Long, Time
 from apps.api.graphql.versions import Version
 from apps.api.points import read_point
 from apps.api.versions import UNREAD_DAYS, check_days, read_filters
-from apps.audit.selectors import head
+from apps.audit.selectors import Point, head
 from apps.configs.selectors import configurations as selected
 from apps.configs.selectors.comparing import compare
 from apps.configs.selectors.dependencies import list_dependencies, list_dependents
@@ -222,15 +222,20 @@ def several(places: Iterable[Place]) -> list[Configuration]:
     return [Configuration.of(each, peers) for each in rows]
 
 
-def of_service(info: Info, peers: Peers, pk: int, page: Page) -> Connection[Configuration]:
-    """The page of a service's configurations, found for all its peers at once."""
+def of_service(
+    info: Info, peers: Peers, pk: int, page: Page, point: Point | None
+) -> Connection[Configuration]:
+    """The page of a service's configurations that are live, or were, found for all its peers at once."""
     order = ("configuration__environment__rank", "configuration__environment__slug")
-    return _nested(info, "service", order).page(peers, (pk,), page)
+    return _nested(info, "service", order, point).page(peers, (pk,), page)
 
 
-def of_environment(info: Info, peers: Peers, pk: int, page: Page) -> Connection[Configuration]:
+def of_environment(
+    info: Info, peers: Peers, pk: int, page: Page, point: Point | None
+) -> Connection[Configuration]:
     """The page of an environment's configurations, likewise."""
-    return _nested(info, "environment", ("configuration__service__slug",)).page(peers, (pk,), page)
+    order = ("configuration__service__slug",)
+    return _nested(info, "environment", order, point).page(peers, (pk,), page)
 
 
 def of_lives(rows: Any, page: Page) -> Connection[Configuration]:
@@ -238,15 +243,23 @@ def of_lives(rows: Any, page: Page) -> Connection[Configuration]:
     return connect(rows, page, Configuration.of, _at)
 
 
-def _nested(info: Info, parent: str, order: tuple[str, ...]) -> Nested[Configuration]:
+def _nested(
+    info: Info, parent: str, order: tuple[str, ...], point: Point | None
+) -> Nested[Configuration]:
     actor = info.context.actor
+
+    def find_rows(parents: Sequence[Any]) -> Any:
+        keys = [each.pk for each in parents]
+        if point is None:
+            within = {f"configuration__{parent}__in": keys}
+            return selected.list_live(actor=actor).filter(**within)
+        return selected.list_live_at(actor=actor, point=point, within={f"{parent}__in": keys})
+
     return Nested(
         what=f"configurations of {parent}",
         by=(f"configuration__{parent}_id",),
         order=order,
-        rows=lambda rows: selected.list_live(actor=actor).filter(
-            **{f"configuration__{parent}__in": [each.pk for each in rows]}
-        ),
+        rows=find_rows,
         build=Configuration.of,
         shape=_at,
     )

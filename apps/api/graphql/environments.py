@@ -7,9 +7,11 @@ import strawberry
 from apps.api.graphql import configurations
 from apps.api.graphql.context import Info, Peers, find
 from apps.api.graphql.edges import ConfigurationRef
-from apps.api.graphql.fields import field, node
+from apps.api.graphql.fields import AT_COST, field, node
 from apps.api.graphql.paging import Connection, Page, connect
+from apps.api.points import read_point
 from apps.api.resources import present_environment
+from apps.audit.selectors import Point
 from apps.configs.selectors import places as listed
 
 
@@ -19,6 +21,7 @@ class Environment:
 
     row: strawberry.Private[Any]
     peers: strawberry.Private[Peers]
+    point: strawberry.Private[Point | None] = None
     slug: str
     name: str
     rank: int
@@ -29,22 +32,30 @@ class Environment:
     parent_slug: str | None
 
     @classmethod
-    def of(cls, row: Any, peers: Peers | None = None) -> Self:
-        """The environment of a row."""
+    def of(cls, row: Any, peers: Peers | None = None, point: Point | None = None) -> Self:
+        """The environment of a row, which is what it was as of ``point``."""
         shown = present_environment(row)
         count, parent = shown.pop("services"), shown.pop("parent")
-        peers = peers or Peers([row])
-        return cls(row=row, peers=peers, service_count=count, parent_slug=parent, **shown)
+        shown |= {"service_count": count, "parent_slug": parent}
+        return cls(row=row, peers=peers or Peers([row]), point=point, **shown)
 
     @field()
     def parent(self, info: Info) -> "Environment | None":
         """What it inherits from, where the caller may know of that. The environment above."""
-        return find_environment(info, self.row.parent_id)
+        actor, point = info.context.actor, self.point
+        if point is None:
+            return find_environment(info, self.row.parent_id)
+
+        def fetch(_rows: Any) -> dict[int, Any]:
+            return {each.pk: each for each in listed.list_environments_at(actor=actor, point=point)}
+
+        row = self.peers.get("environments", self.row.parent_id, fetch)
+        return None if row is None else Environment.of(row, self.peers, point)
 
     @field(paged=True)
     def configurations(self, info: Info, page: Page) -> Connection[ConfigurationRef] | None:
-        """What is live here, by service. A page of them."""
-        return configurations.of_environment(info, self.peers, self.row.pk, page)
+        """What is live here, or was, by service. A page of them."""
+        return configurations.of_environment(info, self.peers, self.row.pk, page, self.point)
 
 
 def find_environment(info: Info, pk: int | None) -> Environment | None:
@@ -57,20 +68,30 @@ def find_environment(info: Info, pk: int | None) -> Environment | None:
 class Queries:
     """What can be asked of them."""
 
-    @field(paged=True)
-    def environments(self, info: Info, page: Page) -> Connection[Environment] | None:
-        """Environments by rank. A page of those that the caller may know of."""
-        rows = listed.list_environments(actor=info.context.actor)
-        return connect(rows, page, Environment.of)
+    @field(paged=True, cost_with=AT_COST)
+    def environments(
+        self, info: Info, page: Page, at: str | None = None
+    ) -> Connection[Environment] | None:
+        """Environments by rank; with ``at`` as they were, and what they lead to.
 
-    @field()
-    def environment(self, info: Info, slug: str) -> Environment | None:
-        """One environment, by its name in any case.
+        A page of those that the caller may know of.
+        """
+        actor, point = info.context.actor, read_point(at)
+        if point is None:
+            return connect(listed.list_environments(actor=actor), page, Environment.of)
+        then = listed.list_environments_at(actor=actor, point=point)
+        return connect(then, page, lambda row, peers: Environment.of(row, peers, point))
+
+    @field(cost_with=AT_COST)
+    def environment(self, info: Info, slug: str, at: str | None = None) -> Environment | None:
+        """One environment, by its name in any case; with ``at`` as it was, and what it leads to.
 
         ``None`` for one that is missing or hidden.
         """
-        actor = info.context.actor
-        return find(
-            info,
-            lambda: Environment.of(listed.get_counted_environment(actor=actor, slug=slug)),
-        )
+        actor, point = info.context.actor, read_point(at)
+
+        def shown() -> Environment:
+            row = listed.get_counted_environment(actor=actor, slug=slug, point=point)
+            return Environment.of(row, point=point)
+
+        return find(info, shown)

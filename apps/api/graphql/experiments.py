@@ -4,13 +4,15 @@ from typing import Any, Self
 
 import strawberry
 
-from apps.api.experiments import present_experiment, present_results
+from apps.api.base import NO_PAST, bad_member
+from apps.api.experiments import present_experiment, present_past, present_results
 from apps.api.graphql.context import Info, Peers, find
-from apps.api.graphql.fields import field, node
+from apps.api.graphql.fields import AT_COST, field, node
 from apps.api.graphql.inputs import Uuid
 from apps.api.graphql.paging import Connection, Page, connect
 from apps.api.graphql.scalars import Json, Time
-from apps.rollouts import selectors
+from apps.api.points import read_point
+from apps.rollouts import past, selectors
 from apps.rollouts.results import list_results
 
 RESULTS = 50
@@ -134,6 +136,7 @@ class Experiment:
 
     row: strawberry.Private[Any]
     peers: strawberry.Private[Peers | None]
+    is_past: strawberry.Private[bool] = False
     id: strawberry.ID
     service: str
     environment: str
@@ -165,9 +168,18 @@ class Experiment:
         }
         return cls(**{**told, **made, "row": row, "peers": peers})
 
+    @classmethod
+    def then(cls, then: past.Past, info: Info) -> Self:
+        """The experiment as it was."""
+        found = cls.told(present_past(then, info.context.actor))
+        found.is_past = True
+        return found
+
     @field(cost=RESULTS)
     def results(self, info: Info) -> Results | None:
-        """What it found so far."""
+        """What it found so far. An error for one of the past: they are counted up to now."""
+        if self.is_past:
+            raise bad_member("at", NO_PAST)
         actor = info.context.actor
         row = self.row or selectors.get_experiment(actor=actor, pk=str(self.id))
         found = (self.peers or Peers([row])).get(
@@ -180,25 +192,39 @@ class Experiment:
 class Queries:
     """What can be asked of them."""
 
-    @field(paged=True)
+    @field(paged=True, cost_with=AT_COST)
     def experiments(
-        self, info: Info, page: Page, service: str = "", environment: str = ""
+        self,
+        info: Info,
+        page: Page,
+        *,
+        service: str = "",
+        environment: str = "",
+        at: str | None = None,
     ) -> Connection[Experiment] | None:
-        """Experiments over configurations that the caller may read, newest first."""
-        actor = info.context.actor
-        rows = selectors.list_experiments(actor=actor, service=service, environment=environment)
+        """Experiments over configurations that the caller may read, newest first; with ``at`` as they
+        were.
+        """
+        actor, point = info.context.actor, read_point(at)
+        within = {"service": service, "environment": environment}
+        if point is not None:
+            then = past.list_experiments_at(actor=actor, point=point, **within)
+            return connect(then, page, lambda each, _peers: Experiment.then(each, info))
 
         def shown(row: Any, peers: Peers) -> Experiment:
             return Experiment.told(present_experiment(row, actor), row, peers)
 
-        return connect(rows, page, shown)
+        return connect(selectors.list_experiments(actor=actor, **within), page, shown)
 
-    @field()
-    def experiment(self, info: Info, id_: Uuid) -> Experiment | None:
-        """One experiment. ``None`` for one that is missing or hidden."""
-        actor = info.context.actor
+    @field(cost_with=AT_COST)
+    def experiment(self, info: Info, id_: Uuid, at: str | None = None) -> Experiment | None:
+        """One experiment; with ``at`` as it was. ``None`` for one that is missing or hidden."""
+        actor, point = info.context.actor, read_point(at)
 
         def shown() -> Experiment:
+            if point is not None:
+                then = past.get_experiment_at(actor=actor, pk=str(id_), point=point)
+                return Experiment.then(then, info)
             row = selectors.get_experiment(actor=actor, pk=str(id_))
             return Experiment.told(present_experiment(row, actor), row)
 

@@ -10,8 +10,9 @@ from apps.api.graphql.edges import ConfigurationRef
 from apps.api.graphql.fields import AT_COST, field, node
 from apps.api.graphql.paging import Connection, Nested, Page, connect, connected
 from apps.api.graphql.scalars import Json
-from apps.api.points import require_point
+from apps.api.points import read_point, require_point
 from apps.api.resources import present_section, present_service
+from apps.audit.selectors import Point
 from apps.configs.selectors import places as listed
 from apps.configs.selectors import sections as selected
 
@@ -38,6 +39,7 @@ class Service:
 
     row: strawberry.Private[Any]
     peers: strawberry.Private[Peers]
+    point: strawberry.Private[Point | None] = None
     slug: str
     name: str
     description: str
@@ -45,21 +47,22 @@ class Service:
     labels: Json
 
     @classmethod
-    def of(cls, row: Any, peers: Peers | None = None) -> Self:
-        """The service of a row."""
-        return cls(row=row, peers=peers or Peers([row]), **present_service(row))
+    def of(cls, row: Any, peers: Peers | None = None, point: Point | None = None) -> Self:
+        """The service of a row, which is what it was as of ``point``."""
+        return cls(row=row, peers=peers or Peers([row]), point=point, **present_service(row))
 
     @field(paged=True)
     def configurations(self, info: Info, page: Page) -> Connection[ConfigurationRef] | None:
-        """What is live of it, by environment. A page of them."""
-        return configurations.of_service(info, self.peers, self.row.pk, page)
+        """What is live of it, or was, by environment. A page of them."""
+        return configurations.of_service(info, self.peers, self.row.pk, page, self.point)
 
     @field(paged=True, cost_with=AT_COST)
     def sections(self, info: Info, page: Page, at: str | None = None) -> Connection[Section] | None:
         """Its sections by key; with ``at`` as they were. A page of them."""
-        if at is not None:
+        then = self.point if at is None else at
+        if then is not None:
             start, stop = page.bounds
-            return connected(self._sections_at(info, at)[start : stop + 1], page, Section.of)
+            return connected(self._sections_at(info, then)[start : stop + 1], page, Section.of)
         actor = info.context.actor
         sections = Nested(
             what="sections",
@@ -75,9 +78,10 @@ class Service:
     @field(cost_with=AT_COST)
     def section(self, info: Info, key: str, at: str | None = None) -> Section | None:
         """One section; with ``at`` as it was. ``None`` where there is none of that key."""
-        if at is not None:
-            then = (each for each in self._sections_at(info, at) if each.key == key)
-            return next(map(Section.of, then), None)
+        then = self.point if at is None else at
+        if then is not None:
+            found = (each for each in self._sections_at(info, then) if each.key == key)
+            return next(map(Section.of, found), None)
         actor = info.context.actor
 
         def fetch(rows: Any) -> dict[int, Any]:
@@ -87,12 +91,12 @@ class Service:
         row = self.peers.get(("section", key), self.row.pk, fetch)
         return None if row is None else Section.of(row)
 
-    def _sections_at(self, info: Info, at: str) -> list[Any]:
+    def _sections_at(self, info: Info, at: str | Point) -> list[Any]:
         """Its sections as of a point, found for all its peers at once."""
         actor = info.context.actor
 
         def fetch(rows: Any) -> dict[int, list[Any]]:
-            point = require_point(at)
+            point = require_point(at) if isinstance(at, str) else at
             found: dict[int, list[Any]] = {each.pk: [] for each in rows}
             for each in selected.list_sections_at(actor=actor, services=rows, point=point):
                 found[each.service_id].append(each)
@@ -105,13 +109,28 @@ class Service:
 class Queries:
     """What can be asked of them."""
 
-    @field(paged=True)
-    def services(self, info: Info, page: Page) -> Connection[Service] | None:
-        """Services by name. A page of those that the caller may know of."""
-        return connect(listed.list_services(actor=info.context.actor), page, Service.of)
+    @field(paged=True, cost_with=AT_COST)
+    def services(self, info: Info, page: Page, at: str | None = None) -> Connection[Service] | None:
+        """Services by name; with ``at`` as they were, and what they lead to.
 
-    @field()
-    def service(self, info: Info, slug: str) -> Service | None:
-        """One service, by its name in any case. ``None`` for one that is missing or hidden."""
-        actor = info.context.actor
-        return find(info, lambda: Service.of(listed.get_listed_service(actor=actor, slug=slug)))
+        A page of those that the caller may know of.
+        """
+        actor, point = info.context.actor, read_point(at)
+        if point is None:
+            return connect(listed.list_services(actor=actor), page, Service.of)
+        then = listed.list_services_at(actor=actor, point=point)
+        return connect(then, page, lambda row, peers: Service.of(row, peers, point))
+
+    @field(cost_with=AT_COST)
+    def service(self, info: Info, slug: str, at: str | None = None) -> Service | None:
+        """One service, by its name in any case; with ``at`` as it was, and what it leads to.
+
+        ``None`` for one that is missing or hidden.
+        """
+        actor, point = info.context.actor, read_point(at)
+
+        def shown() -> Service:
+            row = listed.get_listed_service(actor=actor, slug=slug, point=point)
+            return Service.of(row, point=point)
+
+        return find(info, shown)

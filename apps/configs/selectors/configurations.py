@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -293,6 +293,11 @@ def list_live(*, actor: Actor, service: Service | None = None) -> QuerySet[Live]
     if service is not None:
         rows = rows.filter(configuration__service=service)
     return rows.filter(scope_filter(actor, "list", "configuration__"))
+
+
+def list_live_at(*, actor: Actor, point: Point, within: Mapping[str, Any]) -> QuerySet[Version]:
+    """The versions that were live as of ``point``, of configurations ``within`` that the actor may list."""
+    return list_served_at(point, scope_filter(actor, "list") & Q(**within))
 
 
 def scope_filter(actor: Actor, verb: str, prefix: str = "") -> Q:

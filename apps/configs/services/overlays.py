@@ -31,17 +31,17 @@ CAUSE = "experiment"
 
 
 def write_overlay(
-    *, configuration: Configuration, label: str, patch: Tree, overlay: Overlay | None = None
+    *, configuration: Configuration, label: str, patch: Tree, before: Overlay | None = None
 ) -> Overlay:
-    """Keep a patch as an overlay that is not laid, or in the place of one.
+    """Keep a patch as an overlay that is not laid: ``before``, where that one says the same.
 
     Raises :class:`InvalidError` for what cannot be laid, with its places in the patch.
     """
     overlays.check_patch(patch)
     text = canonical(patch)
     store_texts([text])
-    row = overlay or Overlay(configuration=configuration)
-    row.label, row.patch_id = label[:300], digest(text)
+    row = before if before is not None and before.patch_id == digest(text) else Overlay()
+    row.configuration, row.label, row.patch_id = configuration, label[:300], digest(text)
     row.save()
     return row
 
