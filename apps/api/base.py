@@ -36,6 +36,14 @@ class ApiView(APIView):
         actor: Actor = self.request.auth  # type: ignore[assignment] # HasActor has seen to it
         return actor
 
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Refuse to tell of the past what is told of the present alone."""
+        super().initial(request, *args, **kwargs)
+        handler = getattr(self, request.method.lower(), None)
+        is_read = request.method in ("GET", "HEAD")
+        if is_read and request.GET.get("at") and not getattr(handler, "takes_at", True):
+            raise bad_member("at", NO_PAST)
+
     def once(
         self, act: Callable[[], HttpResponse], authorize: Callable[[], object]
     ) -> HttpResponse:

@@ -212,14 +212,14 @@ IMPORT = Shape(
 )
 AUDIT_CHECKPOINTS = Shape(parameters=PAGE)
 AUDIT_FILE = Shape({200: {}})
-CONSOLE = Shape({200: {}}, (401, 405))
+CONSOLE = Shape({200: {}}, (400, 401, 405))
 VERIFY = Shape({202: OBJECT}, COMMON)
 STREAM = Shape(
     {200: {}},
     COMMON,
     (text("service", many=True), text("environment", "* for all"), text("after"), text("include")),
 )
-OPEN = Shape({200: OBJECT}, ())
+OPEN = Shape({200: OBJECT}, (400,))
 OFREP_SINGLE = Shape({200: OBJECT}, (*COMMON, 413, 415), (ENVIRONMENT_PARAMETER,), body=True)
 OFREP_BULK = Shape({200: OBJECT, 304: {}}, (*COMMON, 413, 415), (ENVIRONMENT_PARAMETER,), body=True)
 OFREP_EVENTS = Shape({200: {}}, COMMON, (text("ticket", "From eventStreams of an evaluation."),))
@@ -240,7 +240,9 @@ GRAPHQL = Shape({200: OBJECT}, (400, 401, 413, 415), body=True)
 
 
 def documented(summary: str, shape: Shape) -> Callable[[Any], Any]:
-    """Describe a view method in the OpenAPI schema."""
+    """Describe a view method in the OpenAPI schema. One that takes no ``at`` refuses it:
+    ``takes_at`` tells :class:`apps.api.base.ApiView`.
+    """
     responses: dict[Any, Any] = {
         status: OpenApiResponse(body or None, description=TEXTS[status])
         for status, body in shape.success.items()
@@ -249,11 +251,16 @@ def documented(summary: str, shape: Shape) -> Callable[[Any], Any]:
         (status, "application/problem+json"): OpenApiResponse(PROBLEM, description=TEXTS[status])
         for status in shape.failures
     }
-    decorator: Callable[[Any], Any] = extend_schema(
+    describe: Callable[[Any], Any] = extend_schema(
         operation_id=slugify(summary).replace("-", "_"),
         summary=summary,
         parameters=list(shape.parameters),
         responses=responses,
         request={"application/json": OBJECT} if shape.body else None,
     )
-    return decorator
+
+    def decorate(method: Any) -> Any:
+        method.takes_at = AT in shape.parameters
+        return describe(method)
+
+    return decorate

@@ -3,12 +3,14 @@
 import re
 import subprocess
 import sys
+import uuid
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from django.urls import resolve
 
 from configsvc.env import Env, UnsafeSettingError, check_key, variable_name
 
@@ -232,6 +234,8 @@ UNCOUNTED = {
     *("export", "audit/export", "audit/verifier"),  # files, each of all that there is
     "backups/runs/<str:pk>",  # nothing is backed up here
 }
+OF_THE_PROGRAM = {"schema", "docs"}
+"""What is fetched there is the same whatever is stored."""
 PAGES = {
     "/admin/": 14,
     "/admin/config/shop/production/": 18,
@@ -337,6 +341,32 @@ def test_queries__every_address_that_is_fetched__is_counted():
     missing = {str(each) for each in fetched if not any(map(each.match, counted))}
 
     assert missing == UNCOUNTED
+
+
+@pytest.mark.django_db
+def test_at__at_every_address_that_is_fetched__is_read_or_refused(
+    shop, operator, system, no_archives
+):
+    """By the schema it takes ``at`` or it does not; never is it passed over."""
+    rows = {**_fill(operator, system), "run": uuid.uuid4()}
+    paths = yaml.safe_load(operator.get("/schema").content)["paths"]
+    others = {each.replace("<str:pk>", "{run}") for each in UNCOUNTED - OF_THE_PROGRAM}
+    told, takers = {}, set()
+    for path in [*COUNTS, *(f"/{each}" for each in others)]:
+        address = path.format(**rows)
+        route = resolve(address.partition("?")[0]).route
+        named = re.sub(r"<\w+:(\w+)>", r"{\1}", route).replace("{pk}", "{id}")
+        said = paths[f"/{named}"]["get"]
+        names = {each["name"] for each in said.get("parameters", ())}
+        takers |= {path} if "at" in names else set()
+        answer = operator.get(f"{address}{'&' if '?' in address else '?'}at=999999999")
+        found = answer.json()
+        told[path] = (found["code"], [each["pointer"] for each in found["errors"]])
+        assert str(answer.status_code) in said["responses"]
+
+    refused = ("malformed", ["/at"])
+    assert told == {path: ("epoch", []) if path in takers else refused for path in told}
+    assert {"/services", "/environments/production", "/experiments", "/matrix"} <= takers
 
 
 @pytest.mark.django_db

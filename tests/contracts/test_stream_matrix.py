@@ -185,8 +185,9 @@ def test_ofrep__each_actor__is_served_before_django_as_by_the_views(world, key):
     assert_table(world, ask, lambda name: expected(name, "read", asked))
 
 
-def test_ofrep_events__each_actor_with_a_ticket__hears_while_he_may_read(world):
-    """A ticket opens nothing by itself: the rights are asked for when it is used."""
+@pytest.fixture
+def events(world):
+    """The address of the events of flags with each actor's ticket."""
     from apps.access.policy import Place
     from apps.access.selectors import authenticate_token
     from apps.api.ofrep.tickets import make_ticket
@@ -195,12 +196,35 @@ def test_ofrep_events__each_actor_with_a_ticket__hears_while_he_may_read(world):
 
     now, place = clock.now(), Place(get_service("shop"), get_environment("production"))
     actors = {name: authenticate_token(api.raw, now=now) for name, api in world.items()}
-    tickets = {name: make_ticket(actor=each, place=place, now=now) for name, each in actors.items()}
+    return {
+        name: f"/ofrep/v1/events?ticket={make_ticket(actor=each, place=place, now=now)}"
+        for name, each in actors.items()
+    }
+
+
+def test_ofrep_events__each_actor_with_a_ticket__hears_while_he_may_read(world, events):
+    """A ticket opens nothing by itself: the rights are asked for when it is used."""
 
     async def ask(name, api):
-        return await over_http(api, "GET", f"/ofrep/v1/events?ticket={tickets[name]}")
+        return await over_http(api, "GET", events[name])
 
     assert_table(world, ask, reads)
+
+
+def test_streams__asked_of_the_past__are_refused(world, events):
+    async def ask():
+        addresses = (f"/stream?{HERE}", events["administrator"])
+        try:
+            return [
+                await over_http(world["administrator"], "GET", f"{each}&at=1") for each in addresses
+            ]
+        finally:
+            await stop_feed()
+
+    found = async_to_sync(ask)()
+
+    assert [status for status, _content in found] == [400, 400]
+    assert all(b'"pointer":"/at"' in content.replace(b" ", b"") for _status, content in found)
 
 
 def test_map__every_socket_and_message__has_its_row():

@@ -170,6 +170,9 @@ class Ofrep:
     ) -> None:
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
         client = scope.get("client")
+        if "at" in query:  # a stream has no past: Django's view says so
+            await self.behind(scope, receive, send)
+            return
         try:
             cursor = read_cursor(headers.get("last-event-id") or query.get("after"))
             frames = await stream_of(query.get("ticket", ""), client[0] if client else None, cursor)
