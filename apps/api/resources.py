@@ -6,7 +6,16 @@ from django.http import HttpResponse
 
 from apps.access import policy
 from apps.access.policy import EVERYWHERE, Place
-from apps.api.base import ApiView, answer_json, bad_member, paged, read_flag, read_members, typed
+from apps.api.base import (
+    ApiView,
+    answer_json,
+    bad_member,
+    paged,
+    paged_together,
+    read_flag,
+    read_members,
+    typed,
+)
 from apps.api.documentation import (
     ENVIRONMENT,
     LIST_AT,
@@ -264,8 +273,14 @@ class TemplatesView(ApiView):
     @documented("List templates", LIST_AT)
     def get(self, request: Any) -> HttpResponse:
         """A page of them, by name; with ``at=`` those that there were, with the versions of then."""
-        rows = selected.list_templates(actor=self.actor, point=point_of(request))
-        return paged(request, rows, lambda row: _template(row, row.newest))
+        point = point_of(request)
+        rows = selected.list_templates(actor=self.actor, point=point)
+
+        def present(found: list[Any]) -> list[Tree]:
+            names = selected.names_at(found, point) if point else {}
+            return [_template(row, row.newest, names.get(row.pk)) for row in found]
+
+        return paged_together(request, rows, present)
 
     @documented("Make a template", TEMPLATE)
     def post(self, request: Any) -> HttpResponse:
@@ -293,11 +308,11 @@ class TemplateView(ApiView):
     @documented("Fetch a template", READ_AT)
     def get(self, request: Any, slug: str) -> HttpResponse:
         """Its name and newest content; with ``at=`` the newest by then."""
-        row = selected.get_template(actor=self.actor, slug=slug)
-        newest = selected.find_template_version(
-            actor=self.actor, template=row, point=point_of(request)
-        )
-        data = _template(row, newest.number if newest else None)
+        point = point_of(request)
+        row = selected.get_template(actor=self.actor, slug=slug, point=point)
+        newest = selected.find_template_version(actor=self.actor, template=row, point=point)
+        names = selected.names_at([row], point) if point else {}
+        data = _template(row, newest.number if newest else None, names.get(row.pk))
         return answer_json({**data, **(present_template_version(newest) if newest else {})})
 
     @documented("Change a template's title", TEMPLATE)
@@ -390,8 +405,8 @@ class TemplateRenderView(ApiView):
         return answer_json({"slug": row.slug, "version": version.number, "content": tree})
 
 
-def _template(row: Any, newest: int | None) -> dict[str, Tree]:
-    return {"slug": row.slug, "name": row.name, "version": newest}
+def _template(row: Any, newest: int | None, name: str | None = None) -> dict[str, Tree]:
+    return {"slug": row.slug, "name": name or row.name, "version": newest}
 
 
 def _template_members(request: Any, known: tuple[str, ...] = TEMPLATE_MEMBERS) -> dict[str, Tree]:

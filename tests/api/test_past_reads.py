@@ -243,7 +243,7 @@ def ties(api, at=""):
         graph,
         dependents,
         newest,
-        listed(api, "/templates", at),
+        (listed(api, "/templates", at), api.get(f"/templates/late?at={at}").json()),
         listed(api, "/templates/base/versions", at),
         [
             {k: v for k, v in each.items() if k != "outdated"}
@@ -264,13 +264,25 @@ def test_dependents_and_users__at_each_act__are_what_they_were(shop):
         lambda: shop.post("/templates/base/versions", {"content": {"t": 2}}),
         lambda: publish(shop, "shop", {"a": 1}, extends=[]),
         lambda: shop.post("/templates", {"slug": "late", "content": {}}),
+        lambda: shop("PATCH", "/templates/late", {"name": "Later"}),
         lambda: shop("DELETE", "/config/cart?environment=staging"),
     ]
 
     seen = require_told_again(shop, acts, ties)
 
-    assert [len(dependents) for _graph, dependents, *_rest in seen] == [1, 1, 2, 2, 1, 1, 0]
-    assert [users and users[0]["version"] for *_rest, users in seen] == [[], 1, 1, 2, [], [], []]
+    assert [len(dependents) for _graph, dependents, *_rest in seen] == [1, 1, 2, 2, 1, 1, 1, 0]
+    assert [users and users[0]["version"] for *_rest, users in seen] == [
+        [],
+        1,
+        1,
+        2,
+        [],
+        [],
+        [],
+        [],
+    ]
+    titles = [one.get("name") for *_rest, (_all, one), _versions, _users in seen]
+    assert titles == [None] * 5 + ["late", "Later", "Later"]
 
 
 def test_graph__origins_and_several__take_at_too(shop):

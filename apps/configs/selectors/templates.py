@@ -1,12 +1,13 @@
 """Reading templates and drafts."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from apps.access import policy
 from apps.access.policy import Place
-from apps.audit.selectors import Point
+from apps.audit.selectors import Point, last_states
 from apps.configs.models import Change, Live, Template, TemplateVersion
 from apps.configs.selectors.configurations import list_served_at, scope_filter
 from apps.core.actor import Actor
@@ -30,12 +31,27 @@ def list_templates(*, actor: Actor, point: Point | None = None) -> QuerySet[Temp
     return found if point is None else found.filter(newest__isnull=False)
 
 
-def get_template(*, actor: Actor, slug: str) -> Template:
-    """One template by name. Raises :class:`NotFoundError`. Needs ``list`` somewhere."""
+def names_at(templates: Iterable[Template], point: Point) -> dict[int, str]:
+    """The titles that templates which were there had as of ``point``, by the templates' keys."""
+    states = defaultdict(list)
+    history = Template.history.filter(id__in=[each.pk for each in templates])
+    for state in history.order_by("history_id"):
+        states[f"template:{state.slug}"].append(state)
+    actions = ("template.updated", "template.deleted")  # each writes a row, as making one does
+    last = last_states(states, actions=actions, point=point, first=list(states))
+    return {each.id: each.name for each in last}
+
+
+def get_template(*, actor: Actor, slug: str, point: Point | None = None) -> Template:
+    """One template by name, which was there as of ``point``. Raises :class:`NotFoundError`. Needs
+    ``list`` somewhere.
+    """
     if not policy.holds_anywhere(actor, "list"):
         raise NotFoundError("There is no such template.")
     found = Template.objects.named(slug).first()
-    if found is None:
+    if found is None or (
+        point and not found.versions.filter(revision__lte=point.revision).exists()
+    ):
         raise NotFoundError("There is no such template.")
     return found
 
