@@ -25,12 +25,14 @@ SHOWN = (
 )
 MIGRATIONS = "SELECT app, name FROM django_migrations"
 FIRST_ROWS = """
-SELECT slug, name, rank, is_default, composition.count, generation.count, head.count, permission.count
+SELECT slug, name, rank, is_default, composition.count, generation.count, head.count,
+    permission.count, first.count
 FROM registry_environment,
     (SELECT count(*) AS count FROM registry_composition) AS composition,
     (SELECT count(*) AS count FROM access_accessgeneration) AS generation,
     (SELECT count(*) AS count FROM audit_head) AS head,
-    (SELECT count(*) AS count FROM auth_permission) AS permission
+    (SELECT count(*) AS count FROM auth_permission) AS permission,
+    (SELECT count(*) AS count FROM registry_historicalenvironment) AS first
 ORDER BY rank
 """
 
