@@ -207,7 +207,7 @@ def test_retired__then_rolled_back__keeps_and_tells(server, connect, caplog):
     config, seen = follow(server, connect)
 
     server.retire()
-    wait_until(lambda: config.retired)
+    wait_until(lambda: config.retired and seen)
     assert (config.get("settings.timeout"), seen) == (1, [1])
     wait_until(lambda: "retired" in caplog.text)
 
