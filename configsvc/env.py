@@ -86,6 +86,7 @@ class Env:
     backup_connection: str = ""
     backup_access_key: str = ""
     backup_secret_key: str = field(default="", repr=False)
+    backup_authorities: str = ""
     backup_keep: str = "24h 7d 5w 12m"
     backups_scheduled: bool = True
 

@@ -48,6 +48,7 @@ BACKUP_WORK = ENV.data_dir / "backups"
 BACKUP_FOLDER = ENV.data_dir / (ENV.backup_folder or "backups")
 BACKUP_ACCESS_KEY = ENV.backup_access_key
 BACKUP_SECRET_KEY = ENV.backup_secret_key
+BACKUP_AUTHORITIES = ENV.backup_authorities
 BACKUP_CONNECTION = ENV.backup_connection
 BACKUP_KEEP = ENV.backup_keep
 BACKUPS_SCHEDULED = ENV.backups_scheduled

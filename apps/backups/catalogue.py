@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import IO, Any, Final
 
 from django.conf import settings
@@ -62,13 +63,25 @@ def store() -> Store:
 def store_at(address: str) -> Store:
     """S3-compatible storage by its address, for whoever has lost the database that names it.
 
-    The access key is in the settings. Raises :class:`InvalidError` when it is not.
+    The access key is in the settings, and the file of the certificates that it is verified by, where
+    they are not public ones. Raises :class:`InvalidError` when they are not.
     """
     login, key = settings.BACKUP_ACCESS_KEY, settings.BACKUP_SECRET_KEY
     if not login or not key:
         names = "CONFIGSVC_BACKUP_ACCESS_KEY and CONFIGSVC_BACKUP_SECRET_KEY"
         raise invalid("", "credentials", f"Set {names} in the environment.")
-    return S3Store(read_s3(address), Credentials(login, key), settings.BACKUP_WORK)
+    return S3Store(
+        read_s3(address), Credentials(login, key, _read_authorities()), settings.BACKUP_WORK
+    )
+
+
+def _read_authorities() -> str:
+    path = settings.BACKUP_AUTHORITIES
+    try:
+        return Path(path).read_text() if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        told = f"CONFIGSVC_BACKUP_AUTHORITIES cannot be read: {type(error).__name__}."
+        raise invalid("", "authorities", told) from None
 
 
 def read_catalogue(place: Store) -> list[Archive]:

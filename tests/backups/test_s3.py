@@ -1,6 +1,7 @@
 """Archives in S3-compatible storage, by moto, which answers in memory as S3 does."""
 
 import io
+from pathlib import Path
 
 import pytest
 from moto import mock_aws
@@ -87,6 +88,30 @@ def test_store__what_goes_wrong__is_said_without_the_key(place, bucket):
     other = store_at(f"{HOST}/no-such-bucket")
     with pytest.raises(UnavailableError, match="NoSuchBucket"):
         other.list()
+
+
+def test_store_at__authorities_of_its_own__verify_it(bucket, settings, monkeypatch, tmp_path):
+    """The database, whose Connection holds them, is lost."""
+    import boto3
+
+    from apps.backups.catalogue import store_at
+    from apps.engine.errors import InvalidError
+
+    verified, client = [], boto3.client
+
+    def connect(*named, verify, **options):
+        verified.append(Path(verify).read_text())
+        return client(*named, verify=verify, **options)
+
+    monkeypatch.setattr(boto3, "client", connect)
+    path = tmp_path / "authorities.pem"
+    settings.BACKUP_AUTHORITIES = str(path)
+    with pytest.raises(InvalidError, match="CONFIGSVC_BACKUP_AUTHORITIES"):
+        store_at(ADDRESS)
+    path.write_text("of our own")
+    store_at(ADDRESS).list()
+
+    assert verified == ["of our own"]
 
 
 def test_store__storage_that_does_not_answer__is_unavailable(settings, tmp_path):
