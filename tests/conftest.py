@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from hypothesis import settings as hypothesis
 
 from tests.limits import examples
@@ -144,7 +145,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
     from apps.delivery.schema import finish_tables
 
     with django_db_blocker.unblock():
-        finish_tables()
+        finish_tables(MigrationLoader(None).graph.nodes)
         first_rows()
 
 

@@ -1,14 +1,16 @@
 """The database's tables: made at once where there are none, and brought up to date where there are."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 
 from django.core.management import call_command
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import connection
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations import RunPython
+from django.db.migrations import Migration, RunPython
 from django.db.migrations.executor import MigrationExecutor
-from django.db.migrations.state import ProjectState, StateApps
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.migrations.state import StateApps
 
 from apps.access import generation
 from apps.core import appendonly
@@ -20,47 +22,48 @@ def bring_up_to_date() -> None:
     An empty one gets in one transaction what all migrations would leave, in a fifth of their time.
     """
     executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not connection.introspection.table_names():
         with connection.schema_editor() as editor:
-            state = _create_models(editor, executor.loader.graph.nodes)
-            _add_first_rows(state.apps, editor)
-            finish_tables()
+            models = _create_models(editor, executor.loader, executor.loader.graph.nodes)
+            _add_first_rows(editor, models, [migration for migration, _backwards in plan])
+            finish_tables(executor.loader.graph.nodes)
         emit_post_migrate_signal(verbosity=0, interactive=False, db=connection.alias)
-    elif executor.migration_plan(executor.loader.graph.leaf_nodes()):
+    elif plan:
         call_command("migrate", verbosity=0, interactive=False)
 
 
-def make_tables(applied: Sequence[Sequence[str]]) -> None:
+def make_tables(applied: Iterable[Sequence[str]]) -> None:
     """Make in an empty database the tables that those migrations, ``(app, name)``, leave.
 
     The rows that migrations add are left out.
     """
-    known = MigrationExecutor(connection).loader.graph.nodes.keys()
-    there = known & {(app, name) for app, name in applied}
+    loader = MigrationLoader(connection)
+    there = loader.graph.nodes.keys() & {(app, name) for app, name in applied}
     with connection.schema_editor() as editor:
-        _create_models(editor, there)
+        _create_models(editor, loader, there)
     finish_tables(there)
 
 
 def _create_models(
-    editor: BaseDatabaseSchemaEditor, there: Collection[tuple[str, str]]
-) -> ProjectState:
-    """Make the tables of the state that those migrations describe; gives that state."""
-    state = MigrationExecutor(connection).loader.project_state(sorted(there))
-    for model in state.apps.get_models():
+    editor: BaseDatabaseSchemaEditor, loader: MigrationLoader, there: Iterable[tuple[str, str]]
+) -> StateApps:
+    """Make the tables of the state that those migrations describe; gives its models."""
+    models = loader.project_state(sorted(there)).apps
+    for model in models.get_models():
         if model._meta.can_migrate(connection):  # noqa: SLF001
             editor.create_model(model)
-    return state
+    return models
 
 
-def _add_first_rows(models: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
+def _add_first_rows(
+    editor: BaseDatabaseSchemaEditor, models: StateApps, plan: Iterable[Migration]
+) -> None:
     """Do what migrations of ours do beside making tables, with ``models`` as those that there are.
 
     Each of them may be done again.
     """
-    executor = MigrationExecutor(connection)
-    leaves = executor.loader.graph.leaf_nodes()
-    for migration, _backwards in executor.migration_plan(leaves, clean_start=True):
+    for migration in plan:
         if not migration.__module__.startswith("apps."):
             continue
         for operation in migration.operations:
@@ -68,16 +71,14 @@ def _add_first_rows(models: StateApps, editor: BaseDatabaseSchemaEditor) -> None
                 operation.code(models, editor)
 
 
-def finish_tables(applied: Collection[tuple[str, str]] | None = None) -> None:
-    """Add what models do not say: the triggers, and which migrations this is; all, where none are given."""
+def finish_tables(applied: Iterable[tuple[str, str]]) -> None:
+    """Add what models do not say: the triggers, and which migrations this is."""
     present = set(connection.introspection.table_names())
     for table in present.intersection(appendonly.append_only_tables()):
         appendonly.create_triggers(connection, table)
     generation.create_triggers(connection)
-    executor = MigrationExecutor(connection)
-    recorder = executor.recorder
+    recorder = MigrationRecorder(connection)
     recorder.ensure_schema()
     recorder.migration_qs.bulk_create(
-        recorder.Migration(app=app, name=name)
-        for app, name in sorted(applied or executor.loader.graph.nodes)
+        recorder.Migration(app=app, name=name) for app, name in sorted(applied)
     )

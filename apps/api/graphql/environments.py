@@ -77,10 +77,10 @@ class Queries:
         A page of those that the caller may know of.
         """
         actor, point = info.context.actor, read_point(at)
-        if point is None:
-            return connect(listed.list_environments(actor=actor), page, Environment.of)
-        then = listed.list_environments_at(actor=actor, point=point)
-        return connect(then, page, lambda row, peers: Environment.of(row, peers, point))
+        rows: Any = listed.list_environments(actor=actor)
+        if point is not None:
+            rows = listed.list_environments_at(actor=actor, point=point)
+        return connect(rows, page, lambda row, peers: Environment.of(row, peers, point))
 
     @field(cost_with=AT_COST)
     def environment(self, info: Info, slug: str, at: str | None = None) -> Environment | None:

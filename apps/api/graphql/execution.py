@@ -46,16 +46,20 @@ class Asked:
         variables = typed(body, "variables", dict, {})
         return cls(query, variables, typed(body, "operationName", str))
 
+    def arguments(self, context: Context) -> dict[str, Any]:
+        """What the schema is given."""
+        return {
+            "query": self.query,
+            "variable_values": self.variables,
+            "context_value": context,
+            "operation_name": self.operation,
+        }
+
 
 def run(context: Context, asked: Asked) -> ExecutionResult:
     """What a request gives. Mutations are done one after the other, each an act of its own."""
     try:
-        return schema.execute_sync(
-            asked.query,
-            variable_values=asked.variables,
-            context_value=context,
-            operation_name=asked.operation,
-        )
+        return schema.execute_sync(**asked.arguments(context))
     except CannotGetOperationTypeError as error:
         return _no_operation(error)
 
@@ -63,12 +67,7 @@ def run(context: Context, asked: Asked) -> ExecutionResult:
 async def stream(context: Context, asked: Asked) -> AsyncGenerator[ExecutionResult, None]:
     """What a subscription gives, until it ends or is refused."""
     try:
-        found: Any = await schema.stream(
-            asked.query,
-            variable_values=asked.variables,
-            context_value=context,
-            operation_name=asked.operation,
-        )
+        found: Any = await schema.stream(**asked.arguments(context))
     except CannotGetOperationTypeError as error:
         yield _no_operation(error)
         return

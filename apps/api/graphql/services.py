@@ -116,10 +116,10 @@ class Queries:
         A page of those that the caller may know of.
         """
         actor, point = info.context.actor, read_point(at)
-        if point is None:
-            return connect(listed.list_services(actor=actor), page, Service.of)
-        then = listed.list_services_at(actor=actor, point=point)
-        return connect(then, page, lambda row, peers: Service.of(row, peers, point))
+        rows: Any = listed.list_services(actor=actor)
+        if point is not None:
+            rows = listed.list_services_at(actor=actor, point=point)
+        return connect(rows, page, lambda row, peers: Service.of(row, peers, point))
 
     @field(cost_with=AT_COST)
     def service(self, info: Info, slug: str, at: str | None = None) -> Service | None:
