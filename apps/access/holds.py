@@ -39,6 +39,12 @@ def are_held() -> bool:
     return read_generation()[1]
 
 
+def require_held() -> None:
+    """Raise :class:`ConflictError` (code ``not_held``) when no rights wait."""
+    if not are_held():
+        raise ConflictError("No rights are held.", code="not_held")
+
+
 def refuse_login(user: User) -> None:
     """Raise :class:`HeldError` for everybody but superusers while rights are held."""
     if not user.is_superuser:
@@ -98,9 +104,8 @@ def confirm_rights(*, actor: Actor, withdraw: Withdrawn) -> None:
     if not actor.is_superuser:
         raise ForbiddenError("Only a superuser may confirm rights.", right="superuser")
     with writing():
-        row = AccessGeneration.objects.select_for_update().get(pk=1)
-        if row.held_at is None:
-            raise ConflictError("No rights wait: they were confirmed.", code="not_held")
+        AccessGeneration.objects.select_for_update().get(pk=1)
+        require_held()
         events = [
             *_withdraw_tokens(actor, withdraw.tokens),
             *_deactivate(actor, withdraw.people),

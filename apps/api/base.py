@@ -41,7 +41,7 @@ class ApiView(APIView):
         super().initial(request, *args, **kwargs)
         handler = getattr(self, request.method.lower(), None)
         is_read = request.method in ("GET", "HEAD")
-        if is_read and request.GET.get("at") and not getattr(handler, "takes_at", True):
+        if is_read and "at" in request.GET and not getattr(handler, "takes_at", True):
             raise bad_member("at", NO_PAST)
 
     def once(

@@ -1,42 +1,45 @@
 """``at``: a point in time, as every read of a configuration takes it."""
 
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from apps.api.base import bad_member, read_time
 from apps.audit.selectors import Point, find_point
 from apps.delivery.points import find_revision, is_revision
-from apps.engine.errors import NotFoundError
+from apps.engine.errors import MalformedError, NotFoundError
 
 
-def read_point(given: object, name: str = "at") -> Point | None:
+def read_point(given: str | None) -> Point | None:
+    """The state that ``at`` names, as :func:`require_point`; ``None`` when none is given."""
+    return None if given is None else require_point(given)
+
+
+def require_point(given: str | int) -> Point:
     """A time (RFC 3339), ``REVISION`` or ``EPOCH-REVISION``: the state after the last act by then.
 
-    ``None`` when none is given. Raises :class:`ConflictError` (code ``epoch``) for a revision of
-    another epoch or above the ledger's head, :class:`NotFoundError` for what was before the first
-    act.
+    Raises :class:`MalformedError` for what is neither, :class:`ConflictError` (code ``epoch``) for
+    a revision of another epoch or above the ledger's head, :class:`NotFoundError` for what was
+    before the first act.
     """
-    if given is None or given == "":
-        return None
     text = str(given)
-    found = find_revision(text) if is_revision(text) else _by_time(given, name)
+    found = find_revision(text) if is_revision(text) else find_point(at=_time(text))
     if found is None:
         raise NotFoundError("Nothing had been done by then.")
     return found
 
 
-def require_point(at: str) -> Point:
-    """The same of a point that is named. Raises :class:`MalformedError` for an empty text, too."""
-    point = read_point(at)
-    if point is None:
-        raise bad_member("at", "'at' is a time such as 2026-11-24T09:30:00Z, or a revision.")
-    return point
-
-
 def point_of(request: Any) -> Point | None:
-    """The point that a request's query names."""
-    return read_point(request.GET.get("at"))
+    """The point that a request's query names. Raises :class:`MalformedError` for two of them."""
+    given = request.GET.getlist("at")
+    if len(given) > 1:
+        raise bad_member("at", "Give 'at' once.")
+    return read_point(given[0] if given else None)
 
 
-def _by_time(given: object, name: str) -> Point | None:
-    moment = read_time(given, name)
-    return None if moment is None else find_point(at=moment)
+def _time(text: str) -> datetime:
+    with suppress(MalformedError):
+        moment = read_time(text, "at")
+        if moment is not None:
+            return moment
+    raise bad_member("at", "'at' is a time such as 2026-11-24T09:30:00Z, or a revision.")

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from apps.access.policy import Place
 from apps.api.base import ApiView, answer_json, bad_member, read_members, read_texts, typed
 from apps.api.documentation import WRITE_ANYWHERE, documented
-from apps.api.points import read_point
+from apps.api.points import require_point
 from apps.api.writing import present_affected, present_outcome
 from apps.configs.selectors.configurations import resolve_scope
 from apps.configs.services.bases import Options
@@ -39,11 +39,11 @@ class RollbackEverywhereView(ApiView):
         members = read_members(request, MEMBERS)
         scope = self._scope(request)
         given = members.get("at")
+        if given is None:
+            raise bad_member("at", "Say to which time or revision: 'at'.")
         if isinstance(given, bool) or not isinstance(given, (str, int)):
             raise bad_member("at", "'at' is a time such as 2026-11-24T09:30:00Z, or a revision.")
-        point = read_point(given)
-        if point is None:
-            raise bad_member("at", "Say to which time or revision: 'at'.")
+        point = require_point(given)
         restored = restore(
             actor=self.actor,
             wanted=Wanted(

@@ -31,7 +31,8 @@ def require_reached(cursor: Cursor, end: Position) -> None:
     """Raise :class:`ConflictError` (code ``epoch``) for what is beyond the ledger's end."""
     if cursor.is_beyond(end.epoch, end.revision):
         raise ConflictError(
-            f"The ledger ends at {end.epoch}-{end.revision}, so this revision is of another epoch.",
+            f"The ledger ends at {end.epoch}-{end.revision}: this revision is of another epoch, or "
+            "has not been reached.",
             code="epoch",
             epoch=end.epoch,
         )

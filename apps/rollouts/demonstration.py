@@ -35,6 +35,9 @@ def load_experiments(manifest: Path, progress: Callable[[str], None]) -> None:
         row = start_experiment(actor=author, experiment=row)
         began = clock.now() - timedelta(days=given["days"])
         Experiment.objects.filter(pk=row.pk).update(created_at=began, started_at=began)
+        history = Experiment.history.filter(id=row.pk)
+        history.update(created_at=began)
+        history.exclude(started_at=None).update(started_at=began)
         _imitate(row, given, began)
 
 

@@ -27,9 +27,14 @@ def shop(make_api):
     return api
 
 
+def as_of(path, at):
+    """The address, as of ``at`` where it is given."""
+    return f"{path}{'&' if '?' in path else '?'}at={at}" if at else path
+
+
 def listed(api, path, at=""):
     """The results at an address, as of ``at`` where it is given."""
-    answer = api.get(f"{path}{'&' if '?' in path else '?'}{f'at={at}' if at else ''}")
+    answer = api.get(as_of(path, at))
     return answer.json()["results"] if answer.status_code == 200 else answer.status_code
 
 
@@ -49,7 +54,7 @@ def require_told_again(api, acts, tell):
 def sections(api, at=""):
     """A service's sections, over both interfaces, and the file that some of them make."""
     rows = listed(api, "/services/shop/sections", at)
-    one = api.get(f"/services/shop/sections/env?at={at}")
+    one = api.get(as_of("/services/shop/sections/env", at))
     given = f", at: {json.dumps(str(at))}" if at else ""
     found = data(
         api,
@@ -58,7 +63,7 @@ def sections(api, at=""):
     )["service"]
     assert [each["node"] for each in found["sections"]["edges"]] == rows
     assert (found["section"] or {}).get("description") == one.json().get("description")
-    return rows, api.get(f"/config/shop.env?{HERE}&at={at}").content.decode()
+    return rows, api.get(as_of(f"/config/shop.env?{HERE}", at)).content.decode()
 
 
 def test_sections__at_each_act__are_what_they_were(shop):
@@ -110,7 +115,7 @@ def rules(api, at=""):
     asked = f'{{ rule(name: "LOW"{given}) {{ expression }} rules(first: 9{given}) {{ edges {{ node {{ name }} }} }} }}'
     found = data(api, asked)
     assert [each["node"]["name"] for each in found["rules"]["edges"]] == [e["name"] for e in one]
-    single = api.get(f"/rules/low?at={at}").json()
+    single = api.get(as_of("/rules/low", at)).json()
     assert (found["rule"] or {}).get("expression") == single.get("expression")
     return rows, one, single
 
@@ -137,7 +142,7 @@ def test_rules__at_each_act__are_what_they_were(shop):
 def secrets(api, at=""):
     """A service's secrets, the one of that name, and its versions, over both interfaces."""
     rows = listed(api, "/secrets?service=shop", at)
-    one = api.get(f"{SECRET}&at={at}").json()
+    one = api.get(as_of(f"{SECRET}", at)).json()
     for gone in ("users", "rotation_status"):
         assert (gone in one) == (not at and "name" in one)
         one.pop(gone, None)
@@ -225,7 +230,7 @@ def test_secrets__of_the_past__are_for_those_of_today(shop):
 
 def ties(api, at=""):
     """Who depends on a document, and who uses a template, over both interfaces."""
-    graph = api.get(f"/config/cart/graph?{HERE}&steps=2&at={at}").json()
+    graph = api.get(as_of(f"/config/cart/graph?{HERE}&steps=2", at)).json()
     dependents = listed(api, f"/config/cart/dependents?{HERE}", at)
     given = f"(at: {json.dumps(str(at))})" if at else ""
     found = data(
@@ -243,7 +248,7 @@ def ties(api, at=""):
         graph,
         dependents,
         newest,
-        (listed(api, "/templates", at), api.get(f"/templates/late?at={at}").json()),
+        (listed(api, "/templates", at), api.get(as_of("/templates/late", at)).json()),
         listed(api, "/templates/base/versions", at),
         [
             {k: v for k, v in each.items() if k != "outdated"}
@@ -311,7 +316,7 @@ def test_graph__origins_and_several__take_at_too(shop):
 
 def places(api, at=""):
     """Services and environments, each list with one of them, over both interfaces."""
-    given = f"at: {json.dumps(str(at))}"
+    given = f"at: {json.dumps(str(at) if at else None)}"
     found = data(
         api,
         "{ services(first: 9, AT) { edges { node { slug name description owner labels"
@@ -327,7 +332,7 @@ def places(api, at=""):
     nodes = [each["node"] for each in found["services"]["edges"]]
     members = ("slug", "name", "description", "owner", "labels")
     assert [{k: each[k] for k in members} for each in nodes] == services
-    one = api.get(f"/services/shop?at={at}").json()
+    one = api.get(as_of("/services/shop", at)).json()
     assert found["service"]["name"] == one["name"]
     assert one in services
     there = [each["node"] for each in found["environments"]["edges"]]
@@ -341,7 +346,7 @@ def places(api, at=""):
         above = by_slug.get(own["parent"])
         parent = above and {"name": above["name"], "parentSlug": above["parent"]}
         assert each["parent"] == parent
-    assert api.get(f"/environments/staging?at={at}").json() == by_slug["staging"]
+    assert api.get(as_of("/environments/staging", at)).json() == by_slug["staging"]
     return services, environments, found
 
 
@@ -435,7 +440,7 @@ def test_first_environments__of_an_older_installation__get_the_histories_that_th
 def experiments(api, at=""):
     """All experiments, over both interfaces."""
     rows = listed(api, "/experiments?service=shop&environment=production", at)
-    given = f'(service: "SHOP", at: {json.dumps(str(at))})'
+    given = f'(service: "SHOP", at: {json.dumps(str(at) if at else None)})'
     members = (
         "id service environment name description state audience holdout share exclusion metrics { name kind goal }"
         " alpha tunedFor variants { name weight patch } winner createdAt startsAt endsAt startedAt stoppedAt"
@@ -444,8 +449,8 @@ def experiments(api, at=""):
     nodes = [each["node"] for each in found["experiments"]["edges"]]
     assert [list(each.values()) for each in nodes] == [list(each.values()) for each in rows]
     for each in rows:
-        assert api.get(f"/experiments/{each['id']}?at={at}").json() == each
-        one = f'{{ experiment(id: "{each["id"]}", at: {json.dumps(str(at))}) {{ state }} }}'
+        assert api.get(as_of(f"/experiments/{each['id']}", at)).json() == each
+        one = f'{{ experiment(id: "{each["id"]}", at: {json.dumps(str(at) if at else None)}) {{ state }} }}'
         assert data(api, one)["experiment"] == {"state": each["state"]}
     return rows
 

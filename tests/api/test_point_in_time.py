@@ -6,6 +6,7 @@ import random
 import pytest
 
 from tests.api.graphql_client import data
+from tests.api.test_past_reads import as_of
 from tests.api.test_references import HERE, config, publish
 from tests.flows.random_graph import RandomGraph
 from tests.flows.test_propagation import last, service
@@ -126,12 +127,12 @@ def test_reads__at_a_time_or_a_revision__show_what_was_live_then(shop):
 
 def side_by_side(api, at=""):
     """The matrix and a service's keys in all environments, without what the past does not tell."""
-    rows = api.get(f"/matrix?at={at}").json()["results"]
+    rows = api.get(as_of("/matrix", at)).json()["results"]
     for cell in (cell for row in rows for cell in row["environments"]):
         assert ("pinned" in cell) == (not at and cell["version"] is not None)
         cell.pop("pinned", None)
         cell.pop("outdated", None)
-    return rows, api.get(f"/config/cart/across?at={at}").json()
+    return rows, api.get(as_of("/config/cart/across", at)).json()
 
 
 def test_side_by_side__at_each_revision__is_what_it_was_then(shop):

@@ -136,11 +136,14 @@ def test_demonstration__loaded__every_version_is_its_authors():
 
 @pytest.mark.django_db
 def test_experiments__loaded__have_units_that_are_served_what_they_count_for(system):
+    from apps.audit.selectors import find_point
     from apps.configs.services.demonstration import load_demonstration
+    from apps.core import clock
     from apps.engine.flags.conditions import Context
     from apps.rollouts.assigning import assignment_of, digest_of
     from apps.rollouts.demonstration import load_experiments
     from apps.rollouts.models import Experiment, Exposure
+    from apps.rollouts.past import list_experiments_at
     from apps.rollouts.results import find_results
 
     load_demonstration(MANIFEST, lambda _line: None)
@@ -150,6 +153,8 @@ def test_experiments__loaded__have_units_that_are_served_what_they_count_for(sys
     found = find_results(actor=system, experiment=row)
     variants = dict(Exposure.objects.values_list("unit", "variant"))
     assert row.state == Experiment.RUNNING
+    (then,) = list_experiments_at(actor=system, point=find_point(at=clock.now()))
+    assert (then.row.created_at, then.row.started_at) == (row.created_at, row.started_at)
     assert not found.sample_ratio.mismatch
     assert all(each.control_mean for each in found.comparisons)
     for number in range(100):

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connection
 
-from apps.access.holds import are_held, confirm_rights
+from apps.access.holds import are_held, confirm_rights, require_held
 from apps.backups import replacing, restoring, withdrawals
 from apps.backups.catalogue import Archive, chain_of, openers, read_catalogue, store, store_at
 from apps.backups.comparing import compare_with_now
@@ -23,7 +23,7 @@ from apps.backups.stores import PART, Store
 from apps.core import clock
 from apps.core.actor import system
 from apps.core.commands import QuickCommand
-from apps.engine.errors import DomainError, NotFoundError
+from apps.engine.errors import NOTHING_HERE, DomainError, NotFoundError
 
 ACTOR = system("backup")
 HELD = """Rights are held: tokens and grants do not work, and only superusers log in. One of them looks
@@ -74,7 +74,8 @@ class Command(QuickCommand):
         try:
             getattr(self, f"_{options['verb']}")(options)
         except DomainError as error:
-            raise CommandError(f"{error.detail} (code {error.code})") from error
+            told = "There is no such archive." if error.detail == NOTHING_HERE else error.detail
+            raise CommandError(f"{told} (code {error.code})") from error
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             raise CommandError(f"{error.strerror or error}{where}") from error
@@ -117,14 +118,7 @@ class Command(QuickCommand):
         with _no_server(options["into"]):
             checked = restoring.check_chain(openers(place, chain), self._progress)
             if options["into"] is not None:
-                into = options["into"]
-                if into.exists():
-                    raise CommandError(f"{into} exists: name a new file.")
-                growing = into.with_name(f".{into.name}{PART}")
-                with restoring.new_sqlite(growing):
-                    restoring.fill(checked, self._progress)
-                growing.rename(into)
-                self.stdout.write(f"Restored into {into}: revision {checked.last['revision']}.")
+                self._restore_into(options["into"], checked)
                 return
             self._progress("Reading what was withdrawn since", 0, 0)
             last = checked.last
@@ -141,7 +135,19 @@ class Command(QuickCommand):
         if are_held():
             self.stdout.write(HELD)
 
+    def _restore_into(self, into: Path, checked: restoring.Checked) -> None:
+        if into.exists():
+            raise CommandError(f"{into} exists: name a new file.")
+        if not into.parent.is_dir():
+            raise CommandError(f"There is no folder {into.parent}.")
+        growing = into.with_name(f".{into.name}{PART}")
+        with restoring.new_sqlite(growing):
+            restoring.fill(checked, self._progress)
+        growing.rename(into)
+        self.stdout.write(f"Restored into {into}: revision {checked.last['revision']}.")
+
     def _confirm(self, options: dict[str, Any]) -> None:
+        require_held()
         withdraw = named_in(options)
         for line in describe_held(withdraw):
             self.stdout.write(line)
