@@ -238,7 +238,7 @@ def test_names__that_lead_elsewhere__are_not_there(shop, name):
         (("restore", "--into", "/nonexistent/x.sqlite3"), "no folder /nonexistent"),
         (("restore", "a.configsvc", "--at", "2026-01-01T00:00:00Z"), "not both"),
         (("verify", "../a.configsvc"), "There is no such archive."),
-        (("confirm", "--yes"), "No rights are held."),
+        (("confirm",), "No rights are held."),
     ],
 )
 def test_command__what_cannot_be__is_said_in_a_line(shop, archive, arguments, said):
