@@ -5,8 +5,11 @@ ones, held equal by a test. No secret has a default: keys come from the environm
 files of mode 0600 in the data folder, made by :func:`create_keys` when settings load.
 """
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -199,6 +202,13 @@ def create_keys(env: Env) -> None:
     server starts sealed, where a new one would open nothing.
     """
     (env.data_dir / "static").mkdir(parents=True, exist_ok=True)
+    with _alone_in(env.data_dir):
+        _create_missing_keys(env)
+    if not env.database_url:
+        _close_to_others(env.data_dir / SQLITE_FILE)
+
+
+def _create_missing_keys(env: Env) -> None:
     folder = env.data_dir / "keys"
     given = {"signing.key": bool(env.secret_key), "signature.key": bool(env.signature_key)}
     if not folder.exists():
@@ -216,8 +226,18 @@ def create_keys(env: Env) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    if not env.database_url:
-        _close_to_others(env.data_dir / SQLITE_FILE)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait for other processes that begin in this folder, where its file system can lock one."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _close_to_others(database: Path) -> None:

@@ -1,6 +1,7 @@
 """The database's tables: made at once where there are none, and brought up to date where there are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from django.core.management import call_command
 from django.core.management.sql import emit_post_migrate_signal
@@ -14,6 +15,27 @@ from django.db.migrations.state import StateApps
 
 from apps.access import generation
 from apps.core import appendonly
+
+STARTS = 0x636F6E66  # the advisory lock's number: the bytes of "conf"
+
+
+@contextmanager
+def one_start_at_a_time() -> Iterator[None]:
+    """Wait until no other node prepares this database, and hold others up meanwhile.
+
+    PostgreSQL's advisory lock, which ends with its session; SQLite's server has its data folder
+    to itself.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [STARTS])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [STARTS])
 
 
 def bring_up_to_date() -> None:

@@ -3,10 +3,12 @@
 import os
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.chromium import FLAGS, find_chromium
 from tests.serving import installation
+
+expect.set_options(timeout=30_000)  # a busy machine draws late; what must be quick says so itself
 
 
 @pytest.fixture(scope="session")

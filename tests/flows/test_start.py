@@ -1,14 +1,17 @@
 """Starting: what is made, what is refused and named, and that a second start changes nothing."""
 
+import multiprocessing
 import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from websockets.sync.client import connect
 
+from configsvc.env import Env, create_keys, read_key
 from tests.serving import TOP, installation
 
 pytestmark = pytest.mark.servers
@@ -182,6 +185,40 @@ def test_first_start__killed_in_the_demonstration__is_begun_anew():
 
         assert server.password
         assert "csk_" in server.log.read_text()
+
+
+def keys_made_in(folder, together, made):
+    """As one of the processes that begin ``together`` there; ``made`` takes what it then reads."""
+    together.wait()
+    env = Env(data_dir=folder)
+    create_keys(env)
+    names = ("signing.key", "signature.key", "encryption.key")
+    made.put(tuple(read_key(folder / "keys" / name) for name in names))
+
+
+@same_on_every_database
+def test_keys__made_by_processes_that_begin_together__are_the_same_for_all(tmp_path):
+    forked = multiprocessing.get_context("fork")
+    for attempt in range(20):
+        together, made = forked.Barrier(4), forked.Queue()
+        arguments = (tmp_path / str(attempt), together, made)
+        processes = [forked.Process(target=keys_made_in, args=arguments) for _one in range(4)]
+        for each in processes:
+            each.start()
+
+        assert len({made.get(timeout=30) for _one in processes}) == 1
+
+
+@pytest.mark.postgresql
+def test_two_nodes_started_at_once_on_an_empty_database__one_prepares_it_and_both_serve():
+    with installation(prepared=False) as made:
+        with ThreadPoolExecutor() as both:
+            servers = list(both.map(lambda _node: made.start(), range(2)))
+
+        shown = [each.log.read_text() for each in servers]
+        assert sorted("(shown once)" in text for text in shown) == [False, True]
+        assert sorted("as before" in text for text in shown) == [False, True]
+        assert len({httpx.get(f"{each.url}/readyz").text for each in servers}) == 1
 
 
 def test_postgres__synchronous_commit_off__is_refused_by_name():

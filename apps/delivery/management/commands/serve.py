@@ -21,7 +21,7 @@ from apps.core.commands import QuickCommand
 from apps.core.models import User
 from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
 from apps.core.transactions import writing
-from apps.delivery.schema import bring_up_to_date
+from apps.delivery.schema import bring_up_to_date, one_start_at_a_time
 from apps.engine.errors import NotFoundError
 from apps.rollouts.demonstration import load_experiments
 
@@ -92,12 +92,13 @@ class Command(QuickCommand):
 
     def _prepare(self, options: dict[str, Any]) -> None:
         self.stdout.write("Preparing the database …")
-        bring_up_to_date()
+        with one_start_at_a_time():
+            bring_up_to_date()
+            first = not User.objects.exists()
+            if first:
+                password, raw = self._begin(demonstration=not options["no_demo"])
         host = "127.0.0.1" if options["host"] in ANY_ADDRESS else options["host"]
         address = f"http://{host}:{options['port']}{settings.PATH_PREFIX}"
-        first = not User.objects.exists()
-        if first:
-            password, raw = self._begin(demonstration=not options["no_demo"])
         self.stdout.write("")
         self.stdout.write(f"Portal    {address}/admin/")
         self.stdout.write(f"User      {ADMIN}")
