@@ -17,8 +17,11 @@ DATABASE_FIXTURES = {"db", "transactional_db"}
 ON_SQLITE = (
     "tests/agent/",
     "tests/portal/",
+    "tests/audit/test_acts.py",
     "tests/contracts/test_graph_matrix.py",
     "tests/contracts/test_portal_matrix.py",
+    "tests/contracts/test_project.py::test_at",
+    "tests/contracts/test_project.py::test_openapi",
     "tests/contracts/test_rights_matrix.py",
     "tests/contracts/test_stream_matrix.py",
     "tests/access/test_explaining.py",

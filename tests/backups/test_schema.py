@@ -95,6 +95,7 @@ call_command("migrate", verbosity=0)
 """
 
 
+@pytest.mark.servers(database=pytest.long_form)
 @pytest.mark.parametrize("share", [30, 50, 70, 90] if pytest.long_form else [70])
 def test_make_tables__of_an_older_schema_and_then_migrated__leaves_what_all_migrations_leave(share):
     with installation() as made, elsewhere(made) as other:

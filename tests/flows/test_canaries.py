@@ -119,6 +119,7 @@ def use_pages(browser):
     return [first, second, third, plain]
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_secrets__through_all_the_product__are_found_nowhere():
     values = canaries.make(200 if pytest.long_form else 12)
     heard = []

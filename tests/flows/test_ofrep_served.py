@@ -99,6 +99,7 @@ ASKED = [
 ]
 
 
+@pytest.mark.servers(database=pytest.long_form)
 @pytest.mark.parametrize(("key", "context"), ASKED)
 def test_path_before_django__answers_as_the_views_do(served, reader, key, context):
     """A parameter that it does not know sends a request on to the views."""
@@ -163,6 +164,7 @@ def test_path_before_django__a_publish_and_a_withdrawn_right__are_seen(served, w
     publish(writer, FLAGS)
 
 
+@pytest.mark.servers(database=pytest.long_form)
 def test_openfeature_client__each_type__is_resolved(served):
     provider = OFREPProvider(
         f"{served.servers_[-1].url}/services/shop",
