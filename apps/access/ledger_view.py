@@ -8,12 +8,12 @@ from apps.access import policy
 from apps.access.policy import Place
 from apps.audit.models import AuditEvent
 from apps.audit.selectors import EventFilters, list_events, names_key
-from apps.audit.shortening import DIGESTS, KEYS, Shown, shorten
+from apps.audit.shortening import DIGESTS, KEYS, LISTS, Shown, shorten
 from apps.core.actor import Actor
 from apps.engine.errors import DomainError
 from apps.engine.guarding import Guard
 from apps.engine.paths import parse_path
-from apps.engine.values import parse_canonical
+from apps.engine.values import Tree, parse_canonical
 from apps.registry.selectors import find_environment, find_service
 
 VERBS = ("list", "read")
@@ -46,8 +46,8 @@ class LedgerView:
         guards = self._guards_of(event.target)
         if guards is not None and all(rule.held for guard in guards for rule in guard.rules):
             return Shown(event, event.data)
-        names = guards[0] if guards else None
-        shown = shorten(event, data, lambda key: names is not None and _is_seen(names, key))
+        names, lists = guards[0] if guards else None, data.get(LISTS)
+        shown = shorten(event, data, lambda key: names is not None and _is_seen(names, key, lists))
         return shown if not self._key or names_key(shown.data, self._key) else None
 
     def page(self, filters: EventFilters, beyond: int | None, size: int) -> list[Shown]:
@@ -81,14 +81,16 @@ def _find_place(target: str) -> Place | None:
     return Place(*found) if found[0] and found[1] else None
 
 
-def _is_seen(guard: Guard, key: str) -> bool:
-    """Whether a changed key is covered by no rule that is not held. A list counts as what is in it,
-    since a hidden item hides all of it: the documents are not asked, so this hides more at most,
-    where a rule may be about something inside of a list.
+def _is_seen(guard: Guard, key: str, named_lists: Tree) -> bool:
+    """Whether a changed key is covered by no rule that is not held. A list counts as what may be in
+    it, since a hidden item hides all of it, and so does each key of an event that does not name its
+    lists: the documents are not asked.
     """
     try:
         path = parse_path(key)
     except DomainError:
         return False
+    if isinstance(named_lists, list) and key not in named_lists:
+        return guard.passes_rules(path)
     lists = [path[:at] for at, step in enumerate(path) if isinstance(step, int)]
     return guard.passes_rules_in_list(path) and all(map(guard.passes_rules_in, lists))

@@ -1,4 +1,4 @@
-"""What events say of documents: their digests, and the names of keys.
+"""What events say of documents: their digests, and the names of keys, and which of these are lists.
 
 A digest of a document lets its reader try out what he may not see of it, and so does the hash of an
 event that holds it. So each such event carries a random ``salt``: who is shown neither digest nor
@@ -17,7 +17,8 @@ SALT: Final = "salt"
 DIGESTS: Final = frozenset(
     {"checksum", "source", "texts", "schema", "condition", "parameters", "extends"}
 )
-KEYS: Final = frozenset({"keys", "key"})
+LISTS: Final = "lists"
+KEYS: Final = frozenset({"keys", "key", LISTS})
 SALT_BYTES: Final = 16
 
 

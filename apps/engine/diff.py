@@ -204,27 +204,35 @@ def changed_keys(old: Tree, new: Tree) -> list[str]:
 
 def keys_of(found_changes: Iterable[Change]) -> list[str]:
     """The dotted paths of the leaves that changes are about, sorted, as :func:`changed_keys`."""
-    found: set[Path] = set()
+    return sorted({format_path(path) for path, _is_list in _touched(found_changes)})
+
+
+def lists_of(found_changes: Iterable[Change]) -> list[str]:
+    """Those of :func:`keys_of` where a list stood or stands, an empty one too."""
+    return sorted({format_path(path) for path, is_list in _touched(found_changes) if is_list})
+
+
+def _touched(found_changes: Iterable[Change]) -> Iterator[tuple[Path, bool]]:
+    """Every leaf, before and after, and whether it is a list."""
     for change in found_changes:
         if change.kind != "added":
-            found.update(_keys(change.old, change.steps))
+            yield from _keys(change.old, change.steps)
         if change.kind != "removed":
-            found.update(_keys(change.new, change.steps))
-    return sorted(map(format_path, found))
+            yield from _keys(change.new, change.steps)
 
 
-def _keys(tree: Tree, path: Path) -> Iterator[Path]:
+def _keys(tree: Tree, path: Path) -> Iterator[tuple[Path, bool]]:
     """The leaves of ``tree``, which stands at ``path``; inside of a list: that list."""
     index = next((i for i, step in enumerate(path) if isinstance(step, int)), None)
-    return _leaf_keys(tree, path) if index is None else iter((path[:index],))
+    return _leaf_keys(tree, path) if index is None else iter(((path[:index], True),))
 
 
-def _leaf_keys(tree: Tree, path: Path) -> Iterator[Path]:
+def _leaf_keys(tree: Tree, path: Path) -> Iterator[tuple[Path, bool]]:
     if isinstance(tree, dict) and tree:
         for key, child in tree.items():
             yield from _leaf_keys(child, (*path, key))
     else:
-        yield path
+        yield path, isinstance(tree, list)
 
 
 def unified(old: str, new: str, old_name: str, new_name: str) -> str:

@@ -130,6 +130,39 @@ def test_ledger__rules_about_members_of_objects__leave_the_other_keys(operator, 
         assert shown is None or shown["data"]["keys"] == ["db.host", "flags.f.n", "free"]
 
 
+@pytest.mark.parametrize("pattern", ["**.password", "*.*.password"])
+def test_ledger__rule_at_any_depth__leaves_all_keys_but_lists(operator, shop, make_api, pattern):
+    kept = {"free": 1, "db": {"host": "h"}, "no": {}, "was": [1], "is": 1}
+    publish(operator, kept)
+    made = operator.post("/key-rules", {"pattern": pattern, "service": "shop"})
+    assert made.status_code == 201, made.content
+    publish(
+        operator, {"free": 2, "db": {"host": "i"}, "no": [{"a": {}}], "was": 2, "is": [], "new": {}}
+    )
+    auditor = make_api("auditor")
+
+    newest, _first = events(auditor)
+
+    assert newest["data"]["keys"] == ["db.host", "free", "new"]
+    assert newest["data"]["lists"] == []
+    for key in ("no", "was", "is"):
+        assert events(auditor, f"key={key}&action=configuration.publish&order=asc")[1:] == []
+
+
+def test_ledger__event_that_does_not_name_its_lists__names_no_key_that_may_be_one(
+    leaked, operator, make_api, system
+):
+    from apps.audit.services import Event, append
+
+    operator.post("/key-rules", {"pattern": "**.password", "service": "shop"})
+    append(
+        [Event("configuration.publish", "configuration:shop@production", {"keys": ["a"]})],
+        actor=system,
+    )
+
+    assert events(make_api("auditor"))[0]["data"]["keys"] == []
+
+
 def test_ledger__paged_over_what_is_left_out__goes_on_to_the_end(leaked, make_api):
     auditor = make_api("auditor")
     everything = [each["number"] for each in events(auditor, "order=asc&page_size=200")]

@@ -95,19 +95,21 @@ def test_change__as_answer__leaves_out_what_is_not_there():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "keys"),
+    ("old", "new", "keys", "lists"),
     [
-        ({"a": 1, "b": {"c": 1}}, {"a": NUMBER, "d": True}, ["a", "b.c", "d"]),
-        ({"a": {"b": 1}}, {"a": 1}, ["a", "a.b"]),
-        ({"a": {}}, {"a": {"b": {}}}, ["a.b"]),
-        ({}, {"a": {"x": 1, "l": [{"y": 1}]}}, ["a.l", "a.x"]),
-        ({"l": [{"x": [1, 2]}]}, {"l": [{"x": [1]}]}, ["l"]),
-        ({"l": [1]}, {"l": {"x": 1}}, ["l", "l.x"]),
-        ({"b": 1, "a.c": 1}, {}, ['["a.c"]', "b"]),
+        ({"a": 1, "b": {"c": 1}}, {"a": NUMBER, "d": True}, ["a", "b.c", "d"], []),
+        ({"a": {"b": 1}}, {"a": 1}, ["a", "a.b"], []),
+        ({"a": {}}, {"a": {"b": {}}}, ["a.b"], []),
+        ({}, {"a": {"x": 1, "l": [{"y": 1}]}}, ["a.l", "a.x"], ["a.l"]),
+        ({"l": [{"x": [1, 2]}]}, {"l": [{"x": [1]}]}, ["l"], ["l"]),
+        ({"l": [1]}, {"l": {"x": 1}}, ["l", "l.x"], ["l"]),
+        ({"l": 1, "m": []}, {"l": [], "m": None}, ["l", "m"], ["l", "m"]),
+        ({"b": 1, "a.c": 1}, {}, ['["a.c"]', "b"], []),
     ],
 )
-def test_changed_keys__two_documents__names_the_leaves_sorted(old, new, keys):
+def test_keys_and_lists__of_two_documents__are_the_leaves_sorted(old, new, keys, lists):
     assert diff.changed_keys(old, new) == keys
+    assert diff.lists_of(diff.changes(old, new)) == lists
 
 
 @given(pairs())

@@ -322,6 +322,7 @@ def _event(plan: Plan, keys: list[str], spread: Spread) -> Event:
         "source": checksum(plan.content),
         "format": plan.format,
         "keys": keys,
+        "lists": [*diff.lists_of(plan.changes())],
         "cause": plan.cause,
         "message": plan.message,
     }
