@@ -82,7 +82,9 @@ def _time(moment: Any) -> str | None:
 
 
 def present_results(row: Any, found: results.Results) -> dict[str, Tree]:
-    """What was found. Rates are 0 to 1, intervals ``[low, high]`` or ``null``."""
+    """What was found. Rates are 0 to 1, intervals ``[low, high]`` or ``null``; ``lacks`` is why nothing
+    is said (``units``, ``values``, ``spread``), or ``null``.
+    """
     return {
         "experiment": str(row.pk),
         "state": row.state,
@@ -118,6 +120,7 @@ def _inference(said: Inference) -> Tree:
         "relative": None if said.relative is None else list(said.relative),
         "p_value": said.p_value,
         "corrected_p_value": said.corrected_p_value,
+        "lacks": said.lacks and said.lacks.value,
     }
 
 

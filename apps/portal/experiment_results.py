@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from apps.engine.experiments.always_valid import MINIMUM_UNITS, MINIMUM_VALUES
-from apps.engine.experiments.inference import Inference
+from apps.engine.experiments import always_valid, fixed_horizon
+from apps.engine.experiments.inference import Inference, Lack
 from apps.engine.experiments.statistics import Comparison
 from apps.engine.experiments.verdicts import Verdict, judge
 from apps.engine.values import parse_canonical
@@ -161,13 +161,28 @@ def sentence(
             f"{name} seems to differ from {control} {by}: {lift} ({interval}); {_doubt(row, each)}"
         )
     if verdict == Verdict.UNKNOWN:
-        more = "and some outcomes" if is_rate else f"{MINIMUM_VALUES} of them with a value"
-        return (
-            f"Nothing can be said of {name} {by} yet: that takes at least {MINIMUM_UNITS} units in "
-            f"each variant, {more}."
-        )
+        return f"Nothing can be said of {name} {by} yet: {_lacking(row, each, is_rate=is_rate)}."
     seen = f"{lift} was measured, and the truth may be {interval}" if lift else "nothing is known"
     return f"No difference between {name} and {control} is known {by}: {seen}."
+
+
+def _lacking(row: Experiment, each: Comparison, *, is_rate: bool) -> str:
+    """Why nothing can be said: what is shown lacks it, or what has to hold besides."""
+    said = shown_by(row, each)
+    at_once = looks_once(row) and said.lacks is not None
+    lacks = said.lacks or each.always_valid.lacks
+    if lacks == Lack.SPREAD:
+        return "its values are all the same, which does not tell how far chance may carry them"
+    if at_once and is_rate:
+        return "that takes units in each variant"
+    if at_once:
+        return (
+            f"that takes at least {fixed_horizon.MINIMUM_VALUES} units with a value in each variant"
+        )
+    least = f"that takes at least {always_valid.MINIMUM_UNITS} units in each variant"
+    if is_rate:
+        return f"{least}, and some outcomes"
+    return f"{least}, {always_valid.MINIMUM_VALUES} of them with a value"
 
 
 def _doubt(row: Experiment, each: Comparison) -> str:

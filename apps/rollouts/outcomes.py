@@ -19,7 +19,7 @@ from apps.rollouts.models import Experiment
 
 MAX_BATCH: Final = 1_000
 LARGEST: Final = 1e12
-"""The size of a value: the square of a sum of them has to be a number that a database holds."""
+"""The size of a value: the cube of a sum of them has to be a number that a database holds."""
 
 
 @dataclass(frozen=True, slots=True)

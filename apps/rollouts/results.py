@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, NamedTuple
 
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum, prefetch_related_objects
+from django.db.models import (
+    Case,
+    Count,
+    F,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+    When,
+    prefetch_related_objects,
+)
 from django.db.models.functions import TruncDate
 
 from apps.access import policy
@@ -27,19 +38,25 @@ from apps.rollouts.groups import place_of
 from apps.rollouts.models import Experiment, Exposure, Outcome
 
 LARGEST_SUM: Final = 1e150
+SMALLEST: Final = 1e-100
+"""Totals below it in size are 0 to squares and cubes: PostgreSQL refuses products that no float holds."""
+SIZE: Final = Case(
+    When(total__gt=-SMALLEST, total__lt=SMALLEST, then=Value(0.0)), default=F("total")
+)
 
 Metric = ConversionMetric | ValueMetric
 
 
 class Totals(NamedTuple):
     """Of the units of a variant by a metric: how many have a total above 0, and one other than 0;
-    the sum of all totals, and of their squares.
+    the sum of all totals, of their squares, and of their cubes.
     """
 
     converted: int = 0
     with_value: int = 0
     total: float = 0.0
     squares: float = 0.0
+    cubes: float = 0.0
 
 
 Sums = Mapping[tuple[str, str], Totals]
@@ -186,7 +203,7 @@ def _units(rows: Mapping[uuid.UUID, Experiment]) -> dict[uuid.UUID, dict[str, in
 def _values(units: int, of: Totals) -> Values:
     if not units or of.squares > LARGEST_SUM:
         return Values(0, 0.0, 0.0)
-    return Values(units, of.total, of.squares, max(0, units - of.with_value))
+    return Values(units, of.total, of.squares, max(0, units - of.with_value), of.cubes)
 
 
 def _sums(asked: Q) -> dict[uuid.UUID, dict[tuple[str, str], Totals]]:
@@ -203,7 +220,8 @@ def _sums(asked: Q) -> dict[uuid.UUID, dict[tuple[str, str], Totals]]:
             converted=Count("pk", filter=Q(total__gt=0)),
             with_value=Count("pk", filter=~Q(total=0)),
             sum=Sum("total"),
-            squares=Sum(F("total") * F("total")),
+            squares=Sum(SIZE * SIZE),
+            cubes=Sum(SIZE * SIZE * SIZE),
         )
         .order_by()
     )

@@ -9,8 +9,10 @@ from apps.configs.models import Overlay, Text
 from apps.core import clock, jobs
 from apps.core.models import Job
 from apps.engine.errors import DomainError, NotFoundError, UnauthenticatedError
+from apps.engine.experiments import fixed_horizon
+from apps.engine.experiments.aggregates import Values
 from apps.rollouts import assigning
-from apps.rollouts.models import Experiment, Outcome
+from apps.rollouts.models import Experiment, Exposure, Outcome
 from tests.api.test_references import HERE, config, errors, publish
 from tests.flows.test_propagation import service
 
@@ -817,3 +819,67 @@ def test_section__that_a_variant_would_break__is_refused_unless_acknowledged(sho
     assert "With variant 'short'" in refused.json()["errors"][0]["message"]
     shop.post(f"{address}/stop", {})
     assert shop.post("/services/shop/sections", body).status_code == 201
+
+
+def test_outcomes__of_too_few_units__say_what_they_lack(shop):
+    address = running(shop)
+    short = units_of(shop, "short", 3)
+    batch = [{"unit": unit, "metric": "revenue", "value": 5} for unit in short]
+    assert shop.post(f"{address}/outcomes", {"outcomes": batch}).status_code == 200
+
+    [paid, revenue] = shop.get(f"{address}/results").json()["comparisons"]
+
+    assert revenue["fixed_horizon"]["lacks"] == "values"
+    assert revenue["fixed_horizon"]["absolute"] is None
+    assert revenue["fixed_horizon"]["p_value"] == 1
+    assert revenue["always_valid"]["lacks"] == paid["always_valid"]["lacks"] == "units"
+
+
+def test_outcomes__whose_cubes_no_float_holds__are_summed_still(shop):
+    address = running(shop)
+    [unit, *others] = units_of(shop, "short", 3)
+    sizes = [1e-300, -1e-170, 1e12]
+    batch = [
+        {"unit": each, "metric": "revenue", "value": size}
+        for each, size in zip([unit, *others], sizes, strict=True)
+    ]
+    assert shop.post(f"{address}/outcomes", {"outcomes": batch}).status_code == 200
+
+    answer = shop.get(f"{address}/results")
+
+    assert answer.status_code == 200
+    [_paid, revenue] = answer.json()["comparisons"]
+    assert revenue["variant_mean"] == pytest.approx(1e12 / answer.json()["units"]["short"])
+
+
+def test_results__of_skewed_values__are_those_of_their_cubes(shop):
+    address = running(shop)
+    row = Experiment.objects.get(pk=address.rpartition("/")[2])
+    sizes = {"classic": [0.5, 2, 8, 64, -3] * 30, "short": [1, 0, 0, 40, 7.25] * 6}
+    now = clock.now()
+    for variant, values in sizes.items():
+        for number, size in enumerate(values):
+            unit = f"{variant}-{number}"
+            Exposure.objects.create(experiment=row, unit=unit, variant=variant, first_at=now)
+            if size:
+                fields = {"metric": "revenue", "count": 1, "total": size, "last_at": now}
+                Outcome.objects.create(experiment=row, unit=unit, **fields)
+
+    [_paid, revenue] = shop.get(f"{address}/results").json()["comparisons"]
+
+    control, treatment = (
+        Values(
+            len(values),
+            sum(values),
+            sum(value**2 for value in values),
+            values.count(0),
+            sum(value**3 for value in values),
+        )
+        for values in sizes.values()
+    )
+    said = fixed_horizon.compare_values(control, treatment, 0.05)
+    assert revenue["fixed_horizon"]["absolute"] == pytest.approx(list(said.absolute))
+    assert revenue["fixed_horizon"]["p_value"] == pytest.approx(said.p_value)
+    assert said.absolute.high - treatment.mean + control.mean > 1.1 * (
+        treatment.mean - control.mean - said.absolute.low
+    )

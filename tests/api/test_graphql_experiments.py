@@ -58,8 +58,8 @@ def test_experiment__through_its_life__is_as_rest_shows_it(shop):
         f"""{{ experiment({at}) {{ state results {{ mixed mismatch splitPValue
             units {{ variant count expected }} days {{ day units {{ variant count }} }}
             comparisons {{ metric variant controlMean variantMean absoluteLift relativeLift
-              fixedHorizon {{ absolute relative pValue correctedPValue }}
-              alwaysValid {{ absolute pValue correctedPValue }} }} }} }} }}""",
+              fixedHorizon {{ absolute relative pValue correctedPValue lacks }}
+              alwaysValid {{ absolute pValue correctedPValue lacks }} }} }} }} }}""",
     )["experiment"]["results"]
     over_rest = shop.get(f"{rest}/results").json()
     assert {each["variant"]: each["count"] for each in results["units"]} == over_rest["units"]
@@ -70,6 +70,7 @@ def test_experiment__through_its_life__is_as_rest_shows_it(shop):
     mine, theirs = results["comparisons"][0], over_rest["comparisons"][0]
     assert mine["variantMean"] == theirs["variant_mean"] > 0
     assert snake(mine["fixedHorizon"]) == theirs["fixed_horizon"]
+    assert mine["alwaysValid"]["lacks"] == theirs["always_valid"]["lacks"] == "units"
     won = data(
         shop,
         f'mutation {{ publishVariant({at}, input: {{variant: "short", message: "won"}}) {{ version'

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 from apps.engine.experiments import always_valid, fixed_horizon
 from apps.engine.experiments.aggregates import Conversions, Values
 from apps.engine.experiments.corrections import correct_by_holm
-from apps.engine.experiments.inference import NOTHING_KNOWN
+from apps.engine.experiments.inference import Lack, nothing_for
 from apps.engine.experiments.statistics import ConversionMetric, ValueMetric, compare_variants
 
 HUGE = 10**12
@@ -74,7 +74,9 @@ def test_compare_conversions__epinephrine_trial__has_the_published_ratio():
     assert found.relative == pytest.approx((1.1537 - 1, 41.9763 - 1), abs=5e-5)
 
 
-@pytest.mark.parametrize(("control", "treatment"), [((80, 48), (70, 56)), ((9000, 45), (1000, 9))])
+@pytest.mark.parametrize(
+    ("control", "treatment"), [((80, 48), (70, 56)), ((9000, 450), (1000, 90))]
+)
 def test_compare_conversions__any_table__has_the_p_value_of_its_chi_squared_test(
     control, treatment
 ):
@@ -185,8 +187,8 @@ def test_always_valid__tuned_for_some_units__is_narrowest_there():
 def test_always_valid__fewer_than_its_minimum__says_nothing():
     few, enough = Conversions(99, 50), Conversions(100, 99)
 
-    assert always_valid.compare_conversions(few, enough, 0.05) == NOTHING_KNOWN
-    assert always_valid.compare_conversions(enough, few, 0.05) == NOTHING_KNOWN
+    assert always_valid.compare_conversions(few, enough, 0.05) == nothing_for(Lack.UNITS)
+    assert always_valid.compare_conversions(enough, few, 0.05) == nothing_for(Lack.UNITS)
     assert always_valid.compare_conversions(enough, enough, 0.05).absolute is not None
 
 
@@ -286,7 +288,7 @@ def test_always_valid__of_a_variant_without_any_variance__says_nothing():
     nobody, some = Values(1_000, 0, 0), Values(1_000, 20, 30)
 
     for pair in ((nobody, some), (some, nobody), (nobody, nobody)):
-        assert always_valid.compare_values(*pair, 0.05) == NOTHING_KNOWN
+        assert always_valid.compare_values(*pair, 0.05) == nothing_for(Lack.SPREAD)
     assert always_valid.compare_values(some, some, 0.05).absolute is not None
 
 
@@ -295,7 +297,7 @@ def test_always_valid__of_fewer_values_than_it_takes__says_nothing():
     few, some = (Values(1_000, count, 2 * count, 1_000 - count) for count in (fewest - 1, fewest))
 
     for pair in ((few, some), (some, few)):
-        assert always_valid.compare_values(*pair, 0.05) == NOTHING_KNOWN
+        assert always_valid.compare_values(*pair, 0.05) == nothing_for(Lack.VALUES)
     assert always_valid.compare_values(some, some, 0.05).absolute is not None
 
 

@@ -34,7 +34,12 @@ def values(draw, fewest=1, spread=0.0):
     mean = draw(st.floats(-1e6, 1e6))
     deviation = draw(st.floats(spread, 1e6))
     zeros = draw(st.sampled_from([0, units // 1_000, units // 2]))
-    return Values(units, units * mean, units * (mean * mean + deviation * deviation), zeros)
+    skew = draw(st.none() | st.floats(-30, 30))
+    squares = mean * mean + deviation * deviation
+    cubes = None if skew is None else mean * (squares + 2 * deviation**2) + skew * deviation**3
+    return Values(
+        units, units * mean, units * squares, zeros, None if cubes is None else units * cubes
+    )
 
 
 def compare(way, control, treatment, alpha=0.05):
@@ -99,7 +104,13 @@ def test_compare_conversions__conversions_and_the_rest_swapped__flips_the_signs(
 def test_compare_values__values_scaled__scales_the_interval_alone(way, pair, power):
     factor = 2.0**power  # exact, but for what is too small for a float to hold all its digits
     scaled = [
-        Values(arm.units, arm.total * factor, arm.total_of_squares * factor**2, arm.zeros)
+        Values(
+            arm.units,
+            arm.total * factor,
+            arm.total_of_squares * factor**2,
+            arm.zeros,
+            None if arm.total_of_cubes is None else arm.total_of_cubes * factor**3,
+        )
         for arm in pair
     ]
 
@@ -124,7 +135,7 @@ def test_compare__more_units_at_equal_rates__is_never_wider(way, pair, times, al
     def more(arm):
         if isinstance(arm, Conversions):
             return Conversions(arm.units * times, arm.conversions * times)
-        return Values(*(each * times for each in astuple(arm)))
+        return Values(*(None if each is None else each * times for each in astuple(arm)))
 
     before, after = (
         compare(way, *pair, alpha).absolute,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.engine.experiments.aggregates import Interval
-from apps.engine.experiments.inference import NOTHING_KNOWN, Inference
+from apps.engine.experiments.inference import Inference, Lack, nothing_for
 from apps.engine.experiments.verdicts import Verdict, judge
 
 
@@ -25,8 +25,8 @@ def said(low, high, corrected=0.001):
         ([said(0.01, 0.05, corrected=0.05)], True, Verdict.UNCLEAR),
         ([said(0.01, 0.05), said(-0.01, 0.06)], True, Verdict.UNCLEAR),
         ([said(0.01, 0.05), said(0.001, 0.06)], True, Verdict.BETTER),
-        ([said(0.01, 0.05), NOTHING_KNOWN], True, Verdict.UNKNOWN),
-        ([NOTHING_KNOWN], True, Verdict.UNKNOWN),
+        ([said(0.01, 0.05), nothing_for(Lack.UNITS)], True, Verdict.UNKNOWN),
+        ([nothing_for(Lack.UNITS)], True, Verdict.UNKNOWN),
     ],
 )
 def test_judge__of_inferences__claims_what_all_of_them_hold(inferences, increases, verdict):

@@ -45,6 +45,9 @@ class Inference:
     relative: list[float] | None
     p_value: float
     corrected_p_value: float
+    lacks: str | None = strawberry.field(
+        description="Why nothing is said: units, values (units with one other than 0) or spread."
+    )
 
 
 @node

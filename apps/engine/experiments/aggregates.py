@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 
 LARGEST_TOTAL: Final = 1e150
 """Totals beyond it have squares that no float holds."""
+LARGEST_OF_CUBES: Final = 1e225
+"""What cubes add up to at most, where their squares add up to the largest total."""
 ROUNDING: Final = 1e-12
 """The share of the mean square below which a variance is taken for rounding of the totals."""
 
@@ -39,17 +41,20 @@ class Conversions:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """How many ``units`` saw the variant, the sum of their values, and of the squares of these.
+    """How many ``units`` saw the variant, the sum of their values, of the squares and of the cubes of
+    these.
 
-    A unit without a value adds 0 to both sums; ``zeros`` counts those whose value is 0. ``total`` is in
-    the metric's unit, such as euros. Raises ``ValueError`` for counts that cannot be and for totals
-    that are not finite or above 1e150.
+    A unit without a value adds 0 to all sums; ``zeros`` counts those whose value is 0. ``total`` is in
+    the metric's unit, such as euros. Without the ``total_of_cubes`` values count as symmetric. Raises
+    ``ValueError`` for counts that cannot be and for totals that are not finite or above 1e150, of
+    cubes 1e225.
     """
 
     units: int
     total: float
     total_of_squares: float
     zeros: int = 0
+    total_of_cubes: float | None = None
 
     def __post_init__(self) -> None:
         if self.units < 0 or self.total_of_squares < 0:
@@ -58,7 +63,9 @@ class Values:
             raise ValueError("Zeros are counted among the units.")
         if not all(abs(sum_) <= LARGEST_TOTAL for sum_ in (self.total, self.total_of_squares)):
             raise ValueError("Totals are finite, and at most 1e150.")
-        if not self.units and (self.total or self.total_of_squares):
+        if not abs(self.total_of_cubes or 0.0) <= LARGEST_OF_CUBES:
+            raise ValueError("Totals of cubes are finite, and at most 1e225.")
+        if not self.units and (self.total or self.total_of_squares or self.total_of_cubes):
             raise ValueError("Without units there is nothing to sum.")
 
     @property
@@ -77,6 +84,30 @@ class Values:
         if around_mean <= ROUNDING * self.total_of_squares:
             return 0.0
         return around_mean / (self.units - 1)
+
+    @property
+    def valued(self) -> int:
+        """How many units have a value other than 0."""
+        return self.units - self.zeros
+
+    @property
+    def skewness(self) -> float:
+        """Of one unit's value: the third moment around the mean, in standard deviations cubed, and at
+        most the root of the units in size. 0 for symmetric values, and where the sums cannot tell it
+        from their rounding.
+        """
+        variance = self.variance
+        if not variance or not self.total_of_cubes:
+            return 0.0
+        size = math.sqrt(self.total_of_squares / self.units)
+        mean = self.total / self.units / size
+        cubes = self.total_of_cubes / self.units / size / size / size
+        around_mean = cubes - 3 * mean + 2 * mean * mean * mean
+        if abs(around_mean) <= ROUNDING * (abs(cubes) + 3 * abs(mean)):
+            return 0.0
+        deviation = math.sqrt(variance) / size
+        most = math.sqrt(self.units)
+        return max(-most, min(most, around_mean / deviation / deviation / deviation))
 
 
 def ratio_interval(

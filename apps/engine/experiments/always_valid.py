@@ -47,7 +47,8 @@ from dataclasses import replace
 from typing import Final
 
 from apps.engine.experiments.aggregates import Conversions, Interval, Values
-from apps.engine.experiments.inference import NOTHING_KNOWN, Inference, relative_to
+from apps.engine.experiments.inference import Inference, Lack, nothing_for
+from apps.engine.experiments.scatter import Scatter, infer, measure
 
 MINIMUM_UNITS: Final = 100
 """Of each of the two variants, before anything is said about them."""
@@ -64,7 +65,7 @@ def compare_conversions(
     with chance ``alpha`` at most. What no rate can be is cut off the interval.
     """
     if min(control.units, treatment.units) < MINIMUM_UNITS:
-        return NOTHING_KNOWN
+        return nothing_for(Lack.UNITS)
     gathered = _gathered(control, treatment, alpha, tuned_for)
     added = boundary(gathered, alpha) ** 2 / 2
     spreads = [_smoothed_variance(counts, added) for counts in (control, treatment)]
@@ -90,11 +91,11 @@ def compare_values(
     """
     both = control, treatment
     if min(each.units for each in both) < MINIMUM_UNITS:
-        return NOTHING_KNOWN
-    if min(each.units - each.zeros for each in both) < MINIMUM_VALUES or not all(
-        each.variance for each in both
-    ):
-        return NOTHING_KNOWN
+        return nothing_for(Lack.UNITS)
+    if min(each.valued for each in both) < MINIMUM_VALUES:
+        return nothing_for(Lack.VALUES)
+    if not all(each.variance for each in both):
+        return nothing_for(Lack.SPREAD)
     gathered = _gathered(control, treatment, alpha, tuned_for)
     added = boundary(gathered, alpha) ** 2 / 2
     around = _variance_of_sizes(both)
@@ -106,7 +107,7 @@ def _variance_of_sizes(both: Sequence[Values]) -> float | None:
     """How the values that are not 0 vary around their variant's mean; ``None`` where none is 0."""
     if not any(each.zeros for each in both):
         return None
-    counts = [each.units - each.zeros for each in both]
+    counts = [each.valued for each in both]
     squares = (
         each.total_of_squares - each.total * (each.total / count)
         for each, count in zip(both, counts, strict=True)
@@ -118,7 +119,7 @@ def _variance_of_values(values: Values, around: float | None, added: float) -> f
     own = values.variance or 0.0
     if around is None:
         return own
-    count = values.units - values.zeros
+    count = values.valued
     mean = values.total / count
     share = (count + added) / (values.units + 2 * added)
     return max(own, share * around + share * (1 - share) * mean * mean)
@@ -141,18 +142,16 @@ def _compare(
     units = control.units + treatment.units
     base_spread, spread = spreads
     pooled = base_spread * (control.units / units) + spread * (treatment.units / units)
-    of_base = max(base_spread, pooled) / control.units
-    of_mean = max(spread, pooled) / treatment.units
-    reach, error = boundary(gathered, alpha), math.sqrt(of_base + of_mean)
-    if not error:  # less than a float holds
-        return NOTHING_KNOWN
-    base, mean = control.mean or 0.0, treatment.mean or 0.0
-    lift = mean - base
-    return Inference(
-        absolute=Interval(lift - reach * error, lift + reach * error),
-        relative=relative_to(base, reach * math.sqrt(of_base), mean, reach * math.sqrt(of_mean)),
-        p_value=_p_value(lift / error, gathered),
-    )
+    of_control = math.sqrt(max(base_spread, pooled) / control.units)
+    of_treatment = math.sqrt(max(spread, pooled) / treatment.units)
+    if not math.hypot(of_control, of_treatment):  # less than a float holds
+        return nothing_for(Lack.SPREAD)
+    scatter = Scatter(of_control, of_treatment)
+    if isinstance(control, Values) and isinstance(treatment, Values):
+        seen = measure(control, treatment)
+        scatter = replace(scatter, own=seen.own, skewness=seen.skewness) if seen else scatter
+    reach = boundary(gathered, alpha)
+    return infer(control, treatment, scatter, reach, lambda z: _p_value(z, gathered))
 
 
 def mixing_precision(alpha: float, tuned_for: int) -> float:
