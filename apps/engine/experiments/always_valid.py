@@ -34,6 +34,8 @@ the second where the variances are equal:
   all runs. Where the variances truly differ, intervals become wider by a factor of 1.23 at most, with
   equal shares.
 
+Skewed values have longer intervals besides, at this boundary as at one look: see ``scatter``.
+
 ``tests/engine/test_experiment_statistics_simulated.py`` measures the error, which held in every
 simulation, also of true lifts between very different rates and means. Values that hardly a unit has
 need both the least number of them and what is added: with shares of 90 and 10, where 0.2 % of the
