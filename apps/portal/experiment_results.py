@@ -20,7 +20,7 @@ BADGES: Final = {
     Verdict.WORSE: "worse",
     Verdict.UNCLEAR: "no difference seen",
     DOUBTFUL: "not certain",
-    Verdict.UNKNOWN: "too few units",
+    Verdict.UNKNOWN: "not known yet",
     UNRELIABLE: "not to be believed",
 }
 MANY_MIXED: Final = 100

@@ -60,7 +60,7 @@ def test_experiment__made_started_and_taken_part_in__shows_its_picture(served, o
     page.reload()
 
     expect(page.locator("svg.p-day-bars rect")).to_have_count(2)
-    expect(page.locator(".p-metric")).to_contain_text("too few units")
+    expect(page.locator(".p-metric")).to_contain_text("not known yet")
     assert page.locator(".p-variant").count() == 2
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

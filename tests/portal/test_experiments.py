@@ -133,7 +133,29 @@ def test_page__of_a_mean_of_values_that_hardly_a_unit_has__says_how_many_it_take
     page = page_of(ada, row)
 
     assert "at least 100 units in each variant, 50 of them with a value" in page
-    assert badges(page) == ["too few units"]
+    assert badges(page) == ["not known yet"]
+
+
+def test_page__of_a_stopped_one_with_few_values__says_what_one_look_takes(live, ada):
+    row = run(live, metrics=[{"name": "paid", "kind": "value"}])
+    expose(row, {"classic": 0.5, "short": 0.5}, units=9)
+    row.state = Experiment.STOPPED
+    row.save()
+
+    page = page_of(ada, row)
+
+    assert badges(page) == ["not known yet"]
+    assert "yet: that takes at least 10 units with a value in each variant." in page
+
+
+def test_page__of_values_that_are_all_the_same__says_so(live, ada):
+    row = run(live, metrics=[{"name": "paid", "kind": "value"}])
+    expose(row, {"classic": 1, "short": 1}, units=200)
+
+    page = page_of(ada, row)
+
+    assert badges(page) == ["not known yet"]
+    assert "yet: its values are all the same, which does not tell" in page
 
 
 def test_page__of_a_metric_that_should_decrease__calls_a_rise_worse(live, ada):

@@ -28,7 +28,9 @@ def compare_conversions(control: Conversions, treatment: Conversions, alpha: flo
     without correction), or where it expects less than 10 units in a cell, converted or not, twice the
     smaller conditional mid-p-value (Lancaster 1961, "Significance tests in discrete distributions";
     Lydersen, Fagerland and Laake 2009, "Recommended tests for association in 2x2 tables"). At the very
-    edge of ``alpha`` it and the interval may disagree.
+    edge of ``alpha`` it and the interval may disagree. Counts are whole, so that the score test is
+    wrong somewhat more often than ``alpha`` where half of all convert: with 5 % nominal, in 5.6 % of
+    all cases with 100 units in each variant, 5.4 % with 500.
     """
     rate, base = treatment.mean, control.mean
     if rate is None or base is None:
@@ -97,7 +99,9 @@ def compare_values(control: Values, treatment: Values, alpha: float) -> Inferenc
     same reach. Nothing is said below ``MINIMUM_VALUES`` units with a value other than 0 in a variant, or
     while neither has any variance: then nothing tells the error.
 
-    ``python -m tests.benchmarks.judging`` measures the share of false alarms.
+    In 72 kinds of experiments without a difference, 10,000 of each, ``python -m
+    tests.benchmarks.judging`` found false alarms at a nominal 5 % in 0.0 to 5.3 %, within what chance
+    explains; fewest of the most skewed values, whose intervals are longer than they need to be.
     """
     if min(control.valued, treatment.valued) < MINIMUM_VALUES:
         return nothing_for(Lack.VALUES)

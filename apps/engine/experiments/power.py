@@ -3,7 +3,8 @@
 Of the two-sided tests of ``fixed_horizon``, at one look. Effects are absolute: treatment minus
 control. For several comparisons divide ``alpha`` by their number: Holm's correction finds at least
 as much. Who peeks needs more: always valid results take about twice the units for the same power,
-and at rates below 1 % some more, but in half of all cases they find the effect with about as many.
+and at rates below 1 % some more, but in half of all cases they find the effect with about as many. A power
+of values is stated for equal variances and without skew: ``tests.benchmarks.judging`` measures it.
 """
 
 import math
