@@ -20,8 +20,9 @@ as a rule too small, so no side is shorter than without it.
 The skewness is estimated twice: by the third moment of each variant, and, as for the same values in
 both, by their pooled ones. The larger in size counts. A small variant that happened to miss the
 large values misses its own skew by the same accident, and the larger one has it: with shares of
-90 and 10 and log-normal values, the first alone errs up to twice as often as ``alpha`` in 200
-units, both together do not. With equal shares the pooled one is 0, and so nearly is the other.
+90 and 10 and log-normal values (sigma 1 to 2), the first alone gives 9 to 16 % of false alarms at a
+nominal 5 % with 200 units, both together 1.6 to 3.5 %. With equal shares the pooled one is 0, and so
+nearly is the other, where both variants have such values.
 
 A p-value is the ``alpha`` for which 0 is just at the end of the interval, so the two agree.
 """
@@ -29,13 +30,10 @@ A p-value is the ``alpha`` for which 0 is just at the end of the interval, so th
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from apps.engine.experiments.aggregates import LARGEST_TOTAL, Conversions, Interval, Values
 from apps.engine.experiments.inference import Inference, relative_to
-
-MOST_SKEWNESS: Final = 2.0
-"""Of a difference, in size: somewhat beyond it, no quantile would have an interval that ends nearby."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +109,8 @@ def quantile_of(scatter: Scatter, lift: float) -> float:
     bend = -scatter.skewness if lift > 0 else scatter.skewness
     if bend <= 0 or not scatter.own:
         return plain
-    beyond = min(LARGEST_TOTAL, abs(lift) / scatter.own) - bend / 6
-    bent = 2 * beyond / (1 + math.sqrt(1 + 4 / 3 * bend * beyond))
-    return max(0.0, min(plain, bent))
+    beyond = max(0.0, min(LARGEST_TOTAL, abs(lift) / scatter.own) - bend / 6)
+    return min(plain, 2 * beyond / (1 + math.sqrt(1 + 4 / 3 * bend * beyond)))
 
 
 def measure(control: Values, treatment: Values) -> Scatter | None:
@@ -127,7 +124,6 @@ def measure(control: Values, treatment: Values) -> Scatter | None:
     by_each = _skewness(treatment) * (of_treatment / own) ** 3
     by_each -= _skewness(control) * (of_control / own) ** 3
     skewness = max(by_each, _pooled_skewness(control, treatment), key=abs)
-    skewness = max(-MOST_SKEWNESS, min(MOST_SKEWNESS, skewness))
     return Scatter(of_control, of_treatment, own, skewness)
 
 
