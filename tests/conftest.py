@@ -205,12 +205,12 @@ def _forget_rights():
     """Rights are remembered by user key and generation, and tests use both again."""
     from apps.access import selectors
     from apps.audit import refusals
-    from apps.delivery import feed, reads
+    from apps.delivery import acts, reads
 
     selectors.forget()
     reads._waiting.clear()
     refusals.forget()
-    feed._places.clear()
+    acts._places.clear()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from apps.core.actor import Actor
 from apps.delivery.feed import running_feed
 from apps.delivery.requests import interest_of, note_stream, read_cursor
 from apps.delivery.sockets import FAILED, WITHDRAWN, GuardedConsumer
-from apps.delivery.watch import Cursor, Frame, Interest, WithdrawnError, watch
+from apps.delivery.standing import WithdrawnError
+from apps.delivery.watch import Cursor, Frame, Interest, watch
 from apps.engine import values
 from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, invalid
 from apps.rollouts.assigning import read_unit
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 MAX_VERSION = 2**31
 MAX_SUBSCRIPTIONS = 200
+FORM = "WebSocket"
 
 Key = tuple[str, str]
 
@@ -88,8 +90,10 @@ class ConfigConsumer(GuardedConsumer):
             frames = watch(await running_feed(), actor, interest, cursor)
             async with contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
                 async for frame in opened:
-                    for message in _messages(frame):
-                        await self._say(message)
+                    if FORM not in frame.encoded:
+                        frame.encoded[FORM] = [*map(_text, _messages(frame))]
+                    for text in frame.encoded[FORM]:
+                        await self.say(text)
         except WithdrawnError:
             if await self.find_actor_now() is not None:  # his rights have ended, not his login
                 await self.end(WITHDRAWN)
@@ -107,7 +111,11 @@ class ConfigConsumer(GuardedConsumer):
         await _note(actor, await _key(actor, message), name, version)
 
     async def _say(self, message: dict[str, Any]) -> None:
-        await self.say(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+        await self.say(_text(message))
+
+
+def _text(message: dict[str, Any]) -> str:
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
 
 
 @database_sync_to_async

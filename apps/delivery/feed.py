@@ -11,7 +11,6 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -20,11 +19,10 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 from apps.access.rights import read_generation
 from apps.audit import epochs, wakeup
 from apps.audit import selectors as ledger
-from apps.audit.models import AuditEvent
 from apps.core.actor import system
 from apps.delivery import reads
-from apps.engine.values import parse_canonical
-from apps.registry.models import Configuration
+from apps.delivery.acts import read_acts
+from apps.delivery.watchers import Spot, Watcher, Watchers
 
 logger = logging.getLogger(__name__)
 
@@ -33,51 +31,6 @@ REMEMBER_EVERY = 1.0
 WRITE_COUNTS_EVERY = 10.0
 GROUP = "configsvc.ledger"
 QUEUE_LIMIT = 1_000
-PREFIX = "configuration."
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One configuration's change, in the shape that the contract pushes, and where it was."""
-
-    message: dict[str, Any]
-    service_id: int
-    environment_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """The changes of one revision: they go out together."""
-
-    revision: int
-    notices: tuple[Notice, ...]
-
-
-@dataclass(slots=True, eq=False)
-class Watcher:
-    """One stream's end of the feed. ``overflowed`` is set when it was too slow."""
-
-    queue: asyncio.Queue[Act]
-    overflowed: bool = False
-    stopped: bool = False
-
-    def stop(self) -> None:
-        """End the stream, now rather than at its next look."""
-        self.stopped = True
-        self.offer(Act(0, ()))
-
-    def offer(self, act: Act) -> None:
-        """Queue an act, or mark the watcher as too slow."""
-        try:
-            self.queue.put_nowait(act)
-        except asyncio.QueueFull:
-            self.overflowed = True
-
-    def empty(self) -> None:
-        """Forget what is queued: the client reads the present state instead."""
-        while not self.queue.empty():
-            self.queue.get_nowait()
-        self.overflowed = False
 
 
 class Feed:
@@ -90,10 +43,12 @@ class Feed:
         self.epoch = ""
         self.revision = 0
         self.generation = 0
+        self.rights_moved = asyncio.Event()  # set, and another one, when the generation moves
+        self.standings: dict[str, asyncio.Task[Any]] = {}  # of tokens, as of now
         self._lost = False  # the database was away: another one may have taken its place
         self._remembered = "", 0.0  # the position that is, and the loop's time then
         self._name = secrets.token_hex(8)
-        self._watchers: set[Watcher] = set()
+        self._watchers = Watchers()
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
@@ -129,7 +84,7 @@ class Feed:
 
     def end_streams(self) -> None:
         """End every open stream and poll: their clients go on with another server."""
-        for watcher in tuple(self._watchers):
+        for watcher in self._watchers:
             watcher.stop()
 
     @property
@@ -137,9 +92,11 @@ class Feed:
         """``EPOCH-REVISION`` as far as this process has read."""
         return f"{self.epoch}-{self.revision}"
 
-    def register(self) -> tuple[Watcher, int]:
-        """A watcher that gets every act after the returned revision."""
-        watcher = Watcher(asyncio.Queue(self._queue_limit))
+    def register(
+        self, spots: frozenset[Spot], give_up: Callable[[], object] | None = None
+    ) -> tuple[Watcher, int]:
+        """A watcher that gets every act there after the returned revision."""
+        watcher = Watcher(spots, self._queue_limit, give_up)
         self._watchers.add(watcher)
         return watcher, self.revision
 
@@ -172,7 +129,8 @@ class Feed:
                 self._lost = True
                 logger.exception("The ledger could not be read; looking again in a second.")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY)
+                async with asyncio.timeout(LOOK_EVERY):  # wait_for may swallow that it is cancelled
+                    await self._wake.wait()
             self._wake.clear()
 
     async def _write_counts(self) -> None:
@@ -206,16 +164,23 @@ class Feed:
         if epoch != self.epoch or head < self.revision:
             self.epoch, self.revision = epoch, head
             for watcher in self._watchers:
-                watcher.overflowed = True
+                watcher.overflow()
         elif head > self.revision:
             if self._watchers:
-                for act in await read_acts(epoch, self.revision, head):
-                    for watcher in tuple(self._watchers):
-                        watcher.offer(act)
+                self._watchers.offer(await read_acts(epoch, self.revision, head))
             self.revision = head
-        self.generation = access
+        if access != self.generation:
+            self._move_rights(access)
         async with self._moved:
             self._moved.notify_all()
+
+    def _move_rights(self, generation: int) -> None:
+        """Let everybody look at his rights again."""
+        self.generation, self.standings = generation, {}
+        self.rights_moved.set()
+        self.rights_moved = asyncio.Event()
+        for watcher in self._watchers:
+            watcher.wake()
 
     async def _hear(self, layer: Any) -> None:
         while True:
@@ -258,43 +223,6 @@ def _settle() -> None:
 def _read_position() -> tuple[str, int, int]:
     head = ledger.head()
     return head.epoch, head.revision, read_generation()[0]
-
-
-@database_sync_to_async
-def read_acts(epoch: str, after: int, until: int) -> list[Act]:
-    """The acts after revision ``after`` up to ``until`` that changed configurations."""
-    acts: list[Act] = []
-    notices: list[Notice] = []
-    for event in ledger.events_since(after, until=until):
-        if event.action.startswith(PREFIX):
-            notices.append(_notice(epoch, event))
-        if event.number == event.revision and notices:
-            acts.append(Act(event.revision, tuple(notices)))
-            notices = []
-    return acts
-
-
-_places: dict[tuple[str, str], tuple[int, int]] = {}
-
-
-def _notice(epoch: str, event: AuditEvent) -> Notice:
-    data = parse_canonical(event.data)
-    place = (data["service"], data["environment"])
-    if place not in _places:  # names never change and are never used again
-        found = Configuration.objects.get(service__slug=place[0], environment__slug=place[1])
-        _places[place] = (found.service_id, found.environment_id)
-    message = {
-        "type": "changed",
-        "epoch": epoch,
-        "revision": event.revision,
-        "service": place[0],
-        "environment": place[1],
-        "version": data["version"],
-        "checksum": data["checksum"],
-        "keys": data["keys"],
-        "cause": data["cause"],
-    }
-    return Notice(message, *_places[place])
 
 
 _feeds: dict[asyncio.AbstractEventLoop, Feed] = {}

@@ -19,7 +19,8 @@ from apps.core.bodies import FORM_BYTES, most_bytes
 from apps.delivery.feed import running_feed
 from apps.delivery.polls import wait_for_news
 from apps.delivery.requests import Asked, admit_stream, find_actor, read_cursor
-from apps.delivery.watch import Frame, Interest, WithdrawnError, watch
+from apps.delivery.standing import WithdrawnError
+from apps.delivery.watch import Frame, Interest, watch
 from apps.engine.errors import DomainError, TooLargeError
 from apps.engine.values import compact
 
@@ -28,6 +29,7 @@ Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 
 RETRY_MILLISECONDS = (1_000, 4_000)
+FORM = "server-sent events"
 
 
 class Delivery:
@@ -123,7 +125,8 @@ async def _open_stream(asked: Asked) -> AsyncIterator[Frame] | None:
         actor, interest = await _admit(asked)
     except DomainError:  # the same refusal comes from Django's view of this address
         return None
-    return watch(await running_feed(), actor, interest, cursor)
+    task: Any = asyncio.current_task()
+    return watch(await running_feed(), actor, interest, cursor, give_up=task.cancel)
 
 
 @database_sync_to_async
@@ -132,13 +135,15 @@ def _admit(asked: Asked) -> tuple[Actor, Interest]:
     return actor, admit_stream(actor, asked)
 
 
-async def _encoded(frames: AsyncIterator[Frame]) -> AsyncIterator[str]:
+async def _encoded(frames: AsyncIterator[Frame]) -> AsyncIterator[bytes]:
     async with contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
         async for frame in opened:
-            yield encode(frame)
+            if FORM not in frame.encoded:
+                frame.encoded[FORM] = encode(frame).encode()
+            yield frame.encoded[FORM]
 
 
-async def send_stream(events: AsyncIterator[str], receive: Receive, send: Send) -> None:
+async def send_stream(events: AsyncIterator[bytes], receive: Receive, send: Send) -> None:
     """Send server-sent events until they end, their reader is gone or his right is."""
     headers = [
         (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -147,27 +152,31 @@ async def send_stream(events: AsyncIterator[str], receive: Receive, send: Send) 
         (b"x-content-type-options", b"nosniff"),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    sender = asyncio.create_task(_send_events(events, send))
+    task: Any = asyncio.current_task()
     hearer = asyncio.create_task(_until_gone(receive))
+
+    def end(_hearer: object) -> None:
+        task.cancel()
+
+    hearer.add_done_callback(end)
     try:
-        await asyncio.wait({sender, hearer}, return_when=asyncio.FIRST_COMPLETED)
+        await _send_events(events, send)
+    except asyncio.CancelledError:
+        task.uncancel()
+        if not hearer.done():  # he is too slow, and would not take the end either
+            return
     finally:
-        for task in (sender, hearer):
-            task.cancel()
-        await asyncio.gather(sender, hearer, return_exceptions=True)
+        hearer.remove_done_callback(end)
+        hearer.cancel()
     with contextlib.suppress(OSError):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_events(events: AsyncIterator[str], send: Send) -> None:
+async def _send_events(events: AsyncIterator[bytes], send: Send) -> None:
     with contextlib.suppress(WithdrawnError):
         async with contextlib.aclosing(events) as opened:  # type: ignore[type-var]
-            async for text in opened:
-                await _send_text(send, text)
-
-
-async def _send_text(send: Send, text: str) -> None:
-    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+            async for body in opened:
+                await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -13,7 +13,8 @@ from apps.audit.selectors import head
 from apps.core.actor import Actor
 from apps.delivery.feed import Feed, running_feed
 from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor, read_wait
-from apps.delivery.watch import Cursor, Interest, WithdrawnError, watch
+from apps.delivery.standing import WithdrawnError
+from apps.delivery.watch import Cursor, Interest, watch
 from apps.engine import formats
 from apps.engine.errors import DomainError
 

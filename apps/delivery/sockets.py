@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 from collections import deque
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,6 @@ from apps.core import clock
 from apps.core.actor import Actor, stranger
 from apps.delivery.feed import Feed, running_feed
 from apps.delivery.requests import Asked, find_actor
-from apps.delivery.watch import LOOK_AT_RIGHTS_EVERY
 from apps.engine.errors import DomainError, HeldError
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ TRY_AGAIN_LATER = 1013
 MAX_FRAME = 65_536
 BURST = 300
 BURST_SECONDS = 10.0
+LONGEST_SLEEP = 3_600.0
+TRY_AGAIN_AFTER = 1.0  # the database was away when rights were to be looked at
 
 
 class GuardedConsumer(AsyncWebsocketConsumer):
@@ -111,14 +113,22 @@ class GuardedConsumer(AsyncWebsocketConsumer):
         """Close the socket soon after the login or token has ended, though nothing is said on it."""
         try:
             while self.actor is not None and not self.ended:
-                ends_at = self.actor.expires_at
-                is_over = ends_at is not None and ends_at <= clock.now()
-                if is_over or self.generation != feed.generation:
+                moved = feed.rights_moved
+                if self._seconds_left() <= 0 or self.generation != feed.generation:
                     await self.find_actor_now()
-                await asyncio.sleep(LOOK_AT_RIGHTS_EVERY)
+                is_current = self.generation == feed.generation
+                seconds = self._seconds_left() if is_current else TRY_AGAIN_AFTER
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(seconds, LONGEST_SLEEP)):
+                        await moved.wait()
         except Exception:  # unguarded it must not stay open
             logger.exception("A socket's login could not be looked at; it is closed.")
             await self.end(FAILED)
+
+    def _seconds_left(self) -> float:
+        """Until the login or token ends by itself."""
+        ends_at = self.actor.expires_at if self.actor is not None else None
+        return math.inf if ends_at is None else (ends_at - clock.now()).total_seconds()
 
     async def end(self, code: int) -> None:
         """Close the socket, once: several tasks may want to."""

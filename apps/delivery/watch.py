@@ -6,27 +6,28 @@ access generation that the feed read after the act itself.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from channels.db import database_sync_to_async
 
 from apps.access.policy import Place
-from apps.access.rights import rights_of
-from apps.access.selectors import still_valid
+from apps.access.rights import Rights
 from apps.configs.selectors.configurations import find_live, get_version
 from apps.core import clock
 from apps.core.actor import Actor
-from apps.delivery.feed import Act, Feed, Notice, Watcher, read_acts
+from apps.delivery.acts import Act, Notice, read_acts
+from apps.delivery.feed import Feed
 from apps.delivery.reads import note_read
+from apps.delivery.standing import Standing, WithdrawnError, stand
+from apps.delivery.watchers import Spot, Watcher
 from apps.engine.errors import DomainError
 from apps.engine.values import parse_canonical
 from apps.registry.selectors import get_environment, get_service
 from apps.rollouts.assigning import as_assigned, note_served
 
 BOOKMARK_EVERY = 15.0
-LOOK_AT_RIGHTS_EVERY = 1.0
 CATCH_UP = 1.5
 MAX_BACKLOG = 100_000
 
@@ -42,6 +43,12 @@ class Interest:
     with_config: bool = False
     unit: str = ""
     instance: str = ""
+
+    @property
+    def spots(self) -> frozenset[Spot]:
+        """Where it is, as watchers are found by."""
+        services = [None] if self.service_ids is None else self.service_ids
+        return frozenset((each, self.environment_id) for each in services)
 
     def covers(self, notice: Notice) -> bool:
         """Whether the notice is about this."""
@@ -64,21 +71,20 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One thing to send. ``kind`` is ready, changed, bookmark or resync."""
+    """One thing to send. ``kind`` is ready, changed, bookmark or resync. ``encoded`` keeps what it is
+    in each form of sending, for one frame goes to many.
+    """
 
     kind: str
     epoch: str
     revision: int
     messages: tuple[dict[str, Any], ...] = ()
+    encoded: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def position(self) -> dict[str, Any]:
         """``{"epoch","revision"}``."""
         return {"epoch": self.epoch, "revision": self.revision}
-
-
-class WithdrawnError(Exception):
-    """The actor's login, token or last right on the stream has ended."""
 
 
 async def watch(
@@ -88,16 +94,18 @@ async def watch(
     after: Cursor | None = None,
     *,
     bookmark_every: float = BOOKMARK_EVERY,
+    give_up: Callable[[], object] | None = None,
 ) -> AsyncIterator[Frame]:
     """Frames for ``actor``, for ever: ``ready``, then every later change in order, once, and a
-    bookmark after so many seconds without one.
+    bookmark after so many seconds without one. ``give_up`` is called when they are taken so slowly
+    that not even a ``resync`` helps.
 
     Raises :class:`WithdrawnError` at most a few seconds after the actor lost his login, his token
     or his last right to read what the stream is about.
     """
     if after is not None and after.epoch in (None, feed.epoch) and after.revision > feed.revision:
         await feed.reached(after.revision, CATCH_UP)  # the client read it before this process did
-    watcher, registered_at = feed.register()
+    watcher, registered_at = feed.register(interest.spots, give_up)
     try:
         resumable = after is None or _resumable(feed, after, registered_at)
         start = registered_at if after is None or not resumable else after.revision
@@ -123,36 +131,35 @@ def _resumable(feed: Feed, after: Cursor, head: int) -> bool:
 async def _backlog(feed: Feed, gate: "_Gate", start: int, until: int) -> AsyncIterator[Frame]:
     if until > start:
         for act in await read_acts(feed.epoch, start, until):
-            messages = await gate.pass_through(act)
-            if messages:
-                yield Frame("changed", feed.epoch, act.revision, messages)
+            if (frame := await gate.pass_through(act)) is not None:
+                yield frame
         yield Frame("bookmark", feed.epoch, until)
 
 
 async def _live(
     feed: Feed, watcher: Watcher, gate: "_Gate", reached: int, bookmark_every: float
 ) -> AsyncIterator[Frame]:
-    """What comes from now on. Bookmarks and rights wait for no quiet second: others' acts may
-    never leave one.
+    """What comes from now on. Between two acts it sleeps until the next bookmark, or until rights
+    have moved or end.
     """
     loop = asyncio.get_running_loop()
     bookmark_at = loop.time() + bookmark_every
     while not watcher.stopped:
         if watcher.overflowed:
-            watcher.empty()
+            watcher.resume()
             reached = feed.revision
             yield Frame("resync", feed.epoch, reached)
-        act = await _next_act(watcher)
+        act = await _next_act(watcher, gate, bookmark_at)
         await gate.check()
-        messages = await gate.pass_through(act) if act is not None else ()
+        frame = None if act is None else await gate.pass_through(act)
         if watcher.overflowed or watcher.stopped:
             continue
         if act is not None:
             reached = act.revision
-        elif watcher.queue.empty():
+        elif not watcher.is_behind:
             reached = feed.revision
-        if messages:
-            yield Frame("changed", feed.epoch, reached, messages)
+        if frame is not None:
+            yield frame
         elif loop.time() >= bookmark_at:
             yield Frame("bookmark", feed.epoch, reached)
         else:
@@ -160,11 +167,13 @@ async def _live(
         bookmark_at = loop.time() + bookmark_every
 
 
-async def _next_act(watcher: Watcher) -> Act | None:
-    try:
-        return await asyncio.wait_for(watcher.queue.get(), LOOK_AT_RIGHTS_EVERY)
-    except TimeoutError:
-        return None
+async def _next_act(watcher: Watcher, gate: "_Gate", bookmark_at: float) -> Act | None:
+    """What comes next; ``None`` when it is time for something else."""
+    if not (watcher.is_behind or gate.is_stale):
+        now = asyncio.get_running_loop().time()
+        if now < bookmark_at:
+            await watcher.wait(gate.until(bookmark_at))
+    return watcher.take()
 
 
 class _Gate:
@@ -173,69 +182,78 @@ class _Gate:
     def __init__(self, feed: Feed, actor: Actor, interest: Interest) -> None:
         self.feed, self.actor, self.interest = feed, actor, interest
         self.generation = -1
-        self.rights: Any = None
+        self.standing: Standing | None = None
 
-    async def check(self) -> None:
+    @property
+    def is_stale(self) -> bool:
+        """Whether something has moved or ended since the rights were read."""
+        return (
+            self.standing is None
+            or self.generation != self.feed.generation
+            or self.standing.has_ended()
+        )
+
+    def until(self, moment: float) -> float:
+        """The earlier one of a moment of the event loop's clock and of the end of a right."""
+        ends_at = None if self.standing is None else self.standing.ends_at
+        if ends_at is None:
+            return moment
+        seconds = (ends_at - clock.now()).total_seconds()
+        return min(moment, asyncio.get_running_loop().time() + seconds)
+
+    async def check(self) -> Standing:
         """Raise :class:`WithdrawnError` when the login, token or last right has ended."""
-        expires_at = self.actor.expires_at
-        if expires_at is not None and expires_at <= clock.now():
-            raise WithdrawnError
-        if self.generation == self.feed.generation:
-            return
+        standing = self.standing
+        if standing is not None and not self.is_stale:
+            return standing
         generation = self.feed.generation
-        actor = await _reload(self.actor)
-        if actor is None:
-            raise WithdrawnError
-        self.actor = replace(actor, environment=self.actor.environment)
-        self.rights = None if actor.is_superuser else await _rights(actor)
+        self.standing = standing = await stand(self.feed, self.actor)
+        self.actor = standing.as_seen(self.actor)
         self.generation = generation
-        if self.rights is not None and not self._may_read_something():
+        if standing.rights is not None and not self._may_read_something(standing.rights):
             raise WithdrawnError
+        return standing
 
-    async def pass_through(self, act: Act) -> tuple[dict[str, Any], ...]:
-        """The act's messages that the actor asked for and may see."""
-        notices = [each for each in act.notices if self.interest.covers(each)]
-        if not notices:
-            return ()
-        await self.check()
-        seen = [each for each in notices if self._may_read(each)]
-        told = [each if self._sees_all(each) else await _in_view(self.actor, each) for each in seen]
+    async def pass_through(self, act: Act) -> Frame | None:
+        """What the actor is told of an act: what he asked for and may see."""
+        standing = await self.check()
+        told = tuple(
+            at
+            for at, each in enumerate(act.notices)
+            if self.interest.covers(each) and standing.judge(each.spot).may_read
+        )
+        if not told:
+            return None
+        notices = [act.notices[at] for at in told]
+        if not self.interest.with_config and all(standing.judge(n.spot).sees_all for n in notices):
+            if told not in act.frames:
+                messages = tuple(each.message for each in notices)
+                act.frames[told] = Frame("changed", self.feed.epoch, act.revision, messages)
+            frame: Frame = act.frames[told]
+            return frame
+        return Frame(
+            "changed",
+            self.feed.epoch,
+            act.revision,
+            tuple([await self._told(standing, each) for each in notices]),
+        )
+
+    async def _told(self, standing: Standing, notice: Notice) -> dict[str, Any]:
+        if not standing.judge(notice.spot).sees_all:
+            notice = await _in_view(self.actor, notice)
         if self.interest.with_config:
-            interest = self.interest
-            return tuple([await _with_config(self.actor, each, interest) for each in told])
-        return tuple(each.message for each in told)
+            return await _with_config(self.actor, notice, self.interest)
+        return notice.message
 
-    def _may_read_something(self) -> bool:
+    def _may_read_something(self, rights: Rights) -> bool:
         services, environment = self.interest.service_ids, self.interest.environment_id
         if services is None:
             if environment is None:
-                return bool(self.rights.holds_anywhere("read"))
-            return bool(self.rights.touches_environment("read", environment))
+                return rights.holds_anywhere("read")
+            return rights.touches_environment("read", environment)
         if environment is None:
-            return any(self.rights.touches_service("read", each) for each in services)
-        return any(self.rights.reaches("read", each, environment) for each in services)
-
-    def _may_read(self, notice: Notice) -> bool:
-        if self.rights is None:
-            return self.actor.is_superuser
-        return bool(self.rights.reaches("read", notice.service_id, notice.environment_id))
-
-    def _sees_all(self, notice: Notice) -> bool:
-        """Whether no key of the configuration is hidden from the actor."""
-        if self.rights is None:
-            return True
-        scope = (notice.service_id, notice.environment_id)
-        return all(self.rights.guard(verb, *scope).is_open for verb in ("list", "read"))
-
-
-@database_sync_to_async
-def _reload(actor: Actor) -> Actor | None:
-    return still_valid(actor, now=clock.now())
-
-
-@database_sync_to_async
-def _rights(actor: Actor) -> Any:
-    return rights_of(actor)
+            return any(rights.touches_service("read", each) for each in services)
+        return any(rights.reaches("read", each, environment) for each in services)
 
 
 def _place_of(notice: Notice) -> Place:

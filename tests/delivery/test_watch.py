@@ -1,22 +1,29 @@
 """What a watcher hears while others are busy, and when he is too slow to hear it all."""
 
 import asyncio
+import contextlib
+import datetime
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
 from apps.access.people import update_person
 from apps.access.policy import Place
-from apps.access.selectors import actor_of_user
+from apps.access.selectors import actor_of_user, authenticate_token
+from apps.access.services import grant
 from apps.audit import epochs
 from apps.audit.models import Head
 from apps.configs import sources
 from apps.configs.services.bases import Options
 from apps.configs.services.places import create_service
 from apps.configs.services.publishing import publish
+from apps.core import clock
 from apps.core.models import User
+from apps.delivery import standing
 from apps.delivery.feed import Feed
-from apps.delivery.watch import Interest, WithdrawnError, watch
+from apps.delivery.standing import WithdrawnError
+from apps.delivery.watch import Interest, watch
+from apps.delivery.watchers import Watcher
 from apps.registry.selectors import get_environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +58,16 @@ class Watched:
     async def frame(self, seconds=20):
         found = await asyncio.wait_for(anext(self.frames), seconds)
         return found.kind, found.revision
+
+    @contextlib.asynccontextmanager
+    async def another(self, actor, interest, **options):
+        """One more watcher on the same feed that has heard ``ready``."""
+        frames = watch(self.feed, actor, interest, **options)
+        try:
+            assert (await anext(frames)).kind == "ready"
+            yield frames
+        finally:
+            await frames.aclose()
 
 
 def watching(scenario, actor, interest, system, *, queue_limit=1_000, bookmark_every=15.0):
@@ -110,6 +127,19 @@ def test_rights__login_ended_while_others_publish__are_looked_at_without_a_quiet
     watching(scenario, actor_of_user(person), Interest(frozenset({shop.pk})), system)
 
 
+def test_rights__withdrawn_while_nothing_happens__end_the_stream_at_once(shop, person, system):
+    async def scenario(watched):
+        waiting = asyncio.create_task(watched.frame(AT_ONCE))
+        await asyncio.sleep(0.1)
+        await sync_to_async(update_person)(
+            actor=system, user=person, is_active=False, is_superuser=True
+        )
+        with pytest.raises(WithdrawnError):
+            await waiting
+
+    watching(scenario, actor_of_user(person), Interest(frozenset({shop.pk})), system)
+
+
 def test_slow_watcher__queue_is_full__is_told_to_resync_and_goes_on_from_there(
     shop, person, system
 ):
@@ -122,6 +152,94 @@ def test_slow_watcher__queue_is_full__is_told_to_resync_and_goes_on_from_there(
 
     interest = Interest(frozenset({shop.pk}))
     watching(scenario, actor_of_user(person), interest, system, queue_limit=2)
+
+
+def test_slow_watcher__does_not_take_the_resync_either__is_given_up(shop, person, system):
+    given_up = []
+
+    async def scenario(watched):
+        options = {"give_up": lambda: given_up.append(1)}
+        async with watched.another(actor, interest, **options) as stuck:
+            for _ in range(4):
+                await watched.publish(shop)
+            assert given_up == []
+            await watched.publish(shop)
+            assert given_up == [1]
+            with pytest.raises(StopAsyncIteration):
+                await anext(stuck)
+        await watched.publish(shop)
+        assert given_up == [1]
+
+    actor, interest = actor_of_user(person), Interest(frozenset({shop.pk}))
+    watching(scenario, actor, interest, system, queue_limit=2)
+
+
+def test_frame__that_many_see_alike__is_one(shop, person, system):
+    async def scenario(watched):
+        async with watched.another(actor, Interest()) as other:
+            await watched.publish(shop)
+            assert await anext(watched.frames) is await anext(other)
+
+    actor = actor_of_user(person)
+    watching(scenario, actor, Interest(frozenset({shop.pk})), system)
+
+
+def test_acts_elsewhere__wake_nobody(shop, person, system, monkeypatch):
+    other = create_service(actor=system, slug="cart")
+    woken = []
+    monkeypatch.setattr(Watcher, "wake", lambda watcher: woken.append(watcher.spots))
+
+    async def scenario(watched):
+        await watched.publish(other)
+        assert woken == []
+        await watched.publish(shop)
+        assert woken == [frozenset({(shop.pk, None)})]
+
+    watching(scenario, actor_of_user(person), Interest(frozenset({shop.pk})), system)
+
+
+def test_rights__moved_while_many_streams_of_a_token_are_open__are_read_once(
+    shop, make_api, person, system, monkeypatch
+):
+    _scheme, token = make_api("viewer").headers["authorization"].split()
+    actor = authenticate_token(token, now=clock.now(), address=None)
+    asked = []
+    read = standing.still_valid
+    monkeypatch.setattr(
+        standing, "still_valid", lambda *args, **given: asked.append(1) or read(*args, **given)
+    )
+
+    async def scenario(watched):
+        async with contextlib.AsyncExitStack() as streams:
+            opened = [
+                await streams.enter_async_context(watched.another(actor, Interest()))
+                for _one in range(5)
+            ]
+            waiting = [asyncio.create_task(anext(each)) for each in opened]
+            await watched.publish(shop)
+            assert len({id(frame) for frame in await asyncio.gather(*waiting)}) == 1
+            assert len(asked) == 1
+            await sync_to_async(update_person)(
+                actor=system, user=person, is_active=True, is_superuser=False
+            )
+            waiting = [asyncio.create_task(anext(each)) for each in opened]
+            await watched.publish(shop)
+            await asyncio.gather(*waiting)
+            assert len(asked) == 2
+
+    watching(scenario, actor_of_user(User.objects.create_superuser("olu")), Interest(), system)
+
+
+def test_grant__that_ends_by_itself__ends_the_stream_though_nothing_happens(shop, system):
+    actor = actor_of_user(User.objects.create_user("eve"))
+    ends = clock.now() + datetime.timedelta(seconds=1)
+    grant(actor=system, to="user:eve", role="viewer", on=Place(shop, None), expires_at=ends)
+
+    async def scenario(watched):
+        with pytest.raises(WithdrawnError):
+            await watched.frame(5)
+
+    watching(scenario, actor, Interest(frozenset({shop.pk})), system)
 
 
 def test_database__exchanged_between_two_looks__begins_an_epoch_and_is_told(shop, person, system):

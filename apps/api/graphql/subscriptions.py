@@ -14,7 +14,8 @@ from apps.api.graphql.fields import described, node
 from apps.api.graphql.scalars import Json, Long
 from apps.delivery.feed import running_feed
 from apps.delivery.requests import MAX_SERVICES, interest_of, note_stream, read_cursor
-from apps.delivery.watch import Frame, Interest, WithdrawnError, watch
+from apps.delivery.standing import WithdrawnError
+from apps.delivery.watch import Frame, Interest, watch
 from apps.engine.errors import ForbiddenError, invalid
 
 

@@ -51,7 +51,9 @@ class _Sections:
         return self.keys != before
 
 
-async def stream_of(ticket: str, address: str | None, cursor: Cursor | None) -> AsyncIterator[str]:
+async def stream_of(
+    ticket: str, address: str | None, cursor: Cursor | None
+) -> AsyncIterator[bytes]:
     """The lines to send, for as long as the ticket's holder may read the flags.
 
     Raises :class:`UnauthenticatedError`, and :class:`NotFoundError` or :class:`ForbiddenError` where
@@ -74,7 +76,7 @@ def _admit(ticket: str, address: str | None) -> tuple[Actor, Interest, _Sections
 
 async def _lines(
     frames: AsyncIterator[Frame], sections: _Sections, *, fresh: bool
-) -> AsyncIterator[str]:
+) -> AsyncIterator[bytes]:
     """Server-sent events. A new stream begins with one, since something may have changed after
     the evaluation that it belongs to; a resumed one hears what it has missed, of sections too.
     """
@@ -82,11 +84,11 @@ async def _lines(
         async for frame in opened:
             position = f"{frame.epoch}-{frame.revision}"
             if frame.kind == "ready":
-                yield retry_line() + (_message(position) if fresh else "\n")
+                yield (retry_line() + (_message(position) if fresh else "\n")).encode()
             elif await sections.look() or frame.kind == "resync" or _touches(frame, sections.keys):
-                yield _message(position)
+                yield _message(position).encode()
             else:
-                yield f"id: {position}\n\n"
+                yield f"id: {position}\n\n".encode()
 
 
 def _touches(frame: Frame, sections: frozenset[str]) -> bool:

@@ -1,0 +1,75 @@
+"""What the ledger's acts did to configurations, in the shape that is pushed."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from channels.db import database_sync_to_async
+
+from apps.audit import selectors as ledger
+from apps.audit.models import AuditEvent
+from apps.engine.values import parse_canonical
+from apps.registry.models import Configuration
+
+PREFIX = "configuration."
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One configuration's change, in the shape that the contract pushes, and where it was."""
+
+    message: dict[str, Any]
+    service_id: int
+    environment_id: int
+
+    @property
+    def spot(self) -> tuple[int, int]:
+        """Its service's and its environment's number."""
+        return self.service_id, self.environment_id
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """The changes of one revision: they go out together. ``frames`` keeps what several watchers are
+    told of it alike, by the indexes of its notices.
+    """
+
+    revision: int
+    notices: tuple[Notice, ...]
+    frames: dict[tuple[int, ...], Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@database_sync_to_async
+def read_acts(epoch: str, after: int, until: int) -> list[Act]:
+    """The acts after revision ``after`` up to ``until`` that changed configurations."""
+    acts: list[Act] = []
+    notices: list[Notice] = []
+    for event in ledger.events_since(after, until=until):
+        if event.action.startswith(PREFIX):
+            notices.append(_notice(epoch, event))
+        if event.number == event.revision and notices:
+            acts.append(Act(event.revision, tuple(notices)))
+            notices = []
+    return acts
+
+
+_places: dict[tuple[str, str], tuple[int, int]] = {}
+
+
+def _notice(epoch: str, event: AuditEvent) -> Notice:
+    data = parse_canonical(event.data)
+    place = (data["service"], data["environment"])
+    if place not in _places:  # names never change and are never used again
+        found = Configuration.objects.get(service__slug=place[0], environment__slug=place[1])
+        _places[place] = (found.service_id, found.environment_id)
+    message = {
+        "type": "changed",
+        "epoch": epoch,
+        "revision": event.revision,
+        "service": place[0],
+        "environment": place[1],
+        "version": data["version"],
+        "checksum": data["checksum"],
+        "keys": data["keys"],
+        "cause": data["cause"],
+    }
+    return Notice(message, *_places[place])
