@@ -12,7 +12,7 @@ from django.conf import settings
 
 from apps.backups.reading import Header, read_archive_header
 from apps.backups.s3 import Credentials, S3Store
-from apps.backups.stores import FolderStore, Store, Stored, check_name
+from apps.backups.stores import FolderStore, Store, Stored, check_name, is_plain
 from apps.core import clock
 from apps.core.outgoing import read_s3
 from apps.engine.errors import NOTHING_HERE, DomainError, NotFoundError, invalid
@@ -20,6 +20,7 @@ from apps.vault.connections import list_connections
 from apps.vault.rotating import open_credential
 
 MOST_KNOWN: Final = 20_000
+NOT_PLAIN: Final = "It is opened under no name but one of plain ASCII letters: rename it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def _order(each: Archive) -> tuple[bool, str, int, str]:
 
 
 def _read(place: Store, stored: Stored) -> Archive:
+    if not is_plain(stored.name):
+        return Archive(stored.name, stored.size, None, NOT_PLAIN)
     try:
         header, _line = read_archive_header(io.BytesIO(place.start(stored.name)))
         return Archive(stored.name, stored.size, header)
@@ -135,7 +138,8 @@ def chain_of(archives: Sequence[Archive], name: str) -> list[Archive]:
     What is missing in between is said when the chain is checked. Raises :class:`NotFoundError`.
     """
     check_name(name)
-    by_id = {each.header.id: each for each in archives if each.header}
+    # of copies that people made, the one that kept its name
+    by_id = {each.header.id: each for each in sorted(archives, key=_is_named_after) if each.header}
     wanted = next((each for each in archives if each.name == name), None)
     if wanted is None:
         raise NotFoundError(NOTHING_HERE)

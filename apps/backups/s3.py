@@ -62,8 +62,10 @@ class S3Store:
                 for page in pages
                 for each in page.get("Contents", ())
             ]
-        plain = (each for each in found if each.name.endswith(SUFFIX) and each.name[0] != ".")
-        stored = sorted(plain, key=lambda each: each.name)
+        ours = (each for each in found if each.name.endswith(SUFFIX) and each.name[0] != ".")
+        stored = sorted(
+            (each for each in ours if each.name.isprintable()), key=lambda each: each.name
+        )
         self._forget_all_but({each.name for each in stored})
         return stored
 

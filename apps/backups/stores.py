@@ -10,7 +10,7 @@ from typing import IO, Final, Protocol
 
 from apps.backups.work import working_in
 from apps.engine.archives import MAX_START
-from apps.engine.errors import NOTHING_HERE, NotFoundError
+from apps.engine.errors import NOTHING_HERE, NotFoundError, UnavailableError
 
 SUFFIX: Final = ".configsvc"
 PART: Final = ".part"
@@ -26,7 +26,9 @@ class Stored:
 
 
 class Store(Protocol):
-    """A place for archives. Names are those that :func:`check_name` lets through."""
+    """A place for archives. Names are those that :func:`check_name` lets through; others are listed
+    alone, unless no page could show them. Raises :class:`UnavailableError` while it cannot be read.
+    """
 
     def list(self) -> list[Stored]:
         """The archives by name; files that are not whole yet are none."""
@@ -49,10 +51,25 @@ class Store(Protocol):
 
 def check_name(name: str) -> str:
     """``name`` when it is that of an archive. Raises :class:`NotFoundError`: nothing else is opened."""
-    plain = name.isascii() and name.endswith(SUFFIX) and not name.startswith(".")
-    if not plain or "/" in name or "\\" in name or "\0" in name:
+    if not is_plain(name):
         raise NotFoundError(NOTHING_HERE)
     return name
+
+
+def is_plain(name: str) -> bool:
+    """Whether it may be that of an archive: printable ASCII, no path, and no option of a command."""
+    printable = name.isascii() and name.isprintable() and name.endswith(SUFFIX)
+    return printable and name[0] not in ".-" and "/" not in name and "\\" not in name
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What the folder's disk refuses is said in our words."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise UnavailableError(f"The folder of backups failed: {why}.") from error
 
 
 class FolderStore:
@@ -63,21 +80,21 @@ class FolderStore:
 
     def list(self) -> list[Stored]:
         """See :class:`Store`."""
-        if not self.folder.is_dir():
-            return []
-        found = (each for each in self.folder.iterdir() if each.name.endswith(SUFFIX))
-        return sorted(
-            (
+        with _told():
+            if not self.folder.is_dir():
+                return []
+            found = [each for each in self.folder.iterdir() if each.name.endswith(SUFFIX)]
+            shown = (each for each in found if each.name[0] != "." and each.name.isprintable())
+            stored = [
                 Stored(each.name, each.stat().st_size)
-                for each in found
-                if each.is_file() and not each.is_symlink() and not each.name.startswith(".")
-            ),
-            key=lambda each: each.name,
-        )
+                for each in shown
+                if each.is_file() and not each.is_symlink()
+            ]
+        return sorted(stored, key=lambda each: each.name)
 
     def start(self, name: str) -> bytes:
         """See :class:`Store`."""
-        with self.open(name) as file:
+        with self.open(name) as file, _told():
             return file.read(MAX_START)
 
     def put(self, path: Path, name: str) -> None:
@@ -100,9 +117,11 @@ class FolderStore:
     def open(self, name: str) -> Iterator[IO[bytes]]:
         """See :class:`Store`."""
         path = self.folder / check_name(name)
-        if not path.is_file() or path.is_symlink():
-            raise NotFoundError(NOTHING_HERE)
-        with path.open("rb") as file:
+        with _told():
+            if not path.is_file() or path.is_symlink():
+                raise NotFoundError(NOTHING_HERE)
+            opened = path.open("rb")
+        with opened as file:
             yield file
 
     def delete(self, name: str) -> None:

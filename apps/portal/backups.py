@@ -1,5 +1,6 @@
 """Backups: whether the last was restored on trial, what would be lost now, and every archive."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -165,7 +166,7 @@ def _latest(times: Sequence[datetime | None]) -> datetime | None:
 
 
 def _command(archive: Archive) -> str:
-    return f"manage.py backup restore {archive.name}"
+    return f"manage.py backup restore {shlex.quote(archive.name)}"
 
 
 def _plan(plan: Plan, groups: list[Group]) -> dict[str, Any]:

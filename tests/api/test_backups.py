@@ -67,6 +67,41 @@ def test_archive__that_is_none__is_not_there(operator, three, name):
     assert operator.get("/backups/runs").json()["results"] == []
 
 
+def test_folder__that_cannot_be_read__is_unavailable_everywhere(operator, three, monkeypatch):
+    def refuse(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+
+    answers = [
+        operator.get("/backups"),
+        operator.get(f"/backups/{three[0]}"),
+        operator.post("/backups/prune", {"dry_run": True}),
+        operator.post(f"/backups/{three[0]}/verify", {}),
+    ]
+
+    assert [each.status_code for each in answers] == [503] * 4
+    assert "Permission denied" in answers[0].json()["detail"]
+
+
+def test_archive__that_cannot_be_read__is_listed_with_why(operator, three, folder, monkeypatch):
+    opened = Path.open
+
+    def refuse(path, *arguments, **more):
+        if path.name == three[1]:
+            raise OSError(5, "Input/output error")
+        return opened(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+    found = operator.get("/backups").json()["results"]
+
+    assert {each["name"] for each in found} == set(three)
+    assert [each["problem"] for each in found if each["name"] == three[1]] == [
+        "The folder of backups failed: Input/output error."
+    ]
+
+
 def test_verify__asked_for__is_done_by_a_job_and_in_the_ledger(operator, three):
     asked = operator.post(f"/backups/{three[1]}/verify", {})
     waiting = run_of(operator, asked)

@@ -58,6 +58,37 @@ def test_read_catalogue__a_header_that_is_damaged__says_so_beside_the_others(
     assert list(plan_pruning(found, "1d").kept) == [good]
 
 
+@pytest.mark.parametrize("name", ["März.configsvc", "-rf.configsvc"])
+def test_read_catalogue__a_name_that_opens_nothing__says_to_rename_it(tmp_path, name):
+    good, _header = put_archive(tmp_path)
+    (tmp_path / good).rename(tmp_path / name)
+
+    [found] = listed(tmp_path)
+
+    assert (found.name, found.header) == (name, None)
+    assert "rename it" in found.problem
+
+
+def test_read_catalogue__names_that_no_page_can_show__are_left_out(tmp_path):
+    good, _header = put_archive(tmp_path)
+    content = (tmp_path / good).read_bytes()
+    for name in (b"\xff.configsvc", b"a\nb.configsvc", b"\x1b[2J.configsvc"):
+        (tmp_path / os.fsdecode(name)).write_bytes(content)
+
+    assert [each.name for each in listed(tmp_path)] == [good]
+
+
+def test_chain_of__beside_a_copy_that_is_cut__takes_the_one_that_kept_its_name(tmp_path):
+    from apps.backups.catalogue import chain_of
+
+    full, header = put_archive(tmp_path)
+    segment, _header = put_archive(tmp_path, NOON + HOUR, after=header)
+    copy = full.replace(".configsvc", " (1).configsvc")
+    (tmp_path / copy).write_bytes((tmp_path / full).read_bytes()[:-9])
+
+    assert [each.name for each in chain_of(listed(tmp_path), segment)] == [full, segment]
+
+
 def test_store__what_a_process_that_died_has_left__goes_with_the_next_archive(tmp_path):
     from apps.backups.stores import FolderStore
     from apps.backups.work import working_in

@@ -3,6 +3,7 @@
 import datetime
 import html
 import re
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,28 @@ def test_page__a_file_that_is_none__is_shown_with_its_problem(admin, folder):
 
     assert "Cannot be read" in page
     assert "This is no archive of configsvc." in page
+
+
+def test_page__of_a_folder_that_cannot_be_read__says_why(admin, folder, monkeypatch):
+    def refuse(_path):
+        raise PermissionError(13, "Permission denied")
+
+    put_archive(folder)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+
+    page = admin.get(PAGE)
+
+    assert page.status_code == 503
+    assert "Permission denied" in page.content.decode()
+
+
+def test_page__a_name_with_signs_of_the_shell__is_quoted_in_the_command(admin, folder):
+    name, _header = put_archive(folder)
+    (folder / name).rename(folder / "a;touch x.configsvc")
+
+    page = text_of(admin.get(PAGE))
+
+    assert "manage.py backup restore 'a;touch x.configsvc'" in page
 
 
 def test_verify__pressed__goes_on_in_the_table_until_it_is_done(admin, folder):
