@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
+from apps.backups.stores import SUFFIX
 from apps.backups.tables import Column
 from apps.backups.writing import Digest
 from apps.core import clock
 from apps.engine.archives import read_header, read_lines
 from apps.engine.chain import GENESIS, event_hash
-from apps.engine.errors import IntegrityError, MalformedError
+from apps.engine.errors import IntegrityError, MalformedError, SealedError
 from apps.engine.values import Tree
-from apps.vault.providers import key_provider
+from apps.vault.providers import NO_KEY, key_provider
 
 KINDS: Final = ("full", "segment")
 MOST: Final = 2**63
@@ -21,6 +22,10 @@ MOST: Final = 2**63
 LEDGER: Final = "audit_auditevent"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 CONTEXT: Final = b"configsvc archive "
+NO_KEY_OF_IT: Final = (
+    "The key that wrapped the archive's is not here: put back keys/ of its data folder, or what"
+    " its key provider needs."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,12 @@ def read_archive_header(file: IO[bytes]) -> tuple[Header, bytes]:
     return Header.of(members), line
 
 
+def name_of(header: Header) -> str:
+    """The name that an archive is made with. It sorts by time: ``20261127T091500.123456Z-full-…``."""
+    stamp = header.created_at.replace("-", "").replace(":", "")
+    return f"{stamp}-{header.kind}-{header.id[:8]}{SUFFIX}"
+
+
 def context_of(archive: str) -> bytes:
     """What the wrapped key of an archive is bound to."""
     return CONTEXT + archive.encode()
@@ -101,7 +112,12 @@ def open_key(header: Header) -> bytes:
         wrapped = bytes.fromhex(header.wrapped)
     except ValueError as error:
         raise IntegrityError("The archive's key is damaged.") from error
-    return key_provider().unwrap(header.key_id, wrapped, context_of(header.id))
+    try:
+        return key_provider().unwrap(header.key_id, wrapped, context_of(header.id))
+    except SealedError as error:
+        if error.detail != NO_KEY:
+            raise
+        raise SealedError(NO_KEY_OF_IT) from error
 
 
 Sink = Callable[[TableHead, Iterator[str]], None]

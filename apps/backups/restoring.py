@@ -113,7 +113,8 @@ def new_sqlite(path: Path) -> Iterator[None]:
         journal.unlink(missing_ok=True)  # empty: all of it is in the file
     except BaseException:
         connection.close()
-        path.unlink(missing_ok=True)
+        for half in (path, journal):
+            half.unlink(missing_ok=True)
         raise
     finally:
         point_at(before)

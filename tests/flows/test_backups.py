@@ -2,11 +2,14 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.commands import TOP
 from tests.serving import installation
 
 pytestmark = pytest.mark.servers
@@ -239,6 +242,9 @@ def test_names__that_lead_elsewhere__are_not_there(shop, name):
         (("restore", "a.configsvc", "--at", "2026-01-01T00:00:00Z"), "not both"),
         (("verify", "../a.configsvc"), "There is no such archive."),
         (("confirm",), "No rights are held."),
+        (("restore", "--yes", ""), "'name' is empty"),
+        (("restore", "--yes", "--at", ""), "'at' is empty"),
+        (("verify", "--store", ""), "'store' is empty"),
     ],
 )
 def test_command__what_cannot_be__is_said_in_a_line(shop, archive, arguments, said):
@@ -246,6 +252,24 @@ def test_command__what_cannot_be__is_said_in_a_line(shop, archive, arguments, sa
 
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert said in refused.stderr
+
+
+@pytest.mark.servers(database=False)
+def test_restore__on_a_full_disk__says_so_in_a_line_and_leaves_nothing(shop, archive, tmp_path):
+    restore = [sys.executable, "manage.py", "backup", "restore", archive]
+
+    refused = subprocess.run(  # no file may grow beyond 200 KiB
+        ["bash", "-c", 'ulimit -f 200; exec "$@"', "_", *restore, "--into", tmp_path / "x.sqlite3"],
+        cwd=TOP,
+        env=shop.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
+    assert "The database refused" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.servers(database=False)
@@ -258,7 +282,22 @@ def test_archive__without_its_key__does_not_open(shop, archive):
 
     key.write_text(kept)
     assert (refused.returncode, "sealed" in refused.stderr) == (1, True)
+    assert "put back keys/" in refused.stderr
     assert backup(shop, "verify", archive).returncode == 0
+
+
+@pytest.mark.servers(database=False)
+@pytest.mark.parametrize("arguments", [("create",), ("create", "--segment"), ("confirm",)])
+def test_command__in_a_data_folder_without_a_database__says_so_in_a_line(
+    shop, tmp_path, monkeypatch, arguments
+):
+    monkeypatch.setitem(shop.environment, "CONFIGSVC_DATA_DIR", str(tmp_path))
+
+    refused = backup(shop, *arguments, check=False)
+
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "no such table" in refused.stderr
+    assert list(tmp_path.rglob("*.configsvc")) == []
 
 
 @pytest.mark.servers(database=False)

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.db import Error as DatabaseError
 from django.db import connection
 
 from apps.access.holds import are_held, confirm_rights, require_held
@@ -71,6 +72,9 @@ class Command(QuickCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do one of them."""
         self._tells = options.get("tell", False)
+        for name in ("name", "at", "store"):
+            if options.get(name) == "":  # a variable that is not set, which means no newest one
+                raise CommandError(f"'{name}' is empty: leave it away, or say which.")
         try:
             getattr(self, f"_{options['verb']}")(options)
         except DomainError as error:
@@ -79,6 +83,9 @@ class Command(QuickCommand):
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             raise CommandError(f"{error.strerror or error}{where}") from error
+        except (DatabaseError, connection.Database.Error) as error:  # type: ignore[attr-defined] # the driver
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            raise CommandError(f"The database refused: {told}") from error
 
     def _create(self, options: dict[str, Any]) -> None:
         made = create_backup(actor=ACTOR, full=not options["segment"], progress=self._progress)
