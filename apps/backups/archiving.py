@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from django.db import connection
 
-from apps.backups.reading import Header, context_of
+from apps.backups.reading import Header, context_of, name_of
 from apps.backups.snapshots import Snapshot, SqliteSnapshot, snapshot
-from apps.backups.stores import SUFFIX, Store, sync_folder
+from apps.backups.stores import Store, sync_folder
 from apps.backups.work import working_in
 from apps.backups.writing import (
     Progress,
@@ -95,7 +95,7 @@ def _make(
     folder: Path, taken: Snapshot, chain: "Chain | None", sealing: "_Sealing", progress: Progress
 ) -> "Chain":
     header = _new_header(taken, chain, sealing)
-    name = f"{_stamp(header.created_at)}-{header.kind}-{header.id[:8]}{SUFFIX}"
+    name = name_of(header)
     descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         written = write_archive(
@@ -149,11 +149,6 @@ def _new_header(taken: Snapshot, chain: "Chain | None", sealing: _Sealing) -> He
         key_id=sealing.key_id,
         wrapped=sealing.wrapped.hex(),
     )
-
-
-def _stamp(moment: str) -> str:
-    """A time as a part of a name that sorts: ``20261127T091500.123456Z``."""
-    return moment.replace("-", "").replace(":", "")
 
 
 def members_of(header: Header) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import IO, Any, Final
 
 from django.conf import settings
 
-from apps.backups.reading import Header, read_archive_header
+from apps.backups.reading import Header, name_of, read_archive_header
 from apps.backups.s3 import Credentials, S3Store
 from apps.backups.stores import FolderStore, Store, Stored, check_name, is_plain
 from apps.core import clock
@@ -95,7 +95,7 @@ def read_catalogue(place: Store) -> list[Archive]:
     found = [_known.get((each.name, each.size)) or _read(place, each) for each in stored]
     if len(_known) > MOST_KNOWN:
         _known.clear()
-    _known.update({(each.name, each.size): each for each in found if _is_named_after(each)})
+    _known.update({(each.name, each.size): each for each in found if is_named_after(each)})
     return sorted(found, key=_order, reverse=True)
 
 
@@ -117,10 +117,9 @@ def _read(place: Store, stored: Stored) -> Archive:
         return Archive(stored.name, stored.size, None, error.detail)
 
 
-def _is_named_after(each: Archive) -> bool:
-    """Whether the name is that of the archive's id, so that no other one has it."""
-    header = each.header
-    return header is not None and f"-{header.kind}-{header.id[:8]}." in each.name
+def is_named_after(each: Archive) -> bool:
+    """Whether the name is the one that it was made with, which no other archive has."""
+    return each.header is not None and each.name == name_of(each.header)
 
 
 def get_archive(place: Store, name: str) -> Archive:
@@ -139,7 +138,7 @@ def chain_of(archives: Sequence[Archive], name: str) -> list[Archive]:
     """
     check_name(name)
     # of copies that people made, the one that kept its name
-    by_id = {each.header.id: each for each in sorted(archives, key=_is_named_after) if each.header}
+    by_id = {each.header.id: each for each in sorted(archives, key=is_named_after) if each.header}
     wanted = next((each for each in archives if each.name == name), None)
     if wanted is None:
         raise NotFoundError(NOTHING_HERE)

@@ -15,7 +15,8 @@ from apps.backups import services
 from apps.backups.catalogue import Archive, get_archive, read_catalogue, store
 from apps.backups.drills import drill
 from apps.backups.models import Run
-from apps.backups.pruning import Plan, plan_pruning
+from apps.backups.pruning import Plan
+from apps.backups.selectors import plan_as_it_is
 from apps.backups.writing import Progress
 from apps.core import clock, jobs
 from apps.core.actor import Actor
@@ -154,9 +155,9 @@ def _verify(run: Run, actor: Actor, progress: Progress) -> None:
 def _drill(run: Run, actor: Actor, progress: Progress) -> None:
     archives = read_catalogue(store())
     newest = next((each for each in archives if each.header), None)
-    damaged = [each for each in archives if each.header is None]
+    damaged = [each for each in archives if each.header is None and each.name[0].isdigit()]
     if damaged and (newest is None or damaged[0].name > newest.name):
-        newest = damaged[0]  # names begin with the time: a restore would be asked for this one
+        newest = damaged[0]  # our names begin with the time: a restore would be asked for this one
     if newest is None:
         raise NotFoundError("There is no backup yet.")
     run.archive = newest.name
@@ -176,7 +177,7 @@ def _prune(run: Run, actor: Actor, _progress: Progress) -> None:
     """What goes is in the ledger before it does, so an attempt after a crash takes that alone."""
     archives = read_catalogue(store())
     if run.revision is None:
-        plan = plan_pruning(archives, settings.BACKUP_KEEP)
+        plan = plan_as_it_is(archives)
         if plan.gone:
             with writing():
                 run.revision = services.record_pruned(plan, actor=actor).revision

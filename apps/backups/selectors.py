@@ -156,7 +156,13 @@ def _ended(run: Run) -> datetime:
 def plan(*, actor: Actor) -> Plan:
     """What pruning would keep and take now. Needs ``manage`` or ``audit`` of everything."""
     require_sight(actor)
-    return plan_pruning(read_catalogue(store()), settings.BACKUP_KEEP)
+    return plan_as_it_is(read_catalogue(store()))
+
+
+def plan_as_it_is(archives: Sequence[Archive]) -> Plan:
+    """The same of archives that were read, without a right."""
+    broken = {each.archive.name for each in look_up(archives) if each.problem}
+    return plan_pruning(archives, settings.BACKUP_KEEP, broken)
 
 
 def list_runs(*, actor: Actor) -> QuerySet[Run]:

@@ -11,9 +11,10 @@ from apps.access.policy import EVERYWHERE
 from apps.audit.services import Act, Event, append
 from apps.backups import archiving
 from apps.backups.catalogue import Archive, chain_of, openers, read_catalogue, store
-from apps.backups.pruning import Plan, plan_pruning
+from apps.backups.pruning import Plan
 from apps.backups.reading import Header
 from apps.backups.restoring import Checked, check_chain
+from apps.backups.selectors import plan_as_it_is
 from apps.backups.stores import Store
 from apps.backups.writing import Progress, silent
 from apps.core.actor import Actor
@@ -105,7 +106,7 @@ def check(name: str, progress: Progress = silent, place: Store | None = None) ->
 def prune_backups(*, actor: Actor, dry_run: bool = False) -> Plan:
     """Delete what retention does not keep; returns what that is. Needs ``manage`` of everything."""
     policy.require_free(actor, "manage", EVERYWHERE)
-    plan = plan_pruning(read_catalogue(store()), settings.BACKUP_KEEP)
+    plan = plan_as_it_is(read_catalogue(store()))
     if plan.gone and not dry_run:
         with writing():
             record_pruned(plan, actor=actor)

@@ -169,6 +169,36 @@ def test_prune__dry_run_and_for_good__takes_what_the_preview_said(
     assert (target, told["archives"]) == ("backup:backups", gone)
 
 
+def test_prune__the_newest_was_found_damaged__keeps_the_one_before(
+    operator, three, folder, settings
+):
+    settings.BACKUP_KEEP = "1d"
+    latest, _header = put_archive(folder, NOON + DAY + MINUTE)
+    operator.get("/backups")
+    (folder / latest).write_bytes((folder / latest).read_bytes()[:-1] + b"!")
+    operator.post(f"/backups/{latest}/verify", {})
+    runner.run_due()
+
+    preview = operator.post("/backups/prune", {"dry_run": True}).json()
+    operator.post("/backups/prune", {})
+    runner.run_due()
+
+    assert [each["name"] for each in preview["kept"]] == [three[2]]
+    left = {each.name for each in folder.iterdir() if each.name.endswith(".configsvc")}
+    assert left == {three[2], latest}
+
+
+def test_drill__beside_a_stray_file__tries_the_newest_archive(operator, three, folder, monkeypatch):
+    (folder / "zzz.configsvc").write_bytes(b"not an archive")
+    monkeypatch.setattr("apps.backups.runs.drill", lambda _name, *_others: "")
+    asked = operator.post("/backups/drill", {})
+
+    runner.run_due()
+
+    run = run_of(operator, asked)
+    assert (run["state"], run["archive"]) == ("done", three[2])
+
+
 def test_prune__whose_process_dies_in_between__goes_on_with_what_was_told(
     operator, three, folder, settings, monkeypatch
 ):

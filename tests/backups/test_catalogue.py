@@ -78,6 +78,47 @@ def test_read_catalogue__names_that_no_page_can_show__are_left_out(tmp_path):
     assert [each.name for each in listed(tmp_path)] == [good]
 
 
+def planned(folder, *, broken=()):
+    """The names that pruning to one a day keeps, takes, and leaves to people."""
+    from apps.backups.pruning import plan_pruning
+
+    found = listed(folder)
+    plan = plan_pruning(found, "1d", frozenset(broken))
+    gone = {each.name for each in plan.gone}
+    return set(plan.kept), gone, {each.name for each in found} - set(plan.kept) - gone
+
+
+def test_pruning__copies_that_are_cut__take_no_ones_place(tmp_path):
+    old, _header = put_archive(tmp_path, NOON)
+    new, _header = put_archive(tmp_path, NOON + HOUR)
+    copies = {new.replace(".configsvc", " (1).configsvc"), "before-the-upgrade.configsvc"}
+    for copy in copies:
+        (tmp_path / copy).write_bytes((tmp_path / new).read_bytes()[:-9])
+
+    assert planned(tmp_path) == ({new}, {old}, copies)
+
+
+def test_pruning__found_broken__takes_no_ones_place_and_is_left_to_people(tmp_path):
+    old, _header = put_archive(tmp_path, NOON)
+    good, header = put_archive(tmp_path, NOON + HOUR)
+    segment, _header = put_archive(tmp_path, NOON + HOUR, after=header)
+    bad, header = put_archive(tmp_path, NOON + 2 * HOUR)
+    first, header = put_archive(tmp_path, NOON + 3 * HOUR, after=header)
+    second, _header = put_archive(tmp_path, NOON + 4 * HOUR, after=header)
+
+    assert planned(tmp_path, broken=[bad])[0] == {good, segment}
+    assert planned(tmp_path, broken=[second]) == ({good, segment}, {old}, {bad, first, second})
+
+
+def test_pruning__segments_whose_full_archive_is_gone__takes_them(tmp_path):
+    full, header = put_archive(tmp_path, NOON)
+    segment, _header = put_archive(tmp_path, NOON + HOUR, after=header)
+    new, _header = put_archive(tmp_path, NOON + 2 * HOUR)
+    (tmp_path / full).unlink()
+
+    assert planned(tmp_path) == ({new}, {segment}, set())
+
+
 def test_chain_of__beside_a_copy_that_is_cut__takes_the_one_that_kept_its_name(tmp_path):
     from apps.backups.catalogue import chain_of
 
