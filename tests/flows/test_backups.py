@@ -184,6 +184,20 @@ def test_run__whose_server_is_killed__is_ended_by_the_next_with_one_archive(shop
     stop(shop)
 
 
+def test_restore__while_a_worker_runs__is_refused(shop):
+    made = backup(shop, "create").stdout.split()[0]
+    worker = shop.work()
+
+    refused = backup(shop, "restore", made, "--yes", check=False)
+    worker.terminate()
+    worker.wait(30)
+    shop.workers.clear()
+
+    assert refused.returncode == 1, refused.stdout
+    assert ("connection(s)" if shop.is_postgres else "A worker runs") in refused.stderr
+    assert "Restored" in backup(shop, "restore", made, "--yes").stdout
+
+
 def test_segments__behind_a_full_one__hold_what_came_since(shop):
     if shop.is_postgres:
         assert backup(shop, "create", "--segment").stdout.split()[0].count("-full-") == 1

@@ -2,14 +2,12 @@
 
 import argparse
 import contextlib
-import fcntl
 import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import Error as DatabaseError
 from django.db import connection
@@ -24,6 +22,7 @@ from apps.backups.stores import PART, Store
 from apps.core import clock
 from apps.core.actor import system
 from apps.core.commands import QuickCommand
+from apps.core.folder_lock import SERVER, WORKERS, hold
 from apps.engine.errors import NOTHING_HERE, DomainError, NotFoundError
 
 ACTOR = system("backup")
@@ -178,17 +177,15 @@ class Command(QuickCommand):
 
 @contextlib.contextmanager
 def _no_server(into: Path | None) -> Iterator[None]:
-    """Refuse while a server runs on the data folder; none starts meanwhile."""
-    if into is not None or connection.vendor != "sqlite":
-        yield
-        return
-    path = Path(str(settings.DATABASES["default"]["NAME"])).parent / "server.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CommandError("A server runs on this data folder: stop it first.") from error
+    """Refuse while a server or a worker runs on the data folder; none starts meanwhile."""
+    with contextlib.ExitStack() as held:
+        for name, what in () if into else ((SERVER, "server"), (WORKERS, "worker")):
+            try:
+                lock = hold(name)
+            except BlockingIOError as error:
+                raise CommandError(f"A {what} runs on this data folder: stop it first.") from error
+            if lock is not None:
+                held.enter_context(lock)
         yield
 
 

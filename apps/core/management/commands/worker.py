@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from apps.core.commands import QuickCommand
+from apps.core.folder_lock import WORKERS, hold
 from apps.core.runner import THREADS, Runner
 from apps.core.safety import UnsafeStartError, refuse_unsafe
 
@@ -28,6 +29,10 @@ class Command(QuickCommand):
             refuse_unsafe()
         except UnsafeStartError as error:
             raise CommandError(str(error)) from error
+        try:
+            lock = hold(WORKERS, shared=True)
+        except BlockingIOError as error:
+            raise CommandError("A backup is being restored here: start me after it.") from error
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
@@ -36,3 +41,5 @@ class Command(QuickCommand):
         self.stdout.write("Working.")
         stopped.wait()
         runner.stop(STOP_WITHIN)
+        if lock is not None:
+            lock.close()

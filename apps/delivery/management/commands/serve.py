@@ -1,7 +1,6 @@
 """Set up what is missing, and serve."""
 
 import argparse
-import fcntl
 import os
 import secrets
 from pathlib import Path
@@ -18,6 +17,7 @@ from apps.access.services import create_account, create_token, grant
 from apps.configs.services.demonstration import load_demonstration
 from apps.core.actor import system
 from apps.core.commands import QuickCommand
+from apps.core.folder_lock import SERVER, hold
 from apps.core.models import User
 from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
 from apps.core.transactions import writing
@@ -76,19 +76,14 @@ class Command(QuickCommand):
             lock.close()
 
     def _lock_data_folder(self) -> IO[str] | None:
-        if connection.vendor != "sqlite":
-            return None
-        path = Path(str(settings.DATABASES["default"]["NAME"])).parent / "server.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            return hold(SERVER)
+        except BlockingIOError as error:
+            folder = Path(str(settings.DATABASES["default"]["NAME"])).parent
             raise CommandError(
-                f"Another server runs on the data folder {path.parent}. Stop it, choose another "
+                f"Another server runs on the data folder {folder}. Stop it, choose another "
                 "folder with --data, or set DATABASE_URL to use PostgreSQL."
             ) from error
-        return file
 
     def _prepare(self, options: dict[str, Any]) -> None:
         self.stdout.write("Preparing the database …")
