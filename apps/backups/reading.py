@@ -67,7 +67,7 @@ class Header:
         ]
         if (
             not all(type(each) is int and 0 <= each < MOST for each in (self.number, self.revision))
-            or not all(isinstance(each, str) for each in texts)
+            or not all(isinstance(each, str) and each.isprintable() for each in texts)
             or self.kind not in KINDS
         ):
             return False
@@ -232,7 +232,8 @@ def require_chain(headers: Sequence[Header]) -> None:
     """Raise :class:`IntegrityError` unless the archives are a full one and its segments in order."""
     full = headers[0]
     if full.kind != "full":
-        raise IntegrityError("The chain does not begin with a full archive.", code="incomplete")
+        told = f"The archive before the segment {full.number} is missing: only a full one stands alone."
+        raise IntegrityError(told, code="incomplete")
     for number, each in enumerate(headers[1:], start=1):
         before = headers[number - 1]
         if (each.kind, each.base, each.previous, each.number) != (

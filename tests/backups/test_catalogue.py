@@ -35,6 +35,7 @@ def test_read_catalogue__archives_with_other_names__are_in_the_order_of_their_ti
         (b'.000000Z"', b'.000000x"'),
         (b'"revision":0', b'"revision":99999999999999999999'),
         (b'"revision":0', b'"revision":true'),
+        (b'"epoch":"aaaa"', rb'"epoch":"\u001b[2J"'),
     ],
 )
 def test_read_catalogue__a_header_that_is_damaged__says_so_beside_the_others(
