@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
@@ -20,6 +20,8 @@ from apps.vault.connections import list_connections
 from apps.vault.rotating import open_credential
 
 MOST_KNOWN: Final = 20_000
+AHEAD: Final = timedelta(days=1)
+"""By so much the clock of whoever made an archive may be ahead of ours."""
 NOT_PLAIN: Final = "It is opened under no name but one of plain ASCII letters: rename it."
 
 
@@ -99,12 +101,15 @@ def read_catalogue(place: Store) -> list[Archive]:
     return sorted(found, key=_order, reverse=True)
 
 
-def _order(each: Archive) -> tuple[bool, str, int, str]:
-    """By what the header says: people give files other names, and copy them."""
+def _order(each: Archive) -> tuple[bool, bool, str, int, str]:
+    """By what the header says: people give files other names, and copy them. One of a clock that went
+    ahead comes behind all others: for years it would pass for the newest.
+    """
     header = each.header
     if header is None:
-        return True, "", 0, each.name
-    return False, clock.rfc3339(clock.read_rfc3339(header.created_at)), header.number, each.name
+        return True, True, "", 0, each.name
+    made = clock.read_rfc3339(header.created_at)
+    return False, made <= clock.now() + AHEAD, clock.rfc3339(made), header.number, each.name
 
 
 def _read(place: Store, stored: Stored) -> Archive:

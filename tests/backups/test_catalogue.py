@@ -28,6 +28,19 @@ def test_read_catalogue__archives_with_other_names__are_in_the_order_of_their_ti
     assert [each.name for each in listed(tmp_path)] == [new, "before-the-upgrade.configsvc"]
 
 
+def test_read_catalogue__one_of_a_clock_that_went_ahead__is_not_the_newest(tmp_path):
+    from apps.core import clock
+
+    now = clock.now()
+    years = datetime.timedelta(days=3650)
+    ahead, _header = put_archive(tmp_path, now + years)
+    further, _header = put_archive(tmp_path, now + 2 * years)
+    old, _header = put_archive(tmp_path, now - HOUR)
+    new, _header = put_archive(tmp_path, now + HOUR)
+
+    assert [each.name for each in listed(tmp_path)] == [new, old, further, ahead]
+
+
 @pytest.mark.parametrize(
     ("was", "becomes"),
     [
