@@ -22,6 +22,7 @@ from apps.backups.reading import (
     Header,
     LedgerCheck,
     TableHead,
+    name_of,
     read_archive,
     read_archive_header,
     require_chain,
@@ -30,7 +31,7 @@ from apps.backups.tables import Table, dumped, loaded
 from apps.backups.writing import Digest, Progress, silent
 from apps.core.transactions import writing
 from apps.delivery.schema import bring_up_to_date, make_tables
-from apps.engine.errors import IntegrityError, MalformedError
+from apps.engine.errors import DomainError, IntegrityError, MalformedError
 
 BATCH: Final = 2_000
 MOVES_BY_ITSELF: Final = frozenset({"access_accessgeneration"})
@@ -58,11 +59,12 @@ def check_chain(archives: Sequence[Opened], progress: Progress = silent) -> Chec
     Raises :class:`MalformedError` (codes ``foreign``, ``newer``, ``damaged``), :class:`SealedError` or
     :class:`IntegrityError`; nothing has been touched then.
     """
-    require_chain([_header_of(each) for each in archives])
+    headers = [_header_of(each) for each in archives]
+    require_chain(headers)
     found = Checked(list(archives))
     ledger = LedgerCheck()
     for number, open_archive in enumerate(archives):
-        with open_archive() as file:
+        with _naming(headers[number] if headers[1:] else None), open_archive() as file:
             size = os.fstat(file.fileno()).st_size
             read = 0
 
@@ -72,7 +74,7 @@ def check_chain(archives: Sequence[Opened], progress: Progress = silent) -> Chec
                 progress("Checking", read, size)
 
             header, manifest = read_archive(file, ledger.take, told)
-        ledger.require_end(manifest)
+            ledger.require_end(manifest)
         found.headers.append(header)
         found.manifests.append(manifest)
         if number == 0:
@@ -80,6 +82,17 @@ def check_chain(archives: Sequence[Opened], progress: Progress = silent) -> Chec
         elif manifest["migrations"] != found.manifests[0]["migrations"]:
             raise IntegrityError(f"The segment {number} is of other tables.", code="incomplete")
     return found
+
+
+@contextlib.contextmanager
+def _naming(header: Header | None) -> Iterator[None]:
+    """Say of which archive of a chain a refusal is."""
+    try:
+        yield
+    except DomainError as error:
+        if header is not None:
+            error.detail = f"{name_of(header)}: {error.detail}"
+        raise
 
 
 def _header_of(open_archive: Opened) -> Header:

@@ -1,6 +1,7 @@
 """Archives that are damaged, of somebody else, or made to harm: each is refused, in our words."""
 
 import contextlib
+import io
 import random
 import tempfile
 import zlib
@@ -142,6 +143,21 @@ def test_check__a_chain_that_lacks_a_segment_or_has_another__is_incomplete(chain
     assert refused.value.code == "incomplete"
     if order[0] in (1, 2):  # segments
         assert f"before the segment {order[0]} is missing" in refused.value.detail
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_check__one_of_a_chain_damaged__is_named(chain, place):
+    from apps.backups.reading import name_of, read_archive_header
+    from apps.engine.errors import IntegrityError
+
+    archives = [*chain[:3]]
+    archives[place] = archives[place][:-40] + bytes(40)
+
+    with pytest.raises(IntegrityError) as refused:
+        check(*archives)
+
+    header, _line = read_archive_header(io.BytesIO(archives[place]))
+    assert refused.value.detail.startswith(f"{name_of(header)}: ")
 
 
 def test_check__a_segment_of_other_tables__is_refused(tmp_path):
