@@ -102,14 +102,14 @@ def forget():
     """What is remembered of rights is of acts that were rolled back."""
     from apps.access import selectors
     from apps.audit import refusals
-    from apps.delivery import feed, reads
+    from apps.delivery import acts, reads
     from apps.rollouts import assigning
 
     assigning.forget_known()
     selectors.forget()
     reads._waiting.clear()
     refusals.forget()
-    feed._places.clear()
+    acts._places.clear()
 
 
 def send(api, query):
