@@ -7,21 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from configsvc_client.copies import Copy, Kept
-from configsvc_client.errors import AwayError, ConfigError
+from configsvc_client.copies import Copy
+from configsvc_client.first import first_snapshot
 from configsvc_client.keys import Pattern, find, own, parse
-from configsvc_client.remote import Answer, Remote
+from configsvc_client.remote import Remote
 from configsvc_client.settings import check_sendable, read_token, variable
 from configsvc_client.signatures import Keys, Signatures
-from configsvc_client.state import Snapshot, State
+from configsvc_client.state import State
 from configsvc_client.timing import Timing
-from configsvc_client.watching import GONE, Watcher
+from configsvc_client.watching import Watcher
 from configsvc_client.wire import Verify, Wire
 
 logger = logging.getLogger(__name__)
-
-AWAY = 503
-NOTHING = 204
 
 
 class Config:
@@ -80,7 +77,7 @@ class Config:
             logger.warning("The server's certificate is not verified.")
         self._lock = threading.Lock()
         self._watcher: Watcher | None = None
-        self._state = State(self._first(copy), copy)
+        self._state = State(first_snapshot(self._remote(), copy), copy)
 
     @property
     def document(self) -> Any:
@@ -124,7 +121,7 @@ class Config:
         """Watch in a daemon thread; harmless when it runs already. A forked process starts its own."""
         with self._lock:
             if self._watcher is None or not self._watcher.is_running:
-                self._watcher = Watcher(self._remote(), self._state, self._timing)
+                self._watcher = Watcher([(self._remote(), self._state)], self._timing)
                 self._watcher.start()
 
     def close(self) -> None:
@@ -158,39 +155,3 @@ class Config:
 
     def _token(self) -> str:
         return read_token(self._given_token)
-
-    def _first(self, copy: Copy | None) -> Snapshot:
-        kept = copy.read() if copy else None
-        try:
-            answer = self._remote().fetch(kept.etag if kept else "")
-        except AwayError as error:
-            if kept is None:
-                raise ConfigError(
-                    AWAY, f"The server is away and there is no copy: {error}"
-                ) from error
-            logger.warning("The server is away (%s): using the copy on disk.", error)
-            return Snapshot.of_kept(kept)
-        except ConfigError as error:
-            if kept is None:
-                raise
-            logger.error("The server refuses (%s): using the copy on disk.", error)  # noqa: TRY400 - no traceback needed
-            return Snapshot.of_kept(kept, retired=error.status == GONE)
-        return _settle(answer, kept, copy)
-
-
-def _settle(answer: Answer, kept: Kept | None, copy: Copy | None) -> Snapshot:
-    """The first state: what the server answered, but never a version before the kept one."""
-    if kept is None:
-        if answer.envelope is None:
-            raise ConfigError(NOTHING, "The server answered nothing to the first fetch.")
-        epoch = answer.position.epoch if answer.position else ""
-        first = Snapshot(answer.envelope, answer.etag, epoch, stale=answer.stale)
-    else:
-        before = Snapshot.of_kept(kept)
-        first = before.followed_by(answer)
-        if first.is_older_than(before):
-            logger.warning("The server is behind the copy on disk: using the copy.")
-            return before
-    if copy is not None and first.kept != kept:
-        copy.write(first.kept)
-    return first

@@ -1,17 +1,19 @@
 """The last good copy on disk."""
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
-import tempfile
 import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from configsvc_client import numbers
 from configsvc_client.envelopes import is_about, is_envelope
+from configsvc_client.errors import ConfigError
+from configsvc_client.files import replace
+from configsvc_client.sealing import Seal
 
 logger = logging.getLogger(__name__)
 
@@ -31,25 +33,44 @@ class Copy:
     """The copy of one configuration: a file (0600) in ``folder``, replaced as a whole.
 
     Whoever reads it, at whatever moment, finds the old copy or the new one, also after a power cut.
+    With a ``seal`` its content is encrypted; ``variant`` keeps two of the same configuration apart.
     """
 
     def __init__(
-        self, folder: Path, service: str, environment: str | None, unit: str | None = None
+        self,
+        folder: Path,
+        service: str,
+        environment: str | None,
+        unit: str | None = None,
+        *,
+        seal: Seal | None = None,
+        variant: str = "",
+        loads: Callable[[str], Any] = json.loads,
     ) -> None:
-        self._service, self._environment = service, environment
+        self._service, self._environment, self._seal = service, environment, seal
+        self._loads = loads
         names = [
             urllib.parse.quote(each.lower(), safe="") for each in (service, environment) if each
         ]
-        variant = f"+{_digest(unit)[:16]}" if unit else ""  # units are served different documents
-        self.path = folder / f"{'@'.join(names)}{variant}.json"
+        variant += f"+{_digest(unit)[:16]}" if unit else ""  # units are served different documents
+        suffix = "json" if seal is None else "sealed"
+        self.path = folder / f"{'@'.join(names)}{variant}.{suffix}"
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it is sealed by a secret that was replaced since."""
+        return self._seal is not None and self._seal.is_outdated
 
     def read(self) -> Kept | None:
         """The copy; ``None`` when there is none, or it is damaged or of something else."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            content = self.path.read_bytes()
+            if self._seal is not None:
+                content = self._seal.open(content, self.path.name)
+            text = content.decode()
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ConfigError) as error:
             logger.warning("The copy %s cannot be read: %s", self.path, error)
             return None
         kept = self._understand(text)
@@ -59,7 +80,7 @@ class Copy:
 
     def write(self, kept: Kept) -> None:
         """Replace the copy. A disk that refuses is logged; the configuration is served all the same."""
-        envelope = json.dumps(kept.envelope)
+        envelope = numbers.dumps(kept.envelope)
         members = {
             "format": FORMAT,
             "epoch": kept.epoch,
@@ -69,8 +90,11 @@ class Copy:
         }
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(self.path, json.dumps(members).encode())
-        except OSError as error:
+            content = json.dumps(members).encode()
+            if self._seal is not None:
+                content = self._seal.seal(content, self.path.name)
+            replace(self.path, content)
+        except (OSError, ConfigError) as error:
             logger.warning("The copy %s could not be written: %s", self.path, error)
 
     def _understand(self, text: str) -> Kept | None:
@@ -78,7 +102,7 @@ class Copy:
             members = json.loads(text)
             if members["format"] != FORMAT or members["sha256"] != _digest(members["envelope"]):
                 return None
-            kept = Kept(json.loads(members["envelope"]), members["etag"], members["epoch"])
+            kept = Kept(self._loads(members["envelope"]), members["etag"], members["epoch"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         if not is_envelope(kept.envelope):
@@ -88,23 +112,3 @@ class Copy:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside ``path``, sync, rename, sync the folder. Raises :class:`OSError`."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -3,7 +3,7 @@
 import json
 import time
 import urllib.parse
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,7 +38,8 @@ class Answer:
 class Remote:
     """One configuration on one server. ``token`` is asked before each request.
 
-    ``retry`` is the reconnection time that the last stream gave, in seconds.
+    With ``reveal`` the values of its secrets are in it. ``retry`` is the reconnection time that the
+    last stream gave, in seconds.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Remote:
         unit: str | None,
         timing: Timing,
         signatures: Signatures | None = None,
+        reveal: bool = False,
+        loads: Callable[[bytes], Any] = json.loads,
     ) -> None:
-        self._signatures = signatures
+        self._signatures, self._reveal, self._loads = signatures, reveal, loads
         self._wire, self._token, self._timing = wire, token, timing
-        self._service = service
+        self.service = service
         self._query = {"environment": environment} if environment else {}
         self._headers = {"User-Agent": "configsvc-client/0.1"}
         if instance:
@@ -82,7 +85,9 @@ class Remote:
         long poll. Raises :class:`ConfigError` for what is refused and :class:`AwayError` for all that
         may pass.
         """
-        query = dict(self._query)
+        query: dict[str, str] = dict(self._query)
+        if self._reveal:
+            query["reveal"] = "true"
         if at_least is not None:
             query["min_revision"] = str(at_least)
         if after is not None and wait > 0:
@@ -92,7 +97,7 @@ class Remote:
         headers = self._authorized({"Accept": "application/json", "Accept-Encoding": "gzip"})
         if etag:
             headers["If-None-Match"] = etag
-        path = f"/config/{urllib.parse.quote(self._service, safe='')}"
+        path = f"/config/{urllib.parse.quote(self.service, safe='')}"
         deadline = time.monotonic() + self._timing.fetch_timeout + wait
         with self._wire.get(path, query, headers, self._timing.fetch_timeout + wait) as reply:
             stale, position = bool(reply.header("X-Config-Stale")), _position(reply)
@@ -101,13 +106,15 @@ class Remote:
             body = reply.read_all(deadline)
             if reply.status != OK:
                 raise refusal(reply, body)
-            envelope = _envelope(body)
+            envelope = _envelope(body, self._loads)
             if self._signatures is not None:
                 self._signatures.check(reply, body, envelope)
             return Answer(envelope, reply.header("ETag"), position, stale)
 
-    def stream(self, cursor: Position | None) -> Generator[Event, None, None]:
-        """Events after ``cursor`` until the server ends the stream.
+    def stream(
+        self, cursor: Position | None, services: Sequence[str] = ()
+    ) -> Generator[Event, None, None]:
+        """Events after ``cursor`` until the server ends the stream, of this service or of ``services``.
 
         Raises what :meth:`fetch` raises, :class:`NoStreamError` where there are no streams, and
         :class:`AwayError` when one says nothing at its start or goes silent.
@@ -115,7 +122,7 @@ class Remote:
         headers = self._authorized({"Accept": "text/event-stream", "Cache-Control": "no-store"})
         if cursor is not None:
             headers["Last-Event-ID"] = str(cursor)
-        query = {**self._query, "service": self._service}
+        query = {**self._query, "service": services or self.service}
         limit = self._timing.ready_within
         with self._wire.get("/stream", query, headers, limit) as reply:
             if reply.status in NO_STREAM:
@@ -153,9 +160,9 @@ def _position(reply: Reply) -> Position | None:
         return None
 
 
-def _envelope(body: bytes) -> dict[str, Any]:
+def _envelope(body: bytes, loads: Callable[[bytes], Any]) -> dict[str, Any]:
     try:
-        envelope = json.loads(body)
+        envelope = loads(body)
     except (ValueError, RecursionError) as error:
         raise AwayError("The answer is not JSON: a proxy's page?") from error
     if not is_envelope(envelope):

@@ -23,6 +23,8 @@ class Snapshot:
     epoch: str
     stale: bool = False
     retired: bool = False
+    reached: int = 0
+    """How far the server was when it gave or confirmed this; 0: no server did."""
 
     @property
     def document(self) -> Any:
@@ -52,7 +54,8 @@ class Snapshot:
         """The state after the server's answer."""
         epoch = answer.position.epoch if answer.position else self.epoch
         envelope = self.envelope if answer.envelope is None else answer.envelope
-        return Snapshot(envelope, answer.etag, epoch, stale=answer.stale)
+        reached = answer.position.revision if answer.position else 0
+        return Snapshot(envelope, answer.etag, epoch, stale=answer.stale, reached=reached)
 
 
 class State:
@@ -85,7 +88,7 @@ class State:
             if new.is_older_than(old):
                 raise AwayError(f"The server is behind: version {new.version}, not {old.version}.")
             self._snapshot = new
-        if self._copy is not None and new.kept != old.kept:
+        if self._copy is not None and (new.kept != old.kept or self._copy.is_outdated):
             self._copy.write(new.kept)
         return self._tell(old, new)
 

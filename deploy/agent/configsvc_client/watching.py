@@ -1,4 +1,4 @@
-"""The thread that keeps a configuration up to date: by stream, and by polls where that fails."""
+"""The thread that keeps configurations up to date: by one stream, and by polls where that fails."""
 
 import contextlib
 import json
@@ -6,6 +6,8 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from configsvc_client.errors import AwayError, ConfigError, NoStreamError
 from configsvc_client.events import Event, Position
@@ -23,14 +25,20 @@ SHORTEST_WAIT = 1.0
 
 
 class Watcher:
-    """Follows one configuration from ``start`` to ``stop``; used once."""
+    """Follows configurations from ``start`` to ``stop``; used once.
 
-    def __init__(self, remote: Remote, state: State, timing: Timing) -> None:
-        self._remote, self._state, self._timing = remote, state, timing
+    All are of one server and environment and share a wire: one stream tells of them. One alone is
+    also followed by long polls; several are polled in turn.
+    """
+
+    def __init__(self, followed: Sequence[tuple[Remote, State]], timing: Timing) -> None:
+        self._followed, self._timing = list(followed), timing
+        self._remote = self._followed[0][0]
+        self._services = sorted({remote.service for remote, _state in self._followed})
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="configsvc-client", daemon=True)
         self._cursor: Position | None = None
-        self._pending = False
+        self._pending: list[tuple[Remote, State]] = []
         self._failures = 0
         self._stream_failures = 0
         self._stream_worked = False
@@ -48,6 +56,11 @@ class Watcher:
         self._remote.cut()
         if self._thread is not threading.current_thread():
             self._thread.join(self._timing.fetch_timeout)
+
+    @property
+    def cursor(self) -> Position | None:
+        """How far all was read and fetched."""
+        return self._cursor
 
     @property
     def is_running(self) -> bool:
@@ -83,9 +96,9 @@ class Watcher:
 
     def _follow(self) -> float:
         """Read one stream; its end is an :class:`AwayError`, as is what cuts it."""
-        self._poll_until, self._pending = None, False
+        self._poll_until, self._pending = None, []
         opened = time.monotonic()
-        with contextlib.closing(self._remote.stream(self._cursor)) as events:
+        with contextlib.closing(self._remote.stream(self._cursor, self._services)) as events:
             for event in events:
                 self._take(event)
                 if time.monotonic() - opened >= self._timing.stable:
@@ -101,15 +114,22 @@ class Watcher:
         elif event.kind == "resync":
             position = _position(event.data)
             self._stopping.wait(random.uniform(0, self._timing.resync_jitter))  # noqa: S311 - spreads clients
-            self._refresh(position)
-            self._cursor, self._pending = position, False
+            self._refresh(position, self._followed)
+            self._cursor, self._pending = position, []
         elif event.kind == "changed":
-            self._pending = True
+            self._pending += [each for each in self._about(event.data) if each not in self._pending]
         if event.id:
             position = _read_position(event.id)
-            if self._pending or self._cursor is None:
-                self._refresh(position)
-            self._cursor, self._pending = position, False
+            self._refresh(position, self._followed if self._cursor is None else self._pending)
+            self._cursor, self._pending = position, []
+
+    def _about(self, data: str) -> list[tuple[Remote, State]]:
+        """Which of those that are followed an event is about; all, when it does not say."""
+        if len(self._followed) == 1:
+            return self._followed
+        named = str(_members(data).get("service", "")).lower()
+        found = [each for each in self._followed if each[0].service.lower() == named]
+        return found or self._followed
 
     def _take_ready(self, position: Position) -> None:
         """Look once at each opening; a stream that could not be resumed says ``resync`` next."""
@@ -117,46 +137,59 @@ class Watcher:
         if cursor is None or (
             position.epoch == cursor.epoch and position.revision >= cursor.revision
         ):
-            self._refresh(position)
+            self._refresh(position, self._followed)
         if cursor is None:
             self._cursor = position
 
-    def _refresh(self, at_least: Position) -> None:
-        """Fetch a state that is no older than ``at_least``."""
-        etag = self._state.snapshot.etag
+    def _refresh(self, at_least: Position, followed: Iterable[tuple[Remote, State]]) -> None:
+        """Fetch states that are no older than ``at_least``; a refusal of one keeps none from the others."""
+        refused = []
+        for remote, state in followed:
+            try:
+                self._fetch(remote, state, at_least)
+            except ConfigError as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
+
+    def _fetch(self, remote: Remote, state: State, at_least: Position) -> None:
+        etag = state.snapshot.etag
         try:
             try:
-                answer = self._remote.fetch(etag, at_least=at_least)
+                answer = remote.fetch(etag, at_least=at_least)
             except ConfigError as error:
                 if error.status != CONFLICT:
                     raise
-                answer = self._remote.fetch(etag)  # the epoch moved on meanwhile
+                answer = remote.fetch(etag)  # the epoch moved on meanwhile
         except ConfigError as error:
             if error.status != GONE:
                 raise
-            self._state.retire()
+            state.retire()
             return
-        self._state.take(answer)
+        state.take(answer)
 
     # -- polls -----------------------------------------------------------------------------
 
     def _poll(self) -> float:
-        """One long poll, or a plain one where there is nothing to wait after."""
+        """One long poll, or a plain one where there is nothing to wait after, or of several in turn."""
+        if len(self._followed) > 1:
+            return self._poll_in_turn()
+        [(remote, state)] = self._followed
         began = time.monotonic()
-        etag, after = self._state.snapshot.etag, self._cursor
+        etag, after = state.snapshot.etag, self._cursor
         try:
-            answer = self._remote.fetch(etag, after=after, wait=self._poll_wait)
+            answer = remote.fetch(etag, after=after, wait=self._poll_wait)
         except ConfigError as error:
             if error.status != GONE:
                 raise
-            self._state.retire()
+            state.retire()
             self._note_poll()
             return self._spread(self._timing.poll_every)
         except AwayError:
             halved = self._poll_wait / 2  # a proxy may not let requests wait for long
             self._poll_wait = halved if halved >= SHORTEST_WAIT else 0.0
             raise
-        moved = self._state.take(answer)
+        moved = state.take(answer)
         self._cursor = answer.position
         self._note_poll()
         if moved:
@@ -164,6 +197,25 @@ class Watcher:
         waited = time.monotonic() - began >= AT_ONCE
         may_wait = after is None and self._cursor is not None and self._poll_wait > 0
         return 0.0 if waited or may_wait else self._spread(self._timing.poll_every)
+
+    def _poll_in_turn(self) -> float:
+        """A plain poll of each. The cursor is as far as the first of them was."""
+        positions, refused = [], []
+        for remote, state in self._followed:
+            try:
+                answer = remote.fetch(state.snapshot.etag)
+                state.take(answer)
+                positions.append(answer.position)
+            except ConfigError as error:
+                if error.status == GONE:
+                    state.retire()
+                else:
+                    refused.append(error)
+        if refused:
+            raise refused[0]
+        self._cursor = positions[0] if positions else self._cursor
+        self._note_poll()
+        return self._spread(self._timing.poll_every)
 
     def _note_poll(self) -> None:
         """After an outage a stream that worked before it is tried at once."""
@@ -205,11 +257,18 @@ class Watcher:
         return random.uniform(seconds / 2, seconds)  # noqa: S311 - spreads clients
 
 
-def _position(data: str) -> Position:
+def _members(data: str) -> dict[str, Any]:
     try:
-        members = json.loads(data)
+        return dict(json.loads(data))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise AwayError("An event of the stream cannot be read.") from error
+
+
+def _position(data: str) -> Position:
+    members = _members(data)
+    try:
         return Position(str(members["epoch"]), int(members["revision"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise AwayError("An event of the stream cannot be read.") from error
 
 

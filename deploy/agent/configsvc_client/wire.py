@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.parse
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from configsvc_client.errors import AwayError
 
@@ -87,7 +87,7 @@ class Wire:
     def get(
         self,
         path: str,
-        query: Mapping[str, str],
+        query: Mapping[str, str | Sequence[str]],
         headers: Mapping[str, str],
         timeout: float,
     ) -> Iterator[Reply]:
@@ -103,9 +103,9 @@ class Wire:
         with self._ask("POST", self._target(path, {}), headers, timeout, body) as reply:
             yield reply
 
-    def _target(self, path: str, query: Mapping[str, str]) -> str:
+    def _target(self, path: str, query: Mapping[str, str | Sequence[str]]) -> str:
         target = f"{self._prefix}{path}"
-        return f"{target}?{urllib.parse.urlencode(query)}" if query else target
+        return f"{target}?{urllib.parse.urlencode(query, doseq=True)}" if query else target
 
     @contextlib.contextmanager
     def _ask(
