@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from configsvc_agent import formats
-from configsvc_agent.errors import RenderError, UsageError
+from configsvc_agent.errors import RenderError, UsageError, WriteError
 from configsvc_agent.templates import Template
 from configsvc_agent.variables import variables
-from configsvc_client.files import PRIVATE, replace
+from configsvc_client.files import PRIVATE, stage, sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -84,15 +84,23 @@ class Outputs:
     def write(self, made: Made) -> bool:
         """Write the files whose bytes differ from those on disk, and say whether there were any.
 
-        Raises :class:`RenderError` for what cannot be written.
+        All are written beside their places and synced before the first is renamed. Raises
+        :class:`WriteError` for what the disk refuses.
         """
         changed = [(path, content) for path, content in made.files if not _has(path, content)]
-        for path, content in changed:
-            try:
+        staged: list[tuple[Path, Path]] = []
+        try:
+            for path, content in changed:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                replace(path, content, self.mode)
-            except OSError as error:
-                raise RenderError(f"{path} cannot be written: {error}") from error
+                staged.append((stage(path, content, self.mode), path))
+            for written, path in staged:
+                written.replace(path)
+                sync_folder(path.parent)
+        except OSError as error:
+            for written, _path in staged:
+                written.unlink(missing_ok=True)
+            raise WriteError(f"{path} cannot be written: {error}") from error
+        for path, content in changed:
             logger.info("Wrote %s (%s bytes).", path, len(content))
         return bool(changed)
 

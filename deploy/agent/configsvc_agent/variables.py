@@ -14,7 +14,6 @@ from configsvc_agent.errors import RenderError
 from configsvc_agent.paths import SECRET, leaves, shown, text_of
 from configsvc_client.keys import Path
 
-
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_]", re.ASCII)
 _OBEYED: Final = re.compile(r"LD_.*|DYLD_.*|PATH|IFS|ENV|BASH_ENV|BASH_FUNC_.*")
 WITHHELD: Final = ("CONFIGSVC_TOKEN", "CONFIGSVC_AGENT_TOKEN")

@@ -8,8 +8,19 @@ from pathlib import Path
 PRIVATE = 0o600
 
 
-def replace(path: Path, content: bytes, mode: int = PRIVATE) -> None:
-    """Write beside ``path``, sync, rename, sync the folder. Raises :class:`OSError`.
+def replace(path: Path, content: bytes) -> None:
+    """Write beside ``path`` (0600), sync, rename, sync the folder. Raises :class:`OSError`."""
+    written = stage(path, content)
+    try:
+        written.replace(path)
+    except OSError:
+        written.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def stage(path: Path, content: bytes, mode: int = PRIVATE) -> Path:
+    """A synced file beside ``path``, to be renamed to it. Raises :class:`OSError`.
 
     Nobody else can read it before it has its ``mode``; what fails leaves no file behind.
     """
@@ -20,13 +31,17 @@ def replace(path: Path, content: bytes, mode: int = PRIVATE) -> None:
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        Path(name).replace(path)
     except OSError:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    return Path(name)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the renames in it last. Raises :class:`OSError`."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)

@@ -40,6 +40,7 @@ class Watcher:
         self._cursor: Position | None = None
         self._pending: list[tuple[Remote, State]] = []
         self._failures = 0
+        self._failing_since: float | None = None
         self._stream_failures = 0
         self._stream_worked = False
         self._poll_until: float | None = None
@@ -61,6 +62,12 @@ class Watcher:
     def cursor(self) -> Position | None:
         """How far all was read and fetched."""
         return self._cursor
+
+    @property
+    def silent_for(self) -> float:
+        """For how many seconds nothing was heard of the server; 0 while all is well."""
+        since = self._failing_since
+        return 0.0 if since is None else time.monotonic() - since
 
     @property
     def is_running(self) -> bool:
@@ -228,7 +235,7 @@ class Watcher:
     def _note_success(self) -> None:
         if self._refused:
             logger.info("The server serves the configuration again.")
-        self._failures, self._refused = 0, ""
+        self._failures, self._refused, self._failing_since = 0, "", None
 
     def _note_refusal(self, error: ConfigError) -> None:
         if str(error) != self._refused:  # said once, not at each attempt
@@ -237,6 +244,8 @@ class Watcher:
 
     def _note_failure(self, error: Exception) -> None:
         self._failures += 1
+        if self._failing_since is None:
+            self._failing_since = time.monotonic()
         if self._poll_until is not None:  # it was a poll
             return
         self._stream_failures += 1

@@ -29,6 +29,11 @@ class Reply:
         self.status = response.status
         self.media_type = response.headers.get_content_type()
 
+    @property
+    def socket(self) -> socket.socket:
+        """The connection itself, for what follows a 101 (Switching Protocols)."""
+        return self._socket
+
     def header(self, name: str) -> str:
         """A header's value, or an empty text."""
         return self._response.headers.get(name, "")
