@@ -1,4 +1,4 @@
-"""A small server that keeps the contract's sections 2 and 4 for one configuration, with faults.
+"""A small server that keeps the contract's sections 2 and 4, for one configuration above all, with faults.
 
 Of its own, so that faults which the real server never shows can be made: a stream cut within a
 revision, a proxy that holds events back, a node that is behind.
@@ -22,6 +22,9 @@ class ContractServer:
     def __init__(self, tls=None):
         self.token, self.epoch, self.revision, self.version = "csk_right", "e1", 0, 0
         self.document, self.retired = None, False
+        self.others = {}  # documents of other services, which share version and revision
+        self.revealed = None  # what reveal=true answers
+        self.moved_service = "checkout"  # whom events are about
         self.changes = []  # (revision, number of messages)
         self.oldest = 0  # cursors before this one cannot be resumed
         self.refuse = {}  # path: (status, headers, body)
@@ -137,8 +140,8 @@ class Handler(BaseHTTPRequestHandler):
         elif parts.path in self.fake.refuse:
             status, headers, body = self.fake.refuse[parts.path]
             self.answer(status, body, headers)
-        elif parts.path == "/config/checkout":
-            self.config(query)
+        elif parts.path.removeprefix("/config/") in {"checkout", *self.fake.others}:
+            self.config(query, parts.path.removeprefix("/config/"))
         elif parts.path == "/stream":
             self.stream(query)
         else:
@@ -164,7 +167,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- fetching --------------------------------------------------------------------------
 
-    def config(self, query):
+    def config(self, query, name):
         fake = self.fake
         with fake.moved:
             if "min_revision" in query and not self.reached(query["min_revision"]):
@@ -176,7 +179,10 @@ class Handler(BaseHTTPRequestHandler):
                     float(query["wait"]),
                 )
             epoch, version, document = fake.behind or (fake.epoch, fake.version, fake.document)
-            etag = f'"{epoch}-{version}"'
+            document = self.fake.others.get(name, document)
+            revealed = query.get("reveal") == "true"
+            document = fake.revealed if revealed else document
+            etag = f'"{epoch}-{version}{"-revealed" if revealed else ""}"'
             headers = {
                 "ETag": etag,
                 "X-Config-Epoch": epoch,
@@ -189,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.headers["If-None-Match"] == etag:
             self.answer(304, b"", headers)
         else:
-            self.envelope(version, document, headers)
+            self.envelope(name, version, document, headers)
 
     def reached(self, text):
         epoch, _dash, revision = text.rpartition("-")
@@ -201,8 +207,8 @@ class Handler(BaseHTTPRequestHandler):
         self.problem(412, "not_reached", "Not yet.")
         return False
 
-    def envelope(self, version, document, headers):
-        members = {"service": "checkout", "environment": "production", "version": version}
+    def envelope(self, name, version, document, headers):
+        members = {"service": name, "environment": "production", "version": version}
         members |= {"revision": self.fake.revision, "config": document}
         body = json.dumps(members).encode()
         headers["Content-Type"] = "application/json"
@@ -263,7 +269,8 @@ class Handler(BaseHTTPRequestHandler):
         for number in range(messages):
             last = number == messages - 1
             name = f"id: {self.fake.epoch}-{revision}\n" if last else ""
-            data = json.dumps({"type": "changed", "revision": revision, "number": number})
+            members = {"type": "changed", "service": self.fake.moved_service}
+            data = json.dumps({**members, "revision": revision, "number": number})
             if self.fake.stream_fault == "within a revision" and last:
                 self.send(f"{name}event: changed\nda")
                 self.fake.stream_fault = None

@@ -1,0 +1,336 @@
+"""What the agent serves to local processes: one connection upstream, the contract's reads here."""
+
+import http.client
+import os
+import socket
+import stat
+import threading
+import time
+
+import httpx
+import pytest
+
+from configsvc_agent.errors import UsageError
+from configsvc_agent.serving import LocalServer, local_token, parse_address
+from configsvc_agent.upstream import Settings, Upstream
+from tests.agent.conftest import SHORT
+from tests.agent.test_fetching import wait_until
+
+TOKEN = "csl_local"
+
+
+@pytest.fixture
+def serve(server):
+    """Makes local servers of ``checkout`` and ``cart``; all are closed at the end."""
+    server.others["cart"] = {"items": 3}
+    server.revealed = {"password": "hunter2"}
+    opened = []
+
+    def serve(listen="127.0.0.1:0", token=TOKEN, reveals=False, **options):
+        settings = Settings(server.url, lambda: server.token, timing=SHORT, **options)
+        kinds = [("checkout", False), ("cart", False)]
+        kinds += [("checkout", True)] if reveals else []
+        upstream = Upstream(settings, kinds)
+        upstream.start()
+        ask = (lambda: token) if token else None
+        local = LocalServer(parse_address(listen), upstream, ask, reveals=reveals)
+        local.start()
+        opened.extend([local, upstream])
+        return local
+
+    yield serve
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def local(serve):
+    """A client of one such server."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(base_url=serve().url, headers=headers, timeout=30) as client:
+        yield client
+
+
+def test_get__configuration__is_enveloped_with_the_servers_validators(server, local):
+    answer = local.get("/config/checkout")
+
+    assert answer.json() == {
+        "service": "checkout",
+        "environment": "production",
+        "version": 1,
+        "revision": 1,
+        "config": {"settings": {"timeout": 1}},
+    }
+    assert answer.headers["ETag"] == '"e1-1"'
+    assert answer.headers["X-Config-Epoch"] == "e1"
+    assert answer.headers["X-Config-Revision"] == "1"
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    known = local.get("/api/v1/config/CHECKOUT", headers={"If-None-Match": 'W/"x", "e1-1"'})
+    assert (known.status_code, known.content) == (304, b"")
+    assert local.head("/config/cart").headers["X-Config-Version"] == "1"
+
+
+def test_get__forms_keys_and_values__are_the_contracts(server, local):
+    server.publish({"settings": {"timeout": 1, "name": "x", "list": [1, 2]}, "other": {"a": None}})
+    wait_until(lambda: local.get("/config/checkout").json()["version"] == 2)
+
+    assert local.get("/config/checkout.yaml?key=settings.name").text == "settings:\n  name: x\n"
+    assert (
+        local.get("/config/checkout?format=env&section=settings&key=settings.t*").text
+        == "timeout=1\n"
+    )
+    assert local.get("/config/checkout", headers={"Accept": "application/toml"}).status_code == 406
+    assert local.get("/config/cart", headers={"Accept": "application/toml"}).text == "items = 3\n"
+    assert local.get("/config/checkout/value?key=settings.list[1]").json() == 2
+    assert local.get("/config/checkout/value?key=settings.name").text == "x"
+    assert local.get("/config/checkout/value?key=nope").status_code == 404
+    tags = {
+        local.get(f"/config/cart{form}").headers["ETag"] for form in ("", ".json", ".yaml", ".xml")
+    }
+    assert len(tags) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/config/other", 404, "not_found"),
+        ("/config/checkout?environment=staging", 404, "not_found"),
+        ("/config/checkout/history", 404, "not_found"),
+        ("/services", 404, "not_found"),
+        ("/config/checkout?version=1", 400, "live_only"),
+        ("/config/checkout?at=2026-01-01T00:00:00Z", 400, "live_only"),
+        ("/config/checkout?unit=ada", 400, "no_units"),
+        ("/config/checkout?reveal=true", 403, "forbidden"),
+        ("/config/checkout?key=[", 400, "malformed"),
+        ("/config/checkout?after=x", 400, "malformed"),
+        ("/config/checkout?after=1&wait=long", 400, "malformed"),
+        ("/config/checkout?format=ini", 406, "unknown_format"),
+    ],
+)
+def test_get__what_it_has_not__is_a_problem(local, path, status, code):
+    answer = local.get(path)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_get__without_the_local_token__is_refused(server, serve):
+    url = serve().url
+
+    for headers in (
+        {},
+        {"Authorization": f"Bearer {server.token}"},
+        {"Authorization": f"Basic {TOKEN}"},
+    ):
+        answer = httpx.get(f"{url}/config/checkout", headers=headers)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_get__host_of_another_page__is_refused(local):
+    assert local.get("/config/checkout", headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_many_clients__one_stream_and_one_fetch_for_each_change(server, serve):
+    url = serve().url
+    server.wait_for("/stream")
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    heard = []
+
+    def follow():
+        with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+            first = client.get("/config/checkout")
+            after = f"{first.headers['X-Config-Epoch']}-{first.headers['X-Config-Revision']}"
+            ready.release()
+            etag = {"If-None-Match": first.headers["ETag"]}
+            answer = client.get(f"/config/checkout?after={after}&wait=50", headers=etag)
+            heard.append((answer.status_code, answer.json()["version"]))
+
+    ready = threading.Semaphore(0)
+    threads = [threading.Thread(target=follow) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert ready.acquire(timeout=60)
+    time.sleep(0.3)
+    fetched = server.count("/config/checkout")
+    server.publish({"settings": {"timeout": 2}})
+    for thread in threads:
+        thread.join(60)
+
+    assert heard == [(200, 2)] * 20
+    assert server.count("/config/checkout") == fetched + 1
+    assert server.count("/stream") == 1
+    stream = next(query for path, query, _headers in server.asked if path == "/stream")
+    assert stream["service"] in ("cart", "checkout")  # both are named; the last is shown
+
+
+def test_change__of_one_service__fetches_that_one_alone(server, local):
+    server.wait_for("/stream")
+    wait_until(lambda: server.count("/config/cart") == 2)  # at the start, and as the stream opened
+    before = server.count("/config/checkout")
+
+    server.moved_service, server.others["cart"] = "cart", {"items": 4}
+    server.publish({"settings": {"timeout": 1}})
+
+    wait_until(lambda: local.get("/config/cart").json()["config"] == {"items": 4})
+    assert server.count("/config/checkout") == before
+
+
+def test_long_poll__nothing_new__waits_and_says_so(server, local):
+    first = local.get("/config/checkout")
+    after = f"e1-{first.headers['X-Config-Revision']}"
+
+    assert local.get(f"/config/checkout?after={after}&wait=0.2").status_code == 204
+    known = {"If-None-Match": first.headers["ETag"]}
+    assert local.get(f"/config/checkout?after={after}&wait=0.2", headers=known).status_code == 304
+    for beyond in ("e0-1", "e1-99", "99"):
+        assert local.get(f"/config/checkout?after={beyond}&wait=50").status_code == 200
+
+
+def test_min_revision__waits_until_it_is_reached(server, local, monkeypatch):
+    server.wait_for("/stream")
+    server.publish({"settings": {"timeout": 9}})
+
+    answer = local.get(f"/config/checkout?min_revision=e1-{server.revision}")
+
+    assert answer.json()["config"] == {"settings": {"timeout": 9}}
+    assert local.get("/config/checkout?min_revision=e0-1").json()["code"] == "epoch"
+    monkeypatch.setattr("configsvc_agent.serving.REVISION_WAIT", 0.2)
+    late = local.get("/config/checkout?min_revision=e1-99")
+    assert (late.status_code, late.json()["code"]) == (412, "not_reached")
+    assert late.headers["Retry-After"] == "1"
+
+
+def test_reveal__asked_for__has_the_values_and_is_not_stored(server, serve):
+    url = serve(reveals=True).url
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    plain = httpx.get(f"{url}/config/checkout", headers=headers)
+    revealed = httpx.get(f"{url}/config/checkout?reveal=true", headers=headers)
+
+    assert "hunter2" not in plain.text
+    assert revealed.json()["config"] == {"password": "hunter2"}
+    assert revealed.headers["Cache-Control"] == "no-store"
+    assert httpx.get(f"{url}/config/cart?reveal=true", headers=headers).status_code == 403
+
+
+def test_retired__is_gone_and_comes_back(server, local):
+    server.wait_for("/stream")
+    server.retire()
+    wait_until(lambda: local.get("/config/checkout").status_code == 410)
+
+    server.publish({"back": True})
+
+    wait_until(lambda: local.get("/config/checkout").status_code == 200)
+
+
+def test_server_away__goes_on_and_says_how_long(server, local, monkeypatch):
+    monkeypatch.setattr("configsvc_agent.serving.SILENCE", 0.3)
+    server.wait_for("/stream")
+
+    server.stop()
+
+    wait_until(lambda: "X-Config-Stale" in local.get("/config/checkout").headers)
+    assert local.get("/config/checkout").status_code == 200
+    server.start()
+    wait_until(lambda: "X-Config-Stale" not in local.get("/config/checkout").headers)
+
+
+def test_python_client__pointed_at_the_agent__follows(server, serve, connect):
+    config = connect(url=serve().url, token=TOKEN)
+    config.start()
+    server.wait_for("/stream")
+
+    server.publish({"settings": {"timeout": 7}})
+
+    wait_until(lambda: config.get("settings.timeout") == 7)
+
+
+# -- where it listens --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0:80", "[::]:80", "10.0.0.1:80", "192.168.1.1:0"])
+def test_listen__an_address_that_others_reach__is_refused(text):
+    with pytest.raises(UsageError, match="loopback alone"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("text", ["", "80", "config.example:80", "unix:relative", "127.0.0.1:x"])
+def test_listen__what_is_no_address__says_what_is(text):
+    with pytest.raises(UsageError):
+        parse_address(text)
+
+
+def test_listen__tcp_without_a_token__is_refused(serve):
+    with pytest.raises(UsageError, match="need a token"):
+        serve(token=None)
+
+
+def test_unix_socket__its_mode_says_who_may_ask(serve, tmp_path):
+    path = tmp_path / "run" / "agent.sock"
+    serve(f"unix:{path}", token=None)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+        assert client.get("http://localhost/config/cart.yaml").text == "items: 3\n"
+    with pytest.raises(UsageError, match="Another process answers"):
+        serve(f"unix:{path}", token=None)
+
+
+def test_unix_socket__left_by_a_killed_agent__is_replaced(serve, tmp_path):
+    path = tmp_path / "agent.sock"
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(path))
+    left.close()
+
+    local = serve(f"unix:{path}", token=None)
+
+    assert path.exists()
+    local.close()
+    assert not path.exists()
+    path.write_text("a file")
+    with pytest.raises(UsageError, match="no socket"):
+        serve(f"unix:{path}", token=None)
+
+
+def test_local_token__missing__is_made_for_its_owner_alone(tmp_path):
+    path = tmp_path / "new" / "token"
+
+    token = local_token(path)
+
+    assert token.startswith("csl_")
+    assert len(token) > 40
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert local_token(path) == token
+    os.chmod(path, 0o644)  # noqa: PTH101 - short
+    with pytest.raises(UsageError, match="Everybody may read"):
+        local_token(path)
+
+
+def test_connections__more_than_the_limit__are_answered_503(serve, monkeypatch):
+    monkeypatch.setattr("configsvc_agent.serving.MOST_CONNECTIONS", 2)
+    url = serve().url
+    port = int(url.rpartition(":")[2])
+    held = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+    time.sleep(0.3)
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/healthz")
+
+    assert connection.getresponse().status == 503
+    for each in [*held, connection]:
+        each.close()
+
+
+def test_refusal_of_one_service__keeps_none_from_the_others(server, local):
+    server.wait_for("/stream")
+    server.refuse["/config/cart"] = (403, {}, b"{}")
+
+    server.publish({"settings": {"timeout": 5}})
+    server.cut_connections()
+
+    wait_until(
+        lambda: local.get("/config/checkout").json()["config"] == {"settings": {"timeout": 5}}
+    )
+    assert local.get("/config/cart").json()["config"] == {"items": 3}
