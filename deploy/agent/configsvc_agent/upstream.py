@@ -118,6 +118,7 @@ class Upstream:
             unit=settings.unit,
             timing=settings.timing,
             reveal=kind[1],
+            fetches_as_instance=False,  # it says so once it is applied
             loads=numbers.loads,
         )
 

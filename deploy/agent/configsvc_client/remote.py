@@ -38,7 +38,8 @@ class Answer:
 class Remote:
     """One configuration on one server. ``token`` is asked before each request.
 
-    With ``reveal`` the values of its secrets are in it. ``retry`` is the reconnection time that the
+    To the server an instance runs what it fetches; without ``fetches_as_instance`` fetches do not name
+    it, and what it runs is for it to say. With ``reveal`` the values of its secrets are in it. ``retry`` is the reconnection time that the
     last stream gave, in seconds.
     """
 
@@ -54,6 +55,7 @@ class Remote:
         timing: Timing,
         signatures: Signatures | None = None,
         reveal: bool = False,
+        fetches_as_instance: bool = True,
         loads: Callable[[bytes], Any] = json.loads,
     ) -> None:
         self._signatures, self._reveal, self._loads = signatures, reveal, loads
@@ -61,8 +63,9 @@ class Remote:
         self.service = service
         self._query = {"environment": environment} if environment else {}
         self._headers = {"User-Agent": "configsvc-client/0.1"}
-        if instance:
-            self._headers["X-Config-Instance"] = instance
+        named = {"X-Config-Instance": instance} if instance else {}
+        self._fetching = named if fetches_as_instance else {}
+        self._streaming = named
         if unit:
             self._headers["X-Config-Unit"] = unit
         self.retry: float | None = None
@@ -94,7 +97,9 @@ class Remote:
             query |= {"after": str(after), "wait": f"{wait:g}"}
         else:
             wait = 0.0
-        headers = self._authorized({"Accept": "application/json", "Accept-Encoding": "gzip"})
+        headers = self._authorized(
+            {**self._fetching, "Accept": "application/json", "Accept-Encoding": "gzip"}
+        )
         if etag:
             headers["If-None-Match"] = etag
         path = f"/config/{urllib.parse.quote(self.service, safe='')}"
@@ -119,7 +124,9 @@ class Remote:
         Raises what :meth:`fetch` raises, :class:`NoStreamError` where there are no streams, and
         :class:`AwayError` when one says nothing at its start or goes silent.
         """
-        headers = self._authorized({"Accept": "text/event-stream", "Cache-Control": "no-store"})
+        headers = self._authorized(
+            {**self._streaming, "Accept": "text/event-stream", "Cache-Control": "no-store"}
+        )
         if cursor is not None:
             headers["Last-Event-ID"] = str(cursor)
         query = {**self._query, "service": services or self.service}

@@ -1,0 +1,147 @@
+"""The agent on a real server: publish, file, restart, report, secrets, and without the server."""
+
+import json
+import os
+
+import pytest
+import yaml
+
+from tests.agent.test_running import Agent, wait_until
+from tests.serving import TOP, installation
+
+pytestmark = pytest.mark.servers
+
+SHOW = 'echo "started with $APP_SETTINGS__TIMEOUT $APP_DB__PASSWORD"; exec sleep 300'
+FAST = ("--wait", "0.2:2", "--kill-timeout", "10")
+
+
+@pytest.fixture(scope="module")
+def served():
+    with installation() as made:
+        made.start()
+        with made.servers[0].client(made.raw) as client:
+            client.post("/services", json={"slug": "checkout"})
+            secret = {"service": "checkout", "environment": "production", "name": "db-password"}
+            answer = client.post("/secrets", json={**secret, "value": "hunter2-at-first"})
+            assert answer.status_code == 201, answer.text
+        publish(made, 1)
+        made.app_token = made.token("consumer:checkout", "checkout-app")
+        yield made
+
+
+def publish(made, timeout):
+    document = {
+        "settings": {"timeout": timeout, "rate": 0.5},
+        "db": {"password": "${secret:db-password}"},
+    }
+    body = {"environment": "production", "config": document, "on_stale": "overwrite"}
+    with made.servers[-1].client(made.raw) as client:
+        answer = client.post("/config/checkout", json=body)
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json().get("version")
+
+
+@pytest.fixture
+def launch(served, tmp_path):
+    started = []
+
+    def launch(*arguments):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(
+                [str(TOP / "deploy" / "agent"), os.environ.get("PYTHONPATH", "")]
+            ),
+            "CONFIGSVC_URL": served.servers[-1].url,
+            "CONFIGSVC_TOKEN": served.app_token,
+            "CONFIGSVC_ENVIRONMENT": "production",
+            "CONFIGSVC_INSTANCE": "node-7",
+        }
+        agent = Agent(tmp_path, ["run", *arguments], environment)
+        started.append(agent)
+        return agent
+
+    yield launch
+    for agent in started:
+        agent.process.kill()
+        agent.process.wait()
+
+
+def running(made):
+    """The version that the server knows of node-7."""
+    code = (
+        "from apps.rollouts.models import Instance; "
+        "print([each.version for each in Instance.objects.filter(name='node-7')])"
+    )
+    return json.loads(made.run("shell", "-v0", "-c", code).stdout.replace("None", "null"))
+
+
+def test_publish__changes_the_file_restarts_the_child_and_is_reported(served, launch, tmp_path):
+    file = tmp_path / "app.yaml"
+    agent = launch(
+        "--file", f"yaml:{file}", "--env-prefix", "APP_", *FAST, "checkout", "--", "sh", "-c", SHOW
+    )
+    agent.says("started with")
+
+    version = publish(served, 20)
+    agent.says("started with 20 ")
+    agent.logs(f"The server knows that version {version} is in use.")
+
+    with served.servers[-1].client(served.app_token) as client:
+        theirs = client.get("/config/checkout.yaml?environment=production").text
+    assert yaml.safe_load(file.read_text()) == yaml.safe_load(theirs)
+    assert running(served) == [version]
+    agent.process.terminate()
+    assert agent.wait() == 143
+
+
+def test_report__of_a_version_that_cannot_be_used__is_not_made(served, launch, tmp_path):
+    good = publish(served, 30)
+    agent = launch("--file", f"toml:{tmp_path}/a.toml", *FAST, "checkout", "--", "sleep", "300")
+    agent.logs(f"The server knows that version {good} is in use.")
+
+    bad = publish(served, None)
+    agent.logs(f"Version {bad} is not used")
+
+    assert running(served) == [good]
+
+
+def test_reveal__only_when_asked__and_a_new_value_restarts(served, launch, tmp_path):
+    publish(served, 40)
+    arguments = ("--env-prefix", "APP_", *FAST, "checkout", "--", "sh", "-c", SHOW)
+    plain = launch(*arguments)
+    plain.says("started with 40 ${secret:db-password}\n")
+    plain.process.kill()
+    revealing = launch("--reveal", "--cache-dir", str(tmp_path / "kept"), *arguments)
+    revealing.says("started with 40 hunter2-at-first\n")
+
+    with served.servers[-1].client(served.raw) as client:
+        place = "/secrets/checkout/db-password/versions?environment=production"
+        answer = client.post(place, json={"value": "hunter2-later"})
+        assert answer.status_code == 201, answer.text
+
+    revealing.says("started with 40 hunter2-later\n")
+    assert "hunter2" not in revealing.log
+    for kept in (tmp_path / "kept").iterdir():
+        assert b"hunter2" not in kept.read_bytes()
+
+
+def test_start__server_killed__uses_what_it_kept_with_its_secrets(served, launch, tmp_path):
+    publish(served, 50)
+    arguments = (
+        *("--reveal", "--cache-dir", str(tmp_path / "kept"), "--env-prefix", "APP_", *FAST),
+        *("checkout", "--", "sh", "-c", SHOW),
+    )
+    first = launch(*arguments)
+    first.says("started with 50 hunter2")
+    first.process.terminate()
+    first.wait()
+    port = served.servers[-1].port
+    served.servers[-1].kill()
+
+    second = launch(*arguments)
+    second.says("started with 50 hunter2")
+    served.start(port=port)
+    publish(served, 51)
+
+    second.says("started with 51 hunter2")
+    wait_until(lambda: "The server knows that version" in second.log)
