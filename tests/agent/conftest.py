@@ -10,6 +10,7 @@ sys.path.insert(0, str(TOP / "deploy" / "agent"))
 
 from configsvc_client import Config, Timing
 from tests.agent.contract_server import ContractServer
+from tests.agent.processes import Hook
 
 SHORT = Timing(
     fetch_timeout=3.0,
@@ -49,3 +50,11 @@ def connect(server, monkeypatch):
     yield connect
     for config in made:
         config.close()
+
+
+@pytest.fixture
+def hook():
+    made = Hook()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()

@@ -1,69 +1,20 @@
 """``configsvc-agent run`` as a process of its own, on the contract's server."""
 
+import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
+from tests.agent.processes import Agent, wait_until
 from tests.real_services import free_port
 from tests.serving import TOP
-
-WITHIN = 60.0
-
-
-def wait_until(true, within=WITHIN, what="it"):
-    ends = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < ends, f"{what} did not happen"
-        time.sleep(0.02)
-
-
-class Agent:
-    """One agent. ``log`` and ``output`` are what it and its child wrote so far."""
-
-    def __init__(self, folder, arguments, environment, **options):
-        self.files = [folder / "agent-output", folder / "agent-log"]
-        with self.files[0].open("w") as output, self.files[1].open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "configsvc_agent", *arguments],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=log,
-                **options,
-            )
-
-    @property
-    def output(self):
-        return self.files[0].read_text()
-
-    @property
-    def log(self):
-        return self.files[1].read_text()
-
-    def wait(self, within=WITHIN):
-        try:
-            return self.process.wait(within)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"It did not end:\n{self.log}\n{self.output}") from None
-
-    def says(self, text, count=1):
-        wait_until(
-            lambda: self.output.count(text) >= count or self.process.poll() is not None, what=text
-        )
-        assert self.output.count(text) >= count, f"{self.log}\n{self.output}"
-
-    def logs(self, text):
-        wait_until(lambda: text in self.log or self.process.poll() is not None, what=text)
-        assert text in self.log, self.log
 
 
 @pytest.fixture
@@ -168,16 +119,32 @@ def test_sigterm__child_that_does_not_hear_it__is_killed_with_its_group(launch):
     wait_until(lambda: not any(is_there(pid) and state_of(pid) != "Z" for pid in pids))
 
 
-def test_child__hands_on_a_process_and_ends__leaves_no_zombie(launch):
-    if os.uname().sysname != "Linux":
-        pytest.skip("Reads /proc.")
-    script = "sleep 0.2 & echo pid $!; exit 3"
-    agent = launch("--env", "--restart", "always", "checkout", "--", "sh", "-c", script)
-    agent.says("pid", count=2)
+def become_reaper():
+    """What the first process of a container is: it gets the orphans below it."""
+    assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
 
-    children = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children")
-    states = [state_of(pid) for pid in children.read_text().split()]
-    assert "Z" not in states
+
+def children_of(agent):
+    listed = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children")
+    return {int(pid): state_of(pid) for pid in listed.read_text().split()}
+
+
+def test_orphans__left_to_the_agent__are_reaped(launch):
+    script = "(setsid sleep 1 &) ; (setsid true &); echo up; exec sleep 300"
+    agent = launch("--env", "checkout", "--", "sh", "-c", script, preexec_fn=become_reaper)
+    agent.says("up")
+
+    wait_until(lambda: len(children_of(agent)) == 1, what="reaping")
+
+    assert set(children_of(agent).values()) == {"S"}
+
+
+def test_child__ended_and_started_again__leaves_no_zombie(launch):
+    arguments = ("--env", "--restart", "always", "checkout", "--", "sh", "-c", "echo up; exit 3")
+    agent = launch(*arguments)
+    agent.says("up", count=2)
+
+    wait_until(lambda: children_of(agent) == {}, what="reaping")
 
 
 def test_crash__restarted_with_back_off__and_not_hammered(launch):
@@ -310,37 +277,6 @@ def test_template__fails_later__keeps_the_last_good_file(launch, server, tmp_pat
     assert kept == "timeout 1;\n"
     agent.process.terminate()
     assert agent.wait() == 0
-
-
-class Hook:
-    """A local URL that takes notes; ``fails`` is how many calls it refuses."""
-
-    def __init__(self):
-        self.bodies, self.fails = [], 0
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                hook.bodies.append(json.loads(body))
-                hook.fails -= 1
-                self.send_response(500 if hook.fails >= 0 else 204)
-                self.end_headers()
-
-            def log_message(self, *arguments):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/reload?x=1"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-
-@pytest.fixture
-def hook():
-    made = Hook()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
 
 
 def test_url__on_a_change__is_called_until_it_takes_it(launch, server, tmp_path, hook):
@@ -481,3 +417,78 @@ def test_change__streams_do_not_get_through__comes_by_polls(launch, server, tmp_
     server.publish(timeout(2))
 
     wait_until(lambda: json.loads(file.read_text()) == timeout(2))
+
+
+CLIENT = """
+import time
+from configsvc_client import Config
+config = Config("checkout")
+print("got", config.get("settings.timeout"), flush=True)
+config.on_change(lambda changed: print("got", changed.get("settings.timeout"), flush=True))
+time.sleep(300)
+"""
+
+
+def test_listen__a_child_with_the_client__follows_through_the_agent(launch, server, tmp_path):
+    token = tmp_path / "local-token"
+    pieces = ["--listen", "127.0.0.1:0", "--local-token-file", "local-token", "--env"]
+    command = [sys.executable, "-c", CLIENT]
+    agent = launch(*pieces, "--on-change", "none", "checkout", "--", *command)
+    agent.says("got 1")
+    assert token.stat().st_mode & 0o777 == 0o600
+    server.wait_for("/stream")
+    before = server.count("/stream")
+
+    server.publish(timeout(2))
+
+    agent.says("got 2")
+    assert server.count("/stream") == before
+
+
+def test_serve__until_it_is_ended(launch, server, tmp_path):
+    socket = tmp_path / "agent.sock"
+    agent = launch("--listen", f"unix:{socket}", "checkout", act="serve")
+    wait_until(socket.exists)
+
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket))) as client:
+        found = client.get("http://localhost/config/checkout").json()["config"]
+    agent.process.terminate()
+
+    assert found == timeout(1)
+    assert agent.wait() == 0
+    assert not socket.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--cache-plain", "--reveal", "--cache-dir", "c"], "kept encrypted alone"),
+        (["--cache-key-file", "short", "--cache-dir", "c"], "less than 32 bytes"),
+        (["--cache-key-file", "open", "--cache-dir", "c"], "Others may read"),
+        (["--listen", "127.0.0.1:0"], "need a token"),
+    ],
+)
+def test_usage__unsafe__is_refused_before_anything_is_asked(
+    launch, server, tmp_path, arguments, said
+):
+    (tmp_path / "short").write_bytes(b"x" * 31)
+    (tmp_path / "open").write_bytes(b"x" * 32)
+    (tmp_path / "open").chmod(0o644)
+
+    agent = launch(*arguments, "--env", "checkout", "--", "true")
+
+    assert agent.wait() == 2
+    assert said in agent.log
+    assert server.asked == []
+
+
+def test_copy__of_a_key_file__opens_with_another_token(launch, server, tmp_path):
+    (tmp_path / "key").write_bytes(os.urandom(32))
+    (tmp_path / "key").chmod(0o600)
+    pieces = ["--env", "--cache-dir", "kept", "--cache-key-file", "key", "checkout", "--"]
+    assert launch(*pieces, "true").wait() == 0
+    server.stop()
+
+    agent = launch(*pieces, "sh", "-c", SHOW, environment={"CONFIGSVC_TOKEN": "csk_new"})
+
+    agent.says("timeout=1 ")

@@ -6,7 +6,10 @@ import pytest
 
 from configsvc_client import numbers
 from configsvc_client.copies import Copy, Kept
+from configsvc_client.events import Position
+from configsvc_client.remote import Answer
 from configsvc_client.sealing import Seal
+from configsvc_client.state import Snapshot, State
 
 KEPT = Kept(
     {
@@ -93,6 +96,18 @@ def test_seal__secret_replaced__is_outdated_until_written_anew(tmp_path):
     kept.write(KEPT)
 
     assert not kept.is_outdated
+    assert copy(tmp_path, b"b" * 32).read() is not None
+
+
+def test_state__token_replaced__keeps_the_same_copy_sealed_anew(tmp_path):
+    secrets = [b"a" * 32]
+    kept = Copy(tmp_path, "checkout", "production", seal=Seal(lambda: secrets[0]))
+    kept.write(KEPT)
+    state = State(Snapshot.of_kept(KEPT), kept)
+
+    secrets[0] = b"b" * 32
+    state.take(Answer(None, KEPT.etag, Position("e1", 9), stale=False))
+
     assert copy(tmp_path, b"b" * 32).read() is not None
 
 

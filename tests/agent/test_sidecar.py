@@ -6,7 +6,7 @@ import os
 import pytest
 import yaml
 
-from tests.agent.test_running import Agent, wait_until
+from tests.agent.processes import Agent, wait_until
 from tests.serving import TOP, installation
 
 pytestmark = pytest.mark.servers
@@ -103,6 +103,32 @@ def test_report__of_a_version_that_cannot_be_used__is_not_made(served, launch, t
     agent.logs(f"Version {bad} is not used")
 
     assert running(served) == [good]
+
+
+def test_report__of_a_version_that_the_url_refuses__comes_after_it_took_it(
+    served, launch, tmp_path, hook
+):
+    good = publish(served, 34)
+    launched = (
+        "--file",
+        f"json:{tmp_path}/a.json",
+        "--on-change",
+        f"url:{hook.url}",
+        *FAST,
+        "checkout",
+    )
+    agent = launch(*launched)
+    agent.logs(f"The server knows that version {good} is in use.")
+    hook.fails = 1000
+
+    later = publish(served, 35)
+    agent.logs(f"The URL did not take version {later}: it answers 500.")
+    meanwhile = running(served)
+    hook.fails = 0
+    agent.logs(f"The server knows that version {later} is in use.")
+
+    assert meanwhile == [good]
+    assert running(served) == [later]
 
 
 def test_reveal__only_when_asked__and_a_new_value_restarts(served, launch, tmp_path):

@@ -127,6 +127,8 @@ def _seal(asked: argparse.Namespace, token: Callable[[], str]) -> Seal | None:
     path = asked.cache_key_file and Path(asked.cache_key_file)
     if path:
         _check_key(path)
+    elif not token():
+        raise UsageError("There is no token to seal the copy with: --cache-key-file FILE.")
     try:
         return Seal(path.read_bytes if path else lambda: token().encode())
     except ImportError as error:
