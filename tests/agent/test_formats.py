@@ -6,7 +6,7 @@ import tomllib
 import pytest
 import yaml
 from dotenv import dotenv_values
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from apps.engine import formats as engine
@@ -26,14 +26,15 @@ def both(tree, name):
     except UnrepresentableError:
         served = None
     try:
-        written = render(numbers.loads(sent), name)
+        written = render(numbers.loads(sent), name, revealed=True)
     except RenderError:
         written = None
     return served, written
 
 
 @pytest.mark.parametrize("name", ["json", "toml", "xml", "env"])
-@given(tree=trees())
+@given(tree=trees())  # the values of secrets may be anything
+@example(tree={"a": values.number("-0"), "b": [values.number("1E+3"), 2**70]})
 def test_render__any_document__is_what_the_server_writes(name, tree):
     served, written = both(tree, name)
 
@@ -92,9 +93,12 @@ def test_env__values_of_many_lines__are_read_by_dotenv_and_by_the_shell(tmp_path
 
 
 def test_env__secret_that_is_not_revealed__is_a_comment():
-    tree = {"A": 1, "B": {"$secret": "db-password"}}
+    tree = {"A": 1, "B": {"$secret": "db-password"}, "C": "db://u:${secret:a}@${secret:b}"}
 
-    assert render(tree, "env") == b"A=1\n# B= the secret 'db-password', not revealed\n"
+    assert render(tree, "env").decode() == (
+        "A=1\n# B= the secret 'db-password', not revealed\n# C= the secret 'a', 'b', not revealed\n"
+    )
+    assert render({"A": "pa${secret:x}"}, "env", revealed=True) == b"A='pa${secret:x}'\n"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,10 @@ def test_variables__collision_or_obeyed_name__is_refused_by_key(tree, said):
 
 
 def test_variables__secret_that_is_not_revealed__is_left_out():
-    assert variables({"a": {"$secret": "x"}, "b": 1}) == {"B": "1"}
+    tree = {"a": {"$secret": "x"}, "b": 1, "c": "u:${secret:x}"}
+
+    assert variables(tree) == {"B": "1"}
+    assert variables({"c": "u:${secret:x}"}, revealed=True) == {"C": "u:${secret:x}"}
 
 
 @given(tree=trees())

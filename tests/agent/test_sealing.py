@@ -112,7 +112,8 @@ def test_state__token_replaced__keeps_the_same_copy_sealed_anew(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["0.10", "1e3", "1.00000000000000000001", "-0.0", '{"a":[1,2.50,{"b":null}],"c":{}}']
+    "text",
+    ["-0", "0.10", "1e3", "1.00000000000000000001", "-0.0", '{"a":[1,2.50,{"b":null}],"c":{}}'],
 )
 def test_numbers__read_and_written__keep_their_digits(text):
     assert numbers.dumps(numbers.loads(text)) == text

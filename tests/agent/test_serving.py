@@ -188,6 +188,17 @@ def test_long_poll__nothing_new__waits_and_says_so(server, local):
         assert local.get(f"/config/checkout?after={beyond}&wait=50").status_code == 200
 
 
+def test_long_poll__change_while_it_waits__answers_who_sent_no_etag(server, local):
+    first = local.get("/config/checkout")
+    server.wait_for("/stream")
+    timer = threading.Timer(0.3, server.publish, [{"settings": {"timeout": 8}}])
+    timer.start()
+
+    answer = local.get(f"/config/checkout?after=e1-{first.headers['X-Config-Revision']}&wait=25")
+
+    assert answer.json()["config"] == {"settings": {"timeout": 8}}
+
+
 def test_min_revision__waits_until_it_is_reached(server, local, monkeypatch):
     server.wait_for("/stream")
     server.publish({"settings": {"timeout": 9}})

@@ -3,13 +3,14 @@
 import json
 import os
 
+import httpx
 import pytest
 import yaml
 
 from tests.agent.processes import Agent, wait_until
 from tests.serving import TOP, installation
 
-pytestmark = pytest.mark.servers
+pytestmark = pytest.mark.servers(database=False)
 
 SHOW = 'echo "started with $APP_SETTINGS__TIMEOUT $APP_DB__PASSWORD"; exec sleep 300'
 FAST = ("--wait", "0.2:2", "--kill-timeout", "10")
@@ -45,7 +46,7 @@ def publish(made, timeout):
 def launch(served, tmp_path):
     started = []
 
-    def launch(*arguments):
+    def launch(*arguments, act="run"):
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join(
@@ -56,7 +57,7 @@ def launch(served, tmp_path):
             "CONFIGSVC_ENVIRONMENT": "production",
             "CONFIGSVC_INSTANCE": "node-7",
         }
-        agent = Agent(tmp_path, ["run", *arguments], environment)
+        agent = Agent(tmp_path, [act, *arguments], environment)
         started.append(agent)
         return agent
 
@@ -135,7 +136,7 @@ def test_reveal__only_when_asked__and_a_new_value_restarts(served, launch, tmp_p
     publish(served, 40)
     arguments = ("--env-prefix", "APP_", *FAST, "checkout", "--", "sh", "-c", SHOW)
     plain = launch(*arguments)
-    plain.says("started with 40 ${secret:db-password}\n")
+    plain.says("started with 40 \n")
     plain.process.kill()
     revealing = launch("--reveal", "--cache-dir", str(tmp_path / "kept"), *arguments)
     revealing.says("started with 40 hunter2-at-first\n")
@@ -171,3 +172,52 @@ def test_start__server_killed__uses_what_it_kept_with_its_secrets(served, launch
 
     second.says("started with 51 hunter2")
     wait_until(lambda: "The server knows that version" in second.log)
+
+
+ASKED = [
+    "",
+    ".json",
+    ".toml",
+    ".xml",
+    ".env",
+    ".env?section=settings",
+    "?format=json&key=settings.*",
+    "?key=settings.timeout&key=nope",
+    "/value?key=settings.rate",
+    "/value?key=settings.nope",
+    "?environment=nope",
+    "?key=a..b",
+    "?after=0&wait=1",
+    "?after=999999999",
+    "?reveal=true",
+    "?reveal=true&key=db.*",
+    ".toml?reveal=true",
+    ".env?reveal=true",
+]
+
+
+def test_serve__answers_what_the_server_answers(served, launch, tmp_path):
+    publish(served, 60)
+    path = tmp_path / "agent.sock"
+    launch("--reveal", "--listen", f"unix:{path}", "checkout", act="serve")
+    wait_until(path.exists)
+
+    with (
+        served.servers[-1].client(served.app_token) as theirs,
+        httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(path)), base_url="http://localhost"
+        ) as ours,
+    ):
+        for asked in ASKED:
+            there = theirs.get(f"/config/checkout{asked}")
+            here = ours.get(f"/config/checkout{asked}")
+
+            assert here.status_code == there.status_code, asked
+            if there.is_success:
+                assert here.content == there.content, asked
+                names = ("X-Config-Version", "X-Config-Epoch", "Cache-Control")
+                assert [here.headers[each] for each in names] == [
+                    there.headers[each] for each in names
+                ]
+            if not asked or asked == "?reveal=true":
+                assert here.headers["ETag"] == there.headers["ETag"]

@@ -91,8 +91,10 @@ class Question:
         """Whether who asks has the answer already."""
         return self.etag(snapshot) in self.etags or "*" in self.etags
 
-    def answer(self, snapshot: Snapshot) -> Reply:
-        """The configuration in the form that is asked for. Raises :class:`Refusal`."""
+    def answer(self, snapshot: Snapshot, plain: Snapshot) -> Reply:
+        """The configuration in the form that is asked for; ``plain`` is it with its secrets hidden,
+        which checksums are of. Raises :class:`Refusal`.
+        """
         if self.value:
             return self._one(snapshot)
         patterns = [_pattern(each) for each in self.patterns]
@@ -100,13 +102,16 @@ class Question:
         if patterns:
             tree = select(tree, patterns)
         if not self.form:
-            return Reply(200, dumps({**snapshot.envelope, "config": tree}).encode(), _JSON)
+            members = {**snapshot.envelope, "config": tree}
+            if patterns and "checksum" in members:
+                members["checksum"] = _checksum(select(plain.document, patterns))
+            return Reply(200, dumps(members).encode(), _JSON)
         if self.section:
             if not isinstance(tree, dict) or self.section not in tree:
                 raise Refusal(404, "not_found", "There is no such section.")
             tree = tree[self.section]
         try:
-            body = formats.render(tree, self.form)
+            body = formats.render(tree, self.form, revealed=self.revealed)
         except RenderError as error:
             raise Refusal(406, "unrepresentable", str(error)) from error
         return Reply(
@@ -128,6 +133,10 @@ class Question:
 
 
 _JSON: Final = {"Content-Type": "application/json"}
+
+
+def _checksum(tree: Any) -> str:
+    return f"sha256:{hashlib.sha256(dumps(tree).encode()).hexdigest()}"
 
 
 def problem(refusal: Refusal) -> Reply:

@@ -161,7 +161,7 @@ def _plan(asked: argparse.Namespace, action: Action) -> Plan:
     named = Variables(asked.env_prefix or "", asked.env_keep_case) if wants_variables else None
     quiet, longest = asked.wait
     return Plan(
-        Outputs(files, named, asked.section, asked.file_mode),
+        Outputs(files, named, asked.section, asked.file_mode, asked.reveal),
         action,
         restarts=asked.restart,
         stop_signal=signal_number(asked.kill_signal),

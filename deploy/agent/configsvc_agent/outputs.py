@@ -31,12 +31,12 @@ class File:
     path: Path
     source: str | Template
 
-    def render(self, context: dict[str, Any], chosen: Any) -> bytes:
+    def render(self, context: dict[str, Any], chosen: Any, *, revealed: bool) -> bytes:
         """Its bytes. Raises :class:`RenderError` that names the file."""
         try:
             if isinstance(self.source, Template):
                 return self.source.render(context)
-            return formats.render(chosen, self.source)
+            return formats.render(chosen, self.source, revealed=revealed)
         except RenderError as error:
             raise RenderError(f"{self.path}: {error}") from error
 
@@ -51,12 +51,14 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What is wanted. ``section`` narrows files and variables, not templates, to one top-level key."""
+    """What is wanted. ``section`` narrows files and variables, not templates, to one top-level key;
+    ``revealed`` says that secrets have their values."""
 
     files: Sequence[File] = ()
     variables: Variables | None = None
     section: str = ""
     mode: int = PRIVATE
+    revealed: bool = False
 
     def make(self, envelope: Mapping[str, Any]) -> Made:
         """All files and variables of the configuration in ``envelope``. Raises :class:`RenderError`."""
@@ -64,11 +66,16 @@ class Outputs:
         chosen = self._chosen(document) if self._narrows else document
         names = ("service", "environment", "version")
         context = {"config": document, **{name: envelope[name] for name in names}}
-        made = [(each.path, each.render(context, chosen)) for each in self.files]
+        made = [
+            (each.path, each.render(context, chosen, revealed=self.revealed)) for each in self.files
+        ]
         if self.variables is None:
             return Made(made)
         named = variables(
-            chosen, prefix=self.variables.prefix, keeps_case=self.variables.keeps_case
+            chosen,
+            prefix=self.variables.prefix,
+            keeps_case=self.variables.keeps_case,
+            revealed=self.revealed,
         )
         return Made(made, named)
 

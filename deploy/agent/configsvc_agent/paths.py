@@ -1,5 +1,6 @@
 """Walking over a configuration."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,11 +8,14 @@ from configsvc_client.keys import Path
 from configsvc_client.numbers import Number, dumps
 
 SECRET = "$secret"  # noqa: S105 - the member that names one
+_IN_TEXT = re.compile(r"\$\{secret:([^}]*)\}")
 
 
 def leaves(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The path and value of each scalar and each empty object or list, in the document's order."""
-    if isinstance(tree, dict) and tree:
+    """The path and value of each scalar, each empty object or list, and each ``{"$secret": name}``,
+    in the document's order.
+    """
+    if isinstance(tree, dict) and tree and list(tree) != [SECRET]:
         for key, child in tree.items():
             yield from leaves(child, (*path, key))
     elif isinstance(tree, list) and tree:
@@ -21,10 +25,15 @@ def leaves(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield path, tree
 
 
-def secret_name(value: Any) -> str | None:
-    """The name of the secret that ``value`` refers to, unrevealed."""
+def secret_names(value: Any) -> list[str]:
+    """The secrets that ``value`` refers to: ``{"$secret": name}``, or ``${secret:name}`` in a text.
+
+    For documents whose secrets are not revealed; in others a text like that is just a text.
+    """
+    if isinstance(value, str):
+        return _IN_TEXT.findall(value)
     is_reference = isinstance(value, dict) and list(value) == [SECRET]
-    return str(value[SECRET]) if is_reference else None
+    return [str(value[SECRET])] if is_reference else []
 
 
 def shown(path: Path) -> str:

@@ -214,7 +214,8 @@ class _Local:
             return Reply(304, b"", headers)
         if not is_new:
             return Reply(204, b"", headers)
-        made = question.answer(snapshot)
+        plain = self.upstream.find(question.service) or state
+        made = question.answer(snapshot, plain.snapshot)
         return Reply(made.status, made.body, {**headers, **made.headers})
 
     def _find(self, question: Question) -> State:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from configsvc_agent.errors import RenderError
-from configsvc_agent.paths import SECRET, leaves, shown, text_of
+from configsvc_agent.paths import leaves, secret_names, shown, text_of
 from configsvc_client.keys import Path
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_]", re.ASCII)
@@ -27,8 +27,11 @@ def name_of(path: Path, *, prefix: str = "", keeps_case: bool = False) -> str:
     return f"_{name}" if name[:1].isdigit() else name
 
 
-def variables(tree: Any, *, prefix: str = "", keeps_case: bool = False) -> dict[str, str]:
-    """The variables of a configuration; a secret that is not revealed is left out.
+def variables(
+    tree: Any, *, prefix: str = "", keeps_case: bool = False, revealed: bool = False
+) -> dict[str, str]:
+    """The variables of a configuration; unless its secrets are ``revealed``, what refers to one is
+    left out.
 
     Raises :class:`RenderError` where two keys have one name, for a document that is no object, and
     for names that the loader or the shell obeys (``PATH``, ``LD_…``): a prefix makes others of them.
@@ -38,7 +41,9 @@ def variables(tree: Any, *, prefix: str = "", keeps_case: bool = False) -> dict[
     found: dict[str, str] = {}
     paths: dict[str, Path] = {}
     for path, value in leaves(tree) if tree else ():
-        if value is None or isinstance(value, (dict, list)) or path[-1] == SECRET:
+        if value is None or isinstance(value, (dict, list)):
+            continue
+        if not revealed and secret_names(value):
             continue
         name = name_of(path, prefix=prefix, keeps_case=keeps_case)
         if name in found:

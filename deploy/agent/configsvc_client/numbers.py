@@ -31,8 +31,12 @@ class Number(float):
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON with :class:`Number` for what is no whole number. Raises :class:`ValueError`."""
-    return json.loads(text, parse_float=Number)
+    """JSON with :class:`Number` for what ``int`` would not write back. Raises :class:`ValueError`."""
+    return json.loads(text, parse_float=Number, parse_int=_whole)
+
+
+def _whole(literal: str) -> int | Number:
+    return Number(literal) if literal == "-0" else int(literal)
 
 
 def quoted(text: str) -> str:

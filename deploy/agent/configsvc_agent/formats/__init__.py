@@ -31,9 +31,14 @@ MEDIA_TYPES: Final = {
 }
 
 
-def render(tree: Any, name: str) -> bytes:
-    """``tree`` in the format ``name``. Raises :class:`RenderError` for what it cannot hold."""
+def render(tree: Any, name: str, *, revealed: bool = False) -> bytes:
+    """``tree`` in the format ``name``; ``revealed`` says that its secrets have their values.
+
+    Raises :class:`RenderError` for what the format cannot hold.
+    """
     try:
+        if name == "env":
+            return env.render(tree, revealed=revealed).encode()
         return FORMATS[name](tree).encode()
     except UnicodeEncodeError as error:
         raise RenderError("A text has half of a surrogate pair in it.") from error

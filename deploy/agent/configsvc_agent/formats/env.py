@@ -1,11 +1,10 @@
 """dotenv: ``NAME=value`` lines, quoted so that dotenv readers and shells take the same text."""
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 from configsvc_agent.formats.problems import refuse
-from configsvc_agent.paths import leaves, secret_name, text_of
+from configsvc_agent.paths import leaves, secret_names, text_of
 from configsvc_client.keys import Path
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -13,42 +12,29 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_./:@%+,-]*")
 _EXPANDED: Final = re.compile(r"[$`]")
 
 
-def render(tree: Any) -> str:
+def render(tree: Any, *, revealed: bool = False) -> str:
     """The document flattened with ``__``; a text of several lines stands between quotes as it is.
 
-    A secret that is not revealed is a comment line. Raises :class:`RenderError` for null, what is
+    Unless its secrets are ``revealed``, what refers to one is a comment line. Raises :class:`RenderError` for null, what is
     empty, keys that are no variable names, and texts that no quoting says to all readers.
     """
     found: dict[str, str] = {}
     bad: dict[Path, str] = {}
     if not isinstance(tree, dict):
         bad[()] = "The document is an object in this format."
-    for path, value in _entries(tree) if tree else ():
+    for path, value in leaves(tree) if tree else ():
         name = "__".join(map(str, path))
-        secret = secret_name(value)
-        why = _why_not(name, value if secret is None else "", found)
+        secrets = [] if revealed else secret_names(value)
+        why = _why_not(name, "" if secrets else value, found)
         if why is not None:
             bad[path] = why
-        elif secret is None:
-            found[name] = f"{name}={_quoted(text_of(value))}\n"
+        elif secrets:
+            named = ", ".join(f"'{secret}'" for secret in secrets)
+            found[name] = f"# {name}= the secret {named}, not revealed\n"
         else:
-            found[name] = f"# {name}= the secret '{secret}', not revealed\n"
+            found[name] = f"{name}={_quoted(text_of(value))}\n"
     refuse(".env", bad)
     return "".join(found.values())
-
-
-def _entries(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The leaves, with each reference to a secret as one of them."""
-    if secret_name(tree) is not None:
-        yield path, tree
-    elif isinstance(tree, dict) and tree:
-        for key, child in tree.items():
-            yield from _entries(child, (*path, key))
-    elif isinstance(tree, list) and tree:
-        for index, child in enumerate(tree):
-            yield from _entries(child, (*path, index))
-    else:
-        yield from leaves(tree, path)
 
 
 def _why_not(name: str, value: Any, found: dict[str, str]) -> str | None:

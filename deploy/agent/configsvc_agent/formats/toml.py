@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from configsvc_agent.formats.problems import refuse
 from configsvc_agent.paths import leaves, text_of
+from configsvc_client.numbers import Number
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPED: Final = re.compile(r'[\x00-\x1f"\\\x7f]')
@@ -24,7 +25,7 @@ _LARGEST: Final = 2**63
 def render(tree: Any) -> str:
     """Members in their order, plain values before tables.
 
-    Raises :class:`RenderError` for null, integers beyond 64 bits, and a document that is no object.
+    Raises :class:`RenderError` for null, ``-0``, integers beyond 64 bits, and a document that is no object.
     """
     if not isinstance(tree, dict):
         refuse("TOML", {(): "A TOML document is an object."})
@@ -35,6 +36,8 @@ def render(tree: Any) -> str:
 def _why_not(leaf: Any) -> str | None:
     if leaf is None:
         return "There is no null in TOML."
+    if isinstance(leaf, Number) and leaf.literal == "-0":
+        return "There is no integer -0 in TOML."
     beyond = isinstance(leaf, int) and not -_LARGEST <= leaf < _LARGEST
     return "TOML's integers have 64 bits." if beyond else None
 
