@@ -16,8 +16,8 @@ pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="There is no No
 MODULE = TOP / "static" / "client" / "configsvc.js"
 TIMING = {
     "fetchTimeout": 3000,
-    "readyWithin": 500,
-    "heartbeat": 700,
+    "readyWithin": 2000,
+    "heartbeat": 2000,
     "stable": 200,
     "firstPause": 50,
     "longestPause": 200,

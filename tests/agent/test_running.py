@@ -308,6 +308,7 @@ def test_start__server_away_without_a_copy__waits_and_says_so(launch):
 
     assert agent.wait() == 1
     assert "The server is away and there is no copy" in agent.log
+    assert agent.log.count("Waiting for the server, 1 s at most") == 1
     assert "Traceback" not in agent.log
 
 

@@ -31,15 +31,16 @@ def serve(server):
         kinds = [("checkout", False), ("cart", False)]
         kinds += [("checkout", True)] if reveals else []
         upstream = Upstream(settings, kinds)
+        opened.append(upstream)
         upstream.start()
         ask = (lambda: token) if token else None
         local = LocalServer(parse_address(listen), upstream, ask, reveals=reveals)
+        opened.append(local)
         local.start()
-        opened.extend([local, upstream])
         return local
 
     yield serve
-    for each in opened:
+    for each in reversed(opened):
         each.close()
 
 

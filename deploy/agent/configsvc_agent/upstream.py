@@ -143,7 +143,7 @@ def _revision(snapshot: Snapshot) -> int:
 
 def _first(remote: Remote, copy: Copy | None, ends: float) -> Snapshot:
     """The first state; while the server is away and there is no copy it is tried until ``ends``."""
-    pause = 0.25
+    pause, said = 0.25, ""
     while True:
         try:
             return first_snapshot(remote, copy)
@@ -151,7 +151,9 @@ def _first(remote: Remote, copy: Copy | None, ends: float) -> Snapshot:
             left = ends - time.monotonic()
             if error.status != AWAY or left <= 0:
                 raise
-            logger.info("Waiting for the server: %s", error)
+            if str(error) != said:  # once, not at each attempt
+                logger.warning("Waiting for the server, %.0f s at most: %s", left, error)
+            said = str(error)
             pause = min(2 * pause, _LONGEST_PAUSE)
             time.sleep(min(pause, left))
 
