@@ -15,7 +15,7 @@ from apps.engine.values import Tree, canonical
 
 SALT: Final = "salt"
 DIGESTS: Final = frozenset(
-    {"checksum", "source", "texts", "schema", "condition", "parameters", "extends"}
+    {"checksum", "source", "texts", "schema", "condition", "parameters", "extends", "definition"}
 )
 LISTS: Final = "lists"
 KEYS: Final = frozenset({"keys", "key", LISTS})

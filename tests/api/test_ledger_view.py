@@ -221,3 +221,20 @@ def test_template__published__is_shortened_for_who_does_not_hold_all_rules(
     for api, told in ((make_api("auditor"), False), (holder, True)):
         [event] = events(api, "action=template.published")
         assert ("checksum" in event["data"]) is told
+
+
+def test_experiment__started__is_shortened_for_who_does_not_hold_all_rules(
+    operator, leaked, make_api, holder, system
+):
+    """The digest of its definition covers the patches: whoever has it can try out what they hide."""
+    from apps.rollouts import experiments
+
+    variants = [{"name": "control"}, {"name": "other", "patch": {"pin": 4713}}]
+    made = experiments.create_experiment(actor=system, place=leaked, name="pin", variants=variants)
+    experiments.start_experiment(actor=system, experiment=made)
+
+    for api, told in ((make_api("auditor"), False), (holder, True)):
+        [event] = events(api, "action=experiment.started")
+        assert ("definition" in event["data"]) is told
+        assert ("salt" in event["data"]) is told
+        assert event["data"]["slots"]
