@@ -17,7 +17,8 @@ from apps.engine.errors import DomainError
 from apps.engine.flags.conditions import Context
 from apps.engine.flags.evaluation import FLAG_NOT_FOUND, Definition, Evaluation, FlagSet
 from apps.engine.section_types.flag_conditions import find_time
-from apps.engine.values import Tree
+from apps.engine.section_types.flag_definitions import keep_known
+from apps.engine.values import Tree, parse_canonical
 from apps.registry.models import Service
 
 KIND: Final = "feature_flags"
@@ -114,13 +115,22 @@ def flags_of(published: Published, sections: tuple[str, ...]) -> ServiceFlags:
         published.version,
         published.revision,
         sections,
-        collect(published.tree, sections),
+        collect(_known(published, sections), sections),
     )
     with _lock:
         _sets[name] = flags
         if len(_sets) > CACHED_SETS:
             _sets.popitem(last=False)
     return flags
+
+
+def _known(published: Published, sections: tuple[str, ...]) -> Tree:
+    """The document as far as its reader sees it, with the flags alone that he sees as they are."""
+    tree = published.tree
+    if not published.is_partial:
+        return tree
+    whole = parse_canonical(published.row.effective.content)
+    return {each: keep_known(whole.get(each), tree.get(each)) for each in sections}
 
 
 def list_sections_of(service: Service) -> tuple[str, ...]:

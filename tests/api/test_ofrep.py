@@ -248,6 +248,43 @@ def test_evaluate__keys_that_are_hidden__are_no_flags(flagged, make_api):
     assert ask(reader, "limit").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("pattern", "key", "code"),
+    [
+        ("flags.page.rules", "page", "FLAG_NOT_FOUND"),
+        ("flags.share.share", "share", "FLAG_NOT_FOUND"),
+        ("flags.seeded.seed", "seeded", "FLAG_NOT_FOUND"),
+        ("flags.page.variants.new.id", "page", "FLAG_NOT_FOUND"),
+        ("flags.needs.prerequisites", "needs", "FLAG_NOT_FOUND"),
+        ("flags.share.share", "needs", "PARSE_ERROR"),
+        ("flags.segments.staff.country", "page", "PARSE_ERROR"),
+    ],
+)
+def test_evaluate__of_what_a_part_is_hidden__gives_no_other_value(
+    flagged, make_api, pattern, key, code
+):
+    staff = {"email": {"ends_with": "@shop.example"}, "country": "DE"}
+    more = {
+        "share": {"enabled": True, "share": 1, "description": "for few"},
+        "seeded": {"enabled": True, "share": 50, "seed": "another"},
+        "needs": {"enabled": True, "prerequisites": [{"flag": "share"}]},
+        "segments": {"staff": staff},
+    }
+    publish(flagged, {**FLAGS, **more})
+    reader = make_api("consumer", service="shop")
+    context = {"targetingKey": "u1", "country": "FR", "email": "a@shop.example"}
+    assert ask(reader, key, context).status_code == 200
+
+    for hidden in (pattern, "flags.*.description"):
+        rule = {"pattern": hidden, "service": "shop"}
+        assert flagged.post("/key-rules", rule).status_code == 201
+
+    assert ask(reader, key, context).json()["errorCode"] == code
+    shown = {each["key"] for each in ask(reader, context=context).json()["flags"]}
+    assert (key in shown) is (code == "PARSE_ERROR")
+    assert ("share" in shown) is (pattern != "flags.share.share")  # its description decides nothing
+
+
 def test_evaluate__two_sections__share_no_name(flagged):
     flagged.post("/services/shop/sections", {"key": "trials", "type": "feature_flags"})
     publish(flagged, FLAGS, trials={"search": False, "more": True})

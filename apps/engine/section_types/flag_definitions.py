@@ -35,11 +35,13 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from apps.engine.section_types.section_type import find_number
-from apps.engine.values import Number, Tree
+from apps.engine.values import Number, Tree, same
 
 SEGMENTS: Final = "segments"
 TYPES: Final = ("boolean", "string", "integer", "float", "number", "object")
 PAIR: Final[Mapping[str, Tree]] = {"on": True, "off": False}
+IDLE: Final = frozenset({"description", "expires", "owner", "tags"})
+"""Members of a flag that decide nothing."""
 
 
 class Flag(NamedTuple):
@@ -117,6 +119,33 @@ def find_default(flag: dict[str, Tree]) -> str | None:
 def whole(flag: Tree) -> dict[str, Tree]:
     """A flag without the shorthand."""
     return flag if isinstance(flag, dict) else {"enabled": flag}
+
+
+def keep_known(section: Tree, seen: Tree) -> Tree:
+    """What is ``seen`` of a section of flags, without the flags and segments of which something is
+    hidden that decides: half of its rules would give another variant than all of them.
+    """
+    given = section if isinstance(section, dict) else {}
+    shown = seen if isinstance(seen, dict) else {}
+    kept = {
+        name: flag
+        for name, flag in shown.items()
+        if name != SEGMENTS and same(_deciding(flag), _deciding(given.get(name)))
+    }
+    segments, known = given.get(SEGMENTS), shown.get(SEGMENTS)
+    if isinstance(segments, dict) and isinstance(known, dict):
+        kept[SEGMENTS] = {
+            name: each for name, each in known.items() if same(each, segments.get(name))
+        }
+    return kept
+
+
+def _deciding(flag: Tree) -> Tree:
+    if not isinstance(flag, dict):
+        return flag
+    return {
+        name: each for name, each in flag.items() if name not in IDLE and not name.startswith("x-")
+    }
 
 
 def kind_of(value: Tree) -> str | None:
