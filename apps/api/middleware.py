@@ -13,6 +13,8 @@ from apps.delivery.requests import holds_credentials
 from apps.engine.errors import MalformedError, UnauthenticatedError
 
 DJANGO_PATHS = ("admin/", "accounts/", "static/")
+FLAG_KEYS = "ofrep/v1/evaluate/flags/"
+"""A flag's key follows, which may end with a slash of its own."""
 
 
 class ContractMiddleware:
@@ -28,7 +30,7 @@ class ContractMiddleware:
             if "%00" in request.META.get("QUERY_STRING", "") or "\x00" in path:
                 return HttpResponse("An address holds no NUL.", "text/plain", status=400)
             return self.get_response(request)
-        if path.endswith("/"):
+        if path.endswith("/") and not _ends_with_a_flag(path):
             return _without_slash(request, path)
         if _is_preflight(request):
             return HttpResponse(status=204)
@@ -43,6 +45,10 @@ class ContractMiddleware:
         if request.path_info.startswith(("/admin/", "/accounts/")):
             return None
         return response(error, request)
+
+
+def _ends_with_a_flag(path: str) -> bool:
+    return bool(path.partition(FLAG_KEYS)[2])
 
 
 def _without_slash(request: HttpRequest, path: str) -> HttpResponse:

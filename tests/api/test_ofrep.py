@@ -248,6 +248,14 @@ def test_evaluate__keys_that_are_hidden__are_no_flags(flagged, make_api):
     assert ask(reader, "limit").status_code == 404
 
 
+@pytest.mark.parametrize("key", ["search/", "/", "a//", "ключ/日本/"])
+def test_evaluate__key_that_ends_with_a_slash__is_that_flag_and_no_other(flagged, key):
+    publish(flagged, {**FLAGS, key: {"enabled": True, "variants": ["mine"]}})
+
+    assert ask(flagged, key).json()["value"] == "mine"
+    assert flagged.post("/services/shop/ofrep/v1/evaluate/flags/", {}).status_code == 308
+
+
 @pytest.mark.parametrize(
     ("pattern", "key", "code"),
     [

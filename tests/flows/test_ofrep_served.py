@@ -26,6 +26,8 @@ FLAGS = {
     "title": {"enabled": True, "variants": ["Hello"]},
     "page": {"enabled": True, "variants": {"old": {"id": 1}}},
     "half": {"enabled": True, "share": 50},
+    "half/": {"enabled": True, "variants": ["slash"]},
+    "/": {"enabled": True, "variants": ["root"]},
     "team/banner": {
         "enabled": True,
         "rules": [{"when": {"country": ["DE"]}, "variant": "on"}, {"variant": "off"}],
@@ -136,6 +138,12 @@ def test_odd_address__is_a_4xx_problem(reader, address):
 
     assert 400 <= answer.status_code < 500
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_token__without_its_scheme__is_refused_as_elsewhere(served, reader):
+    for scheme, status in (("Bearer ", 200), ("bearer ", 200), ("", 401), ("Basic ", 401)):
+        answer = evaluate(reader, "search", headers={"Authorization": f"{scheme}{served.reader}"})
+        assert answer.status_code == status, scheme
 
 
 def test_path_before_django__a_publish_and_a_withdrawn_right__are_seen(served, writer, reader):

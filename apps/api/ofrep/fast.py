@@ -121,12 +121,13 @@ class Ofrep:
         self, scope: Any, headers: dict[str, str], route: tuple[str | None, str], body: bytes
     ) -> Answer | None:
         """The answer, or ``None`` where the views are to say what is wrong."""
-        raw = headers.get("authorization", "").removeprefix("Bearer ")
+        scheme, _space, raw = headers.get("authorization", "").partition(" ")
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
         named = "".join([scope["path"], *query.values()])
         kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if (
-            not raw.startswith(TOKEN_PREFIX)
+            scheme != "Bearer"
+            or not raw.startswith(TOKEN_PREFIX)
             or "\0" in named
             or TOKEN_PREFIX in named
             or not PARAMETERS.issuperset(query)
@@ -191,7 +192,7 @@ def _route(path: str) -> tuple[str | None, str | None]:
     if path == EVALUATE:
         return service, ""
     found = path.removeprefix(f"{EVALUATE}/")
-    return (service, found) if found != path and found and not found.endswith("/") else (None, None)
+    return (service, found) if found not in (path, "") else (None, None)
 
 
 async def _catch_up(feed: Feed, etag: str | None) -> None:
