@@ -228,7 +228,7 @@ def _needs(row: Experiment, found: Results, asked: dict[str, str]) -> dict[str, 
     return {
         "metric": metric,
         "names": metrics,
-        "effect": number(effect),
+        "effect": f"{effect:g}",
         "power": number(100 * POWER),
         "rows": None if needs is None else [_need(each, a_day, is_rate=is_rate) for each in needs],
     }

@@ -9,6 +9,8 @@ from apps.engine.experiments.statistics import Comparison
 MINUS: Final = "\N{MINUS SIGN}"
 SMALLEST_P: Final = 0.001
 WHOLE_FROM, ONE_DIGIT_FROM, TWO_DIGITS_FROM = 1000, 10, 0.1
+HUGE_FROM, TINY_BELOW = 1e15, 0.01
+"""From the one on, and below the other, two digits and the place of the point say more."""
 
 
 def lift_of(each: Comparison, said: Inference, *, is_rate: bool) -> tuple[str, str]:
@@ -32,7 +34,11 @@ def _range(found: Interval | None, *, is_rate: bool) -> str:
 
 
 def _difference(value: float, *, is_rate: bool) -> str:
-    return f"{_signed(100 * value)} points" if is_rate else _signed(value)
+    if is_rate:
+        return f"{_signed(100 * value)} points"
+    if 0 < abs(value) < TINY_BELOW:
+        return f"{MINUS if value < 0 else '+'}{abs(value):.2g}"
+    return _signed(value)
 
 
 def percent(share: float) -> str:
@@ -55,6 +61,8 @@ def mean(value: float | None, *, is_rate: bool) -> str:
 def number(value: float) -> str:
     """With as many digits as tell something."""
     size = abs(value)
+    if size >= HUGE_FROM or 0 < size < TINY_BELOW:
+        return f"{value:.2g}"
     if size >= WHOLE_FROM:
         return f"{value:,.0f}"
     digits = 1 if size >= ONE_DIGIT_FROM else 2 if size >= TWO_DIGITS_FROM else 3
@@ -68,7 +76,7 @@ def _signed(value: float) -> str:
     """A change: one digit, two for the smallest."""
     size = abs(value)
     digits = 0 if size >= WHOLE_FROM else 1 if size >= TWO_DIGITS_FROM else 2
-    text = f"{size:,.{digits}f}"
+    text = f"{size:.2g}" if size >= HUGE_FROM else f"{size:,.{digits}f}"
     if not text.strip("0.,"):
         return "0"
     text = text.removesuffix(".0")

@@ -258,6 +258,7 @@ def test_units_still_needed__for_a_chosen_effect__are_those_of_the_engine(live, 
     assert f"<b>{more:,} more units</b>" in page
     assert "find 12 % instead of 10 %" in page
     assert page_of(ada, row, tail="?effect=nonsense&metric=none")
+    assert 'name="effect" value="1000"' in page_of(ada, row, tail="?effect=1000")
 
 
 def test_page__for_who_may_only_read__has_no_buttons(live, log_in):
