@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.browser
 
 LISTED = "/admin/config/shipping/staging/experiments/"
+LATER = "later-by-a-name-that-no-button-of-a-phone-has-room-for"
 PATCH = "[name=variants_patch] + .p-patch-editor .cm-content"
 
 
@@ -16,7 +17,7 @@ def make(page):
     page.fill("input[name=name]", "later-cutoff")
     page.fill("textarea[name=description]", "Who may order until later orders more.")
     page.fill("[name=variants_name] >> nth=0", "as-is")
-    page.fill("[name=variants_name] >> nth=1", "later")
+    page.fill("[name=variants_name] >> nth=1", LATER)
     page.click(PATCH)
     page.keyboard.insert_text("settings:\n  trial: 1\n")
     expect(page.locator(".p-patch-preview")).to_contain_text("settings.trial")
@@ -39,7 +40,7 @@ def take_part(served, address):
         for number in range(100, 160):
             headers = {"X-Config-Unit": f"user-{number}"}
             answer = client.get("/config/shipping?environment=staging", headers=headers)
-            assert answer.json()["experiment"]["variant"] in ("as-is", "later")
+            assert answer.json()["experiment"]["variant"] in ("as-is", LATER)
         outside = client.get("/config/shipping?environment=staging&unit=user-2").json()
         assert "experiment" not in outside
         outcomes = [{"unit": f"user-{n}", "metric": "ordered"} for n in range(100, 120)]
@@ -52,7 +53,7 @@ def test_experiment__made_started_and_taken_part_in__shows_its_picture(served, o
     page = open_page("admin")
     make(page)
 
-    expect(page.locator(".p-legend")).to_contain_text("later 40 %")
+    expect(page.locator(".p-legend")).to_contain_text("room-for 40 %")
     expect(page.locator(".portal")).to_contain_text('"targetingKey":{"starts_with":["user-1"]}')
     page.click("text=Start later-cutoff >> nth=-1")
     expect(page.locator(".p-empty")).to_contain_text("No unit has fetched a variant yet")
@@ -66,6 +67,7 @@ def test_experiment__made_started_and_taken_part_in__shows_its_picture(served, o
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.click("text=Publish this variant for everybody…")
     expect(page.locator(".p-changes")).to_contain_text("settings.trial")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_form__refused__keeps_what_was_typed(open_page):
