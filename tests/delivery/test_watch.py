@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-import datetime
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
+from apps.access import services
 from apps.access.people import update_person
-from apps.access.policy import Place
+from apps.access.policy import EVERYWHERE, Place
 from apps.access.selectors import actor_of_user, authenticate_token
-from apps.access.services import grant
 from apps.audit import epochs
 from apps.audit.models import Head
 from apps.configs import sources
@@ -140,6 +141,26 @@ def test_rights__withdrawn_while_nothing_happens__end_the_stream_at_once(shop, p
     watching(scenario, actor_of_user(person), Interest(frozenset({shop.pk})), system)
 
 
+def test_rights__grant_ends_by_its_time__end_the_stream_and_tell_nothing_more(shop, system):
+    """The end of a grant is no act: it moves no generation, and nothing wakes the stream."""
+    account = services.create_account(actor=system, slug="guest")
+    _token, raw = services.create_token(actor=system, account=account)
+    grant = {"to": "service-account:guest", "role": "viewer", "on": EVERYWHERE}
+    ends_at = clock.now() + timedelta(seconds=3)
+    services.grant(actor=system, **grant, expires_at=ends_at)
+    guest = replace(authenticate_token(raw, now=clock.now()), generation=None)
+
+    async def scenario(watched):
+        revision = await watched.publish(shop)
+        assert await watched.frame() == ("changed", revision)
+        await asyncio.sleep((ends_at - clock.now()).total_seconds())
+        await watched.publish(shop)
+        with pytest.raises(WithdrawnError):
+            await watched.frame()
+
+    watching(scenario, guest, Interest(frozenset({shop.pk})), system)
+
+
 def test_slow_watcher__queue_is_full__is_told_to_resync_and_goes_on_from_there(
     shop, person, system
 ):
@@ -232,8 +253,10 @@ def test_rights__moved_while_many_streams_of_a_token_are_open__are_read_once(
 
 def test_grant__that_ends_by_itself__ends_the_stream_though_nothing_happens(shop, system):
     actor = actor_of_user(User.objects.create_user("eve"))
-    ends = clock.now() + datetime.timedelta(seconds=1)
-    grant(actor=system, to="user:eve", role="viewer", on=Place(shop, None), expires_at=ends)
+    ends = clock.now() + timedelta(seconds=1)
+    services.grant(
+        actor=system, to="user:eve", role="viewer", on=Place(shop, None), expires_at=ends
+    )
 
     async def scenario(watched):
         with pytest.raises(WithdrawnError):
