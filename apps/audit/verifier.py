@@ -234,6 +234,16 @@ def read_jwks(path: Path) -> dict[str, bytes]:
         raise NothingToJudgeError(f"{path}: not a set of public keys") from error
 
 
+def _members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Raises :class:`ValueError` where a member comes twice: of two, other readers of the
+    file may take the one that was not hashed.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a member comes twice")
+    return found
+
+
 def read_lines(path: Path, *, finished: bool = False) -> Iterator[Any]:
     """JSON lines. Raises :class:`BrokenError` at one that is none.
 
@@ -245,7 +255,7 @@ def read_lines(path: Path, *, finished: bool = False) -> Iterator[Any]:
                 if not line.strip() or (finished and not line.endswith(b"\n")):
                     continue
                 try:
-                    yield json.loads(line.decode("utf-8"))
+                    yield json.loads(line.decode("utf-8"), object_pairs_hook=_members_once)
                 except (ValueError, RecursionError) as error:
                     raise BrokenError(0, f"{path.name}, line {count}: not JSON") from error
     except OSError as error:

@@ -194,6 +194,18 @@ def test_verify__altered_ledgers__are_all_found(files):
     assert survived == []
 
 
+@pytest.mark.parametrize("member", ["actor", "hash"])
+def test_verify__a_member_put_before_the_true_one__is_found(tmp_path, member):
+    """Python reads the last of two, others the first: the file would say two things."""
+    lines = [json.dumps(row) for row in ledger(20)]
+    lines[9] = lines[9].replace("{", '{"' + member + '": "user:mallory", ', 1)
+    path = tmp_path / "ledger.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+
+    with pytest.raises(verifier.BrokenError):
+        list(verifier.JsonLines(path).rows())
+
+
 @pytest.mark.parametrize("alter", [truncate, replace_all, edit_and_rechain])
 def test_verify__all_hashed_again__is_found_by_a_checkpoint_alone(files, alter):
     rows = ledger()
