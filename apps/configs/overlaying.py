@@ -7,12 +7,12 @@ from apps.access.policy import Place
 from apps.configs import validating
 from apps.configs.judging import judge
 from apps.configs.models import Overlay
-from apps.configs.naming_secrets import check_names
+from apps.configs.naming_secrets import check_names, known_names
 from apps.configs.world import World
 from apps.core.actor import Actor
 from apps.engine import overlays
 from apps.engine.errors import InvalidError, Problem
-from apps.engine.spots import Spot, names_of
+from apps.engine.spots import Spot
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Environment, Service
 
@@ -72,7 +72,7 @@ def _judged(
     place = Place(base.service, base.environment)
     declared = world.sections(base.service)
     rules = world.rules(base.service, base.environment)
-    known = names_of(secrets if base.laid else base.secrets)
+    known = None if base.laid else known_names(actor, place, (base.tree, base.secrets), tree)
     said = {(each.pointer, each.code, each.message) for each in base.problems}
     found = [
         *validating.check_sections(declared, tree, secrets).errors,

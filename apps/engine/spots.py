@@ -62,6 +62,13 @@ def split(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return (*texts, text[start:]), tuple(names)
 
 
+def literal_names(value: Tree) -> set[str]:
+    """The names that a value of an unresolved document holds itself, and does not take from elsewhere."""
+    if isinstance(value, str):
+        return set(split(value)[1])
+    return {str(value["$secret"])} if isinstance(value, dict) and is_secret(value) else set()
+
+
 def shown(name: str) -> str:
     """A secret inside a text, as it is read by everyone."""
     return f"${{secret:{name}}}"

@@ -272,6 +272,30 @@ def test_publish__of_a_known_name__stays_possible_without_edit_there(
     assert publish(writer, {"a": {"$secret": "bank/pin"}, "b": 1}).status_code == 201
 
 
+def test_publish__of_a_name_that_a_hidden_key_holds__tells_nothing_of_it(
+    secret, operator, make_api, system
+):
+    from apps.configs.services.places import create_service
+
+    create_service(actor=system, slug="bank")
+    for name in ("pin", "pun"):
+        body = {"service": "bank", "environment": "production", "name": name, "value": CANARY}
+        operator.post("/secrets", body)
+    config = {"a": {"$secret": "db"}, "hidden": {"b": {"$secret": "bank/pin"}}}
+    assert publish(operator, config).status_code == 201
+    operator.post("/key-rules", {"pattern": "hidden.**", "service": "shop"})
+    writer = make_api("operator", service="shop")
+
+    held, other = (
+        publish(writer, {"a": {"$secret": "db"}, "c": written}, dry_run=True)
+        for written in ("${secret:bank/pin}", "${secret:bank/pun}")
+    )
+
+    assert held.status_code == 422
+    assert held.content.replace(b"pin", b"pun") == other.content
+    assert publish(writer, {"a": {"$secret": "db"}, "n": 2}).status_code == 201
+
+
 def test_name__in_a_child_environment__is_the_nearest_parents_secret(secret, operator):
     operator.post("/environments", {"slug": "canary", "parent": "production"})
     config = {"p": {"$secret": "db"}}

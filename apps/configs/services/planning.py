@@ -6,7 +6,7 @@ from apps.access import policy
 from apps.configs import composing, sources, validating
 from apps.configs.judging import judge
 from apps.configs.models import Version
-from apps.configs.naming_secrets import check_names
+from apps.configs.naming_secrets import check_names, known_names
 from apps.configs.overlaying import Base, lay_all
 from apps.configs.referring import references_of
 from apps.configs.restricted import shown_problems
@@ -20,7 +20,6 @@ from apps.engine import editing, formats, patching, values
 from apps.engine.errors import DomainError, InvalidError, MalformedError, Problem
 from apps.engine.guarding import visible
 from apps.engine.section_types.section_type import Findings
-from apps.engine.spots import names_of
 from apps.engine.values import Tree, same
 
 FOLLOWING: Final = ("inherited", "reference", "template")
@@ -56,9 +55,16 @@ def plan_composed(
     found = _judged(actor, state, source, layers, composed)
     problems = found.errors
     if composed.secrets:
-        known = {*names_of(state.secrets), *composed.brought}
-        if cause in FOLLOWING:  # its author wrote no name here
-            known = set(names_of(composed.secrets))
+        known = None
+        if cause not in FOLLOWING:  # of those the author wrote no name
+            known = known_names(
+                actor,
+                state.place,
+                (state.effective, state.secrets),
+                composed.effective,
+                composed.brought,
+                composed.merged,
+            )
         missing = check_names(actor, state.place, composed.secrets, known)
         problems += validating.locate(
             missing, state.service, state.environment, source.parsed.positions
