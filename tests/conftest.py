@@ -209,6 +209,7 @@ def _forget_rights():
 
     selectors.forget()
     reads._waiting.clear()
+    reads._used.clear()
     refusals.forget()
     acts._places.clear()
 

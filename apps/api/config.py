@@ -35,7 +35,17 @@ from apps.configs.selectors.configurations import Published
 from apps.configs.selectors.sections import env_sections
 from apps.configs.services import publishing
 from apps.core.actor import Actor
-from apps.delivery.answers import SOURCE, VALUE, Question, answer, envelope_members, etag
+from apps.delivery.answers import (
+    SOURCE,
+    VALUE,
+    Question,
+    answer,
+    coded_tag,
+    envelope_members,
+    etag,
+)
+from apps.delivery.coding import choose_coding, encode
+from apps.delivery.hot import offer
 from apps.delivery.points import require_reached
 from apps.delivery.reads import note_given, note_read
 from apps.delivery.requests import MAX_SERVICES, read_cursor, read_wait
@@ -181,6 +191,9 @@ def _fetch(view: ApiView, service: str, ask: Callable[[], Question]) -> HttpResp
     response = serve(view, place, published, question, reached)
     note_read(actor=view.actor, place=place, version=published.version, keys=question.keys)
     note_served(published, unit_of(request))
+    if not unit_of(request):
+        scope = request.META.get("asgi.scope")
+        offer(scope, actor=view.actor, published=published, keys=question.keys)
     return response
 
 
@@ -247,7 +260,8 @@ def serve(
 ) -> HttpResponse:
     """The answer about a version, or 304 when the client has it.
 
-    With ``reveal=true`` the values of its secrets are in it, and nothing may keep it.
+    With ``reveal=true`` the values of its secrets are in it: nothing may keep it, and it is not
+    compressed. A client that has the same in another coding that it may be sent has it.
     """
     request: Any = view.request
     if question.format == "env" and place.service is not None:
@@ -261,17 +275,23 @@ def serve(
         revealing = Revealing(actor=view.actor, place=place, published=published, question=question)
         question = revealing.question
         headers["Cache-Control"] = "no-store"
-    headers |= {"ETag": etag(published, question), "X-Config-Version": str(published.version)}
-    if _has_it(request, headers["ETag"]):
-        unchanged = HttpResponse(status=304)
-        for name, value in headers.items():
-            unchanged[name] = value
-        return unchanged
+    coding = "" if revealing else choose_coding(request.headers.get("Accept-Encoding", ""))
+    tag = etag(published, question)
+    headers |= {"ETag": tag, "X-Config-Version": str(published.version)}
+    known = _known_of(request, [coded_tag(tag, coding), tag])
+    if known is not None:
+        return _with(HttpResponse(status=304), {**headers, "ETag": known})
     document = revealing.document() if revealing else None
     made = answer(published, question, document)
-    response = HttpResponse(made.body, content_type=made.media_type)
+    coded = encode(made.body, coding) if coding else None
+    if coded is not None:
+        headers |= {"Content-Encoding": coding, "ETag": coded_tag(tag, coding)}
     if revealing is None:
         headers["X-Config-Signature"] = _signature(published, question, reached, made.body)
+    return _with(HttpResponse(coded or made.body, content_type=made.media_type), headers)
+
+
+def _with(response: HttpResponse, headers: dict[str, str]) -> HttpResponse:
     for name, value in headers.items():
         response[name] = value
     return response
@@ -298,10 +318,11 @@ def _headers(reached: Position) -> dict[str, str]:
     }
 
 
-def _has_it(request: Any, tag: str) -> bool:
+def _known_of(request: Any, tags: list[str]) -> str | None:
+    """The first of ``tags`` that the client has (for ``*`` the last), if it has one."""
     header = request.headers.get("If-None-Match", "")
     known = [each.strip().removeprefix("W/") for each in header.split(",")]
-    return tag in known or "*" in known
+    return next((tag for tag in tags if tag in known), tags[-1] if "*" in known else None)
 
 
 def _question(request: Any, format_name: str) -> Question:
@@ -338,7 +359,4 @@ def _no_news(request: Any, found: list[Published], reached: Position) -> HttpRes
     if any(has_news(each.service, each.environment, after=after.revision) for each in found):
         return None
     status = 304 if request.headers.get("If-None-Match") else 204
-    response = HttpResponse(status=status)
-    for name, value in _headers(reached).items():
-        response[name] = value
-    return response
+    return _with(HttpResponse(status=status), _headers(reached))

@@ -1,5 +1,6 @@
 """What the ledger's acts did to configurations, in the shape that is pushed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,8 @@ from apps.engine.values import parse_canonical
 from apps.registry.models import Configuration
 
 PREFIX = "configuration."
+IDLE_ACTS = ("login", "logout", "refused.", "backup.", "secret.disclosed", "secret.revealed")
+"""Events that change nothing of what anybody is served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +33,43 @@ class Notice:
 @dataclass(frozen=True, slots=True)
 class Act:
     """The changes of one revision: they go out together. ``frames`` keeps what several watchers are
-    told of it alike, by the indexes of its notices.
+    told of it alike, by the indexes of its notices. ``spreads``: it may have changed what is served
+    of others than those that they are of.
     """
 
     revision: int
     notices: tuple[Notice, ...]
+    spreads: bool = False
     frames: dict[tuple[int, ...], Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @database_sync_to_async
 def read_acts(epoch: str, after: int, until: int) -> list[Act]:
-    """The acts after revision ``after`` up to ``until`` that changed configurations."""
-    acts: list[Act] = []
+    """The acts after revision ``after`` up to ``until`` that changed configurations, or may have
+    changed what is served of them.
+    """
+    return [act for act in _acts(epoch, after, until) if act.notices or act.spreads]
+
+
+def _acts(epoch: str, after: int, until: int) -> Iterator[Act]:
     notices: list[Notice] = []
+    spreads = False
     for event in ledger.events_since(after, until=until):
         if event.action.startswith(PREFIX):
-            notices.append(_notice(epoch, event))
-        if event.number == event.revision and notices:
-            acts.append(Act(event.revision, tuple(notices)))
-            notices = []
-    return acts
+            data = parse_canonical(event.data)
+            notices.append(_notice(epoch, event, data))
+            spreads |= "outdated" in data
+        elif not event.action.startswith(IDLE_ACTS):
+            spreads = True
+        if event.number == event.revision:
+            yield Act(event.revision, tuple(notices), spreads)
+            notices, spreads = [], False
 
 
 _places: dict[tuple[str, str], tuple[int, int]] = {}
 
 
-def _notice(epoch: str, event: AuditEvent) -> Notice:
-    data = parse_canonical(event.data)
+def _notice(epoch: str, event: AuditEvent, data: dict[str, Any]) -> Notice:
     place = (data["service"], data["environment"])
     if place not in _places:  # names never change and are never used again
         found = Configuration.objects.get(service__slug=place[0], environment__slug=place[1])

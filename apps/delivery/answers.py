@@ -69,10 +69,21 @@ class Answer:
 
 
 def etag(published: Published, question: Question) -> str:
-    """The strong entity tag: the version's random id, then a hash of the question and the variant."""
+    """The strong entity tag: the version's random id, then a hash of the question and the variant.
+
+    ``-pinned`` and ``-outdated`` follow where an envelope says so, for it says more then.
+    """
     view = published.checksum[7:19] if published.is_partial else ""
     variant = published.variant and hashlib.sha256(published.variant.encode()).hexdigest()[:12]
-    return f'"{published.version_id}-{question.digest}{view}{variant}"'
+    marks = ""
+    if not question.format and question.view != VALUE:
+        marks = "-pinned" * published.pinned + "-outdated" * published.outdated
+    return f'"{published.version_id}-{question.digest}{view}{variant}{marks}"'
+
+
+def coded_tag(tag: str, coding: str) -> str:
+    """The entity tag of the same in a content coding."""
+    return f'{tag[:-1]}-{coding}"' if coding else tag
 
 
 def answer(

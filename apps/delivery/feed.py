@@ -3,25 +3,29 @@
 Push is a hint, the ledger is the truth: a wake-up (from a commit in this process, or through
 the channel layer from another one) only makes the listener look; without one it looks every
 second. What it hands on is therefore complete, ordered and unique, whatever the channel layer
-drops.
+drops. It keeps the answers that are ready in memory, too: what an act has touched is forgotten before
+the feed says that it has read it.
 """
 
 import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.layers import InMemoryChannelLayer, get_channel_layer
+from django.conf import settings
 
 from apps.access.rights import read_generation
 from apps.audit import epochs, wakeup
 from apps.audit import selectors as ledger
 from apps.core.actor import system
 from apps.delivery import reads
-from apps.delivery.acts import read_acts
+from apps.delivery.acts import Act, read_acts
+from apps.delivery.memory import Memory
 from apps.delivery.watchers import Spot, Watcher, Watchers
 
 logger = logging.getLogger(__name__)
@@ -31,6 +35,8 @@ REMEMBER_EVERY = 1.0
 WRITE_COUNTS_EVERY = 10.0
 GROUP = "configsvc.ledger"
 QUEUE_LIMIT = 1_000
+CURRENT_FOR = 1.4
+"""So many seconds after the feed has begun to look, what it found is no longer the present."""
 
 
 class Feed:
@@ -45,6 +51,10 @@ class Feed:
         self.generation = 0
         self.rights_moved = asyncio.Event()  # set, and another one, when the generation moves
         self.standings: dict[str, asyncio.Task[Any]] = {}  # of tokens, as of now
+        self.memory: Memory[Any, Any] = Memory(settings.MEMORY_BYTES)
+        self._told: object = object()  # another one with each commit of this process
+        self._read: object = None  # the one before what was read last
+        self._looked_at = 0.0  # monotonic, when that look began
         self._lost = False  # the database was away: another one may have taken its place
         self._remembered = "", 0.0  # the position that is, and the loop's time then
         self._name = secrets.token_hex(8)
@@ -60,6 +70,7 @@ class Feed:
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
+            self._told = object()  # from the committing thread, before anybody hears of the commit
             loop.call_soon_threadsafe(self._wake_all)
 
         self._unsubscribe = wakeup.subscribe(wake)
@@ -91,6 +102,19 @@ class Feed:
     def position(self) -> str:
         """``EPOCH-REVISION`` as far as this process has read."""
         return f"{self.epoch}-{self.revision}"
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this process has read all that was committed in it, and looked a moment ago."""
+        return self._read is self._told and time.monotonic() - self._looked_at < CURRENT_FOR
+
+    async def caught_up(self, timeout: float) -> bool:
+        """Wait until :attr:`is_current`, at most ``timeout`` seconds, where it is to be read yet."""
+        if self._read is not self._told:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout), self._moved:
+                    await self._moved.wait_for(lambda: self._read is self._told)
+        return self.is_current
 
     def register(
         self, spots: frozenset[Spot], give_up: Callable[[], object] | None = None
@@ -128,8 +152,9 @@ class Feed:
             except Exception:
                 self._lost = True
                 logger.exception("The ledger could not be read; looking again in a second.")
+            # not wait_for, which before Python 3.12 may swallow that it was cancelled
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY):  # wait_for may swallow that it is cancelled
+                async with asyncio.timeout(LOOK_EVERY):
                     await self._wake.wait()
             self._wake.clear()
 
@@ -160,22 +185,35 @@ class Feed:
         return found
 
     async def _advance(self) -> None:
+        told, began = self._told, time.monotonic()
         epoch, head, access = await self._find_position()
         if epoch != self.epoch or head < self.revision:
             self.epoch, self.revision = epoch, head
+            self.memory.clear()
             for watcher in self._watchers:
                 watcher.overflow()
         elif head > self.revision:
-            if self._watchers:
-                self._watchers.offer(await read_acts(epoch, self.revision, head))
+            if self._watchers or len(self.memory):
+                for act in await read_acts(epoch, self.revision, head):
+                    self._hand_on(act)
             self.revision = head
         if access != self.generation:
             self._move_rights(access)
+        self._read, self._looked_at = told, began
         async with self._moved:
             self._moved.notify_all()
 
+    def _hand_on(self, act: Act) -> None:
+        """Forget what the act has touched, and tell the watchers."""
+        if act.spreads:
+            self.memory.clear()
+        else:
+            self.memory.forget({each.spot for each in act.notices})
+        self._watchers.offer(act)
+
     def _move_rights(self, generation: int) -> None:
-        """Let everybody look at his rights again."""
+        """Forget what rested on rights, and let everybody look at his again."""
+        self.memory.clear()
         self.generation, self.standings = generation, {}
         self.rights_moved.set()
         self.rights_moved = asyncio.Event()

@@ -15,6 +15,7 @@ from django.db.models import F
 from apps.access import policy
 from apps.access.policy import Place
 from apps.access.selectors import find_holder
+from apps.access.services import note_use
 from apps.configs.selectors.configurations import Published, find_live
 from apps.core import clock
 from apps.core.actor import Actor
@@ -36,6 +37,7 @@ PERSON = "user:"
 Key = tuple[int, int, str, int, str]
 
 _lock = threading.Lock()
+_used: dict[str, Actor] = {}
 _waiting: dict[Key, tuple[datetime, datetime, int]] = {}
 
 
@@ -60,6 +62,8 @@ def note_read(*, actor: Actor, place: Place, version: int, keys: Sequence[str] =
     key = (place.service.pk, place.environment.pk, actor.name, version, asked)
     now = clock.now()
     with _lock:
+        if actor.token_id is not None and len(_used) < MAX_WAITING:
+            _used[actor.token_id] = actor
         first, _last, count = _waiting.get(key, (now, now, 0))
         if count or len(_waiting) < MAX_WAITING:
             _waiting[key] = (first, now, count + 1)
@@ -74,8 +78,11 @@ def note_given(*, actor: Actor, given: Iterable[Published], keys: Sequence[str] 
 def flush() -> int:
     """Write what was counted since the last time; gives the number of counters."""
     with _lock:
-        taken = dict(_waiting)
+        taken, used = dict(_waiting), tuple(_used.values())
         _waiting.clear()
+        _used.clear()
+    for actor in used:
+        note_use(actor)
     if not taken:
         return 0
     with writing():

@@ -5,7 +5,7 @@ A watcher costs nothing while nothing happens to it: it sleeps on one future and
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from apps.delivery.acts import Act
 
@@ -118,17 +118,16 @@ class Watchers:
             if not self._by_spot[spot]:
                 del self._by_spot[spot]
 
-    def offer(self, acts: Iterable[Act]) -> None:
-        """Hand acts, in their order, to those that they concern."""
-        for act in acts:
-            concerned: set[Watcher] = set()
-            for service, environment in {(n.service_id, n.environment_id) for n in act.notices}:
-                around = (
-                    (service, environment),
-                    (service, None),
-                    (None, environment),
-                    (None, None),
-                )
-                concerned.update(*(self._by_spot.get(spot, ()) for spot in around))
-            for watcher in concerned:
-                watcher.offer(act)
+    def offer(self, act: Act) -> None:
+        """Hand an act to those whom it concerns."""
+        concerned: set[Watcher] = set()
+        for service, environment in {each.spot for each in act.notices}:
+            around = (
+                (service, environment),
+                (service, None),
+                (None, environment),
+                (None, None),
+            )
+            concerned.update(*(self._by_spot.get(spot, ()) for spot in around))
+        for watcher in concerned:
+            watcher.offer(act)

@@ -332,6 +332,8 @@ def _event(plan: Plan, keys: list[str], spread: Spread) -> Event:
         data["promotes"] = dict(plan.promotes)
     if plan.drafted_by:
         data["drafted_by"] = plan.drafted_by
+    if spread.left and plan not in spread.plans:
+        data["outdated"] = len(spread.left)
     invalid = sorted(str(place) for place, why in spread.left.items() if why == INVALID)
     if invalid and plan not in spread.plans:
         data["left_invalid"] = list(invalid)

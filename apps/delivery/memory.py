@@ -1,0 +1,104 @@
+"""Answers that are ready, in the memory of one process.
+
+One cache class, one key and one invalidation: :class:`Memory` keeps an answer by what decides it in
+a request (:data:`Key`), and forgets those about a configuration when an act has touched it, or all of
+them when who may do what has moved.
+"""
+
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+Key = tuple[bytes | str | None, ...]
+PlaceKey = tuple[int, int]
+"""The keys of a service and of an environment."""
+
+
+class Sized(Protocol):
+    """What says how many bytes it takes."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=Sized)
+
+
+class Memory(Generic[K, V]):
+    """At most ``limit`` bytes of values; those that nobody has asked for longest go first.
+
+    Several threads may use it. A value may be about places: they can be forgotten by these.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self._kept: OrderedDict[K, tuple[V, PlaceKey | None]] = OrderedDict()
+        self._at: defaultdict[PlaceKey, set[K]] = defaultdict(set)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(self, key: K) -> V | None:
+        """The value, which is the most recently used from now on."""
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                return None
+            self._kept.move_to_end(key)
+            return found[0]
+
+    def keep(self, key: K, value: V, place: PlaceKey | None = None) -> None:
+        """Remember a value, unless it is larger than everything together may be."""
+        with self._lock:
+            self._drop(key)
+            if value.size > self.limit:
+                return
+            self._kept[key] = value, place
+            self.size += value.size
+            if place is not None:
+                self._at[place].add(key)
+            while self.size > self.limit:
+                self._drop(next(iter(self._kept)))
+
+    def forget(self, places: Collection[PlaceKey]) -> None:
+        """Forget what is about any of ``places``."""
+        with self._lock:
+            for place in places:
+                for key in tuple(self._at.get(place, ())):
+                    self._drop(key)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+            self._at.clear()
+            self.size = 0
+
+    def _drop(self, key: K) -> None:
+        found = self._kept.pop(key, None)
+        if found is None:
+            return
+        value, place = found
+        self.size -= value.size
+        if place is not None:
+            self._at[place].discard(key)
+            if not self._at[place]:
+                del self._at[place]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Bytes that several answers may send."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes, with what Python needs around them."""
+        return len(self.data) + 200

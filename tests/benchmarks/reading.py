@@ -1,0 +1,305 @@
+"""Reading what is hot, beside others: ``python -m tests.benchmarks.reading``.
+
+One configuration of 1.9 KB is fetched over and over: from this project (one server process), from nginx
+as a file of the same bytes, and from etcd by its v2 GET and its v3 JSON gateway, each where it is
+installed (Debian: ``nginx-light``, ``etcd-server``, ``wrk``). All servers run on one core, the load
+generator on another: ``wrk`` with 64 connections, or without it a client in Python, which is slower
+than the servers, so that ratios come near to 1. Each is asked in turn, in several rounds, and ratios are
+within a round. They come first; ``--json FILE`` says where all of it is written.
+"""
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.real_services import free_port
+from tests.serving import Installation, shared_folder
+
+CONNECTIONS = 64
+KEYS = 40
+NGINX = """
+daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; open_file_cache max=10; default_type application/json;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  keepalive_requests 100000000;
+  server {{ listen 127.0.0.1:{port} backlog=512; root {folder}/files; }}
+}}
+"""
+
+
+@dataclass
+class Question:
+    """What is asked of whom, and by what name it stands in the table."""
+
+    name: str
+    url: str
+    headers: dict = field(default_factory=dict)
+    body: str = ""
+    status: int = 200
+    length: int = 0
+
+
+def by_wrk(question, seconds, folder):
+    """Requests a second, and the 99th percentile in ms, by ``wrk``."""
+    script = Path(folder) / "ask.lua"
+    method = "POST" if question.body else "GET"
+    script.write_text(f"wrk.method = '{method}'\nwrk.body = {json.dumps(question.body)}\n")
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script)]
+    for name, value in question.headers.items():
+        command += ["-H", f"{name}: {value}"]
+    said = subprocess.run(
+        [*command, question.url], capture_output=True, text=True, check=True
+    ).stdout
+    assert not re.search("Non-2xx|Socket errors", said), (question, said)
+    rate = float(re.search(r"Requests/sec:\s+([0-9.]+)", said).group(1))
+    number, unit = re.search(r"99%\s+([0-9.]+)(us|ms|s)", said).groups()
+    return rate, float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+
+
+def by_python(question, seconds, _folder):
+    """The same by a client in Python, 8 connections."""
+    url = httpx.URL(question.url)
+    method = "POST" if question.body else "GET"
+    lines = [f"{method} {url.raw_path.decode()} HTTP/1.1", f"Host: {url.host}:{url.port}"]
+    lines += [f"{name}: {value}" for name, value in question.headers.items()]
+    lines += [f"Content-Length: {len(question.body)}"] if question.body else []
+    request = ("\r\n".join(lines) + "\r\n\r\n" + question.body).encode()
+    took = []
+
+    async def ask(ends):
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        while (began := time.perf_counter()) < ends:
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert head.startswith(f"http/1.1 {question.status}".encode()), head
+            found = re.search(rb"content-length: (\d+)", head)
+            if found and question.status == 200:
+                await reader.readexactly(int(found.group(1)))
+            took.append(time.perf_counter() - began)
+        writer.close()
+
+    async def ask_all():
+        ends = time.perf_counter() + seconds
+        await asyncio.gather(*(ask(ends) for _ in range(8)))
+
+    began = time.perf_counter()
+    asyncio.run(ask_all())
+    rate = len(took) / (time.perf_counter() - began)
+    return rate, statistics.quantiles(took, n=100)[98] * 1000
+
+
+@contextlib.contextmanager
+def running(command, url, **options):
+    """A server process, once ``url`` answers."""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
+    ) as one:
+        try:
+            ends = time.monotonic() + 60
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    httpx.get(url)
+                    break
+                assert one.poll() is None, command
+                assert time.monotonic() < ends, command
+                time.sleep(0.1)
+            yield
+        finally:
+            one.terminate()
+
+
+@contextlib.contextmanager
+def ours(folder):
+    """This project's questions, with the bytes that it answers."""
+    installation = Installation(Path(folder) / "data")
+    try:
+        server = installation.start()
+        document = {f"setting_{n}": f"the value of setting number {n}" for n in range(KEYS)}
+        with httpx.Client(
+            base_url=server.url, headers={"Authorization": f"Bearer {installation.raw}"}
+        ) as api:
+            for path, sent in (
+                ("/services", {"slug": "shop"}),
+                ("/config/shop", {"environment": "production", "config": document}),
+            ):
+                answer = api.post(path, json=sent)
+                assert answer.status_code == 201, answer.text
+        reader = installation.token("consumer:shop", "app")
+        headers = {"Authorization": f"Bearer {reader}"}
+        address = f"{server.url}/config/shop"
+        plain = httpx.get(address, headers={**headers, "Accept-Encoding": "identity"})
+        assert plain.status_code == 200, plain.text
+        known = {**headers, "If-None-Match": plain.headers["etag"]}
+        yield (
+            plain.content,
+            [
+                Question("GET", address, headers),
+                Question("304", address, known, status=304),
+                Question("GET, gzip", address, {**headers, "Accept-Encoding": "gzip"}),
+                Question("GET by Django's view", f"{address}?through=django", headers),
+            ],
+        )
+    finally:
+        installation.close()
+
+
+@contextlib.contextmanager
+def nginx(folder, body):
+    """The same bytes as a file."""
+    home, port = Path(folder) / "nginx", free_port()
+    (home / "files").mkdir(parents=True)
+    (home / "files" / "shop.json").write_bytes(body)
+    for each in (Path(folder), home, home / "files"):
+        each.chmod(0o755)
+    settings = home / "nginx.conf"
+    settings.write_text(NGINX.format(folder=home, port=port))
+    address = f"http://127.0.0.1:{port}/shop.json"
+    with running(["nginx", "-p", str(home), "-c", str(settings)], address):
+        tag = httpx.get(address).headers["etag"]
+        yield [
+            Question("nginx static", address),
+            Question("nginx static, 304", address, {"If-None-Match": tag}, status=304),
+        ]
+
+
+@contextlib.contextmanager
+def etcd(folder, body):
+    """The same bytes as the value of a key."""
+    url, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    command = ["etcd", "--data-dir", str(Path(folder) / "etcd"), "--enable-v2=true"]
+    command += ["--listen-client-urls", url, "--advertise-client-urls", url]
+    command += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
+    command += ["--initial-cluster", f"default={peer}", "--log-level", "error"]
+    with running(command, f"{url}/version", env={**os.environ, "GOMAXPROCS": "1"}):
+        key = base64.b64encode(b"shop").decode()
+        put = {"key": key, "value": base64.b64encode(body).decode()}
+        httpx.put(f"{url}/v2/keys/shop", data={"value": body.decode()}).raise_for_status()
+        httpx.post(f"{url}/v3/kv/put", json=put).raise_for_status()
+        yield [
+            Question("etcd v2 GET", f"{url}/v2/keys/shop"),
+            Question("etcd v3 gateway", f"{url}/v3/kv/range", body=json.dumps({"key": key})),
+        ]
+
+
+PEERS = {"nginx": nginx, "etcd": etcd}
+RATIOS = [
+    ("GET", "nginx static", 0.5),
+    ("GET", "etcd v2 GET", 1.2),
+    ("GET", "etcd v3 gateway", 4),
+    ("304", "GET", 1),
+    ("304", "nginx static, 304", None),
+    ("GET, gzip", "GET", None),
+    ("GET", "GET by Django's view", None),
+]
+"""Of what to what, and what it must reach."""
+
+
+def versions(names):
+    """What the machine is, and the versions of what runs."""
+    asked = {"nginx": ["nginx", "-v"], "etcd": ["etcd", "--version"], "wrk": ["wrk", "-v"]}
+    found = {"python": platform.python_version(), "machine": platform.platform()}
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            found["processor"] = line.partition(":")[2].strip()
+    found["runnable"] = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
+    for name in names:
+        said = subprocess.run(asked[name], capture_output=True, text=True, check=False)
+        found[name] = (said.stdout + said.stderr).splitlines()[0]
+    return found
+
+
+def measure(seconds, rounds, alone):
+    """All questions in turn, ``rounds`` times: by name the rates and 99th percentiles."""
+    cores = sorted(os.sched_getaffinity(0))
+    peers = {} if alone else {name: one for name, one in PEERS.items() if shutil.which(name)}
+    ask, tool = (by_wrk, "wrk") if shutil.which("wrk") and not alone else (by_python, "")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(shared_folder())
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reading-"))
+        os.sched_setaffinity(0, {cores[0]})  # what is started from here on stays there
+        body, questions = stack.enter_context(ours(folder))
+        for peer in peers.values():
+            questions += stack.enter_context(peer(folder, body))
+        os.sched_setaffinity(0, {cores[-1]})
+        rates = {each.name: [] for each in questions}
+        for each in questions:
+            ask(each, min(seconds, 1), folder)  # warm
+        for _round in range(rounds):
+            for each in questions:
+                rates[each.name].append(ask(each, seconds, folder))
+        os.sched_setaffinity(0, set(cores))
+        told = versions([*peers, *([tool] if tool else [])])
+    return rates, {"bytes": len(body), "generator": tool or "python", **told}
+
+
+def summary(rates):
+    """The ratios within rounds, and the rates: medians."""
+    ratios = []
+    for one, other, goal in RATIOS:
+        if one in rates and other in rates:
+            pairs = zip(rates[one], rates[other], strict=True)
+            found = [mine[0] / theirs[0] for mine, theirs in pairs]
+            ratios.append(
+                {
+                    "of": one,
+                    "to": other,
+                    "ratio": round(statistics.median(found), 3),
+                    "rounds": [round(each, 3) for each in found],
+                    "goal": goal,
+                }
+            )
+    table = {
+        name: {
+            "per_second": round(statistics.median(rate for rate, _p99 in found)),
+            "p99_ms": round(statistics.median(p99 for _rate, p99 in found), 2),
+        }
+        for name, found in rates.items()
+    }
+    return {"ratios": ratios, "rates": table}
+
+
+def show(found):
+    """The table, ratios first."""
+    print("| of | to | ratio | rounds | must reach |\n|---|---|---|---|---|")
+    for each in found["ratios"]:
+        rounds = ", ".join(f"{one:.2f}" for one in each["rounds"])
+        goal = each["goal"] or ""
+        print(f"| {each['of']} | {each['to']} | {each['ratio']:.2f} | {rounds} | {goal} |")
+    print("\n| | a second | p99, ms |\n|---|---|---|")
+    for name, each in found["rates"].items():
+        print(f"| {name} | {each['per_second']} | {each['p99_ms']} |")
+    print("\n" + ", ".join(f"{name}: {text}" for name, text in found["with"].items()))
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", action="store_true", help="without peers and wrk")
+    parser.add_argument("--json", default=str(Path(tempfile.gettempdir()) / "reading.json"))
+    options = parser.parse_args(arguments)
+    rates, told = measure(options.seconds, options.rounds, options.alone)
+    found = {**summary(rates), "with": told}
+    Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
+    show(found)
+
+
+if __name__ == "__main__":
+    main()
