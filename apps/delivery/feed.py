@@ -52,6 +52,7 @@ class Feed:
         self.rights_moved = asyncio.Event()  # set, and another one, when the generation moves
         self.standings: dict[str, asyncio.Task[Any]] = {}  # of tokens, as of now
         self.memory: Memory[Any, Any] = Memory(settings.MEMORY_BYTES)
+        self.has_ended = False
         self._told: object = object()  # another one with each commit of this process
         self._read: object = None  # the one before what was read last
         self._looked_at = 0.0  # monotonic, when that look began
@@ -84,6 +85,7 @@ class Feed:
 
     async def stop(self) -> None:
         """End following; open watchers hear nothing more."""
+        self.has_ended = True
         if self._unsubscribe:
             self._unsubscribe()
         self.end_streams()
@@ -109,11 +111,16 @@ class Feed:
         return self._read is self._told and time.monotonic() - self._looked_at < CURRENT_FOR
 
     async def caught_up(self, timeout: float) -> bool:
-        """Wait until :attr:`is_current`, at most ``timeout`` seconds, where it is to be read yet."""
-        if self._read is not self._told:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout), self._moved:
-                    await self._moved.wait_for(lambda: self._read is self._told)
+        """Wait until :attr:`is_current`, at most ``timeout`` seconds.
+
+        Whoever waits leaves the processor to the look, which a busy server may have held up.
+        """
+        if self.is_current:
+            return True
+        self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout), self._moved:
+                await self._moved.wait_for(lambda: self.is_current)
         return self.is_current
 
     def register(

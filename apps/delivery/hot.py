@@ -34,27 +34,29 @@ Headers = list[tuple[bytes, bytes]]
 BELOW: Final = ("/config/", f"{API_PREFIX}/config/")
 PARAMETERS: Final = frozenset({"environment", "format", "view", "key", "section", "version"})
 """What may be in the query of a question whose answer is kept."""
+AUTHORIZATION: Final = 0
+INSTANCE: Final = 1
 DECIDING: Final = {
-    b"host": 0,
-    b"authorization": 1,
-    b"accept": 2,
-    b"accept-encoding": 3,
-    b"if-none-match": 4,
-    b"x-config-instance": 5,
+    b"authorization": AUTHORIZATION,
+    b"x-config-instance": INSTANCE,
+    b"host": 2,
+    b"accept": 3,
+    b"accept-encoding": 4,
+    b"if-none-match": 5,
     b"x-forwarded-proto": 6,
+    b"content-type": 7,
 }
 """The headers that decide an answer, by their place in the key; the authorization stands there hashed."""
-BEYOND: Final = frozenset(
-    {b"cookie", b"x-config-unit", b"content-length", b"transfer-encoding", b"content-type"}
-)
-"""With one of these a request is for Django."""
+BEYOND: Final = frozenset({b"cookie", b"x-config-unit", b"content-length", b"transfer-encoding"})
+"""With one of these a request is for Django; a body of no bytes is none."""
+NO_BODY: Final = (b"content-length", b"0")
 OFFER: Final = "configsvc.offer"
 """Where a view finds, in the ASGI scope, who would keep its answer."""
 REVISION: Final = b"x-config-revision"
 KEPT_STATUSES: Final = (200, 304)
 KEPT_CACHING: Final = (b"cache-control", b"private, no-cache")
 LONGEST_QUERY: Final = 2_000
-CATCH_UP_WITHIN: Final = 0.3
+CATCH_UP_WITHIN: Final = 1.0
 INSTANCE_NOTED: Final = timedelta(seconds=30)
 """An instance's answer is kept so long: then Django notes again that the instance is there."""
 
@@ -114,11 +116,13 @@ class Hot:
 
     def __init__(self, behind: App) -> None:
         self.behind = behind
+        self._feed: Feed | None = None
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
-        key = key_of(scope)
-        feed = feed_here() if key is not None else None
+        key, feed = key_of(scope), self._feed
+        if feed is None or feed.has_ended:
+            self._feed = feed = feed_here()
         if key is None or feed is None or not await feed.caught_up(CATCH_UP_WITHIN):
             await self.behind(scope, receive, send)
         elif not await _answer(feed, key, send):
@@ -134,7 +138,7 @@ class Hot:
         if (feed.position, feed.generation) != read or not feed.is_current or not heard.may_be_kept:
             return
         served = asked.served
-        if key[-1] is not None:
+        if key[INSTANCE] is not None:
             again = clock.now() + INSTANCE_NOTED
             served = replace(served, until=min(served.until or again, again))
         kept = Kept(heard.status, heard.headers, heard.body, served)
@@ -182,13 +186,13 @@ def key_of(scope: Any) -> Key | None:
             if found[index] is not None:
                 return None
             found[index] = value
-        elif name in BEYOND:
+        elif name in BEYOND and (name, value) != NO_BODY:
             return None
-    if found[1] is None:
+    authorization = found[AUTHORIZATION]
+    if authorization is None:
         return None
-    found[1] = hashlib.sha256(found[1]).digest()
-    query: bytes = scope["query_string"]
-    return (path, query, scope["scheme"], *found[:5], found[6], found[5])
+    found[AUTHORIZATION] = hashlib.sha256(authorization).digest()
+    return (*found, path, scope["query_string"], scope["scheme"])
 
 
 def is_plain(scope: Any) -> bool:

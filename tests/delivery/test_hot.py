@@ -150,6 +150,7 @@ HOT = [
     ("/config/shop", (("accept-encoding", "br, gzip;q=0.5"),)),
     ("/config/shop", (("if-none-match", "*"),)),
     ("/config/shop", (("x-config-instance", "pod-1"),)),
+    ("/config/shop", (("content-type", "application/json"), ("content-length", "0"))),
 ]
 
 
@@ -320,6 +321,7 @@ def test_feed__that_cannot_look__answers_nothing_after_its_time(world, monkeypat
         assert (await asked(asgi, "/config/shop", reader))[1] == 0
 
         monkeypatch.setattr("apps.delivery.feed.CURRENT_FOR", 0.0)
+        monkeypatch.setattr("apps.delivery.hot.CATCH_UP_WITHIN", 0.01)
 
         assert (await asked(asgi, "/config/shop", reader))[1] == 1
 
@@ -493,7 +495,8 @@ HEADERS = {
     "accept_encoding": ENCODED,
     "user-agent": st.sampled_from(["curl/8", "Mozilla/5.0"]),
     "x-http-method-override": st.just("DELETE"),
-    "content-type": st.just("application/yaml"),
+    "content-type": st.sampled_from(["application/yaml", "text/plain; charset=latin-1"]),
+    "content-length": st.just("0"),
     "idempotency-key": st.just("k"),
     "x-requested-with": st.just("XMLHttpRequest"),
 }  # fmt: skip
