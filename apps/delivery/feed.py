@@ -270,6 +270,11 @@ def _read_position() -> tuple[str, int, int]:
     return head.epoch, head.revision, read_generation()[0]
 
 
+def feed_here() -> Feed | None:
+    """The feed of the running event loop, where it has been started."""
+    return _feeds.get(asyncio.get_running_loop())
+
+
 _feeds: dict[asyncio.AbstractEventLoop, Feed] = {}
 _starting: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
 

@@ -95,7 +95,7 @@ def offer(scope: Any, *, actor: Actor, published: Published, keys: Sequence[str]
 class Kept:
     """An answer as it was sent, but for its body, which is kept once for all who get the same."""
 
-    __slots__ = ("body", "headers", "noted", "revision", "served", "size", "status", "until")
+    __slots__ = ("body", "headers", "served", "size", "status", "until")
 
     def __init__(self, status: int, headers: Headers, body: bytes, served: Served) -> None:
         self.status = status
