@@ -2,17 +2,17 @@
 
 import json
 import os
-import shutil
 import subprocess
 import time
+from pathlib import Path
 
+import playwright
 import pytest
 
 from tests.agent.test_fetching import wait_until
 from tests.serving import TOP
 
-pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="There is no Node.")
-
+NODE = Path(playwright.__file__).parent / "driver" / "node"  # as the browser's driver brings it
 MODULE = TOP / "static" / "client" / "configsvc.js"
 TIMING = {
     "fetchTimeout": 3000,
@@ -50,7 +50,7 @@ class Script:
         self.files = [folder / "said", folder / "log"]
         with self.files[0].open("w") as said, self.files[1].open("w") as log:
             self.process = subprocess.Popen(
-                ["node", folder / "script.mjs"],
+                [NODE, folder / "script.mjs"],
                 env={"PATH": os.environ["PATH"], "SERVER": server.url, "TOKEN": server.token}
                 | environment,
                 stdout=said,
@@ -200,6 +200,7 @@ def test_stream__cut__resumes_by_last_event_id_and_misses_nothing(server, node, 
         server.start()
     wait_until(lambda: [3, 3, False] in script.said)
 
+    server.wait_for("/stream", 2)
     assert script.said == ["open", [2, 2, False], [3, 3, False]]
     resumed = [headers for path, _query, headers in server.asked if path == "/stream"][-1]
     assert {k.lower(): v for k, v in resumed.items()}["last-event-id"].startswith("e1-")

@@ -170,8 +170,6 @@ def test_check_paths__the_same_twice__is_refused(tmp_path):
 
 @pytest.fixture
 def template(tmp_path):
-    pytest.importorskip("jinja2")
-
     def make(text):
         (tmp_path / "app.j2").write_text(text)
         return Outputs([parse_template(f"{tmp_path}/app.j2:{tmp_path}/app.conf")])

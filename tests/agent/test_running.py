@@ -261,7 +261,6 @@ def test_start__collision_of_names__is_refused(launch, server):
 
 
 def test_template__fails_later__keeps_the_last_good_file(launch, server, tmp_path):
-    pytest.importorskip("jinja2")
     (tmp_path / "a.j2").write_text("timeout {{ config.settings.timeout }};\n")
     file = tmp_path / "a.conf"
     agent = launch("--template", f"a.j2:{file}", *FAST, "checkout")
