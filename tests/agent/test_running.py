@@ -407,6 +407,7 @@ def test_once__writes_and_ends(launch, tmp_path):
     assert (tmp_path / ".env").read_text() == "settings__timeout=1\n"
 
 
+@pytest.mark.long_form
 @pytest.mark.parametrize("fault", ["ends", "silent"])
 def test_change__streams_do_not_get_through__comes_by_polls(launch, server, tmp_path, fault):
     server.stream_fault = fault
