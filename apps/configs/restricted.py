@@ -10,7 +10,7 @@ from apps.configs.sources import Source, pretty
 from apps.core.actor import Actor
 from apps.engine import diff, editing, formats, overlays
 from apps.engine.errors import ForbiddenError, Problem
-from apps.engine.guarding import Guard, graft, refused_keys, split, visible
+from apps.engine.guarding import Guard, graft, refused_keys, split, visible, visible_to_either
 from apps.engine.merge import ABSENT
 from apps.engine.paths import Path, find, format_path, from_pointer
 from apps.engine.values import Tree, same
@@ -32,6 +32,18 @@ def keep_hidden(actor: Actor, place: Place, new: Tree, old: Tree, *, source: boo
             raise _forbidden("publish", place, refused)
     _seen, hidden = split(old, reads, source=source)
     return graft(new, _without(hidden, written))
+
+
+def keep_unseen(actor: Actor, verb: str, place: Place, new: Tree, old: Tree) -> Tree:
+    """``new`` with the keys that the actor may neither know of nor ``verb`` as they are in ``old``: so
+    no answer tells whether there are such, or whether they differ.
+    """
+    knows, does = policy.guard(actor, "list", place), policy.guard(actor, verb, place)
+    if knows.is_open or does.is_open:
+        return new
+    unknown = split(old, knows)[1]
+    kept = ABSENT if unknown is ABSENT else split(unknown, does)[1]
+    return graft(visible_to_either(new, knows, does), kept)
 
 
 def _without(hidden: Any, written: Any) -> Any:

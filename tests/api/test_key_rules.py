@@ -214,6 +214,35 @@ def test_rollback__without_read__works_with_the_right_on_the_rule(rule, operator
     assert config(full)["config"]["settings"]["db"]["password"] == "first"
 
 
+@pytest.mark.parametrize(
+    ("there", "nowhere"),
+    [
+        ("settings.db.pass*", "settings.db.pazz*"),
+        ("settings.db.password", "settings.db.pazzword"),
+        ("hosts", "hozts"),
+    ],
+)
+def test_rollback__of_chosen_keys_that_are_hidden__is_as_of_keys_that_are_not_there(
+    rule, operator, make_api, system, there, nowhere
+):
+    full = make_api("operator")
+    for verb in ("list", "read", "publish"):
+        give(system, full, verb, rule)
+    patch = {"settings": {"db": {"password": "second"}}, "hosts": [{"name": "c", "password": "y"}]}
+    assert merge(full, patch).status_code == 201
+    body = {"environment": "production", "to_version": 1, "dry_run": True}
+
+    hidden, absent = (
+        operator.post("/config/shop/rollback", {**body, "keys": [key]}) for key in (there, nowhere)
+    )
+    kept = operator.post("/config/shop/rollback", {**body, "keys": [there], "dry_run": False})
+
+    assert (hidden.status_code, hidden.content) == (200, absent.content)
+    assert kept.status_code == 201
+    assert config(full)["config"]["settings"]["db"]["password"] == "second"
+    assert config(full)["config"]["hosts"] == patch["hosts"]
+
+
 def test_retire__with_hidden_keys__is_refused(rule, operator):
     assert operator("DELETE", f"/config/shop?{WHERE}").status_code == 403
 

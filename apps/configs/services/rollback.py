@@ -11,7 +11,7 @@ from apps.configs import validating
 from apps.configs.judging import HIDDEN, judge
 from apps.configs.models import Version
 from apps.configs.overlaying import Base, lay_all
-from apps.configs.restricted import require_changes, shown_problems
+from apps.configs.restricted import keep_unseen, require_changes, shown_problems
 from apps.configs.services.bases import Options, check_base
 from apps.configs.services.kernel import (
     Outcome,
@@ -57,7 +57,8 @@ def rollback(
     The target is ``to_version``, the version that was live ``at`` a time, or the one before the
     live one. The new version holds the stored source, effective document and lock, byte for
     byte; where composing afresh would differ it is pinned. With ``keys`` (globs) those keys
-    alone are brought back, as overrides in today's source. What today's schemas refuse is a
+    alone are brought back, as overrides in today's source; what the actor may neither see nor roll
+    back stays as it is, whether a glob covers it or not. What today's schemas refuse is a
     warning: this is an emergency act. Needs the right ``rollback``.
     """
     policy.require(actor, "rollback", place)
@@ -196,7 +197,8 @@ def _plan_keys(
     if version is None or version.retired:
         raise invalid("/keys", "retired", "It is retired: roll back to a whole version first.")
     old = parse_canonical(target.effective.content)
-    wanted = with_chosen(state.effective, old, paths.parse_globs(keys))
+    chosen = with_chosen(state.effective, old, paths.parse_globs(keys))
+    wanted = keep_unseen(actor, "rollback", state.place, chosen, state.effective)
     source = rewritten_source(state, version, wanted)
     plan, problems = plan_written(actor, state, source, reason.cause, reason.message)
     plan.restores, plan.unchanged = target.number, False
