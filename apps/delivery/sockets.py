@@ -134,7 +134,8 @@ class GuardedConsumer(AsyncWebsocketConsumer):
         """Close the socket, once: several tasks may want to."""
         if not self.ended:
             self.ended = True
-            await self.close(code)
+            with contextlib.suppress(RuntimeError):  # see say
+                await self.close(code)
 
     def _is_too_fast(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -143,10 +144,15 @@ class GuardedConsumer(AsyncWebsocketConsumer):
         return full
 
     async def say(self, text: str) -> None:
-        """Send a message, unless the socket has ended."""
+        """Send a message, unless the socket has ended. The web server may have closed it already, for
+        want of an answer to its pings: it says so by a RuntimeError.
+        """
         if not self.ended:
-            with contextlib.suppress(OSError):  # the client is gone, and its tasks end with it
-                await self.send(text)
+            try:
+                with contextlib.suppress(OSError):  # the client is gone, and its tasks end with it
+                    await self.send(text)
+            except RuntimeError:
+                self.ended = True
 
 
 @database_sync_to_async

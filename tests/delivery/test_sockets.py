@@ -1,0 +1,30 @@
+"""Sockets that end on the other side of the application."""
+
+import asyncio
+
+from apps.delivery.sockets import FAILED, GuardedConsumer
+
+
+def test_socket__closed_by_the_web_server__is_ended_without_an_error():
+    """As uvicorn does it for who answers no ping; it then refuses whatever is sent (RuntimeError)."""
+    sent = []
+
+    async def refuse(message):
+        sent.append(message["type"])
+        raise RuntimeError("Unexpected ASGI message, after sending 'websocket.close'.")
+
+    async def speak():
+        consumer = GuardedConsumer()
+        consumer.begin()
+        consumer.base_send = refuse
+        await consumer.say("one")
+        await consumer.say("two")
+        await consumer.end(FAILED)
+        other = GuardedConsumer()
+        other.begin()
+        other.base_send = refuse
+        await other.end(FAILED)
+
+    asyncio.run(speak())
+
+    assert sent == ["websocket.send", "websocket.close"]
