@@ -1,12 +1,13 @@
 """Changing who may do what. Every function writes its audit event in the same transaction."""
 
+import logging
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import Group
-from django.db import models
+from django.db import OperationalError, models, transaction
 
 from apps.access import policy
 from apps.access.applying import apply_grants
@@ -30,6 +31,8 @@ from apps.registry.models import Configuration, Environment
 
 TOKEN_BYTES = 32
 SHOWN_PREFIX = 12
+
+logger = logging.getLogger(__name__)
 _noted: dict[str, datetime] = {}
 
 
@@ -173,7 +176,10 @@ def require_all_of(actor: Actor, held: models.Q) -> None:
 
 
 def note_use(actor: Actor) -> None:
-    """Remember that the actor's token was used, at most once a minute whichever process it came to."""
+    """Remember that the actor's token was used, at most once a minute whichever process it came to.
+
+    What it came for does not fail where that cannot be written now: the next use tries again.
+    """
     if actor.token_id is None:
         return
     now = clock.now()
@@ -184,7 +190,12 @@ def note_use(actor: Actor) -> None:
         _noted.clear()
     _noted[actor.token_id] = now
     long_ago = models.Q(last_used_at__isnull=True) | models.Q(last_used_at__lte=now - clock.MINUTE)
-    Token.objects.filter(long_ago, pk=actor.token_id).update(last_used_at=now)
+    try:
+        with transaction.atomic():
+            Token.objects.filter(long_ago, pk=actor.token_id).update(last_used_at=now)
+    except OperationalError as error:
+        del _noted[actor.token_id]
+        logger.warning("The use of a token was not noted: %s", error)
 
 
 def grant(

@@ -64,7 +64,7 @@ def read_definition(members: Mapping[str, Tree]) -> dict[str, Any]:
         "exclusion": _read_exclusion,
         "metrics": _read_metrics,
         "alpha": lambda each: _read_within("alpha", each, 0.0001, 0.5),
-        "tuned_for": lambda each: int(_read_within("tuned_for", each, 100, MOST_TUNED_FOR)),
+        "tuned_for": _read_tuned_for,
         "variants": _read_variants,
         "starts_at": lambda each: _read_time("starts_at", each),
         "ends_at": lambda each: _read_time("ends_at", each),
@@ -100,6 +100,13 @@ def _attributes(condition: Tree) -> list[str]:
         elif name != "segment":
             found.append(name)
     return found
+
+
+def _read_tuned_for(given: Tree) -> int:
+    number = _read_within("tuned_for", given, 100, MOST_TUNED_FOR)
+    if not number.is_integer():
+        raise invalid("/tuned_for", "type", "This is a whole number of units.")
+    return int(number)
 
 
 def _read_within(name: str, given: Tree, low: float, high: float) -> float:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from apps.access import services
@@ -49,6 +50,25 @@ def test_last_use__of_a_token_in_steady_use__is_written_once_a_minute(make_api, 
     assert len(statements) == len(times) == MINUTES
     assert all(later - earlier >= clock.MINUTE for earlier, later in itertools.pairwise(times))
     assert moment["now"] - times[-1] < clock.MINUTE + STEP
+
+
+def test_last_use__that_cannot_be_written_now__fails_no_request_and_is_written_by_the_next(
+    make_api, moment, monkeypatch
+):
+    robot = make_api("viewer")
+    before = last_use(robot)
+    moment["now"] += timedelta(minutes=2)
+
+    def locked(_rows, **_values):
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(QuerySet, "update", locked)
+        assert robot.get("/services").status_code == 200
+    assert last_use(robot) == before
+    assert robot.get("/services").status_code == 200
+
+    assert last_use(robot) == moment["now"]
 
 
 def test_last_use__noted_by_another_process_meanwhile__is_not_written_again(make_api, moment):

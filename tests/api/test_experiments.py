@@ -340,6 +340,7 @@ def test_patch__that_cannot_be_laid__is_refused_at_its_place(shop, patch, code):
         ({"audience": {"not": {"all": None}}}, "/audience/not/all"),
         ({"exclusion": "a b"}, "/exclusion"),
         ({"alpha": 2}, "/alpha"),
+        ({"tuned_for": 100.7}, "/tuned_for"),
         ({"ends_at": "2020-01-01T00:00:00Z"}, "/ends_at"),
         ({"name": "a b"}, "/name"),
     ],
