@@ -73,7 +73,17 @@ def by_wrk(question, seconds, folder):
     method = "POST" if question.body else "GET"
     body = json.dumps(question.body) if question.body else "nil"
     script.write_text(f"wrk.method = '{method}'\nwrk.body = {body}\n")
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script)]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "--latency",
+        "--timeout",
+        "30s",
+        "-s",
+        str(script),
+    ]
     for name, value in question.headers.items():
         command += ["-H", f"{name}: {value}"]
     said = subprocess.run(
@@ -287,7 +297,7 @@ def summary(rates):
             ratio = {"of": one, "to": other, "goal": goal}
             for name in ("per_core_second", "per_second"):
                 rounds = [
-                    getattr(mine, name) / getattr(theirs, name)
+                    getattr(mine, name) / max(getattr(theirs, name), 1)
                     for mine, theirs in zip(rates[one], rates[other], strict=True)
                 ]
                 ratio[name] = round(statistics.median(rounds), 3)
