@@ -1,6 +1,8 @@
 """The client, importable as it is installed, and a server that keeps the contract."""
 
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,10 @@ def hook():
     yield made
     made.server.shutdown()
     made.server.server_close()
+
+
+@pytest.fixture
+def short_folder():
+    """For sockets, whose paths have 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="cs-") as folder:
+        yield Path(folder)

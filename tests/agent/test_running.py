@@ -446,8 +446,8 @@ def test_listen__a_child_with_the_client__follows_through_the_agent(launch, serv
     assert server.count("/stream") == before
 
 
-def test_serve__until_it_is_ended(launch, server, tmp_path):
-    socket = tmp_path / "agent.sock"
+def test_serve__until_it_is_ended(launch, server, short_folder):
+    socket = short_folder / "agent.sock"
     agent = launch("--listen", f"unix:{socket}", "checkout", act="serve")
     wait_until(socket.exists)
 

@@ -279,8 +279,8 @@ def test_listen__tcp_without_a_token__is_refused(serve):
         serve(token=None)
 
 
-def test_unix_socket__its_mode_says_who_may_ask(serve, tmp_path):
-    path = tmp_path / "run" / "agent.sock"
+def test_unix_socket__its_mode_says_who_may_ask(serve, short_folder):
+    path = short_folder / "run" / "agent.sock"
     serve(f"unix:{path}", token=None)
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -290,8 +290,8 @@ def test_unix_socket__its_mode_says_who_may_ask(serve, tmp_path):
         serve(f"unix:{path}", token=None)
 
 
-def test_unix_socket__left_by_a_killed_agent__is_replaced(serve, tmp_path):
-    path = tmp_path / "agent.sock"
+def test_unix_socket__left_by_a_killed_agent__is_replaced(serve, short_folder):
+    path = short_folder / "agent.sock"
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(path))
     left.close()

@@ -196,9 +196,9 @@ ASKED = [
 ]
 
 
-def test_serve__answers_what_the_server_answers(served, launch, tmp_path):
+def test_serve__answers_what_the_server_answers(served, launch, short_folder):
     publish(served, 60)
-    path = tmp_path / "agent.sock"
+    path = short_folder / "agent.sock"
     launch("--reveal", "--listen", f"unix:{path}", "checkout", act="serve")
     wait_until(path.exists)
 
