@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from apps.access.policy import Place
@@ -52,8 +52,14 @@ BEYOND: Final = frozenset({b"cookie", b"x-config-unit", b"content-length", b"tra
 NO_BODY: Final = (b"content-length", b"0")
 OFFER: Final = "configsvc.offer"
 """Where a view finds, in the ASGI scope, who would keep its answer."""
+QUESTION: Final = "configsvc.question"
+"""Where the state of an ASGI scope says by which bytes a request is known when it comes again."""
+ENDING: Final = frozenset({b"connection", b"expect", b"upgrade", b"keep-alive"})
+"""With one of these headers a request does more than ask."""
+STAYING: Final = (b"connection", b"keep-alive")
 REVISION: Final = b"x-config-revision"
-KEPT_STATUSES: Final = (200, 304)
+NOT_MODIFIED: Final = 304
+KEPT_STATUSES: Final = (200, NOT_MODIFIED)
 KEPT_CACHING: Final = (b"cache-control", b"private, no-cache")
 LONGEST_QUERY: Final = 2_000
 CATCH_UP_WITHIN: Final = 1.0
@@ -95,7 +101,7 @@ def offer(scope: Any, *, actor: Actor, published: Published, keys: Sequence[str]
 class Kept:
     """An answer as it was sent, but for its body, which is kept once for all who get the same."""
 
-    __slots__ = ("body", "headers", "served", "size", "status", "until")
+    __slots__ = ("_head", "body", "headers", "served", "size", "status", "until")
 
     def __init__(self, status: int, headers: Headers, body: bytes, served: Served) -> None:
         self.status = status
@@ -103,12 +109,45 @@ class Kept:
         self.body = hashlib.sha256(body).digest()
         self.served = served
         self.until = served.until.timestamp() if served.until else float("inf")
-        self.size = 1_500 + sum(len(name) + len(value) for name, value in headers)
+        self._head: tuple[int, Headers, bytes] = -1, [], b""
+        self.size = 2_500 + sum(len(name) + len(value) for name, value in headers)
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether its headers say how long it is."""
+        return self.status == NOT_MODIFIED or any(n == b"content-length" for n, _v in self.headers)
 
     def headers_at(self, revision: int) -> Headers:
         """The headers, with how far this process has read by now."""
         text = str(revision).encode()
         return [(name, text if name == REVISION else value) for name, value in self.headers]
+
+    def head_at(self, revision: int, status_line: bytes, more: Headers) -> bytes:
+        """The head of an answer in HTTP/1.1, with the server's ``more`` headers first."""
+        known_at, known_with, head = self._head
+        if known_at != revision or known_with is not more:
+            headers = [*more, *self.headers_at(revision)]
+            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+            head = b"%b%b\r\n" % (status_line, lines)
+            self._head = revision, more, head
+        return head
+
+
+class Again(NamedTuple):
+    """An answer from memory to a question that came again."""
+
+    kept: Kept
+    revision: int
+    body: bytes
+
+    @property
+    def status(self) -> int:
+        """Its status."""
+        return self.kept.status
+
+    def head(self, status_line: bytes, more: Headers) -> bytes:
+        """All before its body."""
+        return self.kept.head_at(self.revision, status_line, more)
 
 
 class Hot:
@@ -125,8 +164,10 @@ class Hot:
             self._feed = feed = feed_here()
         if key is None or feed is None or not await feed.caught_up(CATCH_UP_WITHIN):
             await self.behind(scope, receive, send)
-        elif not await _answer(feed, key, send):
+        elif (kept := await _answer(feed, key, send)) is None:
             await self._ask(feed, key, scope, receive, send)
+        else:
+            _know_again(feed, key, kept, scope)
 
     async def _ask(self, feed: Feed, key: Key, scope: Any, receive: Receive, send: Send) -> None:
         """Let Django answer, and keep what it says, unless something has moved meanwhile."""
@@ -211,19 +252,52 @@ def place_key(place: Place) -> PlaceKey:
     return place.service.pk, place.environment.pk
 
 
-async def _answer(feed: Feed, key: Key, send: Send) -> bool:
-    """Give the answer that is kept; whether there is one, and its body, for somebody who still may."""
+async def _answer(feed: Feed, key: Key, send: Send) -> Kept | None:
+    """Give the answer that is kept, if there is one, and its body, for somebody who still may."""
+    found = _find(feed, key)
+    if found is None:
+        return None
+    kept, revision, body = found
+    headers = kept.headers_at(revision)
+    await send({"type": "http.response.start", "status": kept.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+    return kept
+
+
+def _know_again(feed: Feed, key: Key, kept: Kept, scope: Any) -> None:
+    """Find it by the bytes of its question from now on, if nothing has touched it while it was sent."""
+    question = _question_of(scope)
+    if question is not None and kept.is_framed and feed.memory.find(key) is kept:
+        feed.memory.keep(question, kept, place_key(kept.served.place))
+
+
+def find_again(question: bytes) -> Again | None:
+    """What was answered from memory to the same bytes, where that may be given again at once."""
+    feed = feed_here()
+    return _find(feed, question) if feed is not None and feed.is_current else None
+
+
+def _find(feed: Feed, key: Key | bytes) -> Again | None:
+    """The answer, which is counted as a read; ``None`` where its time is over."""
     kept: Kept | None = feed.memory.find(key)
     if kept is None or time.time() >= kept.until:
-        return False
+        return None
     body: Text | None = feed.memory.find(kept.body)
     if body is None:
-        return False
+        return None
     served = kept.served
     reads.note_read(
         actor=served.actor, place=served.place, version=served.version, keys=served.keys
     )
-    headers = kept.headers_at(feed.revision)
-    await send({"type": "http.response.start", "status": kept.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body.data, "more_body": False})
-    return True
+    return Again(kept, feed.revision, body.data)
+
+
+def _question_of(scope: Any) -> bytes | None:
+    """By which bytes the request is known when it comes again; ``None``: it does more than ask."""
+    question: bytes | None = scope.get("state", {}).get(QUESTION)
+    if question is None or scope["http_version"] != "1.1":
+        return None
+    for name, value in scope["headers"]:
+        if name in ENDING and (name, value.lower()) != STAYING:
+            return None
+    return question

@@ -21,6 +21,7 @@ from apps.core.folder_lock import SERVER, hold
 from apps.core.models import User
 from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
 from apps.core.transactions import writing
+from apps.delivery.protocol import RepeatingProtocol
 from apps.delivery.schema import bring_up_to_date, one_start_at_a_time
 from apps.engine.errors import NotFoundError
 from apps.rollouts.demonstration import load_experiments
@@ -65,6 +66,7 @@ class Command(QuickCommand):
             port=options["port"],
             workers=options["workers"] if options["workers"] > 1 else None,
             lifespan="on",
+            http=RepeatingProtocol,
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=STOP_WITHIN,
