@@ -25,6 +25,7 @@ from apps.engine.section_types.flag_definitions import (
     SEGMENTS,
     find_default,
     find_variants,
+    keep_known,
     kind_of,
     whole,
 )
@@ -39,6 +40,18 @@ FEWEST_UNITS: Final = 50
 MAX_TRIED: Final = 100_000
 """Evaluations of one try: where there are many flags, fewer units try them."""
 MAX_FLAGS: Final = 500
+HIDDEN: Final[dict[str, Any]] = {
+    "variant": "",
+    "value": "",
+    "reason": "UNKNOWN",
+    "rule": None,
+    "error": "A part of it is hidden from you: what it gives is not known here.",
+    "counts": {},
+    "units": 0,
+}
+
+Known = dict[tuple[str, str], Found]
+"""The flags of which nothing that decides is hidden, by section and name."""
 
 
 @require_POST
@@ -55,14 +68,23 @@ def page(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         answer["content"] = content
     assert place.service is not None  # noqa: S101 - a configuration's place has both
     sections = list_sections_of(place.service)
-    tree = compose_draft(actor=actor, place=place, source=source)
-    keys = collect(tree, sections)
-    answer["sections"] = [_section(name, tree.get(name), keys, source.tree) for name in sections]
+    seen, judged = compose_draft(actor=actor, place=place, source=source)
+    keys = collect(seen, sections)
+    known = collect(
+        {each: keep_known(judged.get(each), seen.get(each)) for each in sections}, sections
+    )
+    whole_ones = {(each.section, each.name): each for each in known.values()}
+    answer["sections"] = [
+        _section(name, seen.get(name), keys, source.tree, whole_ones) for name in sections
+    ]
     if request.POST.get("context") is not None:
         shown = {flag["key"] for each in answer["sections"] for flag in each["flags"]}
-        answer["tried"] = _try(
-            {key: each for key, each in keys.items() if key in shown}, request.POST["context"]
-        )
+        found = {
+            key: whole_ones.get((each.section, each.name))
+            for key, each in keys.items()
+            if key in shown
+        }
+        answer["tried"] = _try(found, request.POST["context"])
     return JsonResponse(answer)
 
 
@@ -87,12 +109,14 @@ def _changed(request: HttpRequest, actor: Actor, place: Place, source: Source) -
     return change_draft(actor=actor, place=place, source=source, key=(section, name), change=change)
 
 
-def _section(name: str, section: Tree, keys: dict[str, Found], own: Tree) -> dict[str, Any]:
+def _section(
+    name: str, section: Tree, keys: dict[str, Found], own: Tree, known: Known
+) -> dict[str, Any]:
     written = own.get(name)
     flags = section if isinstance(section, dict) else {}
     segments = flags.get(SEGMENTS)
     found = [
-        _flag(key, each, flags[each.name], written)
+        _flag(key, each, flags[each.name], written, known.get((name, each.name)))
         for key, each in keys.items()
         if each.section == name
     ]
@@ -104,7 +128,9 @@ def _section(name: str, section: Tree, keys: dict[str, Found], own: Tree) -> dic
     }
 
 
-def _flag(key: str, found: Found, given: Tree, written: Tree) -> dict[str, Any]:
+def _flag(
+    key: str, found: Found, given: Tree, written: Tree, known: Found | None
+) -> dict[str, Any]:
     """A flag for the page's script: values as JSON text, which keeps their digits."""
     flag = whole(given)
     variants = find_variants(flag) or {}
@@ -127,7 +153,7 @@ def _flag(key: str, found: Found, given: Tree, written: Tree) -> dict[str, Any]:
         "countries": [each for each in _list(flag.get("countries")) if isinstance(each, str)],
         "needs": [compact(each) for each in _list(flag.get("prerequisites"))],
         "expires": _text(flag.get("expires")),
-        "stale": find_staleness(found, clock.now()),
+        "stale": find_staleness(known, clock.now()) if known else "",
         "seed": _text(flag.get("seed")),
     }
 
@@ -153,7 +179,7 @@ def _text(value: Tree) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _try(keys: dict[str, Found], text: str) -> dict[str, Any]:
+def _try(keys: dict[str, Found | None], text: str) -> dict[str, Any]:
     """What a context gets of each flag, and of split ones how many of ``UNITS`` units get what, or of
     fewer where there are many flags.
     """
@@ -169,6 +195,9 @@ def _try(keys: dict[str, Found], text: str) -> dict[str, Any]:
     crowd = [Context({**attributes, "targetingKey": f"unit-{n}"}, now) for n in range(units)]
     tried = {}
     for key, found in keys.items():
+        if found is None:
+            tried[key] = HIDDEN
+            continue
         evaluation = found.flags.evaluate(found.name, asked)
         counts: Counter[str] = Counter()
         if any(found.flags.evaluate(found.name, each).reason == SPLIT for each in crowd[:20]):

@@ -174,6 +174,27 @@ def test_page__hidden_keys__are_no_flags_and_stay(flagged, ada, log_in):
     assert "closed" not in json.dumps(answer)
 
 
+def test_page__flag_of_which_a_part_is_hidden__is_tried_by_no_half_of_it(flagged, client, log_in):
+    part = {"enabled": True, "expires": "2020-01-01"}
+    needs = {"enabled": True, "prerequisites": [{"flag": "rollout"}]}
+    document = {"flags": {"rollout": {**part, "share": 12.5}, "needs": needs}}
+    assert publish(flagged, "shop", document).status_code == 201
+    rule = {"pattern": "flags.rollout.share", "service": "shop"}
+    assert flagged.post("/key-rules", rule).status_code == 201
+    dev = log_in("mei", ("developer", "shop", "production"))
+    seen = json.dumps({"flags": {"rollout": part, "needs": needs}})
+
+    tried = ask(dev, content=seen, format="json", context="{}")["tried"]
+    client.force_login(User.objects.create_superuser("zoe"))
+    whole = ask(client, content=json.dumps(document), format="json", context="{}")["tried"]
+
+    assert "hidden from you" in tried["rollout"]["error"]
+    assert (tried["rollout"]["value"], tried["rollout"]["counts"]) == ("", {})
+    assert tried["needs"]["error"]
+    assert "hidden" not in json.dumps(whole)
+    assert flags_of(ask(dev, content=seen, format="json"))["rollout"]["stale"] == ""
+
+
 def test_list__of_flags__shows_those_that_could_go_and_all(client, operator):
     service(operator, "shop")
     operator.post("/services/shop/sections", {"key": "flags", "type": "feature_flags"})

@@ -1,6 +1,7 @@
 """What a text that somebody is writing would be, and changing one key of it; nothing is stored."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -22,8 +23,15 @@ Key = tuple[str, str]
 """A section and a key in it."""
 
 
-def compose_draft(*, actor: Actor, place: Place, source: Source) -> Tree:
-    """The document that ``source`` would be, as its author would see it. Needs ``read``.
+class Composed(NamedTuple):
+    """A document as its author would ``see`` it, and ``whole``: to be judged by, and never shown."""
+
+    seen: Tree
+    whole: Tree
+
+
+def compose_draft(*, actor: Actor, place: Place, source: Source) -> Composed:
+    """The document that ``source`` would be. Needs ``read``.
 
     Raises :class:`InvalidError` for what cannot be composed; what is composed may be invalid.
     """
@@ -43,7 +51,7 @@ def change_draft(
     """
     policy.require(actor, "read", place)
     state = load_state(place)
-    composed = _compose(actor, place, state, source)
+    composed = _compose(actor, place, state, source).seen
     section, name = key
     _refuse_markers(source.tree.get(section), key)
     wanted = change(_at(composed, key))
@@ -64,11 +72,12 @@ def change_draft(
     return editing.edit(source.content, source.format, tree)
 
 
-def _compose(actor: Actor, place: Place, state: State, source: Source) -> Tree:
+def _compose(actor: Actor, place: Place, state: State, source: Source) -> Composed:
     whole = extends_with_hidden(actor, place, source, state.extends)
     whole = source_with_hidden(actor, place, whole, lambda: live_source(state))
     plan, _problems = plan_written(actor, state, whole, "publish", "")
-    return visible(plan.effective, policy.guard(actor, "read", place))
+    seen = visible(plan.effective, policy.guard(actor, "read", place))
+    return Composed(seen, plan.effective)
 
 
 def _refuse_markers(section: Tree, key: Key) -> None:
