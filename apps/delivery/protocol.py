@@ -14,8 +14,6 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from apps.delivery.hot import QUESTION, find_again
-
 LONGEST: Final = 4_096
 START: Final = b"GET /"
 END: Final = b"\n\r\n"
@@ -26,6 +24,9 @@ class RepeatingProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
+        from apps.delivery import hot  # a worker process loads this class before Django is set up
+
+        self._hot = hot
         self._in_message = False
         self._question: bytes | None = None
 
@@ -40,7 +41,7 @@ class RepeatingProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_message = True
         if self._question is not None:
-            self.scope["state"][QUESTION] = self._question
+            self.scope["state"][self._hot.QUESTION] = self._question
 
     def on_message_complete(self) -> None:
         """The connection waits for another one now."""
@@ -69,7 +70,7 @@ class RepeatingProtocol(HttpToolsProtocol):
         )
 
     def _answer(self, question: bytes) -> bool:
-        again = find_again(question)
+        again = self._hot.find_again(question)
         if again is None:
             return False
         self._unset_keepalive_if_required()

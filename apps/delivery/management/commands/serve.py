@@ -21,7 +21,6 @@ from apps.core.folder_lock import SERVER, hold
 from apps.core.models import User
 from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
 from apps.core.transactions import writing
-from apps.delivery.protocol import RepeatingProtocol
 from apps.delivery.schema import bring_up_to_date, one_start_at_a_time
 from apps.engine.errors import NotFoundError
 from apps.rollouts.demonstration import load_experiments
@@ -66,7 +65,7 @@ class Command(QuickCommand):
             port=options["port"],
             workers=options["workers"] if options["workers"] > 1 else None,
             lifespan="on",
-            http=RepeatingProtocol,
+            http="apps.delivery.protocol:RepeatingProtocol",
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=STOP_WITHIN,
