@@ -164,7 +164,12 @@ POSTGRES = {
 DATABASES = {"default": POSTGRES if ENV.database_url else SQLITE}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_CACHE = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": ENV.redis_url}
+REDIS_CACHE = {
+    "BACKEND": "django_redis.cache.RedisCache",
+    "LOCATION": ENV.redis_url,
+    # one that is stuck is not waited for longer: an epoch is settled with the ledger locked
+    "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+}
 MEMORY_CACHE = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 CACHES = {"default": REDIS_CACHE if ENV.redis_url else MEMORY_CACHE}
 REDIS_LAYER = {

@@ -159,12 +159,22 @@ def _write_new(path: Path, text: str) -> None:
 
 def remember() -> None:
     """Keep outside of the database how far it has come. What cannot be kept is logged."""
+    remember_in_redis(*remember_in_folder())
+
+
+def remember_in_folder() -> tuple[str, int]:
+    """The same in the data folder alone. Gives the epoch and the revision."""
     epoch, number, digest = Head.objects.values_list("epoch", "number", "hash").get(pk=1)
     known = _read_file()
     if epoch not in known or known[epoch].revision < number:
         known.pop(epoch, None)  # the newest stand last
         kept = dict([*known.items(), (epoch, Reached(number, digest))][-MAX_EPOCHS:])
         _write_file(kept)
+    return epoch, number
+
+
+def remember_in_redis(epoch: str, number: int) -> None:
+    """The same in Redis alone, without the database. A Redis that is stuck is waited for."""
     _in_redis(lambda redis: redis.zadd(REDIS_KEY, {epoch: number}, gt=True))
 
 

@@ -57,7 +57,6 @@ class Feed:
         self._read: object = None  # the one before what was read last
         self._looked_at = 0.0  # monotonic, when that look began
         self._lost = False  # the database was away: another one may have taken its place
-        self._remembered = "", 0.0  # the position that is, and the loop's time then
         self._name = secrets.token_hex(8)
         self._watchers = Watchers()
         self._wake = asyncio.Event()
@@ -77,6 +76,7 @@ class Feed:
         self._unsubscribe = wakeup.subscribe(wake)
         self._tasks = [
             asyncio.create_task(self._follow()),
+            asyncio.create_task(self._remember()),
             asyncio.create_task(self._write_counts()),
         ]
         layer = _layer_between_processes()
@@ -155,7 +155,6 @@ class Feed:
         while True:
             try:
                 await self._advance()
-                await self._remember()
             except Exception:
                 self._lost = True
                 logger.exception("The ledger could not be read; looking again in a second.")
@@ -174,11 +173,22 @@ class Feed:
                 logger.exception("Counts of reads could not be written; they are lost.")
 
     async def _remember(self) -> None:
-        now = asyncio.get_running_loop().time()
-        position, at = self._remembered
-        if position != self.position and now - at >= REMEMBER_EVERY:
-            self._remembered = self.position, now
-            await database_sync_to_async(epochs.remember)()
+        """Keep outside of the database how far it has come. No look waits for it: Redis may be stuck,
+        and so it is not asked in the thread that asks the database, either.
+        """
+        remembered = ""
+        while True:
+            async with self._moved:
+                await self._moved.wait()  # a look has made sure that it is the same database
+            if self.position == remembered:
+                continue
+            remembered = self.position
+            try:
+                reached = await database_sync_to_async(epochs.remember_in_folder)()
+                await asyncio.to_thread(epochs.remember_in_redis, *reached)
+            except Exception:
+                logger.exception("How far the ledger has come could not be remembered.")
+            await asyncio.sleep(REMEMBER_EVERY)
 
     async def _find_position(self) -> tuple[str, int, int]:
         """Where the ledger ends; a database that may be another one than before is asked first."""

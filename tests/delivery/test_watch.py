@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from dataclasses import replace
 from datetime import timedelta
 
@@ -110,6 +111,29 @@ def test_bookmark__others_publish_all_the_time__comes_all_the_same(shop, person,
 
     interest = Interest(frozenset({shop.pk}))
     watching(scenario, actor_of_user(person), interest, system, bookmark_every=0)
+
+
+def test_redis__takes_what_it_is_sent_and_never_answers__holds_no_news_up(
+    shop, person, system, settings
+):
+    """A paused one does so. How far the ledger has come is remembered there, and may wait."""
+
+    async def scenario(watched):
+        for _ in range(3):
+            revision = await watched.publish(shop)
+            assert await watched.frame(AT_ONCE) == ("changed", revision)
+            await asyncio.sleep(1)  # it is remembered again
+
+    with socket.create_server(("127.0.0.1", 0)) as stuck:
+        settings.CACHES = {
+            "default": {
+                "BACKEND": "django_redis.cache.RedisCache",
+                "LOCATION": f"redis://127.0.0.1:{stuck.getsockname()[1]}/0",
+                "OPTIONS": {"SOCKET_TIMEOUT": 3},
+            }
+        }
+        interest = Interest(frozenset({shop.pk}))
+        watching(scenario, actor_of_user(person), interest, system)
 
 
 def test_rights__login_ended_while_others_publish__are_looked_at_without_a_quiet_second(
