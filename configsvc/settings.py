@@ -145,7 +145,8 @@ SQLITE_OPTIONS = {
 }
 VIEW_THREADS = 12
 POSTGRES_OPTIONS = {
-    "pool": {"min_size": 1, "max_size": VIEW_THREADS + 4, "timeout": 5},
+    # who asks tries anew: after an outage nobody waits for an attempt that was put off for minutes
+    "pool": {"min_size": 1, "max_size": VIEW_THREADS + 4, "timeout": 5, "reconnect_timeout": 1},
     # the server binds parameters and keeps the plans of what is asked often
     "server_side_binding": True,
     "prepare_threshold": 5,

@@ -186,16 +186,16 @@ def note_use(actor: Actor) -> None:
     noted = _noted.get(actor.token_id) or actor.last_used_at
     if noted is not None and now - noted < clock.MINUTE:
         return
-    if len(_noted) >= CACHED_ACTORS:
-        _noted.clear()
-    _noted[actor.token_id] = now
     long_ago = models.Q(last_used_at__isnull=True) | models.Q(last_used_at__lte=now - clock.MINUTE)
     try:
         with transaction.atomic():
             Token.objects.filter(long_ago, pk=actor.token_id).update(last_used_at=now)
     except OperationalError as error:
-        del _noted[actor.token_id]
         logger.warning("The use of a token was not noted: %s", error)
+        return
+    if len(_noted) >= CACHED_ACTORS:
+        _noted.clear()
+    _noted[actor.token_id] = now
 
 
 def grant(

@@ -16,15 +16,17 @@ from collections.abc import Callable
 from typing import Any
 
 from channels.db import database_sync_to_async
-from channels.layers import InMemoryChannelLayer, get_channel_layer
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from apps.access.rights import read_generation
 from apps.audit import epochs, wakeup
 from apps.audit import selectors as ledger
 from apps.core.actor import system
+from apps.core.reaching import takes_connections
 from apps.delivery import reads
 from apps.delivery.acts import Act, read_acts
+from apps.delivery.between import hear_others, layer_between_processes, wake_others
 from apps.delivery.memory import Memory
 from apps.delivery.watchers import Spot, Watcher, Watchers
 
@@ -33,10 +35,15 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 REMEMBER_EVERY = 1.0
 WRITE_COUNTS_EVERY = 10.0
-GROUP = "configsvc.ledger"
 QUEUE_LIMIT = 1_000
 CURRENT_FOR = 1.4
 """So many seconds after the feed has begun to look, what it found is no longer the present."""
+SERVED_WITHOUT = 3_600.0
+"""So many seconds what a process holds is given while the database is away."""
+
+
+class AwayError(Exception):
+    """The database takes no connections."""
 
 
 class Feed:
@@ -53,6 +60,7 @@ class Feed:
         self.standings: dict[str, asyncio.Task[Any]] = {}  # of tokens, as of now
         self.memory: Memory[Any, Any] = Memory(settings.MEMORY_BYTES)
         self.has_ended = False
+        self.is_away = False  # the database takes no connections; not: a look is late
         self._told: object = object()  # another one with each commit of this process
         self._read: object = None  # the one before what was read last
         self._looked_at = 0.0  # monotonic, when that look began
@@ -66,6 +74,7 @@ class Feed:
 
     async def start(self) -> None:
         """Read where the ledger ends and begin to follow it."""
+        self._looked_at = time.monotonic()
         self.epoch, self.revision, self.generation = await _read_position()
         loop = asyncio.get_running_loop()
 
@@ -79,9 +88,10 @@ class Feed:
             asyncio.create_task(self._remember()),
             asyncio.create_task(self._write_counts()),
         ]
-        layer = _layer_between_processes()
+        layer = layer_between_processes()
         if layer is not None:
-            self._tasks.append(asyncio.create_task(self._hear(layer)))
+            hearing = hear_others(layer, self._name, self._wake.set)
+            self._tasks.append(asyncio.create_task(hearing))
 
     async def stop(self) -> None:
         """End following; open watchers hear nothing more."""
@@ -110,17 +120,29 @@ class Feed:
         """Whether this process has read all that was committed in it, and looked a moment ago."""
         return self._read is self._told and time.monotonic() - self._looked_at < CURRENT_FOR
 
+    @property
+    def stale_for(self) -> float | None:
+        """Seconds since the last look, where what is in memory may be given all the same.
+
+        That is while the database is away, for an hour, and not where this process has committed
+        something that it could not read any more: it knows that what it holds is over.
+        """
+        if not self.is_away or self._read is not self._told:
+            return None
+        seconds = time.monotonic() - self._looked_at
+        return seconds if seconds < SERVED_WITHOUT else None
+
     async def caught_up(self, timeout: float) -> bool:
-        """Wait until :attr:`is_current`, at most ``timeout`` seconds.
+        """Wait until :attr:`is_current`, at most ``timeout`` seconds; not while the database is away.
 
         Whoever waits leaves the processor to the look, which a busy server may have held up.
         """
-        if self.is_current:
-            return True
+        if self.is_current or self.is_away:
+            return self.is_current
         self._wake.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout), self._moved:
-                await self._moved.wait_for(lambda: self.is_current)
+                await self._moved.wait_for(lambda: self.is_current or self.is_away)
         return self.is_current
 
     def register(
@@ -145,16 +167,18 @@ class Feed:
 
     def _wake_all(self) -> None:
         self._wake.set()
-        layer = _layer_between_processes()
+        layer = layer_between_processes()
         if layer is not None:
-            task = asyncio.ensure_future(_send(layer, self._name))
+            task = asyncio.ensure_future(wake_others(layer, self._name))
             self._tasks.append(task)
             task.add_done_callback(self._tasks.remove)
 
     async def _follow(self) -> None:
         while True:
             try:
-                await self._advance()
+                await self._look()
+            except AwayError:  # which was logged when it began
+                pass
             except Exception:
                 self._lost = True
                 logger.exception("The ledger could not be read; looking again in a second.")
@@ -164,13 +188,41 @@ class Feed:
                     await self._wake.wait()
             self._wake.clear()
 
+    async def _look(self) -> None:
+        """Read on; where that fails or takes long, find out whether the database is there at all.
+
+        Raises :class:`AwayError` while it is still not, without waiting for a connection of the pool.
+        """
+        if self.is_away and await asyncio.to_thread(takes_connections) is False:
+            raise AwayError
+        reading = asyncio.ensure_future(self._advance())
+        try:
+            await asyncio.wait({reading}, timeout=LOOK_EVERY)
+            if not reading.done():
+                is_there = await asyncio.to_thread(takes_connections)
+                if is_there is False and not reading.done():
+                    await self._lose()
+            await reading
+        except (OperationalError, InterfaceError):
+            if await asyncio.to_thread(takes_connections) is not True:
+                await self._lose()
+            raise
+        finally:
+            reading.cancel()
+
+    async def _lose(self) -> None:
+        """From now on the database is away, until a look succeeds."""
+        self.is_away = self._lost = True
+        async with self._moved:
+            self._moved.notify_all()
+
     async def _write_counts(self) -> None:
         while True:
             await asyncio.sleep(WRITE_COUNTS_EVERY)
             try:
                 await database_sync_to_async(reads.flush)()
             except Exception:
-                logger.exception("Counts of reads could not be written; they are lost.")
+                logger.exception("Counts of reads could not be written; they wait.")
 
     async def _remember(self) -> None:
         """Keep outside of the database how far it has come. No look waits for it: Redis may be stuck,
@@ -216,7 +268,7 @@ class Feed:
             self.revision = head
         if access != self.generation:
             self._move_rights(access)
-        self._read, self._looked_at = told, began
+        self._read, self._looked_at, self.is_away = told, began, False
         async with self._moved:
             self._moved.notify_all()
 
@@ -236,32 +288,6 @@ class Feed:
         self.rights_moved = asyncio.Event()
         for watcher in self._watchers:
             watcher.wake()
-
-    async def _hear(self, layer: Any) -> None:
-        while True:
-            try:
-                channel = await layer.new_channel()
-                await layer.group_add(GROUP, channel)
-                while True:
-                    message = await layer.receive(channel)
-                    if message.get("from") != self._name:
-                        self._wake.set()
-            except Exception:
-                logger.warning("The channel layer is away; the ledger is read every second.")
-                await asyncio.sleep(LOOK_EVERY)
-
-
-def _layer_between_processes() -> Any:
-    """The channel layer, where it reaches other processes."""
-    layer = get_channel_layer()
-    return None if isinstance(layer, InMemoryChannelLayer) else layer
-
-
-async def _send(layer: Any, sender: str) -> None:
-    try:
-        await layer.group_send(GROUP, {"type": "wake", "from": sender})
-    except Exception as error:
-        logger.warning("No wake-up was sent (%s); other nodes look every second.", error)
 
 
 @database_sync_to_async

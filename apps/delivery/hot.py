@@ -4,16 +4,20 @@ The first answer to a question comes from Django's view, which says whose it is 
 :class:`Offer`), and it is kept as it was sent. So the two cannot differ: what is kept is by everything in
 a request that decides an answer (:func:`key_of`), until the feed has read an act that touches it, a
 change of who may do what, or the clock says that a right ends. While the feed has not read what
-this process has committed, or could not look at the ledger, Django answers.
+this process has committed, or has not looked at the ledger for too long, Django answers.
+
+While the database is away, what is kept is given for an hour, with how old it may be
+(:data:`STALE`); what is not kept, above all revealed secrets, is for Django, which answers 503.
 
 What is not understood at a glance goes on to Django: another method, a cookie, a unit of experiments,
 a parameter that is not in :data:`PARAMETERS` (points in time, long polls, revealed secrets).
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -36,13 +40,14 @@ PARAMETERS: Final = frozenset({"environment", "format", "view", "key", "section"
 """What may be in the query of a question whose answer is kept."""
 AUTHORIZATION: Final = 0
 INSTANCE: Final = 1
+KNOWN: Final = 5
 DECIDING: Final = {
     b"authorization": AUTHORIZATION,
     b"x-config-instance": INSTANCE,
     b"host": 2,
     b"accept": 3,
     b"accept-encoding": 4,
-    b"if-none-match": 5,
+    b"if-none-match": KNOWN,
     b"x-forwarded-proto": 6,
     b"content-type": 7,
 }
@@ -58,13 +63,16 @@ ENDING: Final = frozenset({b"connection", b"expect", b"upgrade", b"keep-alive"})
 """With one of these headers a request does more than ask."""
 STAYING: Final = (b"connection", b"keep-alive")
 REVISION: Final = b"x-config-revision"
+STALE: Final = b"x-config-stale"
+"""Seconds since the ledger was looked at, in an answer that is given while the database is away."""
+WHOLE: Final = 200
 NOT_MODIFIED: Final = 304
-KEPT_STATUSES: Final = (200, NOT_MODIFIED)
+KEPT_STATUSES: Final = (WHOLE, NOT_MODIFIED)
 KEPT_CACHING: Final = (b"cache-control", b"private, no-cache")
 LONGEST_QUERY: Final = 2_000
 CATCH_UP_WITHIN: Final = 1.0
 INSTANCE_NOTED: Final = timedelta(seconds=30)
-"""An instance's answer is kept so long: then Django notes again that the instance is there."""
+"""After so long Django is asked again for an instance's answer, and notes that the instance is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +107,24 @@ def offer(scope: Any, *, actor: Actor, published: Published, keys: Sequence[str]
 
 
 class Kept:
-    """An answer as it was sent, but for its body, which is kept once for all who get the same."""
+    """An answer as it was sent, but for its body, which is kept once for all who get the same.
 
-    __slots__ = ("_head", "body", "headers", "served", "size", "status", "until")
+    It may be given until ``until``, and is asked for again at ``again_at``, if Django can answer.
+    """
 
-    def __init__(self, status: int, headers: Headers, body: bytes, served: Served) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = hashlib.sha256(body).digest()
+    __slots__ = ("_head", "again_at", "body", "headers", "served", "size", "status", "until")
+
+    def __init__(
+        self, heard: "Heard", served: Served, again_after: timedelta | None = None
+    ) -> None:
+        self.status = heard.status
+        self.headers = heard.headers
+        self.body = hashlib.sha256(heard.body).digest()
         self.served = served
-        self.until = served.until.timestamp() if served.until else float("inf")
+        self.until = served.until.timestamp() if served.until else math.inf
+        self.again_at = (clock.now() + again_after).timestamp() if again_after else math.inf
         self._head: tuple[int, Headers, bytes] = -1, [], b""
-        self.size = 2_500 + sum(len(name) + len(value) for name, value in headers)
+        self.size = 2_500 + sum(len(name) + len(value) for name, value in heard.headers)
 
     @property
     def is_framed(self) -> bool:
@@ -162,12 +176,16 @@ class Hot:
         key, feed = key_of(scope), self._feed
         if feed is None or feed.has_ended:
             self._feed = feed = feed_here()
-        if key is None or feed is None or not await feed.caught_up(CATCH_UP_WITHIN):
+        if key is None or feed is None:
             await self.behind(scope, receive, send)
-        elif (kept := await _answer(feed, key, send)) is None:
-            await self._ask(feed, key, scope, receive, send)
-        else:
-            _know_again(feed, key, kept, scope)
+        elif await feed.caught_up(CATCH_UP_WITHIN):
+            kept = await _answer(feed, key, send)
+            if kept is None:
+                await self._ask(feed, key, scope, receive, send)
+            else:
+                _know_again(feed, key, kept, scope)
+        elif not await _answer_stale(feed, key, send):
+            await self.behind(scope, receive, send)
 
     async def _ask(self, feed: Feed, key: Key, scope: Any, receive: Receive, send: Send) -> None:
         """Let Django answer, and keep what it says, unless something has moved meanwhile."""
@@ -178,13 +196,12 @@ class Hot:
             return
         if (feed.position, feed.generation) != read or not feed.is_current or not heard.may_be_kept:
             return
-        served = asked.served
-        if key[INSTANCE] is not None:
-            again = clock.now() + INSTANCE_NOTED
-            served = replace(served, until=min(served.until or again, again))
-        kept = Kept(heard.status, heard.headers, heard.body, served)
+        again_after = INSTANCE_NOTED if key[INSTANCE] is not None else None
+        kept, place = Kept(heard, asked.served, again_after), place_key(asked.served.place)
         feed.memory.keep(kept.body, Text(bytes(heard.body)))
-        feed.memory.keep(key, kept, place_key(served.place))
+        feed.memory.keep(key, kept, place)
+        if kept.status == WHOLE:  # so whoever knows no entity tag is answered
+            feed.memory.keep(without_tag(key), kept, place)
 
 
 class Heard:
@@ -252,16 +269,17 @@ def place_key(place: Place) -> PlaceKey:
     return place.service.pk, place.environment.pk
 
 
+def without_tag(key: Key) -> Key:
+    """The same question by somebody who knows no entity tag."""
+    return (*key[:KNOWN], None, *key[KNOWN + 1 :])
+
+
 async def _answer(feed: Feed, key: Key, send: Send) -> Kept | None:
     """Give the answer that is kept, if there is one, and its body, for somebody who still may."""
     found = _find(feed, key)
-    if found is None:
-        return None
-    kept, revision, body = found
-    headers = kept.headers_at(revision)
-    await send({"type": "http.response.start", "status": kept.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-    return kept
+    if found is not None:
+        await _give(found, found.kept.headers_at(found.revision), send)
+    return found and found.kept
 
 
 def _know_again(feed: Feed, key: Key, kept: Kept, scope: Any) -> None:
@@ -280,8 +298,29 @@ def find_again(question: bytes) -> Again | None:
 def _find(feed: Feed, key: Key | bytes) -> Again | None:
     """The answer, which is counted as a read; ``None`` where its time is over."""
     kept: Kept | None = feed.memory.find(key)
-    if kept is None or time.time() >= kept.until:
+    if kept is None or time.time() >= min(kept.until, kept.again_at):
         return None
+    return _read(feed, kept)
+
+
+async def _answer_stale(feed: Feed, key: Key, send: Send) -> bool:
+    """The same while the database is away, marked; the whole answer for a tag that nobody sent before."""
+    seconds = feed.stale_for
+    if seconds is None:
+        return False
+    kept: Kept | None = feed.memory.find(key) or feed.memory.find(without_tag(key))
+    if kept is None or time.time() >= kept.until:
+        return False
+    found = _read(feed, kept)
+    if found is None:
+        return False
+    mark = (STALE, str(math.ceil(seconds)).encode())
+    await _give(found, [*kept.headers_at(found.revision), mark], send)
+    return True
+
+
+def _read(feed: Feed, kept: Kept) -> Again | None:
+    """With its body, which is counted as a read."""
     body: Text | None = feed.memory.find(kept.body)
     if body is None:
         return None
@@ -290,6 +329,11 @@ def _find(feed: Feed, key: Key | bytes) -> Again | None:
         actor=served.actor, place=served.place, version=served.version, keys=served.keys
     )
     return Again(kept, feed.revision, body.data)
+
+
+async def _give(found: Again, headers: Headers, send: Send) -> None:
+    await send({"type": "http.response.start", "status": found.status, "headers": headers})
+    await send({"type": "http.response.body", "body": found.body, "more_body": False})
 
 
 def _question_of(scope: Any) -> bytes | None:

@@ -35,10 +35,12 @@ MAX_WAITING = 5_000
 PERSON = "user:"
 
 Key = tuple[int, int, str, int, str]
+Counted = tuple[datetime, datetime, int]
+"""When first, when last, and how often."""
 
 _lock = threading.Lock()
 _used: dict[str, Actor] = {}
-_waiting: dict[Key, tuple[datetime, datetime, int]] = {}
+_waiting: dict[Key, Counted] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,35 @@ def note_given(*, actor: Actor, given: Iterable[Published], keys: Sequence[str] 
 
 
 def flush() -> int:
-    """Write what was counted since the last time; gives the number of counters."""
+    """Write what was counted since the last time; gives the number of counters.
+
+    What cannot be written waits for the next time.
+    """
     with _lock:
-        taken, used = dict(_waiting), tuple(_used.values())
+        taken, used = dict(_waiting), dict(_used)
         _waiting.clear()
         _used.clear()
-    for actor in used:
+    try:
+        _write(taken, used)
+    except Exception:
+        _take_back(taken, used)
+        raise
+    return len(taken)
+
+
+def _take_back(taken: dict[Key, Counted], used: dict[str, Actor]) -> None:
+    with _lock:
+        for key, (first, last, count) in taken.items():
+            _first, newer, more = _waiting.get(key, (first, last, 0))
+            _waiting[key] = (first, newer, count + more)
+        _used.update({**used, **_used})
+
+
+def _write(taken: dict[Key, Counted], used: dict[str, Actor]) -> None:
+    for actor in used.values():
         note_use(actor)
     if not taken:
-        return 0
+        return
     with writing():
         places = {
             (each.service_id, each.environment_id): each for each in Configuration.objects.all()
@@ -93,15 +115,10 @@ def flush() -> int:
             configuration = places.get((service, environment))
             if configuration is not None:
                 _add(configuration, account, version, asked, counted)
-    return len(taken)
 
 
 def _add(
-    configuration: Configuration,
-    account: str,
-    version: int,
-    asked: str,
-    counted: tuple[datetime, datetime, int],
+    configuration: Configuration, account: str, version: int, asked: str, counted: Counted
 ) -> None:
     first, last, count = counted
     mine = ReadCount.objects.filter(configuration=configuration, account=account)
