@@ -198,6 +198,7 @@ class Server:
                 if urlopen(f"{self.url}/readyz", timeout=2).status == 200:  # noqa: S310 - our own
                     return
             if self.process.poll() is not None or time.monotonic() > ends:
+                self.stop()  # one with workers would begin them anew for ever
                 raise AssertionError(f"The server did not start:\n{self.log.read_text()}")
             time.sleep(0.05)
 
