@@ -14,6 +14,7 @@ from channels.db import database_sync_to_async
 
 from apps.access.policy import Place
 from apps.access.rights import Rights
+from apps.audit import selectors as ledger
 from apps.configs.selectors.configurations import find_live, get_version
 from apps.core import clock
 from apps.core.actor import Actor
@@ -29,6 +30,7 @@ from apps.rollouts.assigning import as_assigned, note_served
 
 BOOKMARK_EVERY = 15.0
 CATCH_UP = 1.5
+CATCH_UP_BUSY = 60.0
 MAX_BACKLOG = 100_000
 
 
@@ -103,8 +105,8 @@ async def watch(
     Raises :class:`WithdrawnError` at most a few seconds after the actor lost his login, his token
     or his last right to read what the stream is about.
     """
-    if after is not None and after.epoch in (None, feed.epoch) and after.revision > feed.revision:
-        await feed.reached(after.revision, CATCH_UP)  # the client read it before this process did
+    if after is not None:
+        await _catch_up(feed, after)
     watcher, registered_at = feed.register(interest.spots, give_up)
     try:
         resumable = after is None or _resumable(feed, after, registered_at)
@@ -121,6 +123,19 @@ async def watch(
             yield frame
     finally:
         feed.unregister(watcher)
+
+
+async def _catch_up(feed: Feed, after: Cursor) -> None:
+    """Wait for this process to read what the client had read elsewhere: a moment, or, where the ledger
+    does have it, until a busy one gets there.
+    """
+    if after.epoch not in (None, feed.epoch) or after.revision <= feed.revision:
+        return
+    if await feed.reached(after.revision, CATCH_UP):
+        return
+    end = await database_sync_to_async(ledger.head)()
+    if not after.is_beyond(end.epoch, end.revision):
+        await feed.reached(after.revision, CATCH_UP_BUSY)
 
 
 def _resumable(feed: Feed, after: Cursor, head: int) -> bool:

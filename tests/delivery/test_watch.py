@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,7 +25,7 @@ from apps.core.models import User
 from apps.delivery import standing
 from apps.delivery.feed import Feed
 from apps.delivery.standing import WithdrawnError
-from apps.delivery.watch import Interest, watch
+from apps.delivery.watch import CATCH_UP, Cursor, Interest, watch
 from apps.delivery.watchers import Watcher
 from apps.registry.selectors import get_environment
 
@@ -134,6 +135,35 @@ def test_redis__takes_what_it_is_sent_and_never_answers__holds_no_news_up(
         }
         interest = Interest(frozenset({shop.pk}))
         watching(scenario, actor_of_user(person), interest, system)
+
+
+def test_resume__server_too_busy_to_look__waits_until_it_has_read_what_the_client_has(
+    shop, person, system
+):
+    """The client had it from another server. What the ledger has is no future, and no ``resync``."""
+
+    async def scenario(watched):
+        after = Cursor(watched.feed.revision + 1, watched.feed.epoch)
+
+        def publish_and_be_busy():
+            place = Place(shop, get_environment("production"))
+            source = sources.from_text("a: 0\n", "yaml")
+            made = publish(actor=system, place=place, source=source, options=Options())
+            time.sleep(CATCH_UP + 1)  # in the thread that reads the database
+            return made.revision
+
+        busy = asyncio.create_task(sync_to_async(publish_and_be_busy)())
+        await asyncio.sleep(0.1)
+        frames = watch(watched.feed, actor_of_user(person), interest, after)
+        found = await anext(frames)
+        assert (found.kind, found.revision) == ("ready", await busy)
+        revision = await watched.publish(shop)
+        found = await anext(frames)
+        await frames.aclose()
+        assert (found.kind, found.revision) == ("changed", revision)
+
+    interest = Interest(frozenset({shop.pk}))
+    watching(scenario, actor_of_user(person), interest, system)
 
 
 def test_rights__login_ended_while_others_publish__are_looked_at_without_a_quiet_second(
