@@ -248,7 +248,13 @@ class _Check:
             for held in self.log.rights
         )
         if not (self.log.asks_for(heard.change) and may_see):
-            self._blame(RIGHTS, f"{heard.revision} of {heard.change[:2]} is not for him")
+            late = [
+                f"{heard.at - held.withdrawn.at:.1f} s after {held.withdrawn.revision}"
+                for held in self.log.rights
+                if held.withdrawn and held.covers(heard.change)
+            ]
+            what = f"{heard.revision} of {heard.change[:2]} is not for him"
+            self._blame(RIGHTS, f"{what}; withdrawn: {', '.join(late) or 'never given'}")
 
     def _missing(self, until: int, at: float) -> Iterator[Act]:
         """Acts that he must have been told of before he heard at ``at`` of what is after them."""
