@@ -1,0 +1,132 @@
+"""A publish at one node seen on another: ``python -m tests.benchmarks.nodes``.
+
+Two server processes on one PostgreSQL and one Redis, all begun here, and a client that publishes at the
+first and hears a stream of the second. A latency is from the moment before the publish is sent to the
+moment its news is read at the other node; its peer, in the same run, is the publish's own time until
+its answer, and how long one message of Redis itself takes. Then Redis is killed, and the same is done again.
+
+``BENCHMARK_PUBLISHES`` (200) with Redis, a third of it without. Ratios come first.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import redis.asyncio
+import uvloop
+
+from tests import real_services
+from tests.benchmarks.watching import Listener, document, get, p99, prepare
+from tests.serving import installation, shared_folder
+
+PUBLISHES = int(os.environ.get("BENCHMARK_PUBLISHES", "200"))
+SPREAD_SECONDS = 1.0
+NEWS_WITHIN = 30.0
+HERE = "service=shop&environment=production"
+GOALS = {"with Redis": 100, "without Redis": 1500}
+"""At most so many ms, p99."""
+
+
+async def told(one, other, token, count):
+    """The times of ``count`` publishes at ``one`` in ms: until answered, and until ``other`` tells of them.
+
+    They come at random moments, so that none of them fits the second in which nodes look.
+    """
+    heard, answered, seen = [], [], []
+    how = (get(f"/stream?{HERE}", token), b"event: ready", b"event: changed")
+    loop = asyncio.get_running_loop()
+    _transport, stream = await loop.create_connection(
+        lambda: Listener(heard, *how), "127.0.0.1", other.port
+    )
+    await stream.opened
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=one.url, headers=headers, timeout=60) as client:
+        for number in range(count):
+            await asyncio.sleep(random.random() * SPREAD_SECONDS)
+            config = document(time.time_ns())
+            body = {"environment": "production", "config": config, "on_stale": "overwrite"}
+            heard.clear()
+            began = time.perf_counter()
+            answer = await client.post("/config/shop", json=body)
+            answered.append((time.perf_counter() - began) * 1000)
+            assert answer.status_code == 201, answer.text
+            while not heard:
+                assert time.perf_counter() - began < NEWS_WITHIN, number
+                await asyncio.sleep(0.001)
+            seen.append((heard[0] - began) * 1000)
+    stream.transport.abort()
+    return answered, seen
+
+
+async def messages(url, count):
+    """How long a message of Redis takes from one connection to another, in ms."""
+    took = []
+    async with redis.asyncio.from_url(url) as client, client.pubsub() as heard:
+        await heard.subscribe("peer")
+        await heard.get_message(timeout=5)
+        for _each in range(count):
+            began = time.perf_counter()
+            await client.publish("peer", "wake")
+            assert await heard.get_message(timeout=5)
+            took.append((time.perf_counter() - began) * 1000)
+    return took
+
+
+def summary(name, answered, seen):
+    """What one way has found; news that came before the answer came at once."""
+    after = [max(at - until, 0) for at, until in zip(seen, answered, strict=True)]
+    return {
+        f"{name}: seen / answered, p50": round(
+            statistics.median(seen) / statistics.median(answered), 2
+        ),
+        f"{name}: seen, p99 / goal": round(p99(seen) / GOALS[name], 2),
+        f"{name}: answered ms, p50": round(statistics.median(answered), 1),
+        f"{name}: answered ms, p99": round(p99(answered), 1),
+        f"{name}: seen ms, p50": round(statistics.median(seen), 1),
+        f"{name}: seen ms, p99": round(p99(seen), 1),
+        f"{name}: seen after the answer ms, p50": round(statistics.median(after), 1),
+        f"{name}: seen after the answer ms, p99": round(p99(after), 1),
+        f"{name}: publishes": len(seen),
+    }
+
+
+def measure():
+    """Both, in one run."""
+    kind = f"{platform.machine()}, Python {platform.python_version()}"
+    runnable = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
+    found = {"machine": f"{os.cpu_count()} cores, {kind}", "runnable processes": runnable}
+    with contextlib.ExitStack() as stack:
+        wakes = stack.enter_context(contextlib.ExitStack())
+        os.environ["REDIS_URL"] = url = wakes.enter_context(real_services.redis())
+        stack.enter_context(shared_folder())
+        made = stack.enter_context(installation())
+        one, other = prepare(made), made.start()
+        uvloop.run(told(one, other, made.raw, 5))  # warm
+        found |= summary("with Redis", *uvloop.run(told(one, other, made.raw, PUBLISHES)))
+        found["Redis's own message ms, p99"] = round(p99(uvloop.run(messages(url, PUBLISHES))), 1)
+        wakes.close()
+        few = max(PUBLISHES // 3, 1)
+        found |= summary("without Redis", *uvloop.run(told(one, other, made.raw, few)))
+    return found
+
+
+def main():
+    with contextlib.ExitStack() as stack:
+        if "DATABASE_URL" not in os.environ:
+            os.environ["DATABASE_URL"] = stack.enter_context(real_services.postgres())
+        found = measure()
+    for name, value in sorted(found.items(), key=lambda each: "/" not in each[0]):
+        print(f"{name:<40} {value}")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
