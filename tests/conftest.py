@@ -202,6 +202,10 @@ def first_rows():
 
 @pytest.fixture(autouse=True)
 def _forget_rights():
+    _forget()
+
+
+def _forget():
     """Rights are remembered by user key and generation, and tests use both again."""
     from apps.access import selectors
     from apps.audit import refusals
@@ -222,6 +226,7 @@ def module_rows(django_db_setup, django_db_blocker):
     """
     from apps.core.transactions import undone
 
+    _forget()  # the fixtures of a module come before those of its tests
     with django_db_blocker.unblock(), undone():
         _open_modules.append(True)
         yield

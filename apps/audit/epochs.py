@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -76,13 +77,26 @@ def settle(*, actor: Actor) -> str | None:
     return epoch
 
 
-def is_another() -> bool:
-    """Whether the connection leads to another database than the one that the present epoch is
-    bound to. Connections are made anew without a word, so this is asked of each look at the ledger.
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where the ledger ends. ``is_another``: in another database than its epoch is bound to."""
+
+    epoch: str
+    revision: int
+    is_another: bool
+
+
+def read_end() -> End:
+    """The end of the ledger as committed now, and whether it is where its epoch is bound to.
+
+    Connections are made anew without a word, so each look at the ledger asks for both; so often
+    that this is the bare statement.
     """
     identity = find_identity()
-    bound = Head.objects.values_list("identity", flat=True).get(pk=1)
-    return bool(identity and bound and identity != bound)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT epoch, number, identity FROM audit_head WHERE id = 1")
+        epoch, number, bound = cursor.fetchone()
+    return End(epoch, int(number), bool(identity and bound and identity != bound))
 
 
 def renew(identity: str | None = None) -> str:
@@ -125,8 +139,9 @@ def find_identity() -> str | None:
     """
     if connection.vendor == "sqlite":
         return f"folder {_folder_id()}"
+    undone = transaction.atomic() if connection.in_atomic_block else nullcontext()
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with undone, connection.cursor() as cursor:
             cursor.execute(IDENTITY)
             system, timeline, oid = cursor.fetchone()
     except ProgrammingError:

@@ -91,6 +91,8 @@ class World:
 
     def load(self, places: Collection[tuple[Service, Environment]]) -> None:
         """Read what is live at ``places`` and their services' sections, in few statements."""
+        if not places:
+            return
         services = {service.pk: service for service, _environment in places}
         missing = [pk for pk in services if pk not in self._sections]
         declared: dict[int, list[Section]] = {pk: [] for pk in missing}
@@ -237,6 +239,7 @@ _SECTIONS: Final = Statement(
 _RULES: Final = Statement(
     lambda key: Rule.objects.filter(Q(service=key) | Q(service=None)).values_list(*RULE_COLUMNS)
 )
+_LAID: Final = Statement(lambda _key: Overlay.objects.filter(laid=True).values_list("id"))
 
 
 def _sections_of(service: Service) -> tuple[Section, ...]:
@@ -252,8 +255,10 @@ def _rules_of(service: Service) -> list[Rule]:
 
 
 def _overlays_laid() -> dict[int, list[Overlay]]:
-    """All overlays that are laid, by their configuration: they are few."""
+    """All overlays that are laid, by their configuration: they are few, and mostly there are none."""
     found: dict[int, list[Overlay]] = {}
+    if not _LAID.rows(0):
+        return found
     for each in Overlay.objects.select_related("patch").filter(laid=True).order_by("label"):
         found.setdefault(each.configuration_id, []).append(each)
     return found

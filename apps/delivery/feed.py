@@ -21,7 +21,6 @@ from django.db import InterfaceError, OperationalError
 
 from apps.access.rights import read_generation
 from apps.audit import epochs, wakeup
-from apps.audit import selectors as ledger
 from apps.core.actor import system
 from apps.core.reaching import takes_connections
 from apps.delivery import reads
@@ -75,7 +74,8 @@ class Feed:
     async def start(self) -> None:
         """Read where the ledger ends and begin to follow it."""
         self._looked_at = time.monotonic()
-        self.epoch, self.revision, self.generation = await _read_position()
+        end, self.generation = await _read_position()
+        self.epoch, self.revision = end.epoch, end.revision
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
@@ -242,20 +242,22 @@ class Feed:
                 logger.exception("How far the ledger has come could not be remembered.")
             await asyncio.sleep(REMEMBER_EVERY)
 
-    async def _find_position(self) -> tuple[str, int, int]:
-        """Where the ledger ends; a database that may be another one than before is asked first."""
-        if self._lost or await _is_another():
+    async def _find_position(self) -> tuple[epochs.End, int]:
+        """Where the ledger ends, and the access generation. A database that may be another one than
+        before begins an epoch of its own, and is asked again.
+        """
+        end, access = await _read_position()
+        is_behind = end.epoch == self.epoch and end.revision < self.revision
+        if self._lost or end.is_another or is_behind:
             await _settle()
             self._lost = False
-        found = await _read_position()
-        if found[0] == self.epoch and found[1] < self.revision:
-            await _settle()
-            found = await _read_position()
-        return found
+            end, access = await _read_position()
+        return end, access
 
     async def _advance(self) -> None:
         told, began = self._told, time.monotonic()
-        epoch, head, access = await self._find_position()
+        end, access = await self._find_position()
+        epoch, head = end.epoch, end.revision
         if epoch != self.epoch or head < self.revision:
             self.epoch, self.revision = epoch, head
             self.memory.clear()
@@ -291,19 +293,13 @@ class Feed:
 
 
 @database_sync_to_async
-def _is_another() -> bool:
-    return epochs.is_another()
-
-
-@database_sync_to_async
 def _settle() -> None:
     epochs.settle(actor=system("server"))
 
 
 @database_sync_to_async
-def _read_position() -> tuple[str, int, int]:
-    head = ledger.head()
-    return head.epoch, head.revision, read_generation()[0]
+def _read_position() -> tuple[epochs.End, int]:
+    return epochs.read_end(), read_generation()[0]
 
 
 def feed_here() -> Feed | None:

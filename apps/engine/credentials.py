@@ -1,7 +1,7 @@
 """Values that look like credentials in plain text: keys, tokens, passwords in addresses.
 
 The patterns are those of detect-secrets, by Yelp, and beside them formats that it does not know, as
-those who issue them have published them (``FORMATS``). Nothing of a value leaves this module, and
+those who issue them have published them (``FORMATS``, ``PREFIXED``). Nothing of a value leaves this module, and
 none of that library's verifiers, which ask other servers, is used. Its patterns are not linear, so
 each is shown short pieces: a document is read whole, in time that grows with its length.
 """
@@ -60,27 +60,33 @@ _DETECTORS: Final[Sequence[Any]] = (
 )
 FORMATS: Final[Sequence[tuple[str, str]]] = (
     ("configsvc Token", r"csk_[A-Za-z0-9_-]{43}"),
+    ("HCP Terraform Token", r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{60}"),
     # RFC 3986, section 3.2.1, with the sub-delims that passwords have, and without a user
     (
         "Basic Auth Credentials",
         r"""://[^\s:/?#@\[\]"'<>{}]{0,128}:(?!\*+@)[^\s/?#@"'<>{}]{1,128}@[^\s/?#@]""",
     ),
-    ("Google API Key", r"\bAIza[A-Za-z0-9_-]{35}"),
-    ("Google OAuth Client Secret", r"\bGOCSPX-[A-Za-z0-9_-]{28}"),
-    ("HashiCorp Vault Token", r"\bhv[sbr]\.[A-Za-z0-9_-]{24}"),
-    ("HCP Terraform Token", r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{60}"),
-    ("DigitalOcean Token", r"\bdo[opr]_v1_[0-9a-f]{64}"),
-    ("Anthropic API Key", r"\bsk-ant-[a-z0-9]{2,16}-[A-Za-z0-9_-]{32}"),
-    ("GitHub Token", r"\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}"),
-    ("Hugging Face Token", r"\bhf_[A-Za-z0-9]{34}"),
-    ("Grafana Service Account Token", r"\bglsa_[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}"),
-    ("Databricks Token", r"\bdapi[0-9a-f]{32}"),
-    ("NPM Token", r"\bnpm_[A-Za-z0-9]{36}"),
-    ("age Secret Key", r"\bAGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}"),
 )
+PREFIXED: Final[Sequence[tuple[str, str, str]]] = (
+    ("Google API Key", "AIza", "[A-Za-z0-9_-]{35}"),
+    ("Google OAuth Client Secret", "GOCSPX-", "[A-Za-z0-9_-]{28}"),
+    ("HashiCorp Vault Token", "hv", r"[sbr]\.[A-Za-z0-9_-]{24}"),
+    ("DigitalOcean Token", "do", "[opr]_v1_[0-9a-f]{64}"),
+    ("Anthropic API Key", "sk-ant-", "[a-z0-9]{2,16}-[A-Za-z0-9_-]{32}"),
+    ("GitHub Token", "github_pat_", "[A-Za-z0-9]{22}_[A-Za-z0-9]{59}"),
+    ("Hugging Face Token", "hf_", "[A-Za-z0-9]{34}"),
+    ("Grafana Service Account Token", "glsa_", "[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}"),
+    ("Databricks Token", "dapi", "[0-9a-f]{32}"),
+    ("NPM Token", "npm_", "[A-Za-z0-9]{36}"),
+    ("age Secret Key", "AGE-SECRET-KEY-1", "[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}"),
+)
+"""Those that begin a word, with the text that they begin with, which is what is looked for first: a
+pattern that begins with a boundary is tried at each character.
+"""
 _PATTERNS: Final[Sequence[tuple[str, re.Pattern[str]]]] = (
     *((each.secret_type, pattern) for each in _DETECTORS for pattern in each.denylist),
     *((kind, re.compile(pattern)) for kind, pattern in FORMATS),
+    *((kind, re.compile(rf"{start}(?<!\w{start}){rest}")) for kind, start, rest in PREFIXED),
 )
 
 
