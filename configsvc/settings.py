@@ -141,7 +141,7 @@ SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=TRUNCATE; PRAGMA synchronous=FULL; PRAGMA cache_spill=OFF; "
-    "PRAGMA secure_delete=ON;",
+    "PRAGMA secure_delete=ON; PRAGMA recursive_triggers=ON;",  # else REPLACE passes the append-only ones
 }
 VIEW_THREADS = 12
 POSTGRES_OPTIONS = {

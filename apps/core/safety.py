@@ -60,6 +60,10 @@ def _sqlite_reasons() -> list[str]:
         reasons.append("SQLite synchronous is below FULL: acknowledged publishes could be lost.")
     if _pragma("cache_spill") != "0":
         reasons.append("SQLite cache_spill is on: it must be off.")
+    if _pragma("recursive_triggers") != "1":
+        reasons.append(
+            "SQLite recursive_triggers is off: REPLACE would pass the append-only triggers."
+        )
     return reasons
 
 

@@ -37,6 +37,7 @@ def test_sqlite__as_the_server_opens_it__is_safe(sqlite_file):
         ("journal_mode", "WAL"),
         ("synchronous", "NORMAL"),
         ("cache_spill", "ON"),
+        ("recursive_triggers", "OFF"),
     ],
 )
 def test_sqlite__setting_that_loses_publishes__is_refused_by_name(sqlite_file, pragma, value):
