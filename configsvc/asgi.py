@@ -31,6 +31,7 @@ from apps.delivery.counting import Counting  # noqa: E402
 from apps.delivery.feed import Feed, running_feed, stop_feed  # noqa: E402
 from apps.delivery.hot import Hot  # noqa: E402
 from apps.delivery.http import Delivery  # noqa: E402
+from apps.delivery.polls import Polls  # noqa: E402
 from configsvc import urls  # noqa: E402, F401 - all pages but GraphQL are loaded now, not at their first request
 
 STOP_JOBS_WITHIN = 2.0
@@ -45,7 +46,7 @@ async def graphql_socket(scope: Any, receive: Any, send: Any) -> None:
 
 
 views: Any = django_application
-http = Hot(Ofrep(Delivery(WSGIMiddleware(views, workers=settings.VIEW_THREADS))))
+http = Polls(Hot(Ofrep(Delivery(WSGIMiddleware(views, workers=settings.VIEW_THREADS)))))
 sockets: dict[str, Any] = {
     "ws/config": ConfigConsumer.as_asgi(),
     "ws/graphql": graphql_socket,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from django.http import HttpResponse
@@ -45,17 +46,17 @@ from apps.delivery.answers import (
     etag,
 )
 from apps.delivery.coding import choose_coding, encode
-from apps.delivery.hot import offer
+from apps.delivery.keeping import offer
 from apps.delivery.points import require_reached
 from apps.delivery.reads import note_given, note_read
 from apps.delivery.requests import MAX_SERVICES, read_cursor, read_wait
-from apps.delivery.revealing import Revealing
+from apps.delivery.revealing import Revealing, Sealed
 from apps.engine import formats, patching, paths
 from apps.engine.errors import (
     MalformedError,
 )
 from apps.engine.signing import answer_header
-from apps.rollouts.assigning import as_assigned, note_served, read_unit
+from apps.rollouts.assigning import as_assigned, choices_of, note_served, read_unit
 from apps.rollouts.services import note_instance
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, X-Config-Unit, X-Config-Instance"
@@ -167,7 +168,10 @@ class ConfigsView(ApiView):
         note_given(actor=self.actor, given=found)
         results = [{**envelope_members(each, each.text), "config": each.tree} for each in found]
         data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
-        return answer_json(data, 200, _headers(reached))
+        response = answer_json(data, 200, _headers(reached))
+        if not unit_of(request):
+            offer(request.META.get("asgi.scope"), actor=self.actor, given=found)
+        return response
 
 
 def _fetch(view: ApiView, service: str, ask: Callable[[], Question]) -> HttpResponse:
@@ -188,12 +192,17 @@ def _fetch(view: ApiView, service: str, ask: Callable[[], Question]) -> HttpResp
         return no_news
     if question.view != SOURCE:
         published = assigned(view, published)
-    response = serve(view, place, published, question, reached)
+    response, sealed = serve(view, place, published, question, reached)
     note_read(actor=view.actor, place=place, version=published.version, keys=question.keys)
     note_served(published, unit_of(request))
-    if not unit_of(request):
-        scope = request.META.get("asgi.scope")
-        offer(scope, actor=view.actor, published=published, keys=question.keys)
+    offer(
+        request.META.get("asgi.scope"),
+        actor=view.actor,
+        given=[published],
+        keys=question.keys,
+        sealed=sealed,
+        choices=partial(choices_of, published) if unit_of(request) else None,
+    )
     return response
 
 
@@ -257,11 +266,12 @@ def check_revision(request: Any) -> Position:
 
 def serve(
     view: ApiView, place: Place, published: Published, question: Question, reached: Position
-) -> HttpResponse:
+) -> tuple[HttpResponse, Sealed | None]:
     """The answer about a version, or 304 when the client has it.
 
-    With ``reveal=true`` the values of its secrets are in it: nothing may keep it, and it is not
-    compressed. A client that has the same in another coding that it may be sent has it.
+    With ``reveal=true`` the values of its secrets are in it: nothing may keep it but sealed, as it is
+    given beside it, and it is not compressed. A client that has the same in another coding that it
+    may be sent has it.
     """
     request: Any = view.request
     if question.format == "env" and place.service is not None:
@@ -280,15 +290,19 @@ def serve(
     headers |= {"ETag": tag, "X-Config-Version": str(published.version)}
     known = _known_of(request, [coded_tag(tag, coding), tag])
     if known is not None:
-        return _with(HttpResponse(status=304), {**headers, "ETag": known})
-    document = revealing.document() if revealing else None
-    made = answer(published, question, document)
+        return _with(HttpResponse(status=304), {**headers, "ETag": known}), None
+    sealed = None
+    if revealing is None:
+        made = answer(published, question)
+    else:
+        made, sealed = revealing.answer(partial(answer, published, question))
     coded = encode(made.body, coding) if coding else None
     if coded is not None:
         headers |= {"Content-Encoding": coding, "ETag": coded_tag(tag, coding)}
     if revealing is None:
         headers["X-Config-Signature"] = _signature(published, question, reached, made.body)
-    return _with(HttpResponse(coded or made.body, content_type=made.media_type), headers)
+    response = HttpResponse(coded or made.body, content_type=made.media_type)
+    return _with(response, headers), sealed
 
 
 def _with(response: HttpResponse, headers: dict[str, str]) -> HttpResponse:

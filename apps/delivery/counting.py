@@ -8,6 +8,7 @@ from django.db import close_old_connections, connection
 from apps.audit import refusals
 from apps.delivery import reads
 from apps.rollouts import assigning
+from apps.vault import disclosing
 
 logger = logging.getLogger(__name__)
 
@@ -15,7 +16,7 @@ EVERY = 5.0
 
 
 class Counting:
-    """A thread that writes the counters of reads, exposures and refusals until stopped, then once."""
+    """A thread that writes the counters of reads, exposures, disclosures and refusals until stopped, then once."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -42,6 +43,7 @@ class Counting:
             close_old_connections()
             reads.flush()
             assigning.flush()
+            disclosing.flush()
             refusals.flush(everything=everything)
         except Exception:
             logger.exception("Counters could not be written.")

@@ -1,7 +1,7 @@
-"""The ASGI layer before Django: streams, and the waiting of long polls.
+"""The ASGI layer before Django: streams, and whole bodies.
 
-It answers what it knows well, ``/stream`` for those who may watch, and otherwise only waits:
-every refusal and every document comes from Django behind it, so there is one place for those.
+It answers what it knows well, ``/stream`` for those who may watch: every refusal and every document
+comes from Django behind it, so there is one place for those.
 """
 
 import asyncio
@@ -11,14 +11,12 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from asgiref.typing import Scope
 from channels.db import database_sync_to_async
 
 from apps.core.actor import Actor
 from apps.core.bodies import FORM_BYTES, most_bytes
 from apps.delivery.feed import running_feed
-from apps.delivery.polls import wait_for_news
-from apps.delivery.requests import Asked, admit_stream, find_actor, read_cursor
+from apps.delivery.requests import API_PREFIX, Asked, admit_stream, find_actor, read_cursor
 from apps.delivery.standing import WithdrawnError
 from apps.delivery.watch import Frame, Interest, watch
 from apps.engine.errors import DomainError, TooLargeError
@@ -28,6 +26,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 
+STREAMS = ("/stream", f"{API_PREFIX}/stream")
 RETRY_MILLISECONDS = (1_000, 4_000)
 FORM = "server-sent events"
 
@@ -38,17 +37,15 @@ class Delivery:
     def __init__(self, django: App) -> None:
         self.django = django
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
-        asked = _read(scope)
-        if asked is not None and asked.method == "GET":
-            if asked.path == "/stream":
+        if scope["method"] == "GET" and scope["path"] in STREAMS:
+            asked = _read(scope)
+            if asked is not None:
                 opened = await _open_stream(asked)
                 if opened is not None:
                     await send_stream(_encoded(opened), receive, send)
                     return
-            else:
-                await wait_for_news(asked)
         await _go_on(self.django, scope, receive, send)
 
 

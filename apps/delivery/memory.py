@@ -7,7 +7,7 @@ them when who may do what has moved.
 
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -37,7 +37,7 @@ class Memory(Generic[K, V]):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.size = 0
-        self._kept: OrderedDict[K, tuple[V, PlaceKey | None]] = OrderedDict()
+        self._kept: OrderedDict[K, tuple[V, Sequence[PlaceKey]]] = OrderedDict()
         self._at: defaultdict[PlaceKey, set[K]] = defaultdict(set)
         self._lock = threading.Lock()
 
@@ -53,15 +53,15 @@ class Memory(Generic[K, V]):
             self._kept.move_to_end(key)
             return found[0]
 
-    def keep(self, key: K, value: V, place: PlaceKey | None = None) -> None:
+    def keep(self, key: K, value: V, places: Sequence[PlaceKey] = ()) -> None:
         """Remember a value, unless it is larger than everything together may be."""
         with self._lock:
             self._drop(key)
             if value.size > self.limit:
                 return
-            self._kept[key] = value, place
+            self._kept[key] = value, places
             self.size += value.size
-            if place is not None:
+            for place in places:
                 self._at[place].add(key)
             while self.size > self.limit:
                 self._drop(next(iter(self._kept)))
@@ -84,12 +84,19 @@ class Memory(Generic[K, V]):
         found = self._kept.pop(key, None)
         if found is None:
             return
-        value, place = found
+        value, places = found
         self.size -= value.size
-        if place is not None:
+        for place in places:
             self._at[place].discard(key)
             if not self._at[place]:
                 del self._at[place]
+
+
+class Body(Sized, Protocol):
+    """What is sent after the head of an answer."""
+
+    def read(self, revision: int) -> bytes | None:
+        """Its bytes at a revision; ``None`` where they cannot be given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +109,24 @@ class Text:
     def size(self) -> int:
         """Bytes, with what Python needs around them."""
         return len(self.data) + 200
+
+    def read(self, _revision: int) -> bytes:
+        """Its bytes."""
+        return self.data
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """Bytes around the revision at which they are sent."""
+
+    before: bytes
+    after: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes, with what Python needs around them."""
+        return len(self.before) + len(self.after) + 300
+
+    def read(self, revision: int) -> bytes:
+        """Its bytes."""
+        return b"%b%d%b" % (self.before, revision, self.after)

@@ -24,9 +24,12 @@ class RepeatingProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
-        from apps.delivery import hot  # a worker process loads this class before Django is set up
+        from apps.delivery import (  # a worker loads this class before Django is set up
+            hot,
+            questions,
+        )
 
-        self._hot = hot
+        self._hot, self._questions = hot, questions
         self._in_message = False
         self._question: bytes | None = None
 
@@ -41,7 +44,7 @@ class RepeatingProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_message = True
         if self._question is not None:
-            self.scope["state"][self._hot.QUESTION] = self._question
+            self.scope["state"][self._questions.BYTES] = self._question
 
     def on_message_complete(self) -> None:
         """The connection waits for another one now."""

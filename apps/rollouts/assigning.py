@@ -5,6 +5,8 @@ import re
 import threading
 import uuid
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -65,27 +67,70 @@ def as_assigned(*, actor: Actor, published: Published, unit: str, instance: str 
     Whoever then serves it says so by :func:`note_served`.
     """
     check_unit(unit)
+    choices = choices_of(published)
+    variant = choices.choose(actor=actor, unit=unit, instance=instance)
+    return in_variant(published, variant, choices.overlays[variant]) if variant else published
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The experiments that run over a configuration, oldest first, with their ids; and the overlays
+    of their variants, which are called ``EXPERIMENT/NAME``.
+    """
+
+    running: tuple[tuple[uuid.UUID, Assignment], ...]
+    overlays: Mapping[str, uuid.UUID | None]
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return 200 + 1_000 * len(self.overlays)
+
+    def choose(self, *, actor: Actor, unit: str, instance: str) -> str:
+        """The variant that the unit is served; empty: none."""
+        if not self.running:
+            return ""
+        attributes: dict[str, Tree] = {
+            "targetingKey": unit,
+            "account": actor.name.partition(":")[2],
+        }
+        if instance:
+            attributes["instance"] = instance
+        context = Context(attributes, clock.now())
+        for pk, assignment in self.running:
+            name = assignment.choose(context)
+            if name is not None:
+                return f"{pk}/{name}"
+        return ""
+
+
+def choices_of(published: Published) -> Choices:
+    """What runs over a configuration now."""
     rows = Experiment.objects.select_related(
         "configuration__service", "configuration__environment"
     ).prefetch_related("variants")
     running = rows.filter(
         configuration=published.row.configuration_id, state=Experiment.RUNNING
     ).order_by("created_at")
-    attributes: dict[str, Tree] = {"targetingKey": unit, "account": actor.name.partition(":")[2]}
-    if instance:
-        attributes["instance"] = instance
-    for experiment in running:
-        name = assignment_of(experiment).choose(Context(attributes, clock.now()))
-        if name is not None:
-            variant = next(each for each in experiment.variants.all() if each.name == name)
-            return in_variant(published, f"{experiment.pk}/{name}", variant.overlay_id)
-    return published
+    return Choices(
+        tuple((each.pk, assignment_of(each)) for each in running),
+        {
+            f"{each.pk}/{variant.name}": variant.overlay_id
+            for each in running
+            for variant in each.variants.all()
+        },
+    )
 
 
 def note_served(published: Published, unit: str) -> None:
     """Count the unit as exposed to the variant that it was served, if it was one."""
-    if published.variant:
-        experiment, _slash, name = published.variant.partition("/")
+    note_variant(published.variant, unit)
+
+
+def note_variant(variant: str, unit: str) -> None:
+    """The same by the variant's name; an empty one is none."""
+    if variant:
+        experiment, _slash, name = variant.partition("/")
         pk = uuid.UUID(experiment)
         note_exposure(pk, digest_of(pk, unit), name)
 

@@ -26,6 +26,9 @@ class KeyProvider(Protocol):
     def holds(self, key_id: str) -> bool:
         """Whether what this key wrapped can be opened."""
 
+    def is_local(self, key_id: str) -> bool:
+        """Whether what this key wrapped is opened here, and nobody is asked."""
+
     def wrap(self, data_key: bytes, context: bytes) -> tuple[str, bytes]:
         """The data key wrapped by the current key for ``context``, and that key's id.
 
@@ -59,6 +62,10 @@ class LocalKeys:
     def holds(self, key_id: str) -> bool:
         """See :class:`KeyProvider`."""
         return key_id in self._keys()
+
+    def is_local(self, key_id: str) -> bool:
+        """See :class:`KeyProvider`."""
+        return self.holds(key_id)
 
     def wrap(self, data_key: bytes, context: bytes) -> tuple[str, bytes]:
         """See :class:`KeyProvider`."""
@@ -127,15 +134,24 @@ class SeveralKeys:
         keeper = self._keeper(key_id)
         return keeper is not None and keeper.holds(key_id)
 
+    def is_local(self, key_id: str) -> bool:
+        """See :class:`KeyProvider`."""
+        keeper = self._keeper(key_id)
+        return keeper is not None and keeper.is_local(key_id)
+
     def wrap(self, data_key: bytes, context: bytes) -> tuple[str, bytes]:
         """See :class:`KeyProvider`."""
         return self._providers[0].wrap(data_key, context)
 
     def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes:
         """See :class:`KeyProvider`."""
-        keeper = self._keeper(key_id)
-        if keeper is None:
-            raise SealedError(NO_KEY)
+        first = self._providers[0]
+        try:  # mostly it is this one's, and a file is looked at once
+            return first.unwrap(key_id, wrapped, context)
+        except SealedError:
+            keeper = self._keeper(key_id)
+            if keeper is None or keeper is first:
+                raise
         return keeper.unwrap(key_id, wrapped, context)
 
     def _keeper(self, key_id: str) -> KeyProvider | None:

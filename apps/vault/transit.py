@@ -60,6 +60,10 @@ class TransitKeys:
             raise SealedError(NOT_ITS_OWN)
         return self._key_id(match[1]), ciphertext.encode()
 
+    def is_local(self, _key_id: str) -> bool:
+        """See :class:`apps.vault.providers.KeyProvider`."""
+        return False
+
     def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes:
         """See :class:`apps.vault.providers.KeyProvider`."""
         if not self.names(key_id):

@@ -171,9 +171,18 @@ def ours(folder):
         with httpx.Client(
             base_url=server.url, headers={"Authorization": f"Bearer {installation.raw}"}
         ) as api:
+            here = {"environment": "production"}
+            sealed = {"$secret": "one"}, "${secret:two}"
+            hidden = {**document, **dict(zip(list(document)[:2], sealed, strict=True))}
             for path, sent in (
                 ("/services", {"slug": "shop"}),
-                ("/config/shop", {"environment": "production", "config": document}),
+                ("/services", {"slug": "vault"}),
+                ("/config/shop", {**here, "config": document}),
+                *(
+                    ("/secrets", {**here, "service": "vault", "name": name, "value": name * 9})
+                    for name in ("one", "two")
+                ),
+                ("/config/vault", {**here, "config": hidden}),
             ):
                 answer = api.post(path, json=sent)
                 assert answer.status_code == 201, answer.text
@@ -185,12 +194,16 @@ def ours(folder):
         known = {**headers, "If-None-Match": plain.headers["etag"]}
         pid = server.process.pid
         packed = {**headers, "Accept-Encoding": "gzip"}
+        opening = {"Authorization": f"Bearer {installation.raw}"}
+        revealed = f"{server.url}/config/vault?reveal=true"
+        httpx.get(revealed, headers=opening).raise_for_status()  # the first disclosure is an act
         yield (
             plain.content,
             [
                 Question("GET", address, headers, pid=pid),
                 Question("304", address, known, status=304, pid=pid),
                 Question("GET, gzip", address, packed, pid=pid),
+                Question("GET, two secrets revealed", revealed, opening, pid=pid),
                 Question("GET by Django's view", f"{address}?through=django", headers, pid=pid),
             ],
         )
@@ -246,6 +259,7 @@ RATIOS = [
     ("304", "GET", 1),
     ("304", "nginx static, 304", None),
     ("GET, gzip", "GET", None),
+    ("GET, two secrets revealed", "GET", 0.4),
     ("GET", "GET by Django's view", None),
 ]
 """Of what to what, and what it must reach."""

@@ -15,6 +15,7 @@ from apps.api.ofrep.fast import Ofrep
 from apps.delivery.consumers import ConfigConsumer
 from apps.delivery.feed import stop_feed
 from apps.delivery.http import Delivery
+from apps.delivery.polls import Polls
 from tests.contracts.actors import ACTORS, HERE, expected, leaks
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +54,7 @@ async def over_http(api, method, address, body=b""):
     path, _mark, query = address.partition("?")
     scope = {"type": "http", "method": method, "path": path, "query_string": query.encode()}
     scope["headers"] = headers_of(api)
-    asked = ApplicationCommunicator(Ofrep(Delivery(views)), scope)
+    asked = ApplicationCommunicator(Polls(Ofrep(Delivery(views))), scope)
     await asked.send_input({"type": "http.request", "body": body})
     status = (await asked.receive_output(WITHIN))["status"]
     sent, more = b"", True

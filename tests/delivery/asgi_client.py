@@ -12,6 +12,7 @@ from django.core.wsgi import get_wsgi_application
 from apps.delivery.feed import running_feed, stop_feed
 from apps.delivery.hot import Hot
 from apps.delivery.http import Delivery
+from apps.delivery.polls import Polls
 
 
 class Answer(NamedTuple):
@@ -56,7 +57,7 @@ class Asgi:
     def __init__(self):
         self.views = Views()
         self.behind = Delivery(self.views)
-        self.hot = Hot(self.behind)
+        self.hot = Polls(Hot(self.behind))
 
     async def get(self, address, headers=(), method="GET", body=b""):
         return await self._ask(self.hot, address, headers, method, body)

@@ -1,0 +1,210 @@
+"""Answers as memory keeps them, and how Django's views offer theirs to be kept."""
+
+import hashlib
+import math
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from apps.access.policy import Place
+from apps.access.rights import rights_end
+from apps.configs.selectors.configurations import Published
+from apps.core import clock
+from apps.core.actor import Actor
+from apps.delivery.http import Send
+from apps.delivery.memory import Body, Dated, PlaceKey, Text
+from apps.delivery.revealing import Sealed
+from apps.rollouts.assigning import Choices
+
+Headers = list[tuple[bytes, bytes]]
+
+OFFER: Final = "configsvc.offer"
+"""Where a view finds, in the ASGI scope, who would keep its answer."""
+REVISION: Final = b"x-config-revision"
+LENGTH: Final = b"content-length"
+WHOLE: Final = 200
+NOT_MODIFIED: Final = 304
+KEPT_STATUSES: Final = (WHOLE, NOT_MODIFIED)
+KEPT_CACHING: Final = (b"cache-control", b"private, no-cache")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Whose answer it is, of which versions at which places, narrowed to which keys; and until when he
+    may have it. ``sealed``: its body, where secrets are in it. ``variant`` is what a unit was served,
+    and ``choices`` says what others are.
+    """
+
+    actor: Actor
+    given: Sequence[tuple[Place, int]]
+    keys: Sequence[str]
+    until: datetime | None
+    sealed: Sealed | None = None
+    variant: str = ""
+    choices: Choices | None = None
+
+    @property
+    def places(self) -> list[PlaceKey]:
+        """Where it is from, as memory knows it."""
+        return [_place_key(place) for place, _version in self.given]
+
+
+def _place_key(place: Place) -> PlaceKey:
+    assert place.service is not None  # noqa: S101 - a published version is of one configuration
+    assert place.environment is not None  # noqa: S101 - as above
+    return place.service.pk, place.environment.pk
+
+
+class Offer:
+    """What a view says of the answer that it gives; nothing: it is not to be kept."""
+
+    def __init__(self) -> None:
+        self.served: Served | None = None
+
+
+def offer(
+    scope: Any,
+    *,
+    actor: Actor,
+    given: Sequence[Published],
+    keys: Sequence[str] = (),
+    sealed: Sealed | None = None,
+    choices: Callable[[], Choices] | None = None,
+) -> None:
+    """Let the answer about what was ``given`` be given to ``actor`` again, where somebody would keep it.
+
+    What is pinned or outdated is not kept: these marks may go without an act.
+    """
+    found = scope.get(OFFER) if scope else None
+    if found is None or actor.token_id is None:
+        return
+    if any(each.pinned or each.outdated for each in given):
+        return
+    ends = (actor.expires_at, None if actor.is_superuser else rights_end(actor))
+    found.served = Served(
+        actor=actor,
+        given=tuple({each.row.pk: (each.place, each.version) for each in given}.values()),
+        keys=tuple(keys),
+        until=min((each for each in ends if each is not None), default=None),
+        sealed=sealed,
+        variant=given[0].variant,
+        choices=choices() if choices else None,
+    )
+
+
+class Heard:
+    """Sends on what an application sends, and remembers it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.headers: Headers = []
+        self.body = b""
+        self.is_whole = False
+
+    async def __call__(self, message: Any) -> None:
+        """Send on one message."""
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], list(message["headers"])
+        elif message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+            self.is_whole = not message.get("more_body", False)
+        await self._send(message)
+
+    def may_be_kept(self, served: Served) -> bool:
+        """Whether it is whole, and one of the answers that are kept: no error, no value of a secret."""
+        return (
+            self.is_whole
+            and self.status in KEPT_STATUSES
+            and (
+                KEPT_CACHING in self.headers
+                or self.status == NOT_MODIFIED
+                or served.sealed is not None
+            )
+        )
+
+    def body_of(self, served: Served, *, is_dated: bool) -> Body:
+        """Its body as it is kept. ``is_dated``: it begins with epoch and revision; :class:`ValueError`
+        is raised for one that does not.
+        """
+        if served.sealed is not None:
+            return served.sealed
+        if not is_dated or self.status == NOT_MODIFIED:
+            return Text(bytes(self.body))
+        revision = dict(self.headers)[REVISION]
+        mark = b'"revision":%b,"results":' % revision
+        before, found, after = self.body.partition(mark)
+        if not found or before.count(b":") != 1:  # the epoch stands before it, and nothing else
+            raise ValueError("The answer does not begin with epoch and revision.")
+        return Dated(before + b'"revision":', b',"results":' + after)
+
+
+class Kept:
+    """An answer as it was sent, but for its body, which is kept once for all who get the same.
+
+    It may be given until ``until``, and is asked for again at ``again_at``, if Django can answer.
+    """
+
+    __slots__ = ("_head", "again_at", "body", "headers", "served", "size", "status", "until")
+
+    def __init__(
+        self, heard: Heard, served: Served, body: bytes, again_after: timedelta | None = None
+    ) -> None:
+        self.status = heard.status
+        self.headers = heard.headers
+        self.body = body
+        self.served = served
+        self.until = served.until.timestamp() if served.until else math.inf
+        self.again_at = (clock.now() + again_after).timestamp() if again_after else math.inf
+        self._head: tuple[int, Headers, bytes] = -1, [], b""
+        self.size = 2_500 + sum(len(name) + len(value) for name, value in heard.headers)
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether its headers say how long it is."""
+        return self.status == NOT_MODIFIED or any(name == LENGTH for name, _v in self.headers)
+
+    def headers_at(self, revision: int, length: int) -> Headers:
+        """The headers, with how far this process has read by now, and with the body's length."""
+        fresh = {REVISION: str(revision).encode()}
+        if self.status == WHOLE:
+            fresh[LENGTH] = str(length).encode()
+        return [(name, fresh.get(name, value)) for name, value in self.headers]
+
+    def head_at(self, revision: int, length: int, status_line: bytes, more: Headers) -> bytes:
+        """The head of an answer in HTTP/1.1, with the server's ``more`` headers first."""
+        known_at, known_with, head = self._head
+        if known_at != revision or known_with is not more:
+            headers = [*more, *self.headers_at(revision, length)]
+            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+            head = b"%b%b\r\n" % (status_line, lines)
+            self._head = revision, more, head
+        return head
+
+
+def name_of(body: Body) -> bytes:
+    """What a body is called in memory; one with values of secrets is nobody else's."""
+    if isinstance(body, Text):
+        return hashlib.sha256(body.data).digest()
+    if isinstance(body, Dated):
+        return hashlib.sha256(b"%b\n%b" % (body.before, body.after)).digest()
+    return secrets.token_bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Assigner:
+    """Who of an account's units is in which variant of what runs over a configuration."""
+
+    actor: Actor
+    choices: Choices
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return 1_000 + self.choices.size
+
+    def variant_of(self, unit: str, instance: str) -> str:
+        """The unit's variant; empty: none."""
+        return self.choices.choose(actor=self.actor, unit=unit, instance=instance)

@@ -1,0 +1,122 @@
+"""What a request asks, as a key by which its answer is kept: everything in it that decides an answer."""
+
+import hashlib
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from apps.delivery.memory import Key
+from apps.delivery.requests import API_PREFIX
+from apps.engine.errors import InvalidError
+from apps.rollouts.assigning import check_unit, read_unit
+
+BELOW: Final = ("/config/", f"{API_PREFIX}/config/")
+TOGETHER: Final = ("/config", f"{API_PREFIX}/config")
+PARAMETERS: Final = frozenset(
+    {"environment", "format", "view", "key", "section", "version", "reveal", "service"}
+)
+"""What may be in the query of a question whose answer is kept."""
+AUTHORIZATION: Final = 0
+INSTANCE: Final = 1
+TAG: Final = 5
+UNIT: Final = 8
+PATH: Final = 9
+DECIDING: Final = {
+    b"authorization": AUTHORIZATION,
+    b"x-config-instance": INSTANCE,
+    b"host": 2,
+    b"accept": 3,
+    b"accept-encoding": 4,
+    b"if-none-match": TAG,
+    b"x-forwarded-proto": 6,
+    b"content-type": 7,
+    b"x-config-unit": UNIT,
+}
+"""The headers that decide an answer, by their place in the key; the authorization stands there hashed,
+and of an answer that is kept the variant stands in the place of the unit.
+"""
+BEYOND: Final = frozenset({b"cookie", b"content-length", b"transfer-encoding"})
+"""With one of these a request is for Django; a body of no bytes is none."""
+NO_BODY: Final = (b"content-length", b"0")
+BYTES: Final = "configsvc.question"
+"""Where the state of an ASGI scope says by which bytes a request is known when it comes again."""
+ENDING: Final = frozenset({b"connection", b"expect", b"upgrade", b"keep-alive"})
+"""With one of these headers a request does more than ask."""
+STAYING: Final = (b"connection", b"keep-alive")
+LONGEST_QUERY: Final = 2_000
+
+
+def key_of(scope: Any) -> Key | None:
+    """All that decides the answer to a request; ``None`` for one that is never kept.
+
+    What else is in a request decides nothing: tests/delivery/test_hot.py holds that against Django.
+    """
+    path: str = scope["path"]
+    if scope["method"] != "GET" or not (path.startswith(BELOW) or path in TOGETHER):
+        return None
+    found: list[bytes | None] = [None] * len(DECIDING)
+    for name, value in scope["headers"]:
+        index = DECIDING.get(name)
+        if index is not None:
+            if found[index] is not None:
+                return None
+            found[index] = value
+        elif name in BEYOND and (name, value) != NO_BODY:
+            return None
+    authorization = found[AUTHORIZATION]
+    if authorization is None:
+        return None
+    found[AUTHORIZATION] = hashlib.sha256(authorization).digest()
+    found[UNIT] = found[UNIT] or None
+    return (*found, path, scope["query_string"], scope["scheme"])
+
+
+def is_plain(scope: Any) -> bool:
+    """Whether nothing is asked but what is the same for as long as nothing happens."""
+    query = scope["query_string"]
+    if len(query) > LONGEST_QUERY:
+        return False
+    names = {name for name, _value in parse_qsl(query.decode("latin-1"), keep_blank_values=True)}
+    return names <= PARAMETERS
+
+
+def without_tag(key: Key) -> Key:
+    """The same question by somebody who knows no entity tag."""
+    return (*key[:TAG], None, *key[TAG + 1 :])
+
+
+def of_variant(key: Key, variant: str) -> Key:
+    """The same question by whoever is in a variant; an empty one is none."""
+    return (*key[:UNIT], variant, *key[UNIT + 1 :])
+
+
+def of_units(key: Key) -> Key:
+    """The question which variant a unit is in."""
+    return of_variant(without_tag(key), "?")
+
+
+def unit_of(key: Key) -> str | None:
+    """The unit that is asked for; ``None`` for none, and for what is no unit."""
+    header = key[UNIT]
+    if not isinstance(header, bytes):
+        return None
+    try:
+        return check_unit(read_unit(header.decode("latin-1"), None))
+    except InvalidError:
+        return None
+
+
+def instance_of(key: Key) -> str:
+    """The instance that asks; empty: it does not say."""
+    header = key[INSTANCE]
+    return header.decode("latin-1") if isinstance(header, bytes) else ""
+
+
+def bytes_of(scope: Any) -> bytes | None:
+    """By which bytes the request is known when it comes again; ``None``: it does more than ask."""
+    found: bytes | None = scope.get("state", {}).get(BYTES)
+    if found is None or scope["http_version"] != "1.1":
+        return None
+    for name, value in scope["headers"]:
+        if name in ENDING and (name, value.lower()) != STAYING:
+            return None
+    return found
