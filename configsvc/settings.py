@@ -23,6 +23,7 @@ from configsvc.env import (
     check_sinks,
     create_keys,
 )
+from configsvc.redis_urls import read_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Env.read()
@@ -165,20 +166,11 @@ POSTGRES = {
 DATABASES = {"default": POSTGRES if ENV.database_url else SQLITE}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_CACHE = {
-    "BACKEND": "django_redis.cache.RedisCache",
-    "LOCATION": ENV.redis_url,
-    # one that is stuck is not waited for longer: an epoch is settled with the ledger locked
-    "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
-}
 MEMORY_CACHE = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-CACHES = {"default": REDIS_CACHE if ENV.redis_url else MEMORY_CACHE}
-REDIS_LAYER = {
-    "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-    "CONFIG": {"hosts": [ENV.redis_url], "prefix": "configsvc"},
-}
 MEMORY_LAYER = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-CHANNEL_LAYERS = {"default": REDIS_LAYER if ENV.redis_url else MEMORY_LAYER}
+REDIS = read_redis_url(ENV.redis_url) if ENV.redis_url else None
+CACHES = {"default": REDIS.cache if REDIS else MEMORY_CACHE}
+CHANNEL_LAYERS = {"default": REDIS.layer if REDIS else MEMORY_LAYER}
 
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
