@@ -5,11 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from configsvc.database_urls import read_database_url
 from configsvc.env import (
     LARGEST_PAGE,
     SQLITE_FILE,
@@ -151,17 +151,24 @@ POSTGRES_OPTIONS = {
     # the server binds parameters and keeps the plans of what is asked often
     "server_side_binding": True,
     "prepare_threshold": 5,
+    # a host that is gone without a word: the kernel would wait for it for a quarter of an hour
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
 }
 SQLITE = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": ENV.data_dir / SQLITE_FILE,
     "OPTIONS": SQLITE_OPTIONS,
 }
-POSTGRES = {
-    **(dj_database_url.parse(ENV.database_url) if ENV.database_url else {}),
+POSTGRES = read_database_url(ENV.database_url) if ENV.database_url else {"OPTIONS": {}}
+DATABASE_OPTIONS = POSTGRES["OPTIONS"]
+POSTGRES |= {
     "CONN_MAX_AGE": 0,
     "CONN_HEALTH_CHECKS": True,
-    "OPTIONS": POSTGRES_OPTIONS,
+    "OPTIONS": {**POSTGRES_OPTIONS, **DATABASE_OPTIONS},
 }
 DATABASES = {"default": POSTGRES if ENV.database_url else SQLITE}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

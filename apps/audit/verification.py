@@ -38,6 +38,7 @@ def ledger_source() -> str:
     if chosen["PASSWORD"]:
         user += ":" + quote(str(chosen["PASSWORD"]), safe="")
     places = {name.lower(): chosen[name] for name in ("HOST", "PORT") if chosen[name]}
+    places |= settings.DATABASE_OPTIONS
     at = f"{user}@" if user else ""
     return f"postgresql://{at}/{quote(str(chosen['NAME']), safe='')}?{urlencode(places)}"
 
