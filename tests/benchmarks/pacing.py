@@ -17,7 +17,6 @@ import contextlib
 import itertools
 import json
 import os
-import random
 import select
 import shutil
 import socket
@@ -37,6 +36,7 @@ ANSWERED_WITHIN = 30.0
 WHOLE = b"HTTP/1.1 200"
 END = b"\r\n\r\n"
 LENGTH = b"content-length: "
+NO_MORE = (0.0, b"")
 
 
 def paced(rate, seconds):
@@ -52,7 +52,7 @@ def unpaced(seconds):
 
 
 def ask(port, requests, due_at, connections=reading.CONNECTIONS):
-    """Send one of ``requests`` at random at each moment of ``due_at``, or once a connection is free.
+    """Send the next of ``requests`` at each moment of ``due_at``, or once a connection is free.
 
     Gives how long each took since it was due, in ms, and how many were answered a second.
     """
@@ -66,21 +66,20 @@ def ask(port, requests, due_at, connections=reading.CONNECTIONS):
             poll.register(made, select.EPOLLIN)
             by_number[made.fileno()] = made
             free.append(made.fileno())
-        return _ask(poll, by_number, free, requests, iter(due_at))
+        return _ask(poll, by_number, free, zip(due_at, requests, strict=False))
 
 
-def _ask(poll, by_number, free, requests, due_at):
+def _ask(poll, by_number, free, plan):
     took, waiting, missing = [], {}, {}
     buffer = bytearray(1 << 18)
-    one = requests[0] if len(requests) == 1 else None
     now = began = answered_at = time.perf_counter()
-    due = next(due_at, None)
-    while due is not None or waiting:
-        while free and due is not None and due <= now:
+    due, request = next(plan, NO_MORE)
+    while request or waiting:
+        while free and request and due <= now:
             number = free.popleft()
-            by_number[number].send(one or random.choice(requests))
+            by_number[number].send(request)
             waiting[number] = due
-            due = next(due_at, None)
+            due, request = next(plan, NO_MORE)
         for number, _event in poll.poll(0):
             count = by_number[number].recv_into(buffer)
             assert count, "The server has closed a connection."
@@ -121,10 +120,10 @@ def one_round(question, peer, seconds, by_wrk, folder):
     if by_wrk:
         top = reading.by_wrk(question, seconds, folder)[0]
     else:
-        top = ask(port, [request], unpaced(seconds))[1]
+        top = ask(port, itertools.repeat(request), unpaced(seconds))[1]
     rate = top * SHARE
     ran = reading.cpu_seconds(question.pid)
-    took, kept = ask(port, [request], paced(rate, seconds))
+    took, kept = ask(port, itertools.repeat(request), paced(rate, seconds))
     found = {
         "p99 / goal": p99(took) / GOAL_MS,
         "rate kept / asked": kept / rate,
@@ -138,8 +137,8 @@ def one_round(question, peer, seconds, by_wrk, folder):
     }
     if peer:
         port, request = request_of(peer)
-        took, kept = ask(port, [request], paced(rate, seconds))
-        ceiling = ask(port, [request], unpaced(seconds))[1]
+        took, kept = ask(port, itertools.repeat(request), paced(rate, seconds))
+        ceiling = ask(port, itertools.repeat(request), unpaced(seconds))[1]
         found |= {
             "p99 / nginx's": found["p99 ms"] / p99(took),
             "nginx: rate kept / asked": kept / rate,

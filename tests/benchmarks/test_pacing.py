@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import repeat
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_generator__server_is_stuck__counts_what_was_due_meanwhile():
         port, request = server.server_address[1], b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
         _Stuck.until = time.monotonic() + STUCK_FOR
 
-        took, _rate = pacing.ask(port, [request], pacing.paced(RATE, SECONDS), connections=2)
+        took, _rate = pacing.ask(port, repeat(request), pacing.paced(RATE, SECONDS), connections=2)
 
         server.shutdown()
     assert len(took) == RATE * SECONDS
