@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import F
+from django.db import connection
 
 from apps.access import policy
 from apps.access.policy import Place
@@ -108,31 +109,40 @@ def _write(taken: dict[Key, Counted], used: dict[str, Actor]) -> None:
     if not taken:
         return
     with writing():
-        places = {
-            (each.service_id, each.environment_id): each for each in Configuration.objects.all()
-        }
+        found = Configuration.objects.filter(service_id__in={service for service, *_rest in taken})
+        places = {(each.service_id, each.environment_id): each for each in found}
+        wholes = []
         for (service, environment, account, version, asked), counted in sorted(taken.items()):
             configuration = places.get((service, environment))
-            if configuration is not None:
-                _add(configuration, account, version, asked, counted)
+            if configuration is None:
+                continue
+            if asked and not _is_one_too_many(configuration, account, version, asked):
+                _add([(configuration.pk, account, version, asked, *counted)])
+            else:
+                wholes.append((configuration.pk, account, version, "", *counted))
+        _add(wholes)
 
 
-def _add(
-    configuration: Configuration, account: str, version: int, asked: str, counted: Counted
-) -> None:
-    first, last, count = counted
+def _is_one_too_many(configuration: Configuration, account: str, version: int, asked: str) -> bool:
+    """Whether the account has asked for so many other keys that this counts as the whole."""
     mine = ReadCount.objects.filter(configuration=configuration, account=account)
-    known = mine.filter(version=version, asked=asked)
-    if not known.exists() and asked and mine.exclude(asked="").count() >= MAX_PATTERNS:
-        asked = ""
-    row, _made = ReadCount.objects.get_or_create(
-        configuration=configuration,
-        account=account,
-        version=version,
-        asked=asked,
-        defaults={"first_at": first, "last_at": last},
-    )
-    ReadCount.objects.filter(pk=row.pk).update(count=F("count") + count, last_at=last)
+    if mine.filter(version=version, asked=asked).exists():
+        return False
+    return mine.exclude(asked="").count() >= MAX_PATTERNS
+
+
+def _add(rows: Iterable[Sequence[Any]]) -> None:
+    """Add to the counters: a configuration's key, account, version, keys, first, last, how often."""
+    moment = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO delivery_readcount"
+            " (configuration_id, account, version, asked, first_at, last_at, count)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (configuration_id, account, version, asked) DO UPDATE"
+            " SET count = delivery_readcount.count + excluded.count, last_at = excluded.last_at",
+            [[*row[:4], moment(row[4]), moment(row[5]), row[6]] for row in rows],
+        )
 
 
 def list_readers(*, actor: Actor, place: Place, key: str = "") -> list[Reader]:

@@ -4,11 +4,16 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.access import services
 from apps.access.models import KeyRule
+from apps.configs.services.places import create_service
 from apps.core import clock
+from apps.core.actor import system
 from apps.delivery import reads
+from apps.delivery.models import ReadCount
 
 pytestmark = pytest.mark.django_db
 
@@ -152,6 +157,28 @@ def test_unread__bad_days__is_400(published, query):
     assert published.get(f"/config/shop/unread?{HERE}&{query}").status_code == 400
 
 
+def test_flush__more_documents__takes_as_many_statements(published, operator, make_api):
+    viewer = make_api("viewer")
+    body = {"environment": "production", "config": {"a": 1}}
+    names = ["shop", *(create_service(actor=system("test"), slug=f"s{n}").slug for n in range(4))]
+    for name in names[1:]:
+        assert operator.post(f"/config/{name}", body).status_code == 201
+    reads.flush()
+
+    statements = []
+    for asked in (names[:1], names, names):
+        for name in asked:
+            viewer.get(f"/config/{name}?{HERE}")
+        with CaptureQueriesContext(connection) as seen:
+            assert reads.flush() == len(asked)
+        statements.append(len(seen))
+
+    assert statements[1:] == [statements[0]] * 2
+    rows = ReadCount.objects.filter(account=f"service-account:{viewer.account.slug}")
+    counts = dict(rows.values_list("configuration__service__slug", "count"))
+    assert counts == {**dict.fromkeys(names, 2), "shop": 3}
+
+
 def test_counters__many_different_keys__are_bounded(published, make_api):
     viewer = make_api("viewer")
     for number in range(reads.MAX_PATTERNS + 20):
@@ -159,8 +186,6 @@ def test_counters__many_different_keys__are_bounded(published, make_api):
         if number % 10 == 0:
             reads.flush()
     reads.flush()
-
-    from apps.delivery.models import ReadCount
 
     assert ReadCount.objects.count() <= reads.MAX_PATTERNS + 1
     assert sum(row.count for row in ReadCount.objects.all()) == reads.MAX_PATTERNS + 20

@@ -1,7 +1,7 @@
 """Many documents, and a long history: ``python -m tests.benchmarks.sizes``.
 
 *Documents*, on PostgreSQL: an answer of 2 KB for each of ``--services`` in three environments in the memory of a
-server process, each asked for twice, as by a client that comes again; how much larger the process is than
+server process, each asked for some times, as by clients that come again; how much larger the process is than
 before, and what hot fetches of all of them, at random, cost beside those of one document from a process that
 holds only that one, in turn. ``--memory`` is the setting ``CONFIGSVC_MEMORY_BYTES``; what does not fit into it
 is for Django each time, which the rate of the fetches tells. *Versions*: publishing and fetching, hot and by
@@ -39,6 +39,7 @@ FEW = 20
 """Versions of the short history; so many acts are not counted, either."""
 ACTS = 60
 """In a round."""
+PASSES = 4
 
 
 @contextlib.contextmanager
@@ -80,8 +81,10 @@ def requests(server, token, services):
 
 
 def warm(server, every):
-    """Ask for each twice: Django has answered, and memory has, so that the bytes are known."""
-    for _time in range(2):
+    """Ask for each until the bytes of all questions are known: once Django answers, once memory by all
+    that decides; and again, for what came while the process waited for its look at the ledger.
+    """
+    for _time in range(PASSES):
         pacing.ask(server.port, every, itertools.repeat(0.0))
 
 
