@@ -81,7 +81,7 @@ class Env:
     max_body_bytes: int = 1_048_576
     max_import_bytes: int = 16_777_216
     page_size: int = 50
-    memory_bytes: int = 134_217_728
+    memory_bytes: int = 268_435_456
     log_level: str = "INFO"
     jobs_in_server: bool = True
     job_lease_seconds: int = 60

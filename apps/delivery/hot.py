@@ -29,7 +29,6 @@ from apps.delivery import reads
 from apps.delivery.feed import Feed, feed_here
 from apps.delivery.http import App, Receive, Send
 from apps.delivery.keeping import (
-    KEPT_CACHING,
     OFFER,
     WHOLE,
     Assigner,
@@ -44,6 +43,7 @@ from apps.delivery.memory import Body, Key
 from apps.delivery.questions import (
     INSTANCE,
     PATH,
+    TAG,
     TOGETHER,
     UNIT,
     bytes_of,
@@ -59,6 +59,8 @@ from apps.rollouts.assigning import note_variant
 
 STALE: Final = b"x-config-stale"
 """Seconds since the ledger was looked at, in an answer that is given while the database is away."""
+ANOTHER_NAME: Final = 700
+"""Bytes of one more key by which memory has an answer."""
 CATCH_UP_WITHIN: Final = 1.0
 INSTANCE_NOTED: Final = timedelta(seconds=30)
 """After so long Django is asked again for an instance's answer, and notes that the instance is there."""
@@ -166,7 +168,7 @@ async def _answer_stale(feed: Feed, key: Key, send: Send) -> bool:
     if seconds is None or kept_by is None:
         return False
     kept: Kept | None = feed.memory.find(kept_by) or feed.memory.find(without_tag(kept_by))
-    if kept is None or time.time() >= kept.until or KEPT_CACHING not in kept.headers:
+    if kept is None or time.time() >= kept.until or not kept.is_private:
         return False
     found = _read(feed, kept)
     if found is None:
@@ -203,7 +205,7 @@ def _read(feed: Feed, kept: Kept) -> Again | None:
         return None
     served = kept.served
     for place, version in served.given:
-        reads.note_read(actor=served.actor, place=place, version=version, keys=served.keys)
+        reads.note_read_at(*place, actor=served.actor, version=version, keys=served.keys)
     return Again(kept, feed.revision, body)
 
 
@@ -219,14 +221,14 @@ def _keep(feed: Feed, key: Key, served: Served, heard: Heard) -> None:
         key = of_variant(key, assigner.variant_of(unit, instance_of(key)))
     feed.memory.keep(kept.body, body, places if served.sealed else ())
     feed.memory.keep(key, kept, places)
-    if kept.status == WHOLE:  # so whoever knows no entity tag is answered
-        feed.memory.keep(without_tag(key), kept, places)
+    if kept.status == WHOLE and key[TAG] is not None:  # so whoever knows none is answered
+        feed.memory.keep(without_tag(key), kept, places, size=ANOTHER_NAME)
 
 
 def _know_again(feed: Feed, key: Key, kept: Kept, question: bytes) -> None:
     """Find it by the bytes of its question, if nothing has touched it while it was sent."""
     if feed.memory.find(key) is kept:
-        feed.memory.keep(question, kept, kept.served.places)
+        feed.memory.keep(question, kept, kept.served.places, size=ANOTHER_NAME)
 
 
 async def _give(key: Key, found: Again, headers: Headers, send: Send) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -38,7 +38,7 @@ class Served:
     """
 
     actor: Actor
-    given: Sequence[tuple[Place, int]]
+    given: Sequence[tuple[PlaceKey, int]]
     keys: Sequence[str]
     until: datetime | None
     sealed: Sealed | None = None
@@ -48,7 +48,7 @@ class Served:
     @property
     def places(self) -> list[PlaceKey]:
         """Where it is from, as memory knows it."""
-        return [_place_key(place) for place, _version in self.given]
+        return [place for place, _version in self.given]
 
 
 def _place_key(place: Place) -> PlaceKey:
@@ -85,7 +85,7 @@ def offer(
     ends = (actor.expires_at, None if actor.is_superuser else rights_end(actor))
     found.served = Served(
         actor=actor,
-        given=tuple({each.row.pk: (each.place, each.version) for each in given}.values()),
+        given=tuple({(_place_key(each.place), each.version): None for each in given}),
         keys=tuple(keys),
         until=min((each for each in ends if each is not None), default=None),
         sealed=sealed,
@@ -147,41 +147,57 @@ class Kept:
     It may be given until ``until``, and is asked for again at ``again_at``, if Django can answer.
     """
 
-    __slots__ = ("_head", "again_at", "body", "headers", "served", "size", "status", "until")
+    __slots__ = (
+        *("_has_length", "_lines", "again_at", "body", "is_framed", "is_private"),
+        *("served", "size", "status", "until"),
+    )
 
     def __init__(
         self, heard: Heard, served: Served, body: bytes, again_after: timedelta | None = None
     ) -> None:
         self.status = heard.status
-        self.headers = heard.headers
+        self._lines = _lines_of((n, v) for n, v in heard.headers if n not in (REVISION, LENGTH))
+        self._has_length = LENGTH in dict(heard.headers)
+        self.is_framed = heard.status == NOT_MODIFIED or self._has_length
+        self.is_private = KEPT_CACHING in heard.headers  # it has no value of a secret
         self.body = body
         self.served = served
         self.until = served.until.timestamp() if served.until else math.inf
         self.again_at = (clock.now() + again_after).timestamp() if again_after else math.inf
-        self._head: tuple[int, Headers, bytes] = -1, [], b""
-        self.size = 2_500 + sum(len(name) + len(value) for name, value in heard.headers)
-
-    @property
-    def is_framed(self) -> bool:
-        """Whether its headers say how long it is."""
-        return self.status == NOT_MODIFIED or any(name == LENGTH for name, _v in self.headers)
+        self.size = 2_000 + len(self._lines)
 
     def headers_at(self, revision: int, length: int) -> Headers:
         """The headers, with how far this process has read by now, and with the body's length."""
-        fresh = {REVISION: str(revision).encode()}
-        if self.status == WHOLE:
-            fresh[LENGTH] = str(length).encode()
-        return [(name, fresh.get(name, value)) for name, value in self.headers]
+        lines = self._lines_at(revision, length).split(b"\r\n")[:-1]
+        pairs = (line.partition(b": ") for line in lines)
+        return [(name, value) for name, _colon, value in pairs]
 
     def head_at(self, revision: int, length: int, status_line: bytes, more: Headers) -> bytes:
         """The head of an answer in HTTP/1.1, with the server's ``more`` headers first."""
-        known_at, known_with, head = self._head
-        if known_at != revision or known_with is not more:
-            headers = [*more, *self.headers_at(revision, length)]
-            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-            head = b"%b%b\r\n" % (status_line, lines)
-            self._head = revision, more, head
-        return head
+        lines = self._lines_at(revision, length)
+        return b"%b%b%b\r\n" % (status_line, _server_lines(more), lines)
+
+    def _lines_at(self, revision: int, length: int) -> bytes:
+        if not self._has_length:
+            return b"%b: %d\r\n%b" % (REVISION, revision, self._lines)
+        return b"%b: %d\r\n%b: %d\r\n%b" % (REVISION, revision, LENGTH, length, self._lines)
+
+
+def _lines_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+_server: tuple[Headers, bytes] = [], b""
+
+
+def _server_lines(more: Headers) -> bytes:
+    """The server's own headers, which it makes anew each second, for everybody."""
+    global _server  # noqa: PLW0603 - one pair, so that nobody sees half of it
+    known, lines = _server
+    if known is not more:
+        lines = _lines_of(more)
+        _server = more, lines
+    return lines
 
 
 def name_of(body: Body) -> bytes:

@@ -37,7 +37,7 @@ class Memory(Generic[K, V]):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.size = 0
-        self._kept: OrderedDict[K, tuple[V, Sequence[PlaceKey]]] = OrderedDict()
+        self._kept: OrderedDict[K, tuple[V, Sequence[PlaceKey], int]] = OrderedDict()
         self._at: defaultdict[PlaceKey, set[K]] = defaultdict(set)
         self._lock = threading.Lock()
 
@@ -53,14 +53,19 @@ class Memory(Generic[K, V]):
             self._kept.move_to_end(key)
             return found[0]
 
-    def keep(self, key: K, value: V, places: Sequence[PlaceKey] = ()) -> None:
-        """Remember a value, unless it is larger than everything together may be."""
+    def keep(
+        self, key: K, value: V, places: Sequence[PlaceKey] = (), size: int | None = None
+    ) -> None:
+        """Remember a value, unless it is larger than everything together may be. ``size``: what this
+        takes, for one that is there by another key.
+        """
+        size = value.size if size is None else size
         with self._lock:
             self._drop(key)
-            if value.size > self.limit:
+            if size > self.limit:
                 return
-            self._kept[key] = value, places
-            self.size += value.size
+            self._kept[key] = value, places, size
+            self.size += size
             for place in places:
                 self._at[place].add(key)
             while self.size > self.limit:
@@ -84,8 +89,8 @@ class Memory(Generic[K, V]):
         found = self._kept.pop(key, None)
         if found is None:
             return
-        value, places = found
-        self.size -= value.size
+        _value, places, size = found
+        self.size -= size
         for place in places:
             self._at[place].discard(key)
             if not self._at[place]:

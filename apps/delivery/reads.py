@@ -57,12 +57,19 @@ class Reader:
 
 def note_read(*, actor: Actor, place: Place, version: int, keys: Sequence[str] = ()) -> None:
     """Count that ``actor`` was given a version, or the ``keys`` (globs) of it."""
-    if place.service is None or place.environment is None:
-        return
-    asked = " ".join(sorted(set(keys)))
+    if place.service is not None and place.environment is not None:
+        spot = place.service.pk, place.environment.pk
+        note_read_at(*spot, actor=actor, version=version, keys=keys)
+
+
+def note_read_at(
+    service_id: int, environment_id: int, *, actor: Actor, version: int, keys: Sequence[str] = ()
+) -> None:
+    """The same by the keys of a service and an environment."""
+    asked = " ".join(sorted(set(keys))) if keys else ""
     if len(asked) > MAX_ASKED or " " in "".join(keys):
         asked = ""
-    key = (place.service.pk, place.environment.pk, actor.name, version, asked)
+    key = (service_id, environment_id, actor.name, version, asked)
     now = clock.now()
     with _lock:
         if actor.token_id is not None and len(_used) < MAX_WAITING:
