@@ -125,16 +125,35 @@ class Violation(NamedTuple):
     what: str
 
 
-def check(logs: list[Log], ledger: Ledger, ended_at: float) -> list[Violation]:
-    """Everything in the logs that breaks a guarantee. ``ended_at``: when the logs were closed."""
-    return [each for log in logs for each in _Check(log, ledger).run(ended_at)]
+def check(
+    logs: list[Log], ledger: Ledger, ended_at: float, read_within: float = 0.0
+) -> list[Violation]:
+    """Everything in the logs that breaks a guarantee. ``ended_at``: when the logs were closed.
+
+    ``read_within``: so many seconds after it was sent something may have been read, for a log says
+    when it was read. Who has no right any more may read so long after what had been sent before.
+    """
+    return [each for log in logs for each in _Check(log, ledger, read_within).run(ended_at)]
+
+
+def longest(logs: list[Log], ledger: Ledger) -> float:
+    """The longest, in seconds, that news took which was made while its reader was connected."""
+    took, opened_at = [0.0], 0.0
+    for log in logs:
+        for heard in log.heard:
+            if heard.kind == "opened":
+                opened_at = heard.at
+            act = ledger.by_revision.get(heard.revision) if heard.kind == "changed" else None
+            if act is not None and act.at > opened_at:
+                took.append(heard.at - act.at)
+    return max(took)
 
 
 class _Check:
     """Goes through one log. ``position``: all up to there has been told, or need not have been."""
 
-    def __init__(self, log: Log, ledger: Ledger) -> None:
-        self.log, self.ledger = log, ledger
+    def __init__(self, log: Log, ledger: Ledger, read_within: float) -> None:
+        self.log, self.ledger, self.read_within = log, ledger, read_within
         self.found: list[Violation] = []
         self.position: int | None = None
         self.told: set[tuple[int, str, str]] = set()
@@ -244,7 +263,7 @@ class _Check:
         may_see = any(
             held.covers(heard.change)
             and held.given.at <= heard.at
-            and (held.withdrawn is None or heard.at <= held.withdrawn.at + WITHDRAWN_WITHIN)
+            and self._may_still(held.withdrawn, act, heard.at)
             for held in self.log.rights
         )
         if not (self.log.asks_for(heard.change) and may_see):
@@ -255,6 +274,16 @@ class _Check:
             ]
             what = f"{heard.revision} of {heard.change[:2]} is not for him"
             self._blame(RIGHTS, f"{what}; withdrawn: {', '.join(late) or 'never given'}")
+
+    def _may_still(self, withdrawn: Moment | None, act: Act | None, at: float) -> bool:
+        """Whether an act may be read at ``at`` in spite of the withdrawal: one that was made, on a
+        connection that was opened, before it was to be heeded.
+        """
+        if withdrawn is None:
+            return True
+        ends = withdrawn.at + WITHDRAWN_WITHIN
+        was_before = self.opened_at <= ends and (act is None or act.at <= ends)
+        return was_before and at <= ends + self.read_within
 
     def _missing(self, until: int, at: float) -> Iterator[Act]:
         """Acts that he must have been told of before he heard at ``at`` of what is after them."""

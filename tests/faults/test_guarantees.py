@@ -18,6 +18,7 @@ from tests.faults.guarantees import (
     Log,
     Moment,
     check,
+    longest,
 )
 
 EPOCH = "7f3a"
@@ -57,9 +58,11 @@ THIRD = told(31, 30, SHOP[2])
 FOURTH = told(41, 40, SHOP[3])
 
 
-def found(heard, rights=(EVERYTHING,), services=None, environment="production", ledger=LEDGER):
+def found(
+    heard, rights=(EVERYTHING,), services=None, environment="production", ledger=LEDGER, late=0.0
+):
     log = Log("one", services, environment, list(rights), list(heard))
-    return [each.guarantee for each in check([log], ledger, ENDED_AT)]
+    return [each.guarantee for each in check([log], ledger, ENDED_AT, late)]
 
 
 GOOD = {
@@ -192,6 +195,27 @@ def test_check__right_withdrawn__nothing_is_told_after_five_seconds():
     assert found([*until_then, THIRD], rights) == [RIGHTS]
     assert found([*BEGUN, FIRST, said(30, "bookmark", 20)], rights) == []
     assert found([*BEGUN, FIRST, said(24, "bookmark", 20)], rights) == [BOOKMARKABLE]
+
+
+def test_check__right_withdrawn__what_was_sent_before_may_be_read_late_and_nothing_else():
+    rights = [Held("shop", "production", Moment(0, 0.0), Moment(22, 22.0))]
+    before = told(39, 20, SHOP[1])
+
+    assert found([*BEGUN, FIRST, before], rights) == [RIGHTS]
+    assert found([*BEGUN, FIRST, before], rights, late=15.0) == []
+    assert found([*BEGUN, FIRST, before], rights, late=11.0) == [RIGHTS]
+    assert found([*BEGUN, FIRST, told(39, 30, SHOP[2])], rights, late=15.0) == [RIGHTS]
+    again = [opened(28, 10), said(28, "ready", 10)]
+    assert found([*BEGUN, FIRST, LOST, *again, before], rights, late=15.0) == [RIGHTS]
+
+
+def test_longest__is_of_news_that_was_made_while_its_reader_was_connected():
+    heard = [*BEGUN, told(13, 10, SHOP[0]), LOST, opened(25, 10), said(25, "ready", 10)]
+    log = Log(
+        "me", None, None, [EVERYTHING], [*heard, told(29, 20, SHOP[1]), told(31, 30, SHOP[2])]
+    )
+
+    assert longest([log], LEDGER) == 3.0
 
 
 def test_check__nobody_asked_the_ledger_in_between__no_early_news_is_claimed():

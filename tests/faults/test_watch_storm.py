@@ -13,7 +13,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from tests.faults.guarantees import TOLD_WITHIN, check
+from tests.faults.guarantees import TOLD_WITHIN, check, longest
 from tests.faults.ledger_by_sql import Ends, read_ledger
 from tests.faults.proxy import FaultProxy
 from tests.faults.storm import Faults, Redis, Writers, watchers
@@ -128,9 +128,9 @@ class Storm:
         for account, log in self.logs:
             log.rights = rights.get(f"service-account:{account}", [])
         self.ledger = ledger
-        return check(
-            [log for _account, log in self.logs], ledger, ledger.acts[-1].at + TOLD_WITHIN + 1
-        )
+        logs = [log for _account, log in self.logs]
+        self.read_within = longest(logs, ledger)
+        return check(logs, ledger, ledger.acts[-1].at + TOLD_WITHIN + 1, self.read_within)
 
     def told(self):
         """How much was heard, by its kind, and the longest that news took, in seconds."""
@@ -147,6 +147,7 @@ class Storm:
             "resumed": self.resumed,
             "half of news within": quick,
             "all within": max(late),
+            "while connected, within": self.read_within,
         }
 
 
