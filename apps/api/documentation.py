@@ -219,6 +219,7 @@ STREAM = Shape(
     COMMON,
     (text("service", many=True), text("environment", "* for all"), text("after"), text("include")),
 )
+METRICS = Shape({200: {}}, (400, 401, 503))
 OPEN = Shape({200: OBJECT}, (400,))
 OFREP_SINGLE = Shape({200: OBJECT}, (*COMMON, 413, 415), (ENVIRONMENT_PARAMETER,), body=True)
 OFREP_BULK = Shape({200: OBJECT, 304: {}}, (*COMMON, 413, 415), (ENVIRONMENT_PARAMETER,), body=True)

@@ -9,10 +9,11 @@ from drf_spectacular.utils import extend_schema
 
 from apps.access.holds import are_held
 from apps.api.base import ApiView, answer_json
-from apps.api.documentation import OPEN, STREAM, TOKEN, documented
+from apps.api.documentation import METRICS, OPEN, STREAM, TOKEN, documented
 from apps.audit.checkpoints import public_keys
 from apps.audit.selectors import head
 from apps.core import clock
+from apps.delivery.metrics import expose_all
 from apps.delivery.requests import Asked, admit_stream, read_cursor
 from apps.delivery.services import create_ticket
 from apps.engine.errors import MalformedError, NotFoundError, UnavailableError
@@ -65,6 +66,22 @@ class KeysView(ApiView):
     def get(self, _request: Any) -> HttpResponse:
         """A JSON Web Key Set (RFC 7517), the current key first."""
         return answer_json(public_keys(), 200, {"Cache-Control": "max-age=3600"})
+
+
+class MetricsView(ApiView):
+    """What the process that answers tells operators of itself."""
+
+    @documented("The metrics of one process, for Prometheus", METRICS)
+    def get(self, request: Any) -> HttpResponse:
+        """The text format 0.0.4, or OpenMetrics."""
+        found = expose_all(
+            actor=self.actor,
+            authorization=request.headers.get("Authorization", ""),
+            accept=request.headers.get("Accept", ""),
+        )
+        answer = HttpResponse(found.body, content_type=found.content_type)
+        answer["Cache-Control"] = "no-store"
+        return answer
 
 
 class TicketsView(ApiView):

@@ -30,6 +30,7 @@ from apps.api.ofrep import views as ofrep
 urlpatterns = [
     path("healthz", system.HealthView.as_view()),
     path("readyz", system.ReadyView.as_view()),
+    path("metrics", system.MetricsView.as_view()),
     path(".well-known/jwks.json", system.KeysView.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

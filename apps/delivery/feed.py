@@ -13,6 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -45,6 +46,17 @@ class AwayError(Exception):
     """The database takes no connections."""
 
 
+@dataclass(slots=True)
+class Counts:
+    """How often each has happened in this process: answers given by what is in memory, requests that
+    Django answered, and streams that were told to read the present state.
+    """
+
+    from_memory: int = 0
+    from_django: int = 0
+    resyncs: int = 0
+
+
 class Feed:
     """Follows the ledger in one event loop. ``revision`` is how far it has read; a watcher that is
     more than ``queue_limit`` acts behind is too slow.
@@ -58,6 +70,8 @@ class Feed:
         self.rights_moved = asyncio.Event()  # set, and another one, when the generation moves
         self.standings: dict[str, asyncio.Task[Any]] = {}  # of tokens, as of now
         self.memory: Memory[Any, Any] = Memory(settings.MEMORY_BYTES)
+        self.counts = Counts()
+        self.watchers = Watchers()
         self.has_ended = False
         self.is_away = False  # the database takes no connections; not: a look is late
         self._told: object = object()  # another one with each commit of this process
@@ -65,7 +79,6 @@ class Feed:
         self._looked_at = 0.0  # monotonic, when that look began
         self._lost = False  # the database was away: another one may have taken its place
         self._name = secrets.token_hex(8)
-        self._watchers = Watchers()
         self._wake = asyncio.Event()
         self._moved = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
@@ -107,7 +120,7 @@ class Feed:
 
     def end_streams(self) -> None:
         """End every open stream and poll: their clients go on with another server."""
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.stop()
 
     @property
@@ -121,6 +134,11 @@ class Feed:
         return self._read is self._told and time.monotonic() - self._looked_at < CURRENT_FOR
 
     @property
+    def read_age(self) -> float:
+        """Seconds since the last look that succeeded was begun."""
+        return time.monotonic() - self._looked_at
+
+    @property
     def stale_for(self) -> float | None:
         """Seconds since the last look, where what is in memory may be given all the same.
 
@@ -129,7 +147,7 @@ class Feed:
         """
         if not self.is_away or self._read is not self._told:
             return None
-        seconds = time.monotonic() - self._looked_at
+        seconds = self.read_age
         return seconds if seconds < SERVED_WITHOUT else None
 
     async def caught_up(self, timeout: float) -> bool:
@@ -150,12 +168,12 @@ class Feed:
     ) -> tuple[Watcher, int]:
         """A watcher that gets every act there after the returned revision."""
         watcher = Watcher(spots, self._queue_limit, give_up)
-        self._watchers.add(watcher)
+        self.watchers.add(watcher)
         return watcher, self.revision
 
     def unregister(self, watcher: Watcher) -> None:
         """Forget a watcher."""
-        self._watchers.discard(watcher)
+        self.watchers.discard(watcher)
 
     async def reached(self, revision: int, timeout: float) -> bool:
         """Wait until ``revision`` has been read, at most ``timeout`` seconds."""
@@ -261,10 +279,10 @@ class Feed:
         if epoch != self.epoch or head < self.revision:
             self.epoch, self.revision = epoch, head
             self.memory.clear()
-            for watcher in self._watchers:
+            for watcher in self.watchers:
                 watcher.overflow()
         elif head > self.revision:
-            if self._watchers or len(self.memory):
+            if self.watchers or len(self.memory):
                 for act in await read_acts(epoch, self.revision, head):
                     self._hand_on(act)
             self.revision = head
@@ -280,7 +298,7 @@ class Feed:
             self.memory.clear()
         else:
             self.memory.forget({each.spot for each in act.notices})
-        self._watchers.offer(act)
+        self.watchers.offer(act)
 
     def _move_rights(self, generation: int) -> None:
         """Forget what rested on rights, and let everybody look at his again."""
@@ -288,7 +306,7 @@ class Feed:
         self.generation, self.standings = generation, {}
         self.rights_moved.set()
         self.rights_moved = asyncio.Event()
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.wake()
 
 
@@ -305,6 +323,11 @@ def _read_position() -> tuple[epochs.End, int]:
 def feed_here() -> Feed | None:
     """The feed of the running event loop, where it has been started."""
     return _feeds.get(asyncio.get_running_loop())
+
+
+def feed_of_process() -> Feed | None:
+    """The feed of the event loop that serves, for any thread; ``None`` where nothing follows."""
+    return next(iter(tuple(_feeds.values())), None)
 
 
 _feeds: dict[asyncio.AbstractEventLoop, Feed] = {}

@@ -204,6 +204,7 @@ def _read(feed: Feed, kept: Kept) -> Again | None:
     if body is None:
         return None
     served = kept.served
+    feed.counts.from_memory += 1
     for place, version in served.given:
         reads.note_read_at(*place, actor=served.actor, version=version, keys=served.keys)
     return Again(kept, feed.revision, body)

@@ -1,12 +1,13 @@
 """The ASGI layer before Django: streams, and whole bodies.
 
-It answers what it knows well, ``/stream`` for those who may watch: every refusal and every document
-comes from Django behind it, so there is one place for those.
+It answers what it knows well, ``/stream`` for those who may watch, and ``/metrics`` while the database is
+away: every refusal and every document comes from Django behind it, so there is one place for those.
 """
 
 import asyncio
 import contextlib
 import json
+import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -15,7 +16,8 @@ from channels.db import database_sync_to_async
 
 from apps.core.actor import Actor
 from apps.core.bodies import FORM_BYTES, most_bytes
-from apps.delivery.feed import running_feed
+from apps.delivery import metrics
+from apps.delivery.feed import feed_here, running_feed
 from apps.delivery.requests import API_PREFIX, Asked, admit_stream, find_actor, read_cursor
 from apps.delivery.standing import WithdrawnError
 from apps.delivery.watch import Frame, Interest, watch
@@ -26,7 +28,8 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 
-STREAMS = ("/stream", f"{API_PREFIX}/stream")
+METRICS = "/metrics"
+ITS_OWN = tuple(f"{prefix}{path}" for prefix in ("", API_PREFIX) for path in ("/stream", METRICS))
 RETRY_MILLISECONDS = (1_000, 4_000)
 FORM = "server-sent events"
 
@@ -39,9 +42,12 @@ class Delivery:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
-        if scope["method"] == "GET" and scope["path"] in STREAMS:
+        if scope["method"] == "GET" and scope["path"] in ITS_OWN:
             asked = _read(scope)
-            if asked is not None:
+            if asked is not None and asked.path == METRICS:
+                if await _expose_without_database(asked, send):
+                    return
+            elif asked is not None:
                 opened = await _open_stream(asked)
                 if opened is not None:
                     await send_stream(_encoded(opened), receive, send)
@@ -59,6 +65,9 @@ async def _go_on(django: App, scope: Any, receive: Receive, send: Send) -> None:
     body = await read_whole(scope, receive, send)
     if body is None:
         return
+    feed = feed_here()
+    if feed is not None:
+        feed.counts.from_django += 1
 
     async def whole() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -112,6 +121,24 @@ def _read(scope: Any) -> Asked | None:
         return Asked.of(scope)
     except DomainError:  # Django says what is wrong with it
         return None
+
+
+async def _expose_without_database(asked: Asked, send: Send) -> bool:
+    """Give the numbers of this process while the database is away, to who had them before."""
+    seconds = metrics.seconds_without(feed_here(), asked.headers.get("authorization", ""))
+    if seconds is None or asked.query:
+        return False
+    body, content_type = metrics.expose(asked.headers.get("accept", ""), {})
+    headers = [
+        (b"content-type", content_type.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-config-stale", str(math.ceil(seconds)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+    return True
 
 
 async def _open_stream(asked: Asked) -> AsyncIterator[Frame] | None:

@@ -118,7 +118,7 @@ async def watch(
                 yield frame
         else:
             yield Frame("ready", feed.epoch, registered_at)
-            yield Frame("resync", feed.epoch, registered_at)
+            yield _resync(feed, registered_at)
         async for frame in _live(feed, watcher, gate, registered_at, bookmark_every):
             yield frame
     finally:
@@ -136,6 +136,11 @@ async def _catch_up(feed: Feed, after: Cursor) -> None:
     end = await database_sync_to_async(ledger.head)()
     if not after.is_beyond(end.epoch, end.revision):
         await feed.reached(after.revision, CATCH_UP_BUSY)
+
+
+def _resync(feed: Feed, revision: int) -> Frame:
+    feed.counts.resyncs += 1
+    return Frame("resync", feed.epoch, revision)
 
 
 def _resumable(feed: Feed, after: Cursor, head: int) -> bool:
@@ -163,7 +168,7 @@ async def _live(
         if watcher.overflowed:
             watcher.resume()
             reached = feed.revision
-            yield Frame("resync", feed.epoch, reached)
+            yield _resync(feed, reached)
         act = await _next_act(watcher, gate, bookmark_at)
         await gate.check()
         frame = None if act is None else await gate.pass_through(act)

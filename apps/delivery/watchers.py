@@ -95,24 +95,28 @@ class Watcher:
 
 
 class Watchers:
-    """All of a feed's, by what they watch."""
+    """All of a feed's, by what they watch. ``given_up``: how many have been, so far."""
 
     def __init__(self) -> None:
+        self.given_up = 0
+        self._all: set[Watcher] = set()
         self._by_spot: defaultdict[Spot, set[Watcher]] = defaultdict(set)
 
     def __iter__(self) -> Iterator[Watcher]:
-        return iter({each for some in tuple(self._by_spot.values()) for each in some})
+        return iter(tuple(self._all))
 
-    def __bool__(self) -> bool:
-        return bool(self._by_spot)
+    def __len__(self) -> int:
+        return len(self._all)
 
     def add(self, watcher: Watcher) -> None:
         """Tell it from now on."""
+        self._all.add(watcher)
         for spot in watcher.spots:
             self._by_spot[spot].add(watcher)
 
     def discard(self, watcher: Watcher) -> None:
         """Tell it no more."""
+        self._all.discard(watcher)
         for spot in watcher.spots:
             self._by_spot[spot].discard(watcher)
             if not self._by_spot[spot]:
@@ -130,4 +134,6 @@ class Watchers:
             )
             concerned.update(*(self._by_spot.get(spot, ()) for spot in around))
         for watcher in concerned:
+            had_stopped = watcher.stopped
             watcher.offer(act)
+            self.given_up += watcher.stopped and not had_stopped

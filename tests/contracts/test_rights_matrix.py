@@ -159,6 +159,7 @@ ADDRESSES = {
     "healthz": "open",
     "readyz": "open",
     ".well-known/jwks.json": "open",
+    "metrics": "anybody who is logged in (tests/delivery/test_metrics)",
     "schema": "anybody who is logged in",
     "docs": "anybody who is logged in",
     "config": "above",

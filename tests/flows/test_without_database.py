@@ -1,6 +1,7 @@
 """A node whose PostgreSQL is gone: it serves what it has given before, and is itself again after."""
 
 import contextlib
+import re
 import time
 
 import pytest
@@ -51,6 +52,13 @@ def read(client):
     return client.get(HERE)
 
 
+def away_at(client):
+    """What Prometheus would be told of the database by that node."""
+    answer = client.get("/metrics")
+    assert answer.status_code == 200, answer.text
+    return re.search(r"(?m)^configsvc_database_away\{.*\} (\d)", answer.text)[1]
+
+
 def test_node__whose_database_is_gone__serves_what_it_has_and_nothing_old_after(made):
     with contextlib.ExitStack() as stack:
         servers = [made.start(), made.start()]
@@ -60,6 +68,7 @@ def test_node__whose_database_is_gone__serves_what_it_has_and_nothing_old_after(
         reader = stack.enter_context(servers[0].client(made.token("viewer", "app")))
         before = read(reader)
         assert (before.status_code, STALE in before.headers) == (200, False)
+        assert away_at(reader) == "0"
         revealed = reader.build_request("GET", HERE, params={"reveal": "true"})
 
         lose(made)
@@ -71,6 +80,8 @@ def test_node__whose_database_is_gone__serves_what_it_has_and_nothing_old_after(
             assert 0 < int(answer.headers[STALE]) < WITHIN
             assert answer.headers["etag"] == before.headers["etag"]
         assert other.get(HERE).status_code == 503  # which was never asked for it
+        assert away_at(reader) == "1"
+        assert other.get("/metrics").status_code == 503
         assert reader.send(revealed).status_code == 503
         assert reader.get("/readyz").status_code == 503
         assert reader.get("/healthz").status_code == 200
@@ -81,6 +92,7 @@ def test_node__whose_database_is_gone__serves_what_it_has_and_nothing_old_after(
 
         after = read(reader)
         assert (after.json()["config"], STALE in after.headers) == ({"n": 2}, False)
+        assert away_at(reader) == "0"
 
 
 def test_token__withdrawn_at_another_node_right_after_the_outage__is_refused(made):
