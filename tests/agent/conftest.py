@@ -10,10 +10,13 @@ from tests.serving import TOP
 
 sys.path.insert(0, str(TOP / "deploy" / "agent"))
 
+from configsvc_agent.serving import LocalServer, parse_address
+from configsvc_agent.upstream import Settings, Upstream
 from configsvc_client import Config, Timing
 from tests.agent.contract_server import ContractServer
 from tests.agent.processes import Hook
 
+TOKEN = "csl_local"
 SHORT = Timing(
     fetch_timeout=3.0,
     ready_within=0.5,
@@ -52,6 +55,32 @@ def connect(server, monkeypatch):
     yield connect
     for config in made:
         config.close()
+
+
+@pytest.fixture
+def serve(server):
+    """Makes local servers of ``checkout`` and ``cart``; all are closed at the end."""
+    server.others["cart"] = {"items": 3}
+    server.revealed = {"password": "hunter2"}
+    opened = []
+
+    def serve(listen="127.0.0.1:0", token=TOKEN, reveals=False, **options):
+        settings = Settings(server.url, lambda: server.token, timing=SHORT, **options)
+        kinds = [("checkout", False), ("cart", False)]
+        kinds += [("checkout", True)] if reveals else []
+        upstream = Upstream(settings, kinds)
+        opened.append(upstream)
+        upstream.start()
+        ask = token if callable(token) or token is None else lambda: token
+        local = LocalServer(parse_address(listen), upstream, ask, reveals=reveals)
+        opened.append(local)
+        local.start()
+        local.upstream = upstream
+        return local
+
+    yield serve
+    for each in reversed(opened):
+        each.close()
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ class ContractServer:
         self.others = {}  # documents of other services, which share version and revision
         self.revealed = None  # what reveal=true answers
         self.moved_service = "checkout"  # whom events are about
+        self.versions_in_messages = False
         self.changes = []  # (revision, number of messages)
         self.oldest = 0  # cursors before this one cannot be resumed
         self.refuse = {}  # path: (status, headers, body)
@@ -270,6 +271,8 @@ class Handler(BaseHTTPRequestHandler):
             last = number == messages - 1
             name = f"id: {self.fake.epoch}-{revision}\n" if last else ""
             members = {"type": "changed", "service": self.fake.moved_service}
+            if self.fake.versions_in_messages:
+                members["version"] = self.fake.version
             data = json.dumps({**members, "revision": revision, "number": number})
             if self.fake.stream_fault == "within a revision" and last:
                 self.send(f"{name}event: changed\nda")

@@ -11,37 +11,9 @@ import httpx
 import pytest
 
 from configsvc_agent.errors import UsageError
-from configsvc_agent.serving import LocalServer, local_token, parse_address
-from configsvc_agent.upstream import Settings, Upstream
-from tests.agent.conftest import SHORT
+from configsvc_agent.serving import local_token, parse_address
+from tests.agent.conftest import TOKEN
 from tests.agent.test_fetching import wait_until
-
-TOKEN = "csl_local"
-
-
-@pytest.fixture
-def serve(server):
-    """Makes local servers of ``checkout`` and ``cart``; all are closed at the end."""
-    server.others["cart"] = {"items": 3}
-    server.revealed = {"password": "hunter2"}
-    opened = []
-
-    def serve(listen="127.0.0.1:0", token=TOKEN, reveals=False, **options):
-        settings = Settings(server.url, lambda: server.token, timing=SHORT, **options)
-        kinds = [("checkout", False), ("cart", False)]
-        kinds += [("checkout", True)] if reveals else []
-        upstream = Upstream(settings, kinds)
-        opened.append(upstream)
-        upstream.start()
-        ask = (lambda: token) if token else None
-        local = LocalServer(parse_address(listen), upstream, ask, reveals=reveals)
-        opened.append(local)
-        local.start()
-        return local
-
-    yield serve
-    for each in reversed(opened):
-        each.close()
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The agent on a real server: publish, file, restart, report, secrets, and without the server."""
 
+import contextlib
+import itertools
 import json
 import os
 
@@ -7,6 +9,7 @@ import httpx
 import pytest
 import yaml
 
+from configsvc_client.events import EventReader
 from tests.agent.processes import Agent, wait_until
 from tests.serving import TOP, installation
 
@@ -172,6 +175,45 @@ def test_start__server_killed__uses_what_it_kept_with_its_secrets(served, launch
 
     second.says("started with 51 hunter2")
     wait_until(lambda: "The server knows that version" in second.log)
+
+
+def events_of(client, stack, headers):
+    """What a stream says, as it comes."""
+    answer = stack.enter_context(
+        client.stream("GET", "/stream?service=checkout&environment=production", headers=headers)
+    )
+    assert answer.status_code == 200
+    reader = EventReader()
+    return (event for piece in answer.iter_raw() for event in reader.feed(piece))
+
+
+def test_serve__tells_on_what_the_server_tells(served, launch, short_folder):
+    """The same messages with the same ids, also to who comes again."""
+    publish(served, 70)
+    path = short_folder / "agent.sock"
+    launch("--listen", f"unix:{path}", "checkout", act="serve")
+    wait_until(path.exists)
+
+    with contextlib.ExitStack() as stack:
+        theirs = stack.enter_context(served.servers[-1].client(served.app_token))
+        transport = httpx.HTTPTransport(uds=str(path))
+        ours = stack.enter_context(
+            httpx.Client(transport=transport, base_url="http://localhost", timeout=60)
+        )
+        there, here = (events_of(each, stack, {}) for each in (theirs, ours))
+        begun = next(there), next(here)
+        for timeout in (71, 72):
+            publish(served, timeout)
+        heard, told = (
+            list(itertools.islice((event for event in events if event.kind == "changed"), 2))
+            for events in (there, here)
+        )
+        again = events_of(ours, stack, {"Last-Event-ID": told[0].id})
+
+        assert {each.kind for each in begun} == {"ready"}
+        assert told == heard
+        assert next(again).kind == "ready"
+        assert next(again) == heard[1]
 
 
 ASKED = [

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ class Reply:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    pieces: Iterator[bytes] | None = None
+    """What is sent as it comes, in place of a body, until the connection ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,36 @@ class Question:
         if isinstance(value, str):
             return Reply(200, value.encode(), {"Content-Type": "text/plain; charset=utf-8"})
         return Reply(200, dumps(value).encode(), _JSON)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamQuestion:
+    """What a stream is to be about; no services: all that there are."""
+
+    services: frozenset[str]
+    environment: str
+    with_config: bool
+    after: Position | None
+
+    @classmethod
+    def of(cls, target: str, headers: Mapping[str, str]) -> "StreamQuestion":
+        """Read a request's target and headers. Raises :class:`Refusal`."""
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(target).query, keep_blank_values=True)
+        one = {name: values[-1] for name, values in query.items()}
+        _refuse_elsewhere(one, headers)
+        if one.get("include", "") not in ("", "config"):
+            raise Refusal(422, "invalid", "The only thing to include is 'config'.")
+        return cls(
+            services=frozenset(each.lower() for each in query.get("service", [])),
+            environment=one.get("environment", ""),
+            with_config=bool(one.get("include")),
+            after=_position(headers.get("Last-Event-ID", "") or one.get("after", "")),
+        )
+
+
+def is_stream(target: str) -> bool:
+    """Whether a request's target is the address of streams."""
+    return urllib.parse.urlsplit(target).path.removeprefix("/api/v1") == "/stream"
 
 
 _JSON: Final = {"Content-Type": "application/json"}

@@ -11,14 +11,23 @@ import socketserver
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 
-from configsvc_agent.asking import VARY, Question, Refusal, Reply, problem
+from configsvc_agent.asking import (
+    VARY,
+    Question,
+    Refusal,
+    Reply,
+    StreamQuestion,
+    is_stream,
+    problem,
+)
 from configsvc_agent.errors import UsageError
+from configsvc_agent.streaming import MOST_STREAMS, Reader
 from configsvc_agent.upstream import Upstream
 from configsvc_client.files import replace
 from configsvc_client.state import Snapshot, State
@@ -218,12 +227,35 @@ class _Local:
         made = question.answer(snapshot, plain.snapshot)
         return Reply(made.status, made.body, {**headers, **made.headers})
 
-    def _find(self, question: Question) -> State:
-        state = self.upstream.find(question.service)
+    def stream(self, question: StreamQuestion, check: Callable[[], None]) -> Reply:
+        """What happens from now on, or after what was asked. Raises :class:`Refusal`."""
+        news = self.upstream.news
+        services = question.services or self.upstream.services
+        for each in services:
+            self._find_plain(each, "" if question.environment == "*" else question.environment)
+        if news.readers >= MOST_STREAMS:
+            raise Refusal(503, "busy", "So many streams are open: ask again.", Retry_After="5")
+        complete = self._with_config if question.with_config else None
+        pieces = Reader(news, services, complete).read(question.after, check)
+        return Reply(200, b"", _STREAM, pieces)
+
+    def _with_config(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The message with its document, where that is still what is live."""
+        state = self.upstream.find(str(message["service"]))
+        snapshot = state.snapshot if state else None
+        if snapshot is None or snapshot.retired or snapshot.version != message.get("version"):
+            return message
+        return {**message, "config": snapshot.document}
+
+    def _find_plain(self, service: str, wanted: str) -> State:
+        state = self.upstream.find(service)
         environment = str(state.snapshot.envelope["environment"]) if state else ""
-        wanted = question.environment.lower()
-        if state is None or (wanted and wanted != environment.lower()):
+        if state is None or (wanted and wanted.lower() != environment.lower()):
             raise Refusal(404, "not_found", "This agent does not follow that configuration.")
+        return state
+
+    def _find(self, question: Question) -> State:
+        state = self._find_plain(question.service, question.environment)
         if not question.revealed:
             return state
         revealed = self.upstream.find(question.service, revealed=True) if self.reveals else None
@@ -313,6 +345,9 @@ class _Handler(BaseHTTPRequestHandler):
             if self.path in ("/healthz", "/readyz"):
                 return Reply(200, b'{"status":"ok"}', {"Content-Type": "application/json"})
             self._admit()
+            if is_stream(self.path):
+                asked = StreamQuestion.of(self.path, _Headers(self.headers))
+                return self.local.stream(asked, self._admit)
             return self.local.reply(Question.of(self.path, _Headers(self.headers)))
         except Refusal as refusal:
             return problem(refusal)
@@ -344,11 +379,32 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
+        if reply.pieces is not None:
+            self._send_pieces(reply.pieces)
+            return
         if reply.status not in (204, 304):
             self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
         if self.command != "HEAD" and reply.status not in (204, 304):
             self.wfile.write(reply.body)
+
+    def _send_pieces(self, pieces: Iterator[bytes]) -> None:
+        """Send what comes, until it ends or who asked may not have it any more."""
+        self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        with contextlib.suppress(Refusal):
+            for piece in pieces:
+                self.wfile.write(piece)
+                self.wfile.flush()
+
+
+_STREAM: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class _Headers(dict[str, str]):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from configsvc_agent.streaming import News
 from configsvc_client import numbers
 from configsvc_client.copies import Copy
 from configsvc_client.errors import ConfigError
@@ -72,14 +73,17 @@ class Upstream:
             self._states[kind] = state
             self._moved_at[kind] = _revision(state.snapshot)
             state.listen(lambda kind=kind: self._note(kind), None)  # type: ignore[misc] # bound now
-        self._watcher = Watcher(followed, settings.timing)
+        self._untold = False  # something has moved that the news do not say
+        self._watcher = Watcher(followed, settings.timing, self._tell)
+        self.news = News(self.head())
 
     def start(self) -> None:
         """Watch, in a daemon thread."""
         self._watcher.start()
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching, and end what is told on."""
+        self.news.close()
         self._watcher.stop()
 
     def find(self, service: str, *, revealed: bool = False) -> State | None:
@@ -102,7 +106,21 @@ class Upstream:
         reached = [_revision(each) for each in snapshots if each.epoch == epoch]
         return Position(epoch, max([cursor.revision if cursor else 0, *reached]))
 
+    @property
+    def services(self) -> frozenset[str]:
+        """Those that are followed, in lower case."""
+        return frozenset(service for service, _revealed in self._states)
+
+    def _tell(self, position: Position | None, messages: Sequence[str] | None) -> None:
+        """What the stream said, for the streams of local processes."""
+        untold, self._untold = self._untold, False
+        if position is not None and messages is not None:
+            self.news.tell(position, messages)
+        elif untold or position not in (None, self.news.position):
+            self.news.restart(position or self.head())
+
     def _note(self, kind: Kind) -> None:
+        self._untold = True
         with self.moved:
             self._moved_at[kind] = _revision(self._states[kind].snapshot)
             self.moved.notify_all()

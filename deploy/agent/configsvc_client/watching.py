@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from configsvc_client.errors import AwayError, ConfigError, NoStreamError
@@ -24,21 +24,31 @@ MAX_DOUBLINGS = 16
 SHORTEST_WAIT = 1.0
 
 
+Tell = Callable[[Position | None, Sequence[str] | None], object]
+
+
 class Watcher:
     """Follows configurations from ``start`` to ``stop``; used once.
 
     All are of one server and environment and share a wire: one stream tells of them. One alone is
-    also followed by long polls; several are polled in turn.
+    also followed by long polls; several are polled in turn. ``tell`` is called once all up to a position
+    is fetched, with the messages up to there; with ``None`` where it is not known what has happened.
     """
 
-    def __init__(self, followed: Sequence[tuple[Remote, State]], timing: Timing) -> None:
-        self._followed, self._timing = list(followed), timing
+    def __init__(
+        self,
+        followed: Sequence[tuple[Remote, State]],
+        timing: Timing,
+        tell: Tell = lambda _position, _messages: None,
+    ) -> None:
+        self._followed, self._timing, self._tell = list(followed), timing, tell
         self._remote = self._followed[0][0]
         self._services = sorted({remote.service for remote, _state in self._followed})
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="configsvc-client", daemon=True)
         self._cursor: Position | None = None
         self._pending: list[tuple[Remote, State]] = []
+        self._messages: list[str] = []
         self._failures = 0
         self._failing_since: float | None = None
         self._stream_failures = 0
@@ -88,6 +98,7 @@ class Watcher:
         except ConfigError as error:
             self._note_refusal(error)
             self._note_failure(error)
+            self._tell(self._cursor, None)  # the others may have moved
             return self._spread(self._timing.longest_pause)
         except AwayError as error:
             if not self._stopping.is_set():
@@ -103,7 +114,7 @@ class Watcher:
 
     def _follow(self) -> float:
         """Read one stream; its end is an :class:`AwayError`, as is what cuts it."""
-        self._poll_until, self._pending = None, []
+        self._poll_until, self._pending, self._messages = None, [], []
         opened = time.monotonic()
         with contextlib.closing(self._remote.stream(self._cursor, self._services)) as events:
             for event in events:
@@ -122,13 +133,18 @@ class Watcher:
             position = _position(event.data)
             self._stopping.wait(random.uniform(0, self._timing.resync_jitter))  # noqa: S311 - spreads clients
             self._refresh(position, self._followed)
-            self._cursor, self._pending = position, []
+            self._move(position, None)
         elif event.kind == "changed":
+            self._messages.append(event.data)
             self._pending += [each for each in self._about(event.data) if each not in self._pending]
         if event.id:
             position = _read_position(event.id)
             self._refresh(position, self._followed if self._cursor is None else self._pending)
-            self._cursor, self._pending = position, []
+            self._move(position, self._messages)
+
+    def _move(self, position: Position, messages: Sequence[str] | None) -> None:
+        self._cursor, self._pending, self._messages = position, [], []
+        self._tell(position, messages)
 
     def _about(self, data: str) -> list[tuple[Remote, State]]:
         """Which of those that are followed an event is about; all, when it does not say."""
@@ -146,7 +162,7 @@ class Watcher:
         ):
             self._refresh(position, self._followed)
         if cursor is None:
-            self._cursor = position
+            self._move(position, None)
 
     def _refresh(self, at_least: Position, followed: Iterable[tuple[Remote, State]]) -> None:
         """Fetch states that are no older than ``at_least``; a refusal of one keeps none from the others."""
@@ -229,6 +245,7 @@ class Watcher:
         if self._failures and self._stream_worked:
             self._poll_until = None
         self._note_success()
+        self._tell(self._cursor, None)
 
     # -- failures --------------------------------------------------------------------------
 
