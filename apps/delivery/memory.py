@@ -28,8 +28,22 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", bound=Sized)
 
 
+@dataclass(slots=True)
+class Entry(Generic[V]):
+    """A value, the places that it is about, and how many bytes it is counted with. ``is_used``: it is new,
+    or somebody has asked for it since it was spared.
+    """
+
+    value: V
+    places: Sequence[PlaceKey]
+    size: int
+    is_used: bool = True
+
+
 class Memory(Generic[K, V]):
-    """At most ``limit`` bytes of values; those that nobody has asked for longest go first.
+    """At most ``limit`` bytes of values; those that nobody has asked for longest go first, or nearly:
+    of a queue the first goes that was not used since it was there last (second chance; Corbató, "A
+    paging experiment with the Multics system", 1968). So whoever asks moves nothing, and waits for nobody.
 
     Several threads may use it. A value may be about places: they can be forgotten by these.
     """
@@ -37,7 +51,7 @@ class Memory(Generic[K, V]):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.size = 0
-        self._kept: OrderedDict[K, tuple[V, Sequence[PlaceKey], int]] = OrderedDict()
+        self._kept: OrderedDict[K, Entry[V]] = OrderedDict()
         self._at: defaultdict[PlaceKey, set[K]] = defaultdict(set)
         self._lock = threading.Lock()
 
@@ -45,13 +59,12 @@ class Memory(Generic[K, V]):
         return len(self._kept)
 
     def find(self, key: K) -> V | None:
-        """The value, which is the most recently used from now on."""
-        with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                return None
-            self._kept.move_to_end(key)
-            return found[0]
+        """The value, which is spared when it is its turn to go."""
+        entry = self._kept.get(key)
+        if entry is None:
+            return None
+        entry.is_used = True
+        return entry.value
 
     def keep(
         self, key: K, value: V, places: Sequence[PlaceKey] = (), size: int | None = None
@@ -64,12 +77,12 @@ class Memory(Generic[K, V]):
             self._drop(key)
             if size > self.limit:
                 return
-            self._kept[key] = value, places, size
+            self._kept[key] = Entry(value, places, size)
             self.size += size
             for place in places:
                 self._at[place].add(key)
             while self.size > self.limit:
-                self._drop(next(iter(self._kept)))
+                self._drop_first()
 
     def forget(self, places: Collection[PlaceKey]) -> None:
         """Forget what is about any of ``places``."""
@@ -85,13 +98,20 @@ class Memory(Generic[K, V]):
             self._at.clear()
             self.size = 0
 
+    def _drop_first(self) -> None:
+        key, entry = next(iter(self._kept.items()))
+        if entry.is_used:
+            entry.is_used = False
+            self._kept.move_to_end(key)
+        else:
+            self._drop(key)
+
     def _drop(self, key: K) -> None:
-        found = self._kept.pop(key, None)
-        if found is None:
+        entry = self._kept.pop(key, None)
+        if entry is None:
             return
-        _value, places, size = found
-        self.size -= size
-        for place in places:
+        self.size -= entry.size
+        for place in entry.places:
             self._at[place].discard(key)
             if not self._at[place]:
                 del self._at[place]

@@ -255,7 +255,9 @@ def test_key__of_another_server__is_asked_for_by_django(reader, monkeypatch):
 def test_row__damaged_in_memory__is_not_given(reader, monkeypatch):
     async def scenario(asgi, feed):
         await disclosed(asgi, reader)
-        [sealed] = [each for each, *_rest in feed.memory._kept.values() if isinstance(each, Sealed)]
+        [sealed] = [
+            each.value for each in feed.memory._kept.values() if isinstance(each.value, Sealed)
+        ]
         value = sealed.values["pin"]
         object.__setattr__(value, "sealed", value.sealed[:-1] + os.urandom(1) + b"x")
 
