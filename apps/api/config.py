@@ -50,7 +50,7 @@ from apps.delivery.keeping import offer
 from apps.delivery.points import require_reached
 from apps.delivery.reads import note_given, note_read
 from apps.delivery.requests import MAX_SERVICES, read_cursor, read_wait
-from apps.delivery.revealing import Revealing, Sealed
+from apps.delivery.revealing import Revealing
 from apps.engine import formats, patching, paths
 from apps.engine.errors import (
     MalformedError,
@@ -58,6 +58,7 @@ from apps.engine.errors import (
 from apps.engine.signing import answer_header
 from apps.rollouts.assigning import as_assigned, choices_of, note_served, read_unit
 from apps.rollouts.services import note_instance
+from apps.vault.disclosing import SealedAnswer
 
 VARY = "Accept, Accept-Encoding, Authorization, Cookie, X-Config-Unit, X-Config-Instance"
 PATCHES = {
@@ -266,7 +267,7 @@ def check_revision(request: Any) -> Position:
 
 def serve(
     view: ApiView, place: Place, published: Published, question: Question, reached: Position
-) -> tuple[HttpResponse, Sealed | None]:
+) -> tuple[HttpResponse, SealedAnswer | None]:
     """The answer about a version, or 304 when the client has it.
 
     With ``reveal=true`` the values of its secrets are in it: nothing may keep it but sealed, as it is

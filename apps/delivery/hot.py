@@ -10,8 +10,8 @@ has committed, or has not looked at the ledger for too long, Django answers.
 While the database is away, what is kept is given for an hour, with how old it may be
 (:data:`STALE`); what is not kept, and what has secrets in it, is for Django, which answers 503.
 
-An answer with the values of secrets is kept without them (:class:`~apps.delivery.revealing.Sealed`),
-and they are opened for each who asks. For units of experiments the answers in each variant are kept,
+An answer with the values of secrets is kept sealed (:class:`~apps.vault.disclosing.SealedAnswer`), and
+opened for each who asks. For units of experiments the answers in each variant are kept,
 and how units are assigned to variants. Of several configurations at once the revision is filled in.
 
 What is not understood at a glance goes on to Django: another method, a cookie, a parameter that is

@@ -15,8 +15,8 @@ from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.http import Send
 from apps.delivery.memory import Body, Dated, PlaceKey, Text
-from apps.delivery.revealing import Sealed
 from apps.rollouts.assigning import Choices
+from apps.vault.disclosing import SealedAnswer
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -41,7 +41,7 @@ class Served:
     given: Sequence[tuple[PlaceKey, int]]
     keys: Sequence[str]
     until: datetime | None
-    sealed: Sealed | None = None
+    sealed: SealedAnswer | None = None
     variant: str = ""
     choices: Choices | None = None
 
@@ -70,7 +70,7 @@ def offer(
     actor: Actor,
     given: Sequence[Published],
     keys: Sequence[str] = (),
-    sealed: Sealed | None = None,
+    sealed: SealedAnswer | None = None,
     choices: Callable[[], Choices] | None = None,
 ) -> None:
     """Let the answer about what was ``given`` be given to ``actor`` again, where somebody would keep it.

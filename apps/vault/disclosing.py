@@ -1,85 +1,85 @@
-"""Values that an account was given before, opened again from memory, without the database.
+"""Answers with values that an account was given before, opened again from memory, without the database.
 
-A version is kept as it is stored, sealed and with its wrapped key, and opened for each who asks. The first
-disclosure to an account is an event (:func:`apps.vault.services.disclose`); these are counted, in
-memory first, and written every few seconds.
+Such an answer is kept as a value is stored: sealed under a key of its own, which is kept wrapped by the
+key-encryption key (:mod:`apps.engine.sealing`); and it is opened for each who asks. The first disclosure to
+an account is an event (:func:`apps.vault.services.disclose`); these are counted, in memory first, and
+written every few seconds.
 """
 
+import secrets
 import threading
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db.models import F
 
-from apps.core import clock
-from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import sealing
 from apps.engine.errors import IntegrityError, SealedError
-from apps.engine.values import Tree, parse_canonical
 from apps.vault.models import Disclosure
 from apps.vault.providers import key_provider
 from apps.vault.selectors import Found
-from apps.vault.versions import context_of
+
+_CONTEXT = b"an answer with revealed secrets, in the memory of one process"
 
 _lock = threading.Lock()
-_waiting: dict[tuple[uuid.UUID, str], tuple[int, datetime]] = {}
+_waiting: dict[tuple[uuid.UUID, str], tuple[int, float]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class SealedValue:
-    """A version as it is stored, and what it is bound to."""
+class SealedAnswer:
+    """An answer's bytes, sealed, and what is disclosed to which account by opening it."""
 
-    version_id: uuid.UUID
+    account: str
+    versions: tuple[uuid.UUID, ...]
     key_id: str
     wrapped: bytes = field(repr=False)
     sealed: bytes = field(repr=False)
-    context: bytes = field(repr=False)
-
-    @classmethod
-    def of(cls, found: Found) -> "SealedValue":
-        """What was found, which has just been opened."""
-        wrapped = found.version.wrapped
-        return cls(
-            version_id=found.version.pk,
-            key_id=wrapped.key_id,
-            wrapped=bytes(wrapped.wrapped),
-            sealed=bytes(found.version.sealed),
-            context=context_of(found.secret, found.version.pk),
-        )
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is opened here, and no other server is asked for its key."""
-        return key_provider().is_local(self.key_id)
 
     @property
     def size(self) -> int:
         """Bytes, about."""
-        return 400 + len(self.wrapped) + len(self.sealed) + len(self.context)
+        return 1_000 + len(self.sealed)
 
-    def open(self) -> Tree:
-        """The value. Raises :class:`SealedError` and :class:`IntegrityError`."""
-        key = key_provider().unwrap(self.key_id, self.wrapped, self.context)
-        return parse_canonical(sealing.unseal(self.sealed, key=key, context=self.context).decode())
+    def read(self, _revision: int) -> bytes | None:
+        """The bytes, which are disclosed by this; ``None``: they do not open any more, for the key is
+        gone, or something is damaged.
+        """
+        try:
+            key = key_provider().unwrap(self.key_id, self.wrapped, _CONTEXT)
+            body = sealing.unseal(self.sealed, key=key, context=_CONTEXT)
+        except (SealedError, IntegrityError):
+            return None
+        self._count()
+        return body
+
+    def _count(self) -> None:
+        now = time.time()
+        with _lock:
+            for version in self.versions:
+                counted = version, self.account
+                _waiting[counted] = _waiting.get(counted, (0, now))[0] + 1, now
 
 
-def disclose_again(*, actor: Actor, values: Mapping[str, SealedValue]) -> dict[str, Tree] | None:
-    """The values by name, for an account that has been given these versions; ``None`` where one does
-    not open any more: its key is gone, or something is damaged.
+def seal_answer(body: bytes, *, account: str, found: Iterable[Found]) -> SealedAnswer | None:
+    """The same for memory; ``None`` where another server would be asked for the key each time: whoever
+    waits for that holds up everybody else.
     """
+    provider = key_provider()
+    key = secrets.token_bytes(sealing.KEY_BYTES)
     try:
-        opened = {name: each.open() for name, each in values.items()}
-    except (SealedError, IntegrityError):
+        if not provider.is_local(provider.current()):
+            return None
+        key_id, wrapped = provider.wrap(key, _CONTEXT)
+    except SealedError:
         return None
-    now = clock.now()
-    with _lock:
-        for version_id in {each.version_id for each in values.values()}:
-            count, _at = _waiting.get((version_id, actor.name), (0, now))
-            _waiting[version_id, actor.name] = count + 1, now
-    return opened
+    nonce = secrets.token_bytes(sealing.NONCE_BYTES)
+    sealed = sealing.seal(body, key=key, nonce=nonce, context=_CONTEXT)
+    versions = tuple({each.version.pk for each in found})
+    return SealedAnswer(account, versions, key_id, wrapped, sealed)
 
 
 def flush() -> None:
@@ -93,7 +93,7 @@ def flush() -> None:
         with writing():
             for (version_id, account), (count, at) in sorted(taken.items()):
                 rows = Disclosure.objects.filter(version=version_id, account=account)
-                rows.update(count=F("count") + count, last_at=at)
+                rows.update(count=F("count") + count, last_at=datetime.fromtimestamp(at, UTC))
     except Exception:
         with _lock:
             for key, (count, at) in taken.items():

@@ -1,8 +1,7 @@
-"""Answers with the values of secrets: kept without them, and opened for each who asks."""
+"""Answers with the values of secrets: kept sealed, and opened for each who asks."""
 
 import gc
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ from asgiref.sync import sync_to_async
 from apps.access import services
 from apps.audit.models import AuditEvent
 from apps.delivery import memory
-from apps.delivery.revealing import Sealed
 from apps.vault import disclosing
+from apps.vault.disclosing import SealedAnswer
 from apps.vault.models import Disclosure, SecretVersion
 from tests.delivery.test_hot import (
     LONG,
@@ -83,9 +82,9 @@ def test_revealed__in_each_format__is_the_same_as_djangos(reader, suffix):
     address = f"/config/shop{suffix}?reveal=true&environment=production"
 
     async def scenario(asgi, _feed):
-        await asgi.get(address, [reader])
-        for _time in range(3):
-            same(await asgi.get(address, [reader]), await asgi.get_from_django(address, [reader]))
+        await disclosed(asgi, reader, address)
+
+        same(at_once(asgi.get(address, [reader])), await asgi.get_from_django(address, [reader]))
 
     run(scenario)
 
@@ -100,7 +99,7 @@ def test_memory__of_what_was_revealed__has_no_value_in_it(reader):
 
         held = reachable_from(feed.memory)
 
-        assert any(isinstance(each, Sealed) for each in held)
+        assert any(isinstance(each, SealedAnswer) for each in held)
         words = [
             VALUE,
             json.dumps(VALUE, ensure_ascii=False)[1:-1],
@@ -110,7 +109,6 @@ def test_memory__of_what_was_revealed__has_no_value_in_it(reader):
         for each in held:
             text = each.decode("utf-8", "replace") if isinstance(each, bytes) else each
             assert not (isinstance(text, str) and any(word in text for word in words))
-        assert "a value that is said again" in str(held)  # the rest of it is there
 
     run(scenario)
 
@@ -185,43 +183,6 @@ def test_right__withdrawn__ends_what_is_kept(reader, world):  # noqa: F811
     run(scenario)
 
 
-OBJECT = {"user": 'ü "x"', "port": 5432, "more": ["1", None]}
-
-
-def test_value__that_is_an_object__is_put_in_whole_and_in_texts(reader):
-    write_pin(OBJECT)
-    publish(config={"pin": {"$secret": "pin"}, "text": "is ${secret:pin}!"})
-
-    async def scenario(asgi, _feed):
-        first = await disclosed(asgi, reader)
-
-        again = at_once(asgi.get(HERE, [reader]))
-
-        assert json.loads(again.body)["config"]["pin"] == OBJECT
-        same(again, first)
-
-    run(scenario)
-
-
-@pytest.mark.parametrize("value", ["on", "0123", "line\nline", "- x", "'", '"', "x" * 200])
-def test_value__that_a_format_writes_otherwise_than_others__is_for_django_or_the_same(
-    reader, value
-):
-    write_pin(value)
-    publish(config={"pin": {"$secret": "pin"}, "text": ["is ${secret:pin}"]})
-    addresses = [f"/config/shop{suffix}?reveal=true" for suffix in (".yaml", ".toml", ".xml")]
-
-    async def scenario(asgi, _feed):
-        for address in addresses:
-            await disclosed(asgi, reader, address) if address == addresses[0] else None
-            for _time in range(2):
-                same(
-                    await asgi.get(address, [reader]), await asgi.get_from_django(address, [reader])
-                )
-
-    run(scenario)
-
-
 def test_key__that_is_gone__lets_nothing_be_opened_from_memory(reader, settings):
     path = Path(settings.KEY_PROVIDER["file"])
 
@@ -256,10 +217,11 @@ def test_row__damaged_in_memory__is_not_given(reader, monkeypatch):
     async def scenario(asgi, feed):
         await disclosed(asgi, reader)
         [sealed] = [
-            each.value for each in feed.memory._kept.values() if isinstance(each.value, Sealed)
+            each.value
+            for each in feed.memory._kept.values()
+            if isinstance(each.value, SealedAnswer)
         ]
-        value = sealed.values["pin"]
-        object.__setattr__(value, "sealed", value.sealed[:-1] + os.urandom(1) + b"x")
+        object.__setattr__(sealed, "sealed", sealed.sealed[:-1] + bytes([sealed.sealed[-1] ^ 1]))
 
         answer, times = await asked(asgi, HERE, reader)
 
