@@ -2,7 +2,7 @@
 
 import gc
 import json
-from pathlib import Path
+import shutil
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -183,19 +183,20 @@ def test_right__withdrawn__ends_what_is_kept(reader, world):  # noqa: F811
     run(scenario)
 
 
-def test_key__that_is_gone__lets_nothing_be_opened_from_memory(reader, settings):
-    path = Path(settings.KEY_PROVIDER["file"])
+def test_key__that_is_gone__lets_nothing_be_opened_from_memory(reader, settings, tmp_path):
+    own = tmp_path / "encryption.key"  # other tests have theirs at this moment
+    shutil.copy(settings.KEY_PROVIDER["file"], own)
+    settings.KEY_PROVIDER = {**settings.KEY_PROVIDER, "file": str(own)}
 
     async def scenario(asgi, _feed):
         await disclosed(asgi, reader)
         at_once(asgi.get(HERE, [reader]))
-        away = path.with_suffix(".away")
-        path.rename(away)
-        try:
-            answer, times = await asked(asgi, HERE, reader)
-        finally:
-            away.rename(path)
+        away = own.rename(tmp_path / "away")
+
+        answer, times = await asked(asgi, HERE, reader)
         assert (times, answer.status) == (1, 503)
+
+        away.rename(own)
         assert (await asked(asgi, HERE, reader))[0].status == 200
 
     run(scenario)
