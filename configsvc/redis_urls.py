@@ -51,10 +51,11 @@ def read_redis_url(url: str) -> Redis:
 
 
 def _behind_sentinels(url: str, *, is_tls: bool) -> Redis:
-    parts = urlsplit(url)
-    credentials, _at, addresses = parts.netloc.rpartition("@")
+    place, _slash, rest = url.partition("://")[2].partition("/")
+    path, _mark, asked = rest.partition("?")
+    credentials, _at, addresses = place.rpartition("@")
     user, _colon, password = credentials.partition(":")
-    master, _slash, database = parts.path.strip("/").partition("/")
+    master, _slash, database = path.strip("/").partition("/")
     sentinels = [_address(each) for each in addresses.split(",")]
     if not master or master != master.lower() or not (database or "0").isdigit():
         raise UnsafeSettingError(FORM)
@@ -65,7 +66,7 @@ def _behind_sentinels(url: str, *, is_tls: bool) -> Redis:
         "ssl": is_tls or None,
     }
     told = {name: value for name, value in known.items() if value is not None}
-    query = parse_qs(parts.query)
+    query = parse_qs(asked)
     asking: dict[str, Any] = {
         name: query[f"sentinel_{name}"][-1]
         for name in ("username", "password")

@@ -1,11 +1,15 @@
 """Editing a source text: only what differs changes; comments, order and quoting stay."""
 
+import copy
 import io
 import re
+from collections.abc import Callable, Collection
+from difflib import SequenceMatcher
 from typing import Any, Final
 
 import tomlkit
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarstring import ScalarString
@@ -16,10 +20,11 @@ from apps.engine import formats
 from apps.engine.errors import DomainError
 from apps.engine.formats import json as json_format
 from apps.engine.paths import leaves
-from apps.engine.values import Number, Tree, same
+from apps.engine.values import Number, Tree, canonical, same
 
 MAX_CAREFUL: Final = 200_000
 MAX_LEAVES: Final = 3_000  # tomlkit takes quadratic time for what is added
+MAX_COMPARED: Final = 100_000  # pairs of items of two lists
 _SEQUENCE: Final = re.compile(
     r"^( *)[^\s#][^\n]*:[ \t]*(?:#[^\n]*)?\n(?:[ \t]*(?:#[^\n]*)?\n)*( *)- ", re.MULTILINE
 )
@@ -62,7 +67,7 @@ def _edit_yaml(content: str, current: Tree, wanted: Tree) -> str | None:
         document = editor.load(content)
         if document is None:
             return None
-        _change(document, current, wanted, _yaml_value)
+        _Changer(_yaml_value, _shared(document)).change(document, current, wanted)
         stream = io.StringIO()
         editor.dump(document, stream)
     except (YAMLError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError):
@@ -95,7 +100,7 @@ def _yaml_number(value: Number | float) -> Any:
 def _edit_toml(content: str, current: Tree, wanted: Tree) -> str | None:
     try:
         document = tomlkit.parse(content)
-        _change(document, current, wanted, _toml_value)
+        _Changer(_toml_value).change(document, current, wanted)
         return tomlkit.dumps(document)
     except (TOMLKitError, ValueError, TypeError, KeyError, AttributeError):
         return None  # what the editor cannot keep is written anew by the caller
@@ -109,41 +114,98 @@ def _toml_value(value: Tree) -> Any:
     return [_toml_value(child) for child in value] if isinstance(value, list) else value
 
 
-def _change(node: Any, current: Tree, wanted: Tree, convert: Any) -> None:
-    """Make ``node``, which holds ``current``, hold ``wanted``, touching what differs alone."""
-    if isinstance(wanted, list):
-        _change_list(node, current, wanted, convert)
-        return
-    for key in [key for key in current if key not in wanted]:
-        del node[key]
-    for key, value in wanted.items():
-        if key not in current:
-            node[key] = convert(value)
-        elif not same(current[key], value):
-            if _is_alike(current[key], value) and hasattr(node[key], "__setitem__"):
-                _change(node[key], current[key], value, convert)
-            else:
-                node[key] = _in_style(node[key], convert(value))
-
-
-def _change_list(node: Any, current: list[Tree], wanted: list[Tree], convert: Any) -> None:
-    shared = min(len(current), len(wanted))
-    for index in range(shared):
-        if same(current[index], wanted[index]):
+def _shared(document: Any) -> set[int]:
+    """The ids of the collections that are in a YAML document more than once, by their aliases."""
+    seen: set[int] = set()
+    found: set[int] = set()
+    waiting = [document]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, (CommentedMap, CommentedSeq)):
             continue
-        if _is_alike(current[index], wanted[index]) and hasattr(node[index], "__setitem__"):
-            _change(node[index], current[index], wanted[index], convert)
-        else:
-            node[index] = convert(wanted[index])
-    for index in range(len(current) - 1, shared - 1, -1):
-        del node[index]
-    for value in wanted[shared:]:
-        node.append(convert(value))
+        if id(node) in seen:
+            found.add(id(node))
+            continue
+        seen.add(id(node))
+        waiting += node.values() if isinstance(node, CommentedMap) else node
+    return found
+
+
+class _Changer:
+    """Makes nodes hold what is wanted, touching what differs alone. ``convert`` makes a node of a value;
+    one that is ``shared`` is copied before it is changed in one of its places.
+    """
+
+    def __init__(self, convert: Callable[[Tree], Any], shared: Collection[int] = ()) -> None:
+        self.convert, self.shared = convert, shared
+
+    def change(self, node: Any, current: Tree, wanted: Tree) -> None:
+        """Make ``node``, which holds ``current``, hold ``wanted``, which is as it is a list or not."""
+        if isinstance(wanted, list):
+            self._change_list(node, current, wanted)
+            return
+        for key in [key for key in current if key not in wanted]:
+            del node[key]
+        for key, value in wanted.items():
+            if key not in current:
+                node[key] = self.convert(value)
+            elif not same(current[key], value):
+                self._change_member(node, key, current[key], value)
+
+    def _change_member(self, node: Any, key: Any, current: Tree, wanted: Tree) -> None:
+        if not (_is_alike(current, wanted) and hasattr(node[key], "__setitem__")):
+            node[key] = _in_style(node[key], self.convert(wanted))
+            return
+        if id(node[key]) in self.shared:
+            node[key] = _copied(node[key])
+        self.change(node[key], current, wanted)
+
+    def _change_list(self, node: Any, current: list[Tree], wanted: list[Tree]) -> None:
+        """Items that are in both stay with what is written beside them, wherever they are by now."""
+        for first, beyond, begin, end in reversed(_blocks(current, wanted)):
+            shared = min(beyond - first, end - begin)
+            for index in range(beyond - 1, first + shared - 1, -1):
+                del node[index]
+            for offset, value in enumerate(wanted[begin + shared : end]):
+                node.insert(first + shared + offset, self.convert(value))
+            for offset in range(shared):
+                index = first + offset
+                self._change_member(node, index, current[index], wanted[begin + offset])
+
+
+def _copied(node: Any) -> Any:
+    """The same with its comments, under no name that aliases could go by."""
+    copied = copy.deepcopy(node)
+    if copied.yaml_anchor() is not None:
+        copied.yaml_set_anchor(None)
+    return copied
+
+
+def _blocks(current: list[Tree], wanted: list[Tree]) -> list[tuple[int, int, int, int]]:
+    """The stretches that differ: from and to in ``current``, then in ``wanted``."""
+    old, new = ([canonical(each) for each in items] for items in (current, wanted))
+    start, least = 0, min(len(old), len(new))
+    while start < least and old[start] == new[start]:
+        start += 1
+    tail = 0
+    while tail < least - start and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    one, other = old[start : len(old) - tail], new[start : len(new) - tail]
+    if len(one) * len(other) > MAX_COMPARED:
+        return [(start, start + len(one), start, start + len(other))]
+    codes = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+    return [
+        (start + i1, start + i2, start + j1, start + j2)
+        for tag, i1, i2, j1, j2 in codes
+        if tag != "equal"
+    ]
 
 
 def _is_alike(current: Tree, wanted: Tree) -> bool:
-    return (isinstance(current, dict) and isinstance(wanted, dict)) or (
-        isinstance(current, list) and isinstance(wanted, list)
+    """Whether the one is changed into the other inside; what becomes empty is written anew."""
+    return bool(wanted) and (
+        (isinstance(current, dict) and isinstance(wanted, dict))
+        or (isinstance(current, list) and isinstance(wanted, list))
     )
 
 
