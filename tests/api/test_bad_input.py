@@ -57,6 +57,7 @@ WRITES = [
     ("parameter entity", '<!DOCTYPE c [<!ENTITY % p SYSTEM "x"> %p;]><c/>', XML, 400),
     ("laughs", '<!DOCTYPE c [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><c>&b;</c>', XML, 400),
     ("deep elements", "<a>" * 100_000, XML, 400),
+    ("another encoding", '<?xml version="1.0" encoding="utf-16"?><c><a>1</a></c>', XML, 400),
     ("form", "a=1", "application/x-www-form-urlencoded", 415),
     ("charset", '{"config":{}}', "application/json; charset=bogus", 415),
     ("reference", '{"config":{"a":"${other:key}"}}', "application/json", 422),
@@ -92,6 +93,7 @@ def test_publish__bad_body__is_a_problem_and_stores_nothing(shop, operator, body
         ("a: 1\na: 2\n", YAML, 2, 1),
         ("a = 1\nb = = 2\n", TOML, 2, 5),
         ("<c>\n<d></c>", XML, 2, 6),
+        ('<?xml version="1.0" encoding="ISO-8859-1"?><c>é</c>', XML, 1, 21),
     ],
 )
 def test_publish__unreadable_text__names_line_and_column(shop, operator, body, kind, line, column):

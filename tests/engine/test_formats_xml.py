@@ -101,7 +101,7 @@ def test_parse__foreign_xml__keeps_its_meaning_through_writing_and_reading(text)
         ("<c><!-- x --><?y z?><p id='1'>\n</p></c>", '{"c":{"p":{"@id":"1"}}}'),
         ("<c> a <b>x</b> c </c>", '{"c":{"#text":"a  c","b":"x"}}'),
         ("<config><_ name='a b'>x</_></config>", '{"a b":"x"}'),
-        ("<?xml version='1.0' encoding='ISO-8859-1'?><config><a>é</a></config>", '{"a":"é"}'),
+        ("<?xml version='1.0' encoding='UTF-8'?><config><a>é</a></config>", '{"a":"é"}'),
     ],
 )  # fmt: skip
 def test_parse__documented_mapping__gives_the_documented_tree(text, tree):
@@ -131,6 +131,35 @@ def refused(text):
 )
 def test_parse__bad_document__names_its_place(text, where):
     assert refused(text) == (MalformedError, *where)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", " encoding='utf-8'", ' encoding="UTF-8"', " encoding='utf8' standalone='yes'"],
+)
+@pytest.mark.parametrize("value", ["e", "é"])
+def test_parse__declaration_of_utf_8_or_of_none__is_taken(said, value):
+    text = f"<?xml version='1.0'{said}?><config><a>{value}</a></config>"
+
+    assert formats.parse(text.encode(), "xml").tree == {"a": value}
+
+
+@pytest.mark.parametrize("encoding", ["us-ascii", "ASCII", "ISO-8859-1", "windows-1252", "GBK"])
+def test_parse__declaration_of_what_holds_ascii__is_taken_over_ascii_alone(encoding):
+    text = f"<?xml version='1.0'\n encoding='{encoding}'?><config><a>%s</a></config>"
+
+    assert formats.parse(text % "e", "xml").tree == {"a": "e"}
+    assert refused(text % "é") == (MalformedError, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "UTF-16LE", "utf-32", "utf-7", "utf-8-sig", "cp037", "x-unheard-of"]
+)
+@pytest.mark.parametrize("value", ["e", "é", "+AOk-"])
+def test_parse__declaration_of_another_encoding__is_refused_at_its_place(encoding, value):
+    text = f"\ufeff<?xml version='1.0' encoding='{encoding}'?><config><a>{value}</a></config>"
+
+    assert refused(text.encode()) == (MalformedError, 1, 21)
 
 
 @pytest.mark.parametrize(

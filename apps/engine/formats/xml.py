@@ -9,6 +9,9 @@ attribute is one like all others. A key that is no element name is written
 
 Of foreign XML, elements that repeat become a list; comments, processing instructions and the
 order between differently named elements are not kept.
+
+The text is UTF-8 whatever it was sent in, so a declaration of another encoding is refused where that
+would read it differently (XML 1.0, 4.3.3).
 """
 
 import re
@@ -20,6 +23,7 @@ from apps.engine.formats.parsed import (
     Parsed,
     Place,
     Positions,
+    place_of,
     refuse,
     refuse_as,
     refuse_depth,
@@ -32,11 +36,18 @@ __all__ = ["parse", "render"]
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)")
 _BOOLEANS: Final = {"true": True, "false": False}
+_UTF_8: Final = ("utf-8", "utf8")
+# Of these (IANA, "Character Sets") ASCII is a part: text of ASCII alone is the same bytes in all.
+_WITH_ASCII: Final = re.compile(
+    r"(us-)?ascii|iso-8859-\d\d?|windows-125\d|koi8-[ru]|gbk|gb2312|gb18030|big5|euc-(jp|kr)"
+)
 
 
 def parse(text: str) -> Parsed:
-    """Read one XML document. Document types and entities of any kind are refused."""
-    reader = _Reader()
+    """Read one XML document. Document types and entities of any kind are refused, and declarations of an
+    encoding that the text is not in.
+    """
+    reader = _Reader(text)
     try:
         reader.parser.Parse(text.encode(), True)
     except expat.ExpatError as error:
@@ -86,19 +97,28 @@ class _Element:
 class _Reader:
     """Builds elements from expat's events, without recursion."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
         self.parser = expat.ParserCreate("UTF-8")
         self.parser.buffer_text = True
+        self.parser.XmlDeclHandler = self._declaration
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._characters
         self.parser.StartDoctypeDeclHandler = self._doctype
         self.root: Any = None
+        self._text = text
         self._stack: list[_Element] = []
         self._count = 0
 
     def _place(self) -> Place:
         return self.parser.CurrentLineNumber, self.parser.CurrentColumnNumber + 1
+
+    def _declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        said = (encoding or "utf-8").lower()
+        if said in _UTF_8 or (_WITH_ASCII.fullmatch(said) and self._text.isascii()):
+            return
+        place = place_of(self._text, self._text.index("encoding"))
+        refuse(f"The text is UTF-8: declare that, or no encoding, instead of {encoding}.", place)
 
     def _doctype(self, *_arguments: Any) -> None:
         refuse("A document type is not allowed: no DTD, no entities.", self._place())
