@@ -48,7 +48,7 @@ LONGEST_QUERY: Final = 2_000
 def key_of(scope: Any) -> Key | None:
     """All that decides the answer to a request; ``None`` for one that is never kept.
 
-    What else is in a request decides nothing: tests/delivery/test_hot.py holds that against Django.
+    What else is in a request decides nothing: tests/delivery/test_hot_properties.py holds that against Django.
     """
     path: str = scope["path"]
     if scope["method"] != "GET" or not (path.startswith(BELOW) or path in TOGETHER):

@@ -3,10 +3,12 @@
 import contextlib
 import re
 import time
+from typing import NamedTuple
 
+import httpx
 import pytest
 
-from tests.serving import installation
+from tests.serving import Installation, installation
 
 pytestmark = [pytest.mark.servers, pytest.mark.postgresql]
 
@@ -15,10 +17,26 @@ STALE = "x-config-stale"
 WITHIN = 60
 
 
+class Nodes(NamedTuple):
+    """Two nodes of an installation, a client of each as an administrator, and a reader of the one."""
+
+    made: Installation
+    one: httpx.Client
+    other: httpx.Client
+    reader: httpx.Client
+
+
 @pytest.fixture
-def made():
-    with installation() as made:
-        yield made
+def nodes():
+    """They have published the configuration once."""
+    with contextlib.ExitStack() as stack:
+        made = stack.enter_context(installation())
+        servers = [made.start(), made.start()]
+        one, other = (stack.enter_context(each.client(made.raw)) for each in servers)
+        one.post("/services", json={"slug": "shop"}).raise_for_status()
+        publish(one, 1)
+        reader = stack.enter_context(servers[0].client(made.token("viewer", "app")))
+        yield Nodes(made, one, other, reader)
 
 
 def lose(made):
@@ -59,57 +77,47 @@ def away_at(client):
     return re.search(r"(?m)^configsvc_database_away\{.*\} (\d)", answer.text)[1]
 
 
-def test_node__whose_database_is_gone__serves_what_it_has_and_nothing_old_after(made):
-    with contextlib.ExitStack() as stack:
-        servers = [made.start(), made.start()]
-        one, other = (stack.enter_context(each.client(made.raw)) for each in servers)
-        one.post("/services", json={"slug": "shop"}).raise_for_status()
-        publish(one, 1)
-        reader = stack.enter_context(servers[0].client(made.token("viewer", "app")))
-        before = read(reader)
-        assert (before.status_code, STALE in before.headers) == (200, False)
-        assert away_at(reader) == "0"
-        revealed = reader.build_request("GET", HERE, params={"reveal": "true"})
+def test_node__whose_database_is_gone__serves_what_it_has_and_nothing_old_after(nodes):
+    made, _one, other, reader = nodes
+    before = read(reader)
+    assert (before.status_code, STALE in before.headers) == (200, False)
+    assert away_at(reader) == "0"
+    revealed = reader.build_request("GET", HERE, params={"reveal": "true"})
 
-        lose(made)
-        until(lambda: STALE in reader.get(HERE).headers)
+    lose(made)
+    until(lambda: STALE in reader.get(HERE).headers)
 
-        for _again in range(20):
-            answer = reader.get(HERE)
-            assert (answer.status_code, answer.content) == (200, before.content)
-            assert 0 < int(answer.headers[STALE]) < WITHIN
-            assert answer.headers["etag"] == before.headers["etag"]
-        assert other.get(HERE).status_code == 503  # which was never asked for it
-        assert away_at(reader) == "1"
-        assert other.get("/metrics").status_code == 503
-        assert reader.send(revealed).status_code == 503
-        assert reader.get("/readyz").status_code == 503
-        assert reader.get("/healthz").status_code == 200
+    for _again in range(20):
+        answer = reader.get(HERE)
+        assert (answer.status_code, answer.content) == (200, before.content)
+        assert 0 < int(answer.headers[STALE]) < WITHIN
+        assert answer.headers["etag"] == before.headers["etag"]
+    assert other.get(HERE).status_code == 503  # which was never asked for it
+    assert away_at(reader) == "1"
+    assert other.get("/metrics").status_code == 503
+    assert reader.send(revealed).status_code == 503
+    assert reader.get("/readyz").status_code == 503
+    assert reader.get("/healthz").status_code == 200
 
-        find(made)
-        until(lambda: other.get("/readyz").status_code == 200)
-        publish(other, 2)
+    find(made)
+    until(lambda: other.get("/readyz").status_code == 200)
+    publish(other, 2)
 
-        after = read(reader)
-        assert (after.json()["config"], STALE in after.headers) == ({"n": 2}, False)
-        assert away_at(reader) == "0"
+    after = read(reader)
+    assert (after.json()["config"], STALE in after.headers) == ({"n": 2}, False)
+    assert away_at(reader) == "0"
 
 
-def test_token__withdrawn_at_another_node_right_after_the_outage__is_refused(made):
-    with contextlib.ExitStack() as stack:
-        servers = [made.start(), made.start()]
-        one, other = (stack.enter_context(each.client(made.raw)) for each in servers)
-        one.post("/services", json={"slug": "shop"}).raise_for_status()
-        publish(one, 1)
-        reader = stack.enter_context(servers[0].client(made.token("viewer", "app")))
-        assert read(reader).status_code == 200
-        tokens = "/service-accounts/app/tokens"
-        token = one.get(tokens).json()["results"][0]["id"]
+def test_token__withdrawn_at_another_node_right_after_the_outage__is_refused(nodes):
+    made, one, other, reader = nodes
+    assert read(reader).status_code == 200
+    tokens = "/service-accounts/app/tokens"
+    token = one.get(tokens).json()["results"][0]["id"]
 
-        lose(made)
-        until(lambda: STALE in reader.get(HERE).headers)
-        find(made)
-        until(lambda: other.get("/readyz").status_code == 200)
-        assert other.delete(f"{tokens}/{token}").status_code in (200, 204)
+    lose(made)
+    until(lambda: STALE in reader.get(HERE).headers)
+    find(made)
+    until(lambda: other.get("/readyz").status_code == 200)
+    assert other.delete(f"{tokens}/{token}").status_code in (200, 204)
 
-        until(lambda: reader.get(HERE).status_code == 401)
+    until(lambda: reader.get(HERE).status_code == 401)
