@@ -13,7 +13,7 @@ from apps.core.actor import Actor
 from apps.core.models import User
 from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
-from apps.engine.errors import ForbiddenError, invalid
+from apps.engine.errors import ForbiddenError, taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def link(*, actor: Actor, user: User, issuer: str, subject: str) -> ExternalIden
     check_text("subject", subject, 255)
     with writing():
         if ExternalIdentity.objects.filter(issuer=issuer, subject=subject).exists():
-            raise invalid("/subject", "taken", "This identity belongs to a login already.")
+            raise taken("/subject", "This identity belongs to a login already.")
         made = ExternalIdentity.objects.create(
             user=user, issuer=issuer, subject=subject, created_at=clock.now()
         )

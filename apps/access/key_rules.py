@@ -17,6 +17,7 @@ from apps.engine.errors import (
     NotFoundError,
     Problem,
     invalid,
+    taken,
 )
 from apps.engine.paths import Glob
 from apps.engine.values import Tree
@@ -39,7 +40,7 @@ def create_key_rule(*, actor: Actor, pattern: str, place: Place, description: st
     scope = {"service": place.service, "environment": place.environment}
     with writing():
         if KeyRule.objects.filter(pattern=pattern, **scope).exists():
-            raise invalid("/pattern", "taken", "There is this rule already.")
+            raise taken("/pattern", "There is this rule already.")
         if KeyRule.objects.count() >= MAX_RULES:
             raise invalid("/pattern", "limit", f"There are at most {MAX_RULES} key rules.")
         rule = KeyRule(

@@ -14,7 +14,7 @@ from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
-from apps.engine.errors import ConflictError, ForbiddenError, invalid
+from apps.engine.errors import ConflictError, ForbiddenError, invalid, taken
 from apps.engine.values import Tree
 
 LONGEST_NAME = 32
@@ -38,9 +38,7 @@ def put_role(
     with writing():
         role = Role.objects.select_for_update().filter(slug__lower=name.lower()).first()
         if role is not None and role.slug != name:
-            raise invalid(
-                "/name", "taken", f"There is the role '{role.slug}', of the same letters."
-            )
+            raise taken("/name", f"There is the role '{role.slug}', of the same letters.")
         before: list[str] = role.verbs if role else []
         _require_held(actor, [each for each in wanted if each not in before])
         if role is None:

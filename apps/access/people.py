@@ -14,7 +14,7 @@ from apps.core.actor import Actor
 from apps.core.models import User
 from apps.core.names import check_slug, check_text
 from apps.core.transactions import writing
-from apps.engine.errors import ForbiddenError, InvalidError, Problem, invalid
+from apps.engine.errors import ForbiddenError, InvalidError, Problem, invalid, taken
 from apps.engine.values import Tree
 
 
@@ -49,7 +49,7 @@ def create_person(
     check_text("email", email, 254)
     with writing():
         if User.objects.filter(username__iexact=username).exists():
-            raise invalid("/username", "taken", "This user name is taken.")
+            raise taken("/username", "This user name is taken.")
         user = User(username=username, email=email, first_name=first, last_name=last, is_staff=True)
         if password is not None:
             _check_password(password, user)

@@ -23,10 +23,7 @@ from apps.core.actor import Actor, mark_history
 from apps.core.models import User
 from apps.core.names import check_slug, check_text
 from apps.core.transactions import locked, writing
-from apps.engine.errors import (
-    ForbiddenError,
-    invalid,
-)
+from apps.engine.errors import ForbiddenError, invalid, taken
 from apps.registry.models import Configuration, Environment
 
 TOKEN_BYTES = 32
@@ -54,7 +51,7 @@ def write_account(
     check_slug(slug)
     check_text("description", description, 10_000)
     if ServiceAccount.objects.filter(slug__lower=slug.lower()).exists():
-        raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
+        raise taken("/slug", "This name is taken, or was and is not used again.")
     user = User(username=f"service-account:{slug}")
     user.set_unusable_password()
     user.save()

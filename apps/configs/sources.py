@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.configs.laying import check_extends
 from apps.engine import editing, formats
-from apps.engine.errors import InvalidError, MalformedError, Problem
+from apps.engine.errors import InvalidConfigurationError, MalformedError, Problem
 from apps.engine.values import Tree, canonical, same
 
 
@@ -77,7 +77,7 @@ def dump_extends(extends: list[dict[str, Any]]) -> str:
 def _require_object(tree: Tree) -> None:
     if not isinstance(tree, dict):
         message = "A configuration is an object: its top level needs keys."
-        raise InvalidError(message, [Problem("", "type", message, 1, 1)])
+        raise InvalidConfigurationError(message, [Problem("", "type", message, 1, 1)])
 
 
 def _extends(extends: object) -> list[dict[str, Any]] | None:

@@ -97,10 +97,28 @@ class UnrepresentableError(DomainError):
 
 
 class InvalidError(DomainError):
-    """Well-formed, and against a schema, a type, a rule or the composition syntax."""
+    """Well-formed, and not what it must be, or not as things are."""
 
     code = "invalid"
+    title = "The request is not valid"
+
+
+class InvalidConfigurationError(InvalidError):
+    """A configuration is against a schema, a type, a rule or the composition syntax."""
+
     title = "The configuration is not valid"
+
+
+class TakenError(InvalidError):
+    """There is one of this name or kind already, or was and the name is not used again."""
+
+    title = "This is taken already"
+
+
+class PatchError(InvalidError):
+    """An operation of a JSON Patch does not apply to what is there, or its ``test`` fails."""
+
+    title = "The patch does not apply"
 
 
 class NotFoundError(DomainError):
@@ -214,3 +232,8 @@ class IntegrityError(DomainError):
 def invalid(pointer: str, code: str, message: str) -> InvalidError:
     """An :class:`InvalidError` with one problem, whose text is also the detail."""
     return InvalidError(message, [Problem(pointer, code, message)])
+
+
+def taken(pointer: str, message: str) -> TakenError:
+    """A :class:`TakenError` whose one problem has the code ``taken``."""
+    return TakenError(message, [Problem(pointer, "taken", message)])

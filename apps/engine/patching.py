@@ -6,7 +6,7 @@ JSON Patch is applied by our own code because ours compares by canonical bytes (
 
 from typing import Any, Final
 
-from apps.engine.errors import InvalidError, LimitError, MalformedError, Problem
+from apps.engine.errors import LimitError, MalformedError, PatchError, Problem
 from apps.engine.overriding import override
 from apps.engine.paths import Path, from_pointer
 from apps.engine.values import MAX_DEPTH, MAX_NODES, Tree, check, same
@@ -32,7 +32,7 @@ def merge_patch(tree: Tree, patch: Tree) -> Tree:
 def json_patch(tree: Tree, operations: Tree) -> Tree:
     """``tree`` after a JSON Patch (RFC 6902), all of it or none; ``tree`` is not changed.
 
-    Raises :class:`MalformedError` for what is no patch and :class:`InvalidError` for an
+    Raises :class:`MalformedError` for what is no patch and :class:`PatchError` for an
     operation that does not apply, each with the pointer of the operation; :class:`LimitError`
     when its copies come to more than ``MAX_NODES`` nodes or ``MAX_COPIED_TEXT`` characters
     together, or when the result is beyond a limit of documents.
@@ -58,12 +58,12 @@ class _RefusedError(Exception):
         member: str = "",
         *,
         code: str = "patch",
-        error: type[InvalidError | MalformedError] = InvalidError,
+        error: type[PatchError | MalformedError] = PatchError,
     ) -> None:
         super().__init__(message)
         self.message, self.member, self.code, self.error = message, member, code, error
 
-    def at(self, operation: str) -> InvalidError | MalformedError:
+    def at(self, operation: str) -> PatchError | MalformedError:
         problem = Problem(operation + self.member, self.code, self.message)
         return self.error(self.message, [problem])
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from apps.core import clock
 from apps.core.names import check_slug, check_text, refuse_unknown
 from apps.engine import values
-from apps.engine.errors import InvalidError, Problem, invalid
+from apps.engine.errors import InvalidError, Problem, invalid, taken
 from apps.engine.section_types.flag_conditions import check_condition
 from apps.engine.section_types.section_type import Findings, find_number
 from apps.engine.values import Tree
@@ -160,7 +160,7 @@ def _read_metrics(given: Tree) -> str:
         metrics.append(metric)
     names = [str(each["name"]).lower() for each in metrics]
     if len(set(names)) < len(names):
-        raise invalid("/metrics", "taken", "Two metrics have the same name.")
+        raise taken("/metrics", "Two metrics have the same name.")
     return values.canonical(metrics)
 
 
@@ -178,7 +178,7 @@ def _read_variants(given: Tree) -> list[VariantInput]:
             raise invalid(f"/variants/{index}/patch", "type", message)
     names = [each.name.lower() for each in found]
     if len(set(names)) < len(names):
-        raise invalid("/variants", "taken", "Two variants have the same name.")
+        raise taken("/variants", "Two variants have the same name.")
     return found
 
 

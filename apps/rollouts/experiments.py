@@ -17,7 +17,7 @@ from apps.core.names import check_slug
 from apps.core.transactions import locked, writing
 from apps.engine import overlays as laying
 from apps.engine import values
-from apps.engine.errors import ConflictError, InvalidError, invalid
+from apps.engine.errors import ConflictError, InvalidError, invalid, taken
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.rollouts.definitions import WHILE_RUNNING, VariantInput, read_definition
 from apps.rollouts.groups import place_of, take_slots, target_of
@@ -49,7 +49,7 @@ def create_experiment(*, actor: Actor, place: Place, name: str, **members: Tree)
             raise invalid("", "nothing_live", "Nothing is live here to experiment with: publish.")
         mine = Experiment.objects.filter(configuration=state.configuration)
         if mine.filter(name__iexact=name).exists():
-            raise invalid("/name", "taken", "There is an experiment of this name here already.")
+            raise taken("/name", "There is an experiment of this name here already.")
         row = Experiment(configuration=state.configuration, name=name, created_at=clock.now())
         _fill(actor, row, given, "experiment.created")
     return row

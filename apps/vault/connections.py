@@ -16,7 +16,7 @@ from apps.core.models import Connection, Job
 from apps.core.names import check_slug, check_text
 from apps.core.outgoing import read_https, read_s3, tls_context
 from apps.core.transactions import lock_row, locked, writing
-from apps.engine.errors import InvalidError, NotFoundError, UnavailableError, invalid
+from apps.engine.errors import InvalidError, NotFoundError, UnavailableError, invalid, taken
 from apps.engine.values import parse_canonical
 from apps.vault.models import Secret
 from apps.vault.rotators import rotator_of
@@ -99,7 +99,7 @@ def save_connection(
             row = locked(connection)
             _refuse_narrower(row, data.services)
         if _others(row).filter(slug__lower=data.slug.lower()).exists():
-            raise invalid("/slug", "taken", "There is a connection of this name.")
+            raise taken("/slug", "There is a connection of this name.")
         for name in ("slug", "kind", "address", "login", "tls", "authorities"):
             setattr(row, name, getattr(data, name))
         row.credential, row.roles, row.services = data.credential.pk, data.roles, data.services

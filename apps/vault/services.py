@@ -11,7 +11,7 @@ from apps.core import clock
 from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
 from apps.core.transactions import lock_row, writing
-from apps.engine.errors import NotFoundError, invalid
+from apps.engine.errors import NotFoundError, invalid, taken
 from apps.engine.values import Tree
 from apps.registry.models import Configuration
 from apps.vault import news, rotating, schedules
@@ -73,7 +73,7 @@ def _create(
         if rotation is not None:
             wanted = schedules.read_settings(actor=actor, place=place, given=rotation)
         if _same_name(place, slug):
-            raise invalid("/name", "taken", "There is a secret of this name here.")
+            raise taken("/name", "There is a secret of this name here.")
         Configuration.objects.get_or_create(service=place.service, environment=place.environment)
         secret = Secret(
             id=prepared.secret_id,

@@ -597,3 +597,83 @@ def test_pages__back_from_the_end__are_the_pages_that_led_there(published, url, 
 
     assert len(forth) > 2
     assert back == forth[-2::-1]
+
+
+NAMES_TAKEN = [
+    ("/services", {"slug": "Shop"}),
+    ("/environments", {"slug": "Production"}),
+    ("/templates", {"slug": "base", "content": {"a": 1}}),
+    ("/service-accounts", {"slug": "app"}),
+    ("/services/shop/sections", {"key": "log", "type": "application_settings"}),
+    ("/secrets", {"service": "shop", "environment": "production", "name": "pin", "value": "x"}),
+    ("/key-rules", {"pattern": "security.**"}),
+    ("/rules", {"name": "limit", "expression": "true"}),
+]
+INVALID = "The configuration is not valid"
+OTHERS = "The request is not valid"
+
+
+def problem(answer):
+    """Its title, once the members that programs go by are as they are for all of them."""
+    told = answer.json()
+    members = ("type", "status", "code")
+    assert [told[name] for name in members] == ["about:blank", 422, "invalid"], told
+    assert answer["Content-Type"] == "application/problem+json"
+    return told["title"]
+
+
+@pytest.mark.parametrize(("path", "body"), NAMES_TAKEN, ids=[path for path, _ in NAMES_TAKEN])
+def test_problem__name_that_is_taken__is_titled_so(shop, make_api, path, body):
+    administrator = make_api("administrator")
+    if path != "/environments":
+        administrator.post(path, body)
+
+    answer = administrator.post(path, body)
+
+    assert problem(answer) == "This is taken already"
+    assert [each["code"] for each in answer.json()["errors"]] == ["taken"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ({"op": "test", "path": "/log", "value": "debug"}, "test_failed"),
+        ({"op": "remove", "path": "/none"}, "path"),
+    ],
+)
+def test_problem__patch_that_does_not_apply__is_titled_so(published, operation, code):
+    answer = published(
+        "PATCH",
+        "/config/shop?environment=production",
+        json.dumps([operation]),
+        "application/json-patch+json",
+    )
+
+    assert problem(answer) == "The patch does not apply"
+    assert [each["code"] for each in answer.json()["errors"]] == [code]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "title"),
+    [
+        ("/config/shop", {"config": {"a": {"$append": 1}}}, INVALID),
+        ("/config/shop", {"config": {"a": "${cart:b}"}}, INVALID),
+        ("/config/shop", {"content": "text", "format": "yaml"}, INVALID),
+        ("/config/shop", {"config": {}, "extends": [{"template": "none"}]}, INVALID),
+        ("/services", {"slug": "a/b"}, OTHERS),
+        ("/templates", {"slug": "base", "content": {"$for": 1}}, OTHERS),
+        ("/grants", {"to": "user:nobody", "role": "viewer", "on": {}}, OTHERS),
+    ],
+)
+def test_problem__of_a_configuration_alone__is_titled_so(shop, operator, path, body, title):
+    assert problem(operator.post(path, body)) == title
+
+
+def test_problem__patch_that_leaves_no_object__is_titled_as_of_a_configuration(published):
+    address = "/config/shop?environment=production"
+
+    whole = json.dumps([{"op": "replace", "path": "", "value": 1}])
+
+    answer = published("PATCH", address, whole, "application/json-patch+json")
+
+    assert problem(answer) == INVALID

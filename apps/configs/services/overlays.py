@@ -22,7 +22,7 @@ from apps.configs.services.kernel import (
 from apps.configs.world import World
 from apps.core.actor import Actor
 from apps.engine import overlays, spots
-from apps.engine.errors import InvalidError, invalid
+from apps.engine.errors import InvalidConfigurationError, invalid
 from apps.engine.paths import format_path
 from apps.engine.values import Tree, canonical, parse_canonical
 from apps.registry.models import Configuration
@@ -71,7 +71,7 @@ def try_overlays(*, actor: Actor, place: Place, laid: Sequence[Overlay]) -> list
         seen = broken_variants_in_view(actor, state, laid, world)
         located = validating.locate(seen, state.service, state.environment, None)
         shown = also(shown_problems(actor, place, problems), located)
-        raise InvalidError(
+        raise InvalidConfigurationError(
             f"{len(shown) or 1} problem(s) must be solved before this can be laid.", shown
         )
     return made

@@ -19,7 +19,7 @@ from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text, refuse_unknown
 from apps.core.transactions import locked, undone, writing
 from apps.engine import values
-from apps.engine.errors import invalid
+from apps.engine.errors import invalid, taken
 from apps.engine.values import Tree
 from apps.registry.models import Environment, Service
 from apps.registry.selectors import ancestors, descendants, find_environment, find_group
@@ -42,7 +42,7 @@ def create_service(*, actor: Actor, slug: str, **members: Any) -> Service:
     check_slug(slug, reserved=RESERVED_SERVICES)
     with writing():
         if Service.objects.filter(slug__lower=slug.lower()).exists():
-            raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
+            raise taken("/slug", "This name is taken, or was and is not used again.")
         service = Service(slug=slug, name=slug, created_at=clock.now())
         before = ids_again().get(slug)
         if before is not None and not Service.objects.filter(pk=before).exists():
@@ -86,7 +86,7 @@ def create_environment(*, actor: Actor, slug: str, **members: Any) -> Environmen
     with writing():
         lock_composition()
         if Environment.objects.filter(slug__lower=slug.lower()).exists():
-            raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
+            raise taken("/slug", "This name is taken, or was and is not used again.")
         environment = Environment(slug=slug, name=slug, created_at=clock.now())
         _fill_environment(environment, members, actor)
         _save(environment, actor, "environment.created")

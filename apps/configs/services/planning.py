@@ -17,7 +17,13 @@ from apps.configs.sources import Source
 from apps.configs.world import World
 from apps.core.actor import Actor
 from apps.engine import editing, formats, patching, values
-from apps.engine.errors import DomainError, InvalidError, MalformedError, Problem
+from apps.engine.errors import (
+    DomainError,
+    InvalidConfigurationError,
+    InvalidError,
+    MalformedError,
+    Problem,
+)
 from apps.engine.guarding import visible
 from apps.engine.section_types.section_type import Findings
 from apps.engine.values import Tree, same
@@ -36,8 +42,9 @@ def plan_composed(
 ) -> tuple[Plan, list[Problem]]:
     """Compose and validate ``source`` in the place of ``state``: the plan and what is wrong.
 
-    In a ``world`` of its own, or in that of an act which goes on. Raises :class:`InvalidError` for
-    what cannot be composed, and :class:`MalformedError` where that is too much, or no document.
+    In a ``world`` of its own, or in that of an act which goes on. Raises
+    :class:`InvalidConfigurationError` for what cannot be composed, and :class:`MalformedError` where
+    that is too much, or no document.
     """
     extends: list[dict[str, Any]] = state.extends if source.extends is None else source.extends
     world = World() if world is None else world
@@ -51,7 +58,8 @@ def plan_composed(
         located = validating.locate(
             refused, state.service, state.environment, source.parsed.positions
         )
-        raise type(error)(error.detail, located) from error
+        kind = InvalidConfigurationError if isinstance(error, InvalidError) else type(error)
+        raise kind(error.detail, located) from error
     found = _judged(actor, state, source, layers, composed)
     problems = found.errors
     if composed.secrets:

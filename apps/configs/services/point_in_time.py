@@ -33,7 +33,13 @@ from apps.core import clock
 from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import paths
-from apps.engine.errors import DomainError, ForbiddenError, InvalidError, Problem, invalid
+from apps.engine.errors import (
+    DomainError,
+    ForbiddenError,
+    InvalidConfigurationError,
+    Problem,
+    invalid,
+)
 from apps.registry.models import Configuration
 
 LEAVE: Final = "leave"
@@ -136,7 +142,7 @@ class _Work:
             except DomainError as error:
                 self._refuse(place, error)
         if self._problems:
-            raise InvalidError(
+            raise InvalidConfigurationError(
                 f"{len(self._problems)} problem(s) keep this from being restored.", self._problems
             )
 

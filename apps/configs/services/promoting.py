@@ -27,7 +27,7 @@ from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import editing, formats
 from apps.engine.choosing import EVERYTHING, with_chosen
-from apps.engine.errors import ConflictError, InvalidError, NotFoundError, invalid
+from apps.engine.errors import ConflictError, InvalidConfigurationError, NotFoundError, invalid
 from apps.engine.guarding import visible, visible_to_either
 from apps.engine.merging import merge_three
 from apps.engine.overriding import override_merged
@@ -75,7 +75,7 @@ def promote(*, actor: Actor, place: Place, promotion: Promotion, options: Option
         plan, problems = plan_written(actor, state, source, "publish", message, work.world)
         require_changes(actor, "publish", place, state.effective, plan.effective)
         if problems:
-            raise InvalidError(
+            raise InvalidConfigurationError(
                 f"{len(problems)} problem(s) must be solved before this can be published.", problems
             )
         plan.promotes = origin

@@ -23,7 +23,13 @@ from apps.configs.services.planning import composes_the_same, live_source, plan_
 from apps.configs.world import World, name_of
 from apps.core.actor import Actor
 from apps.engine import diff
-from apps.engine.errors import InvalidError, MalformedError, Problem, invalid
+from apps.engine.errors import (
+    InvalidConfigurationError,
+    InvalidError,
+    MalformedError,
+    Problem,
+    invalid,
+)
 from apps.engine.paths import Path, parse_path
 from apps.engine.resolving import MAX_CHAIN
 from apps.engine.uses import Name, meet
@@ -76,7 +82,7 @@ def follow(
     while walk.moved or walk.waiting:
         walk.step()
     if walk.problems:
-        raise InvalidError(_refusal(walk.broken), _told(actor, walk.problems))
+        raise InvalidConfigurationError(_refusal(walk.broken), _told(actor, walk.problems))
     walk.settle_locks()
     mains = {id(plan) for plan in plans}
     made = [plan for plan in walk.current.values() if id(plan) not in mains]

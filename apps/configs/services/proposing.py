@@ -22,6 +22,7 @@ from apps.engine.errors import (
     NOTHING_HERE,
     ConflictError,
     ForbiddenError,
+    InvalidConfigurationError,
     InvalidError,
     NotFoundError,
     Problem,
@@ -124,7 +125,9 @@ def _as_author(actor: Actor, change: Change, place: Place) -> Source:
         told = _problems_for(actor, state, whole)
         known = {each.pointer for each in told}
         told += [each for each in problems if each.pointer not in known]
-        raise InvalidError(f"{len(told)} problem(s) must be solved by its author.", told)
+        raise InvalidConfigurationError(
+            f"{len(told)} problem(s) must be solved by its author.", told
+        )
     return whole
 
 

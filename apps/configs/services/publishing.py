@@ -34,6 +34,7 @@ from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import values
 from apps.engine.errors import (
+    InvalidConfigurationError,
     InvalidError,
     NotFoundError,
     Problem,
@@ -122,7 +123,8 @@ def patch(
         seen = visible(state.effective, policy.guard(actor, "read", place))
         wanted = apply(seen)
         if not isinstance(wanted, dict):
-            raise invalid("", "type", "A configuration is an object: its top level needs keys.")
+            message = "A configuration is an object: its top level needs keys."
+            raise InvalidConfigurationError(message, [Problem("", "type", message)])
         values.check(wanted)
         wanted = keep_hidden(actor, place, wanted, state.effective, source=False)
         source = rewritten_source(state, version, wanted)
@@ -254,7 +256,7 @@ def _require_content(state: State) -> Version:
 
 def _refuse_invalid(problems: list[Problem]) -> None:
     if problems:
-        raise InvalidError(
+        raise InvalidConfigurationError(
             f"{len(problems)} problem(s) must be solved before this can be published.", problems
         )
 

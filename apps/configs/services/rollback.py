@@ -28,7 +28,12 @@ from apps.core.actor import Actor
 from apps.core.transactions import writing
 from apps.engine import paths, spots
 from apps.engine.choosing import with_chosen
-from apps.engine.errors import InvalidError, NotFoundError, Problem, invalid
+from apps.engine.errors import (
+    InvalidConfigurationError,
+    NotFoundError,
+    Problem,
+    invalid,
+)
 from apps.engine.spots import Spot, names_of
 from apps.engine.uses import load_uses
 from apps.engine.values import parse_canonical
@@ -187,7 +192,9 @@ def _require_secrets(actor: Actor, state: State, named: Sequence[Spot]) -> None:
         shown = shown_problems(actor, state.place, problems)
         lost = sorted(gone) if len(shown) == len(problems) else []
         named_here = f": {', '.join(map(repr, lost))}" if lost else ""
-        raise InvalidError(f"Secrets that this version names are gone{named_here}.", shown)
+        raise InvalidConfigurationError(
+            f"Secrets that this version names are gone{named_here}.", shown
+        )
 
 
 def _plan_keys(

@@ -16,7 +16,7 @@ from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text, refuse_unknown
 from apps.core.transactions import locked, writing
 from apps.engine import values
-from apps.engine.errors import DomainError, ForbiddenError, InvalidError, Problem, invalid
+from apps.engine.errors import DomainError, ForbiddenError, InvalidError, Problem, invalid, taken
 from apps.engine.expressions import MAX_EXPRESSION
 from apps.engine.paths import parse_path
 from apps.engine.rule_tests import check_tests, failed_tests
@@ -54,7 +54,7 @@ def create_rule(
     with writing():
         lock_composition()
         if Rule.objects.filter(name__iexact=name).exists():
-            raise invalid("/name", "taken", "There is a rule of this name already.")
+            raise taken("/name", "There is a rule of this name already.")
         if Rule.objects.filter(service=place.service).count() >= MAX_RULES:
             scope = "of one service" if place.service else "that are of no service"
             raise invalid("/name", "limit", f"There are at most {MAX_RULES} rules {scope}.")

@@ -17,7 +17,7 @@ from apps.core.actor import Actor, mark_history
 from apps.core.names import check_text, refuse_unknown
 from apps.core.transactions import locked, writing
 from apps.engine import schemas, sections, values
-from apps.engine.errors import invalid
+from apps.engine.errors import invalid, taken
 from apps.engine.specific import check_marks
 from apps.engine.values import Tree, canonical
 from apps.registry.models import Service
@@ -41,7 +41,7 @@ def create_section(
     with writing():
         lock_composition()
         if Section.objects.filter(service=service, key=key).exists():
-            raise invalid("/key", "taken", "The service has this section already.")
+            raise taken("/key", "The service has this section already.")
         section = Section(service=service, key=key, type="", created_at=clock.now())
         _fill(section, {"type": "application_settings", **members})
         _save(section, actor, "section.created", acknowledge)

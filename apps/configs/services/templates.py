@@ -19,7 +19,7 @@ from apps.core.actor import Actor, mark_history
 from apps.core.names import check_slug, check_text
 from apps.core.transactions import locked, writing
 from apps.engine import values
-from apps.engine.errors import ConflictError, NotFoundError, invalid
+from apps.engine.errors import ConflictError, NotFoundError, invalid, taken
 from apps.engine.merging import merge_three
 from apps.engine.values import Tree, canonical
 
@@ -59,7 +59,7 @@ def create_template(
     with writing():
         lock_composition()
         if Template.objects.filter(slug__lower=slug.lower()).exists():
-            raise invalid("/slug", "taken", "This name is taken, or was and is not used again.")
+            raise taken("/slug", "This name is taken, or was and is not used again.")
         title = check_text("name", name or slug, 200)
         template = Template(slug=slug, name=title, created_at=clock.now())
         mark_history(template, actor)
