@@ -1,8 +1,10 @@
 """Importing a folder of configuration files: one service each, one act for all."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from django.db import transaction
 
@@ -27,6 +29,17 @@ FORMAT_OF_SUFFIX = {
     ".properties": "properties",
 }
 MAX_FILE_BYTES = 1_048_576
+OTHER: Final = "with no suffix of a format"
+HIDDEN: Final = "hidden"
+UNREADABLE: Final = "not to be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The files of a folder to import, and those that are passed over, by the reason."""
+
+    files: list[Path] = field(default_factory=list)
+    passed_over: dict[str, list[Path]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +54,31 @@ class Imported:
     created: bool = False
 
 
-def find_files(folder: Path) -> list[Path]:
-    """The files under ``folder`` with a known suffix, sorted. A file stands for itself."""
-    if folder.is_file():
-        return [folder]
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return [path for path in found if suffix_of(path) in FORMAT_OF_SUFFIX]
+def find_files(folder: Path) -> Found:
+    """The files under ``folder`` with a known suffix, sorted, and the others. A file stands for itself."""
+    found = Found()
+    for path in sorted({folder, *folder.rglob("*")}):
+        try:
+            reason = _why_passed_over(path, folder)
+        except PermissionError:
+            reason = UNREADABLE
+        if reason:
+            found.passed_over.setdefault(reason, []).append(path)
+        elif path.is_file():
+            found.files.append(path)
+    return found
+
+
+def _why_passed_over(path: Path, folder: Path) -> str:
+    """Empty for what is imported, and for a folder that can be looked into."""
+    if path.is_dir():
+        return "" if os.access(path, os.R_OK | os.X_OK) else UNREADABLE
+    if not path.is_file():  # a link that leads nowhere, a socket
+        return UNREADABLE
+    if suffix_of(path) in FORMAT_OF_SUFFIX:
+        return ""
+    names = path.relative_to(folder).parts or (path.name,)
+    return HIDDEN if any(each.startswith(".") for each in names) else OTHER
 
 
 def suffix_of(path: Path) -> str:
@@ -100,6 +132,9 @@ def _read(path: Path) -> tuple[Imported, sources.Source | None]:
             content = content.replace(b"$${", b"${").replace(b"${", b"$${")
         source = sources.from_text(content, FORMAT_OF_SUFFIX[suffix_of(path)])
         return Imported(path, service, escaped), source
+    except OSError as error:
+        message = f"The file cannot be read: {error.strerror}."
+        return Imported(path, service, error=invalid("", "unreadable", message)), None
     except DomainError as error:
         return Imported(path, service, error=error), None
 

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import CommandError
 
@@ -14,6 +14,8 @@ from apps.core.commands import QuickCommand
 from apps.engine.errors import DomainError, NotFoundError, Problem
 from apps.engine.importers.reading import unpacked
 from apps.registry.selectors import get_default_environment, get_environment
+
+MAX_NAMED: Final = 20
 
 
 class Command(QuickCommand):
@@ -54,14 +56,20 @@ class Command(QuickCommand):
             raise CommandError(f"There is no {path}.")
         if options["kind"]:
             self._bring(path, options)
-            return
+        else:
+            self._import(path, options)
+
+    def _import(self, path: Path, options: dict[str, Any]) -> None:
         if not options["environment"]:
             raise CommandError("Say which --environment the files are for.")
         try:
             environment = get_environment(options["environment"])
         except NotFoundError as error:
             raise CommandError(f"There is no environment {options['environment']}.") from error
-        files = find_files(path)
+        looked = find_files(path)
+        files = looked.files
+        for reason, others in looked.passed_over.items():
+            self.stdout.write(_passed_over(reason, others, path))
         if not files:
             raise CommandError(f"There is no configuration file in {path}.")
         found = import_files(
@@ -115,6 +123,13 @@ class Command(QuickCommand):
     def _progress(self, done: int, total: int) -> None:
         if self.stderr.isatty():
             self.stderr.write(f"\rread {done} of {total}", ending="\n" if done == total else "")
+
+
+def _passed_over(reason: str, paths: list[Path], folder: Path) -> str:
+    names = [each.name if each == folder else str(each.relative_to(folder)) for each in paths]
+    shown = [each if each.isprintable() else ascii(each) for each in names[:MAX_NAMED]]
+    more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+    return f"passed over {len(paths)} {reason}: {', '.join(shown)}{more}"
 
 
 def _mapped(texts: list[str]) -> dict[str, str]:
