@@ -1,11 +1,13 @@
 #!/usr/bin/env python
-"""Django's command line, with this project's settings."""
+"""Django's command line, with this project's settings. What these refuse is said in a sentence."""
 
 import gc
 import os
 import sys
 
 from django.core.management import execute_from_command_line
+
+from configsvc.env import UnsafeSettingError
 
 OBJECTS_BETWEEN_COLLECTIONS = 50_000  # loading makes many objects, and all of them stay
 
@@ -23,4 +25,7 @@ if __name__ == "__main__":
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "configsvc.settings")
     _take_data_folder(sys.argv[2:])
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except UnsafeSettingError as error:
+        sys.exit(str(error))

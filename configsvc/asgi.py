@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import os
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -11,28 +12,34 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "configsvc.settings")
 
 from django.core.wsgi import get_wsgi_application
 
+from configsvc.env import UnsafeSettingError
+
 # Django's views are synchronous: threads that stay serve them in less than half the time that
 # Django's ASGI handler takes, which makes a thread for every request.
-django_application = get_wsgi_application()
+try:
+    django_application = get_wsgi_application()
+except UnsafeSettingError as refused:  # as manage.py does, for servers that load this alone
+    sys.exit(str(refused))
 
-from a2wsgi import WSGIMiddleware  # noqa: E402 - Django must be set up first
-from channels.db import database_sync_to_async  # noqa: E402 - as above
-from channels.routing import URLRouter  # noqa: E402
-from django.conf import settings  # noqa: E402
-from django.urls import path  # noqa: E402
+from a2wsgi import WSGIMiddleware
+from channels.db import database_sync_to_async
+from channels.routing import URLRouter
+from django.conf import settings
+from django.urls import path
 
-from apps.api.ofrep.fast import Ofrep  # noqa: E402
-from apps.audit.epochs import settle  # noqa: E402
-from apps.core.actor import system  # noqa: E402
-from apps.core.runner import Runner  # noqa: E402
-from apps.core.safety import refuse_unsafe  # noqa: E402
-from apps.delivery.consumers import ConfigConsumer  # noqa: E402
-from apps.delivery.counting import Counting  # noqa: E402
-from apps.delivery.feed import Feed, running_feed, stop_feed  # noqa: E402
-from apps.delivery.hot import Hot  # noqa: E402
-from apps.delivery.http import Delivery  # noqa: E402
-from apps.delivery.polls import Polls  # noqa: E402
-from configsvc import urls  # noqa: E402, F401 - all pages but GraphQL are loaded now, not at their first request
+from apps.api.ofrep.fast import Ofrep
+from apps.audit.epochs import settle
+from apps.core.actor import system
+from apps.core.runner import Runner
+from apps.core.safety import UnsafeStartError, refuse_unsafe
+from apps.delivery.consumers import ConfigConsumer
+from apps.delivery.counting import Counting
+from apps.delivery.feed import Feed, running_feed, stop_feed
+from apps.delivery.hot import Hot
+from apps.delivery.http import Delivery
+from apps.delivery.polls import Polls
+from apps.engine.errors import UnavailableError
+from configsvc import urls  # noqa: F401 - all pages but GraphQL are loaded now, not at their first request
 
 STOP_JOBS_WITHIN = 2.0
 
@@ -120,9 +127,9 @@ async def _lifespan(receive: Any, send: Any) -> None:
                 counting.start()
                 if runner is not None:
                     runner.start()
-            except Exception as error:
+            except (UnsafeStartError, UnavailableError) as error:  # else the traceback is logged
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
-                raise
+                return
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await stop_feed()

@@ -14,21 +14,15 @@ from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+from apps.engine.strength import HOW_TO_MAKE_ONE, is_weak
 
 IPNetwork = IPv4Network | IPv6Network
 
 SQLITE_FILE = "configsvc.sqlite3"
 KEY_BYTES = 48
-MIN_KEY_LENGTH = 32
-WEAK_WORDS = ("changeme", "secret", "insecure", "password", "example", "default")
 VARIABLE_PREFIX = "CONFIGSVC_"
-LARGEST_PAGE = 200
-KEY_PROVIDERS = ("transit", "environment", "file")
-MFA_RULES = ("off", "privileged", "all")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-SYSLOG_SCHEMES = ("udp", "tcp", "tls", "unix")
-POSTGRES_SCHEMES = ("postgres", "postgresql", "pgsql")
+MOST_DIGITS = 12
 BARE_VARIABLES = ("database_url", "redis_url")
 
 
@@ -141,8 +135,10 @@ def _convert(name: str, text: str, default: object) -> object:
             raise UnsafeSettingError(f"{name} must be true or false.")
         return text.lower() in ("1", "true")
     if isinstance(default, int):
-        if not text.isdigit():
-            raise UnsafeSettingError(f"{name} must be a whole number.")
+        if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+            raise UnsafeSettingError(
+                f"{name} must be a whole number of at most {MOST_DIGITS} digits."
+            )
         return int(text)
     if isinstance(default, tuple):
         return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -151,62 +147,63 @@ def _convert(name: str, text: str, default: object) -> object:
 
 def read_key(path: Path) -> str:
     """The key in a file of mode 0600. Raises :class:`UnsafeSettingError` naming what is wrong."""
-    if not path.exists():
+    check_closed(path)
+    try:
+        key = path.read_text().strip()
+    except FileNotFoundError:
         raise UnsafeSettingError(
             f"There is no key file {path.name} in the data folder. "
             "Restore it from your backup, or set the variable for it."
-        )
-    check_closed(path)
-    key = path.read_text().strip()
-    check_key(path.name, key)
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    check_key(f"The key file {path.name}", key)
     return key
 
 
 def check_closed(path: Path) -> None:
     """Refuse a key file that others may read. Raises :class:`UnsafeSettingError`."""
-    if path.exists() and path.stat().st_mode & 0o077:
-        raise UnsafeSettingError(f"The key file {path.name} is readable by others: chmod 600.")
-
-
-def check_key(name: str, key: str) -> None:
-    """Refuse keys that are short, of few characters, or that look like a placeholder."""
-    weak = len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_LENGTH // 3
-    if weak or any(word in key.lower() for word in WEAK_WORDS):
+    try:
+        is_open = path.is_file() and path.stat().st_mode & 0o077
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if is_open:
         raise UnsafeSettingError(
-            f"{name} is weak: use at least {MIN_KEY_LENGTH} random characters, for example from "
-            "`python -c 'import secrets; print(secrets.token_urlsafe(48))'`."
+            f"The key file {path.name} is readable by others: `chmod 600 {path}`."
         )
 
 
-def check_key_provider(env: Env) -> str:
-    """What wraps the keys of secrets: what is named, else the first that is set up.
+def _unreadable(path: Path, error: OSError | ValueError) -> UnsafeSettingError:
+    why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+    return UnsafeSettingError(
+        f"The key file {path} cannot be read: {why}. Mend it, or restore it from your backup."
+    )
 
-    Raises :class:`UnsafeSettingError` for another, and for one that is not set up.
-    """
-    set_up = {"transit": bool(env.transit_url), "environment": bool(env.encryption_key)}
-    known = [name for name in KEY_PROVIDERS if set_up.get(name, True)]
-    chosen = env.key_provider or known[0]
-    if chosen not in KEY_PROVIDERS:
-        raise UnsafeSettingError(f"CONFIGSVC_KEY_PROVIDER is one of {', '.join(KEY_PROVIDERS)}.")
-    if chosen not in known:
-        needs = "CONFIGSVC_TRANSIT_URL" if chosen == "transit" else "CONFIGSVC_ENCRYPTION_KEY"
-        raise UnsafeSettingError(f"CONFIGSVC_KEY_PROVIDER is {chosen}, which needs {needs}.")
-    for key in env.encryption_key:
-        check_key("CONFIGSVC_ENCRYPTION_KEY", key)
-    return chosen
+
+def check_key(name: str, key: str) -> None:
+    """Refuse a weak key. Raises :class:`UnsafeSettingError`."""
+    if is_weak(key):
+        raise UnsafeSettingError(f"{name} is weak: {HOW_TO_MAKE_ONE}")
 
 
 def create_keys(env: Env) -> None:
     """Make the data folder and the keys that are neither there nor in the environment.
 
     The key of secrets is made with its folder alone: one that is gone later is missed, and the
-    server starts sealed, where a new one would open nothing.
+    server starts sealed, where a new one would open nothing. Raises :class:`UnsafeSettingError`
+    where the folder cannot be written.
     """
-    (env.data_dir / "static").mkdir(parents=True, exist_ok=True)
-    with _alone_in(env.data_dir):
-        _create_missing_keys(env)
-    if not env.database_url:
-        _close_to_others(env.data_dir / SQLITE_FILE)
+    try:
+        (env.data_dir / "static").mkdir(parents=True, exist_ok=True)
+        with _alone_in(env.data_dir):
+            _create_missing_keys(env)
+        if not env.database_url:
+            _close_to_others(env.data_dir / SQLITE_FILE)
+    except OSError as error:
+        raise UnsafeSettingError(
+            f"CONFIGSVC_DATA_DIR (--data) is {env.data_dir}, which cannot be written: "
+            f"{error.strerror}. Name a folder that can."
+        ) from error
 
 
 def _create_missing_keys(env: Env) -> None:
@@ -249,69 +246,3 @@ def _close_to_others(database: Path) -> None:
     database.touch(mode=0o600)
     if database.stat().st_mode & 0o077:
         database.chmod(0o600)
-
-
-def check_database(env: Env) -> None:
-    """Refuse another database than PostgreSQL. Raises :class:`UnsafeSettingError`."""
-    scheme = env.database_url.partition("://")[0]
-    if env.database_url and scheme not in POSTGRES_SCHEMES:
-        raise UnsafeSettingError(
-            "DATABASE_URL must be postgres://USER@HOST/NAME. Without it SQLite is used, in "
-            "CONFIGSVC_DATA_DIR."
-        )
-
-
-def check_page_size(env: Env) -> None:
-    """Refuse a page of no rows or of too many. Raises :class:`UnsafeSettingError`."""
-    if not 1 <= env.page_size <= LARGEST_PAGE:
-        raise UnsafeSettingError(f"CONFIGSVC_PAGE_SIZE must be 1 to {LARGEST_PAGE}.")
-
-
-def check_login(env: Env) -> None:
-    """Refuse log-in settings that would not hold. Raises :class:`UnsafeSettingError`."""
-    if env.require_mfa not in MFA_RULES:
-        raise UnsafeSettingError(f"CONFIGSVC_REQUIRE_MFA must be one of {', '.join(MFA_RULES)}.")
-    for name in ("session_idle_minutes", "session_hours"):
-        if getattr(env, name) < 1:
-            raise UnsafeSettingError(f"{variable_name(name)} must be at least 1.")
-    if not env.oidc_issuer:
-        return
-    issuer = urlsplit(env.oidc_issuer)
-    if issuer.scheme != "https" and not (issuer.scheme == "http" and issuer.hostname in LOOPBACK):
-        raise UnsafeSettingError("CONFIGSVC_OIDC_ISSUER must begin with https://.")
-    if not env.oidc_client_id:
-        raise UnsafeSettingError(
-            "CONFIGSVC_OIDC_ISSUER is set, so CONFIGSVC_OIDC_CLIENT_ID must be."
-        )
-    if "openid" not in env.oidc_scopes:
-        raise UnsafeSettingError("CONFIGSVC_OIDC_SCOPES must hold openid.")
-    env.group_mapping()
-
-
-def check_sinks(env: Env) -> None:
-    """Refuse sinks of the ledger that could not hold. Raises :class:`UnsafeSettingError`."""
-    if env.checkpoint_minutes < 1:
-        raise UnsafeSettingError("CONFIGSVC_CHECKPOINT_MINUTES must be at least 1.")
-    if env.audit_file_required and not env.audit_file:
-        raise UnsafeSettingError("CONFIGSVC_AUDIT_FILE_REQUIRED needs CONFIGSVC_AUDIT_FILE.")
-    if not env.audit_syslog:
-        if env.audit_syslog_required:
-            raise UnsafeSettingError(
-                "CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs CONFIGSVC_AUDIT_SYSLOG."
-            )
-        return
-    place = urlsplit(env.audit_syslog)
-    try:
-        port = place.port
-    except ValueError:
-        port = -1
-    whole = place.path if place.scheme == "unix" else place.hostname
-    if place.scheme not in SYSLOG_SCHEMES or not whole or port == -1:
-        raise UnsafeSettingError(
-            "CONFIGSVC_AUDIT_SYSLOG is udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or "
-            "unix:///PATH."
-        )
-    if env.audit_syslog_required and place.scheme == "udp":
-        raise UnsafeSettingError(
-            "CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs tcp, tls or unix: nobody answers a UDP message."
-        )

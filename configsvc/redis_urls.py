@@ -37,6 +37,7 @@ def read_redis_url(url: str) -> Redis:
     """Raises :class:`UnsafeSettingError` for what is no such URL, without showing its password."""
     scheme = url.partition("://")[0]
     if scheme in SCHEMES:
+        _check_one(url)
         return Redis(
             {
                 "BACKEND": "django_redis.cache.RedisCache",
@@ -48,6 +49,17 @@ def read_redis_url(url: str) -> Redis:
     if scheme not in SENTINEL_SCHEMES:
         raise UnsafeSettingError(FORM)
     return _behind_sentinels(url, is_tls=scheme.startswith("rediss"))
+
+
+def _check_one(url: str) -> None:
+    """Refuse the URL of one server whose port or database is no number."""
+    try:
+        parts = urlsplit(url)
+        _port = parts.port
+    except ValueError:
+        raise UnsafeSettingError(FORM) from None
+    if parts.scheme != "unix" and not (parts.path.strip("/") or "0").isdigit():
+        raise UnsafeSettingError(FORM)
 
 
 def _behind_sentinels(url: str, *, is_tls: bool) -> Redis:

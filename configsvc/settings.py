@@ -9,20 +9,17 @@ from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from configsvc.database_urls import read_database_url
-from configsvc.env import (
+from configsvc.checks import (
     LARGEST_PAGE,
-    SQLITE_FILE,
-    Env,
-    check_closed,
     check_database,
-    check_key,
     check_key_provider,
+    check_log_level,
     check_login,
     check_page_size,
     check_sinks,
-    create_keys,
 )
+from configsvc.database_urls import read_database_url
+from configsvc.env import SQLITE_FILE, Env, check_closed, check_key, create_keys
 from configsvc.redis_urls import read_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -39,6 +36,7 @@ check_database(ENV)
 check_login(ENV)
 check_sinks(ENV)
 check_page_size(ENV)
+check_log_level(ENV)
 AUDIT_FILE = ENV.audit_file
 AUDIT_FILE_REQUIRED = ENV.audit_file_required
 AUDIT_SYSLOG = ENV.audit_syslog

@@ -1,6 +1,11 @@
 """What the commands of this project have in common."""
 
-from django.core.management.base import BaseCommand
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.core.safety import UnsafeStartError
+from apps.engine.errors import UnavailableError
 
 
 class QuickCommand(BaseCommand):
@@ -10,3 +15,10 @@ class QuickCommand(BaseCommand):
     """
 
     requires_system_checks = ()
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run it. A refusal to start, and what is away, are told in a sentence as other errors are."""
+        try:
+            return super().execute(*args, **options)
+        except (UnsafeStartError, UnavailableError) as error:
+            raise CommandError(str(error)) from error

@@ -1,11 +1,14 @@
 """What the server refuses to start with. Each refusal names the setting and the way out."""
 
 import sqlite3
+from pathlib import Path
+from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from apps.core.appendonly import list_missing_triggers
+from apps.engine.strength import HOW_TO_MAKE_ONE, is_weak
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "testserver"})
 WAL_SAFE_FROM = (3, 51, 3)
@@ -19,7 +22,7 @@ class UnsafeStartError(Exception):
 
 def refuse_unsafe() -> None:
     """Raise :class:`UnsafeStartError` with every reason not to start."""
-    reasons = list_unsafe()
+    reasons = _database_reasons() or list_unsafe()
     if reasons:
         raise UnsafeStartError("Refusing to start. " + " ".join(reasons))
 
@@ -33,6 +36,7 @@ def list_unsafe() -> list[str]:
             f"CONFIGSVC_DEBUG is on with the public host {public[0]}: turn it off, or serve "
             "loopback only."
         )
+    reasons += _key_reasons()
     reasons += _sqlite_reasons() if connection.vendor == "sqlite" else _postgres_reasons()
     reasons += [
         f"The append-only trigger {name} is missing: somebody or something removed it. Compare "
@@ -40,6 +44,40 @@ def list_unsafe() -> list[str]:
         for name in list_missing_triggers(connection)
     ]
     return reasons
+
+
+def _database_reasons() -> list[str]:
+    """What keeps from connecting. PostgreSQL's pool would try for seconds, and not say why it cannot."""
+    opened: Any = connection
+    try:
+        if opened.vendor == "postgresql":
+            with opened.wrap_database_errors:
+                opened.Database.connect(**opened.get_connection_params()).close()
+        else:
+            opened.ensure_connection()
+    except DatabaseError as error:
+        is_file = opened.vendor == "sqlite"
+        named = opened.settings_dict["NAME"] if is_file else "that DATABASE_URL names"
+        return [f"The database {named} cannot be opened: {' '.join(str(error).split())}."]
+    return []
+
+
+def _key_reasons() -> list[str]:
+    """The key file of secrets may hold older keys too, which wrap nothing new. One that is not there,
+    or not text, is missed later: the server starts sealed.
+    """
+    provider = settings.KEY_PROVIDER
+    path = Path(str(provider["file"]))
+    try:
+        keys = path.read_text().split() if provider["wraps"] == "file" else []
+    except (OSError, ValueError):
+        return []
+    if not keys or not is_weak(keys[0]):
+        return []
+    return [
+        f"The key that wraps secrets, in {path}, is weak: {HOW_TO_MAKE_ONE} Where secrets are wrapped by "
+        "it already, `manage.py rotate_keys --new-key --forget-unused` puts another in its place."
+    ]
 
 
 def _pragma(name: str) -> str:

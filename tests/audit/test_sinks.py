@@ -322,7 +322,8 @@ def certificate(folder):
     ],
 )
 def test_settings__sinks_that_could_not_hold__are_refused(given, word):
-    from configsvc.env import Env, UnsafeSettingError, check_sinks
+    from configsvc.checks import check_sinks
+    from configsvc.env import Env, UnsafeSettingError
 
     with pytest.raises(UnsafeSettingError, match=word):
         check_sinks(Env(**given))

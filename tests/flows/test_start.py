@@ -56,6 +56,14 @@ def refusal(made, *options):
     return made.manage("serve", "--no-demo", "--port", "1", *options, check=False)
 
 
+def assert_refused(answer, said):
+    """One line on standard error tells it, and nothing else is told."""
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    assert answer.stderr.count("\n") == 1, answer.stderr
+    assert said in answer.stderr
+
+
 def test_sqlite__two_workers_or_two_servers__are_refused(tmp_path):
     with installation() as made:
         if made.is_postgres:
@@ -79,9 +87,13 @@ def test_sqlite__two_workers_or_two_servers__are_refused(tmp_path):
         ("CONFIGSVC_SECRET_KEY_FALLBACKS", "changeme"),
         ("CONFIGSVC_SIGNATURE_KEY", "changeme"),
         ("CONFIGSVC_ENCRYPTION_KEY", f"{'0123456789abcdef' * 3},changeme"),
+        ("CONFIGSVC_KEY_PROVIDER", "vault"),
         ("CONFIGSVC_PAGE_SIZE", "many"),
-        ("CONFIGSVC_PAGE_SIZE", "100000"),
+        ("CONFIGSVC_PRIVATE_TARGETS", "here"),
+        ("CONFIGSVC_DATA_DIR", "/dev/null"),
         ("DATABASE_URL", "sqlite:///config.sqlite3"),
+        ("DATABASE_URL", "postgres://u@h/x?colour=1"),
+        ("REDIS_URL", "redis://h:port/0"),
     ],
 )
 def test_unsafe_variable__is_refused_by_name(variable, value):
@@ -89,8 +101,7 @@ def test_unsafe_variable__is_refused_by_name(variable, value):
         made.environment[variable] = value
         answer = made.manage("check", check=False)  # the settings refuse: every command does
 
-    assert answer.returncode != 0
-    assert f"{variable} " in answer.stderr
+    assert_refused(answer, f"{variable} ")
 
 
 @same_on_every_database
@@ -100,8 +111,74 @@ def test_key_file__readable_by_others__is_refused_by_name(name):
         (made.folder / "keys" / name).chmod(0o640)
         answer = made.manage("check", check=False)
 
-    assert answer.returncode != 0
-    assert f"{name} is readable by others" in answer.stderr
+    assert_refused(answer, f"{name} is readable by others: `chmod 600 ")
+
+
+@same_on_every_database
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"changeme", "signing.key is weak"),
+        (b"", "signing.key is weak"),
+        (b"\xff", "signing.key cannot be read: it is not text"),
+        (None, "signing.key cannot be read: Is a directory"),
+    ],
+)
+def test_key_file__that_holds_no_key__is_refused_by_name(content, said):
+    with installation() as made:
+        path = made.folder / "keys" / "signing.key"
+        if content is None:
+            path.unlink()
+            path.mkdir()
+        else:
+            path.write_bytes(content)
+        answer = made.manage("check", check=False)
+
+    assert_refused(answer, said)
+
+
+@same_on_every_database
+def test_server__that_loads_the_application_alone__is_refused_as_well():
+    with installation() as made:
+        made.environment["CONFIGSVC_SECRET_KEY"] = "changeme"
+        answer = subprocess.run(
+            [sys.executable, "-m", "uvicorn", "configsvc.asgi:application", "--port", "1"],
+            cwd=TOP,
+            env=made.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert_refused(answer, "CONFIGSVC_SECRET_KEY is weak")
+
+
+@same_on_every_database
+def test_key_of_secrets__weak_in_its_file__is_refused_until_another_wraps():
+    with installation() as made:
+        path = made.folder / "keys" / "encryption.key"
+        path.write_text("changeme\n")
+        answer = made.manage("worker", check=False)
+        assert_refused(answer, f"The key that wraps secrets, in {path}, is weak")
+
+        made.manage("rotate_keys", "--new-key", "--forget-unused")
+
+        server = made.start()
+        assert httpx.get(f"{server.url}/readyz").json()["sealed"] is False
+
+
+@same_on_every_database
+def test_required_sink__that_is_away__is_told_in_a_sentence(tmp_path):
+    with installation() as made:
+        made.environment |= {
+            "CONFIGSVC_AUDIT_FILE": str(tmp_path / "none" / "audit.log"),
+            "CONFIGSVC_AUDIT_FILE_REQUIRED": "true",
+        }
+        answer = made.manage("create_token", "app", check=False)
+
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stderr
+    assert "CommandError: The audit sink 'file' is required" in answer.stderr
 
 
 @pytest.mark.servers(database=pytest.long_form)

@@ -8,7 +8,8 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 
-from configsvc.env import Env, UnsafeSettingError, check_key_provider
+from configsvc.checks import check_key_provider
+from configsvc.env import Env, UnsafeSettingError
 from tests.serving import TOP, installation
 from tests.vault import transit_server
 from tests.vault.test_key_rotation import key_ids, values_of

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from apps.core.commands import QuickCommand
 from apps.core.folder_lock import WORKERS, hold
 from apps.core.runner import THREADS, Runner
-from apps.core.safety import UnsafeStartError, refuse_unsafe
+from apps.core.safety import refuse_unsafe
 
 STOP_WITHIN = 20.0
 
@@ -25,10 +25,7 @@ class Command(QuickCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Refuse what is unsafe; then work until SIGTERM or SIGINT, and finish what is begun."""
-        try:
-            refuse_unsafe()
-        except UnsafeStartError as error:
-            raise CommandError(str(error)) from error
+        refuse_unsafe()
         try:
             lock = hold(WORKERS, shared=True)
         except BlockingIOError as error:

@@ -19,7 +19,7 @@ from apps.core.actor import system
 from apps.core.commands import QuickCommand
 from apps.core.folder_lock import SERVER, hold
 from apps.core.models import User
-from apps.core.safety import LOOPBACK, UnsafeStartError, refuse_unsafe
+from apps.core.safety import LOOPBACK, refuse_unsafe
 from apps.core.transactions import writing
 from apps.delivery.schema import bring_up_to_date, one_start_at_a_time
 from apps.engine.errors import NotFoundError
@@ -54,10 +54,7 @@ class Command(QuickCommand):
         lock = self._lock_data_folder()
         self._check_host(options["host"])
         self._prepare(options)
-        try:
-            refuse_unsafe()
-        except UnsafeStartError as error:
-            raise CommandError(str(error)) from error
+        refuse_unsafe()
         connection.close()
         uvicorn.run(
             "configsvc.asgi:application",

@@ -1,0 +1,113 @@
+"""What no process starts with, as far as the environment tells; each refusal names the setting and says
+what to do. What the database tells is in ``apps.core.safety``.
+"""
+
+import logging
+from urllib.parse import SplitResult, urlsplit
+
+from configsvc.env import Env, UnsafeSettingError, check_key, variable_name
+
+LARGEST_PAGE = 200
+KEY_PROVIDERS = ("transit", "environment", "file")
+MFA_RULES = ("off", "privileged", "all")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+SYSLOG_SCHEMES = ("udp", "tcp", "tls", "unix")
+POSTGRES_SCHEMES = ("postgres", "postgresql", "pgsql")
+
+
+def check_key_provider(env: Env) -> str:
+    """What wraps the keys of secrets: what is named, else the first that is set up.
+
+    Raises :class:`UnsafeSettingError` for another, and for one that is not set up.
+    """
+    set_up = {"transit": bool(env.transit_url), "environment": bool(env.encryption_key)}
+    known = [name for name in KEY_PROVIDERS if set_up.get(name, True)]
+    chosen = env.key_provider or known[0]
+    if chosen not in KEY_PROVIDERS:
+        raise UnsafeSettingError(f"CONFIGSVC_KEY_PROVIDER is one of {', '.join(KEY_PROVIDERS)}.")
+    if chosen not in known:
+        needs = "CONFIGSVC_TRANSIT_URL" if chosen == "transit" else "CONFIGSVC_ENCRYPTION_KEY"
+        raise UnsafeSettingError(f"CONFIGSVC_KEY_PROVIDER is {chosen}, which needs {needs}.")
+    for key in env.encryption_key:
+        check_key("CONFIGSVC_ENCRYPTION_KEY", key)
+    return chosen
+
+
+def check_database(env: Env) -> None:
+    """Refuse another database than PostgreSQL. Raises :class:`UnsafeSettingError`."""
+    scheme = env.database_url.partition("://")[0]
+    if env.database_url and scheme not in POSTGRES_SCHEMES:
+        raise UnsafeSettingError(
+            "DATABASE_URL must be postgres://USER@HOST/NAME. Without it SQLite is used, in "
+            "CONFIGSVC_DATA_DIR."
+        )
+
+
+def check_page_size(env: Env) -> None:
+    """Refuse a page of no rows or of too many. Raises :class:`UnsafeSettingError`."""
+    if not 1 <= env.page_size <= LARGEST_PAGE:
+        raise UnsafeSettingError(f"CONFIGSVC_PAGE_SIZE must be 1 to {LARGEST_PAGE}.")
+
+
+def check_login(env: Env) -> None:
+    """Refuse log-in settings that would not hold. Raises :class:`UnsafeSettingError`."""
+    if env.require_mfa not in MFA_RULES:
+        raise UnsafeSettingError(f"CONFIGSVC_REQUIRE_MFA must be one of {', '.join(MFA_RULES)}.")
+    for name in ("session_idle_minutes", "session_hours"):
+        if getattr(env, name) < 1:
+            raise UnsafeSettingError(f"{variable_name(name)} must be at least 1.")
+    if not env.oidc_issuer:
+        return
+    issuer = _split("CONFIGSVC_OIDC_ISSUER", env.oidc_issuer)
+    if issuer.scheme != "https" and not (issuer.scheme == "http" and issuer.hostname in LOOPBACK):
+        raise UnsafeSettingError("CONFIGSVC_OIDC_ISSUER must begin with https://.")
+    if not env.oidc_client_id:
+        raise UnsafeSettingError(
+            "CONFIGSVC_OIDC_ISSUER is set, so CONFIGSVC_OIDC_CLIENT_ID must be."
+        )
+    if "openid" not in env.oidc_scopes:
+        raise UnsafeSettingError("CONFIGSVC_OIDC_SCOPES must hold openid.")
+    env.group_mapping()
+
+
+def check_sinks(env: Env) -> None:
+    """Refuse sinks of the ledger that could not hold. Raises :class:`UnsafeSettingError`."""
+    if env.checkpoint_minutes < 1:
+        raise UnsafeSettingError("CONFIGSVC_CHECKPOINT_MINUTES must be at least 1.")
+    if env.audit_file_required and not env.audit_file:
+        raise UnsafeSettingError("CONFIGSVC_AUDIT_FILE_REQUIRED needs CONFIGSVC_AUDIT_FILE.")
+    if not env.audit_syslog:
+        if env.audit_syslog_required:
+            raise UnsafeSettingError(
+                "CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs CONFIGSVC_AUDIT_SYSLOG."
+            )
+        return
+    place = _split("CONFIGSVC_AUDIT_SYSLOG", env.audit_syslog)
+    try:
+        port = place.port
+    except ValueError:
+        port = -1
+    whole = place.path if place.scheme == "unix" else place.hostname
+    if place.scheme not in SYSLOG_SCHEMES or not whole or port == -1:
+        raise UnsafeSettingError(
+            "CONFIGSVC_AUDIT_SYSLOG is udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or "
+            "unix:///PATH."
+        )
+    if env.audit_syslog_required and place.scheme == "udp":
+        raise UnsafeSettingError(
+            "CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs tcp, tls or unix: nobody answers a UDP message."
+        )
+
+
+def check_log_level(env: Env) -> None:
+    """Refuse a level that there is not. Raises :class:`UnsafeSettingError`."""
+    known = logging.getLevelNamesMapping()
+    if env.log_level not in known:
+        raise UnsafeSettingError(f"CONFIGSVC_LOG_LEVEL must be one of {', '.join(known)}.")
+
+
+def _split(name: str, url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise UnsafeSettingError(f"{name} is no URL: {error}.") from error
