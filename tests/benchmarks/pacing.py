@@ -175,7 +175,7 @@ def measure(seconds, rounds, alone):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--alone", action="store_true", help="without nginx and wrk")
     parser.add_argument("--json", default=str(Path(tempfile.gettempdir()) / "pacing.json"))

@@ -77,7 +77,7 @@ def by_wrk(question, seconds, folder):
         "wrk",
         "-t1",
         f"-c{CONNECTIONS}",
-        f"-d{seconds}s",
+        f"-d{seconds:g}s",
         "--latency",
         "--timeout",
         "30s",
@@ -345,7 +345,7 @@ def show(found):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--alone", action="store_true", help="without peers and wrk")
     parser.add_argument("--json", default=str(Path(tempfile.gettempdir()) / "reading.json"))
