@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis
 from apps.core import appendonly
 from tests.limits import examples
 from tests.serving import shared_folder
+from tests.starting import quick_starts
 
 DATABASE_FIXTURES = {"db", "transactional_db"}
 ON_SQLITE = (
@@ -82,10 +83,11 @@ def pytest_configure(config):
     # where a test does not say how many; and the clock of a shared machine says nothing
     hypothesis.register_profile("own", max_examples=examples(100), deadline=None)
     hypothesis.load_profile("own")
+    running = contextlib.ExitStack()
+    config.add_cleanup(running.close)
+    running.enter_context(quick_starts())
     if not hasattr(config, "workerinput"):  # workers of a parallel run share their parent's
-        running = contextlib.ExitStack()
         running.enter_context(shared_folder())
-        config.add_cleanup(running.close)
 
 
 def pytest_ignore_collect(collection_path, config):

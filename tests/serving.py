@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 import httpx
 
+from tests import starting
 from tests.commands import TOP, Commands
 from tests.real_services import free_port
 
@@ -35,6 +36,7 @@ class Installation:
     def __init__(self, folder, demo=False, prepared=True):
         self.folder = Path(folder)
         self.demo = demo
+        self.starts_as_usual = not prepared  # what must hold of a start is tried with these
         self.servers = []
         self.workers = []
         self.commands, self.commands_environment = None, None
@@ -91,15 +93,10 @@ class Installation:
             connection.execute(statement)
 
     def manage(self, *arguments, check=True, within=120):
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=TOP,
-            env=self.environment,
-            check=check,
-            capture_output=True,
-            text=True,
-            timeout=within,
-        )
+        done = starting.run(arguments, self.environment, within, self.starts_as_usual)
+        if check:
+            done.check_returncode()
+        return done
 
     def run(self, *arguments, check=True):
         """The same as ``manage`` without the time of a start: by a process that has the program
@@ -185,12 +182,16 @@ class Server:
         self.port = port
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = installation.folder / f"server-{self.port}.log"
-        command = [sys.executable, "manage.py", "serve", "--port", str(self.port), *options]
+        arguments = ["serve", "--port", str(self.port), *options]
         if not installation.demo:
-            command.append("--no-demo")
+            arguments.append("--no-demo")
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                command, cwd=TOP, env=installation.environment, stdout=log, stderr=log
+            self.process = starting.start(
+                arguments,
+                installation.environment,
+                log,
+                log,
+                as_usual=installation.starts_as_usual or "--workers" in options,
             )
         ends = time.monotonic() + START_WITHIN
         while True:
