@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 REMEMBER_EVERY = 1.0
 WRITE_COUNTS_EVERY = 10.0
+CANCEL_EVERY = 0.5
 QUEUE_LIMIT = 1_000
 CURRENT_FOR = 1.4
 """So many seconds after the feed has begun to look, what it found is no longer the present."""
@@ -112,9 +113,7 @@ class Feed:
         if self._unsubscribe:
             self._unsubscribe()
         self.end_streams()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(set(self._tasks))
         with contextlib.suppress(Exception):  # the database may be gone before the server
             await database_sync_to_async(reads.flush)()
 
@@ -308,6 +307,18 @@ class Feed:
         self.rights_moved = asyncio.Event()
         for watcher in self.watchers:
             watcher.wake()
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel them until they have ended.
+
+    Once is not always enough: the Redis client's wait_for, before Python 3.12, may swallow it.
+    """
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        ended, tasks = await asyncio.wait(tasks, timeout=CANCEL_EVERY)
+        await asyncio.gather(*ended, return_exceptions=True)
 
 
 @database_sync_to_async

@@ -16,6 +16,7 @@ from apps.configs.services.places import create_service
 from apps.core import clock
 from apps.delivery import feed as feeds
 from apps.delivery import reads
+from apps.delivery.between import hear_others, layer_between_processes
 from apps.delivery.models import ReadCount
 from tests.delivery.test_hot import SYSTEM, asked, bearer, publish, run, same, token_of
 
@@ -288,3 +289,43 @@ def test_counts__that_could_not_be_written__are_written_later(raw, monkeypatch):
     reads.flush()
 
     assert ReadCount.objects.get(account="service-account:viewer").count == 2
+
+
+class Swallowing:
+    """A channel layer that hears once that it is cancelled and goes on, as wait_for of Python 3.11
+    does when what it waits for has just come.
+    """
+
+    def __init__(self, **_options):
+        self.deaf = True
+
+    async def new_channel(self):
+        return "channel"
+
+    async def group_add(self, _group, _channel):
+        """Nobody else is there."""
+
+    async def receive(self, _channel):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if not self.deaf:
+                raise
+            self.deaf = False
+        return {"from": "nobody"}
+
+
+async def test_stop__a_listener_swallows_that_it_is_cancelled__ends_all_the_same(
+    settings, monkeypatch
+):
+    monkeypatch.setattr("apps.delivery.feed.CANCEL_EVERY", 0.01)
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.{Swallowing.__name__}"}}
+    feed = feeds.Feed()
+    hearing = asyncio.create_task(hear_others(layer_between_processes(), "here", feed._wake.set))
+    feed._tasks = [hearing]
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(30):
+        await feed.stop()
+
+    assert hearing.cancelled()
