@@ -54,7 +54,6 @@ LOADED = (
     "redis.asyncio",
     "requests",
     "rest_framework.permissions",
-    "ruamel.yaml",
     "tomlkit",
     "uvicorn",
     "uvicorn.loops.uvloop",

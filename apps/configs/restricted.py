@@ -118,15 +118,16 @@ def source_with_hidden(
     tree = keep_hidden(actor, place, source.tree, old, source=True)
     if tree is source.tree or same(tree, source.tree):
         return source
+    lost = False
     if live is not None and live.format == source.format and same(tree, live.tree):
         content = live.content
     elif source.given_as_tree:
         content = pretty(tree)
     else:
         base = live if live is not None and live.format == source.format else source
-        content = editing.edit(base.content, source.format, tree)
+        content, lost = editing.edit(base.content, source.format, tree)
     parsed = formats.Parsed(tree, source.parsed.positions)
-    return Source(content, source.format, source.extends, parsed, source.given_as_tree)
+    return Source(content, source.format, source.extends, parsed, source.given_as_tree, lost)
 
 
 def require_changes(actor: Actor, verb: str, place: Place, before: Tree, after: Tree) -> None:

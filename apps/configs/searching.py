@@ -81,9 +81,9 @@ class Search:
     def _edited(self, content: str, format_name: str, tree: Tree) -> str:
         """The source with the marker, or with its text where the format holds no objects."""
         try:
-            return editing.edit(content, format_name, self.replaced(tree))
+            return editing.edit(content, format_name, self.replaced(tree)).text
         except UnrepresentableError:
-            return editing.edit(content, format_name, self.replaced(tree, SHOWN))
+            return editing.edit(content, format_name, self.replaced(tree, SHOWN)).text
 
     def is_said(self, text: str) -> bool:
         """Whether the value stands in a canonical document."""

@@ -1,28 +1,39 @@
 """What an author hands in: a text in a format, or a document, with what it extends."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from apps.configs.laying import check_extends
 from apps.engine import editing, formats
 from apps.engine.errors import InvalidConfigurationError, MalformedError, Problem
 from apps.engine.values import Tree, canonical, same
 
+_COMMENTS_LOST: Final = (
+    "The text could not be changed in its place: it was written anew, and its comments are gone."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A parsed source. ``tree`` is an object; ``given_as_tree`` when no text was written."""
+    """A parsed source. ``tree`` is an object; ``given_as_tree`` when no text was written;
+    ``comments_lost`` when the text was written anew in the place of one with comments.
+    """
 
     content: str
     format: str
     extends: list[dict[str, Any]] | None
     parsed: formats.Parsed
     given_as_tree: bool = False
+    comments_lost: bool = False
 
     @property
     def tree(self) -> Tree:
         """The document that was written, before composing."""
         return self.parsed.tree
+
+    def told(self) -> list[Problem]:
+        """What the author is warned of."""
+        return [Problem("", "comments", _COMMENTS_LOST)] if self.comments_lost else []
 
 
 def from_text(content: str | bytes, format_name: str, extends: object = None) -> Source:
@@ -61,7 +72,13 @@ def rewritten(source: Source, tree: Tree, extends: list[dict[str, Any]] | None) 
         return from_tree(tree, extends)
     if same(tree, source.tree):
         return replace(source, extends=extends)
-    return from_text(editing.edit(source.content, source.format, tree), source.format, extends)
+    return edited(source.content, source.format, tree, extends)
+
+
+def edited(content: str, format_name: str, tree: Tree, extends: object = None) -> Source:
+    """A text that is kept here, edited as little as possible to hold another document."""
+    text, lost = editing.edit(content, format_name, tree)
+    return replace(kept(text, format_name, extends), comments_lost=lost)
 
 
 def pretty(tree: Tree) -> str:

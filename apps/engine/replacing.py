@@ -48,7 +48,7 @@ def name_in_place(content: str, format_name: str, steps: Steps, name: str) -> st
     for candidate in _candidates(content, format_name, str(value), name):
         if _reads_as(candidate, format_name, wanted):
             return candidate
-    return editing.edit(content, format_name, wanted)
+    return editing.edit(content, format_name, wanted).text
 
 
 def _missing() -> DomainError:

@@ -104,7 +104,7 @@ def insert_example(request: HttpRequest, service: str, environment: str) -> Http
     example = example_of(SECTION_TYPES[section.type], parse_canonical(section.schema))
     wanted = {**tree, section.key: {**example, **there}}
     try:
-        edited = editing.edit(content, format_, wanted)
+        edited = editing.edit(content, format_, wanted).text
     except UnrepresentableError as error:
         return JsonResponse({"detail": error.detail, "code": error.code}, status=422)
     return JsonResponse({"content": edited, "added": len(wanted[section.key]) - len(there)})

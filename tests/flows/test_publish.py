@@ -145,6 +145,19 @@ def test_patch__of_a_yaml_source__keeps_comments_and_order(shop, operator):
     assert source == text.replace("b: 1", "b: 2")
 
 
+@pytest.mark.parametrize("comment", ["<!-- why -->", ""])
+def test_patch__of_a_text_that_is_written_anew__warns_when_comments_go(shop, operator, comment):
+    text = f"<configuration>{comment}<a>x</a></configuration>"
+    operator("POST", "/config/shop?environment=production", text, "application/xml")
+
+    patched = operator(
+        "PATCH", "/config/shop?environment=production", '{"b":"y"}', "application/merge-patch+json"
+    )
+
+    assert patched.status_code == 201, patched.content
+    assert [each["code"] for each in patched.json()["warnings"]] == ["comments"] * bool(comment)
+
+
 def test_patch__json_patch__applies_all_or_nothing(shop, operator):
     publish(operator, {"a": [1, 2], "b": 1})
     operations = [{"op": "remove", "path": "/a/0"}, {"op": "test", "path": "/b", "value": 1}]

@@ -69,7 +69,7 @@ def change_draft(
     left = {**rest, **edited.get(section, {})}
     others = {n: v for n, v in source.tree.items() if n != section}
     tree = {**source.tree, section: left} if left or section in source.tree else others
-    return editing.edit(source.content, source.format, tree)
+    return editing.edit(source.content, source.format, tree).text
 
 
 def _compose(actor: Actor, place: Place, state: State, source: Source) -> Composed:

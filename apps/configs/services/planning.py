@@ -16,7 +16,7 @@ from apps.configs.services.kernel import Plan, State
 from apps.configs.sources import Source
 from apps.configs.world import World
 from apps.core.actor import Actor
-from apps.engine import editing, formats, patching, values
+from apps.engine import formats, patching, values
 from apps.engine.errors import (
     DomainError,
     InvalidConfigurationError,
@@ -103,7 +103,7 @@ def plan_composed(
         merged=lambda _keys: composed.merged,
         merge_keys=layers.merge_keys,
         overlaid=laid,
-        warnings=found.warnings,
+        warnings=[*found.warnings, *source.told()],
     )
     plan.unchanged = _is_unchanged(plan, source)
     return plan, problems
@@ -185,8 +185,7 @@ def rewritten_source(state: State, version: Version, wanted: Tree) -> Source:
     )
     if same(edited, tree):
         return sources.kept(version.source.content, version.format)
-    content = editing.edit(version.source.content, version.format, edited)
-    return sources.kept(content, version.format)
+    return sources.edited(version.source.content, version.format, edited)
 
 
 def _is_unchanged(plan: Plan, source: Source) -> bool:

@@ -25,7 +25,7 @@ from apps.configs.sources import Source
 from apps.configs.world import World, merged_tree
 from apps.core.actor import Actor
 from apps.core.transactions import writing
-from apps.engine import editing, formats
+from apps.engine import formats
 from apps.engine.choosing import EVERYTHING, with_chosen
 from apps.engine.errors import ConflictError, InvalidConfigurationError, NotFoundError, invalid
 from apps.engine.guarding import visible, visible_to_either
@@ -147,7 +147,7 @@ class _Work:
         tree = override_merged(source.tree, below, wanted, self._merge_keys)
         if same(tree, source.tree):
             return source
-        return sources.kept(editing.edit(content, format_name, tree), format_name, extends)
+        return sources.edited(content, format_name, tree, extends)
 
     def _start(self, brought: Version, *, whole: bool) -> tuple[str, str, list[dict[str, Any]]]:
         """The text, its format and what it extends, from which the source is made: those of

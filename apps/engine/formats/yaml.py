@@ -26,10 +26,10 @@ from apps.engine.formats.yaml_core import TAG, place, refuse_tag, resolve
 from apps.engine.formats.yaml_writing import render
 from apps.engine.values import MAX_DEPTH, MAX_NODES, Tree, escape
 
-__all__ = ["parse", "render"]
+__all__ = ["LOADER", "is_merge", "parse", "render"]
 
 MAX_DIRECTIVES: Final = 20
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE: Final = "<<"
 _DIRECTIVE: Final = re.compile(r"^%TAG", re.MULTILINE)
 _OLD_BREAK: Final = re.compile("[\x85\u2028\u2029]")
@@ -43,7 +43,7 @@ def parse(text: str) -> Parsed:
     _check_characters(text)
     builder = _Builder(text)
     try:
-        for event in yaml.parse(text, Loader=_Loader):
+        for event in yaml.parse(text, Loader=LOADER):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -52,6 +52,11 @@ def parse(text: str) -> Parsed:
     except yaml.YAMLError:
         refuse("This is not YAML: it cannot be read.", (1, 1))
     return Parsed(builder.root, Positions(lambda: builder.places))
+
+
+def is_merge(event: Any) -> bool:
+    """Whether a key's event is the ``<<`` that merges."""
+    return event.value == _MERGE and not event.style and event.tag is None
 
 
 def _check_characters(text: str) -> None:
@@ -223,7 +228,7 @@ class _Builder:
         if key in top.node:
             refuse_duplicate(key, top.pointer, place(event))
         top.key = key
-        top.merges = key == _MERGE and not event.style and event.tag is None
+        top.merges = is_merge(event)
         self.places.setdefault(top.next_pointer(), place(event))
 
     def _check_anchor(self, event: Any) -> None:

@@ -1,7 +1,7 @@
 """Writing YAML that readers of YAML 1.2 and of 1.1 take for the same document."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import yaml
@@ -17,6 +17,7 @@ _TEXT_TAG: Final = "tag:yaml.org,2002:str"
 _PLAIN: Final = (True, False)
 _QUOTED: Final = (False, True)
 _EITHER: Final = (True, True)
+_MAPPING: Final = yaml.MappingStartEvent(None, None, implicit=True, flow_style=False)
 _CLEAN_LINE: Final = re.compile(r"(?:\S|\S.*\S)?")
 
 
@@ -26,25 +27,68 @@ def render(tree: Tree) -> str:
     return text
 
 
+def render_scalar(value: Tree, style: str = "") -> list[str]:
+    """The lines of a scalar behind ``key:`` in block style, those below its first indented by two.
+
+    Text stays in the quotes of ``style`` where it can.
+    """
+    node = _quoted(value, style)
+    text: str = yaml.emit(
+        _stream([_MAPPING, _text("k"), node, yaml.MappingEndEvent()]),
+        Dumper=_Dumper,
+        allow_unicode=True,
+        width=_WIDTH,
+    )
+    first, *rest = text.removesuffix("...\n").removesuffix("\n").split("\n")
+    return [first.removeprefix("k:").strip(), *rest]
+
+
+def render_flow(tree: Tree, style: str = "") -> str:
+    """A value in one line, collections in brackets."""
+    inner = [_quoted(tree, style)] if isinstance(tree, str) else _node(tree, flow=True)
+    start = yaml.SequenceStartEvent(None, None, implicit=True, flow_style=True)
+    events = _stream([start, *inner, yaml.SequenceEndEvent()])
+    text: str = yaml.emit(events, Dumper=_Dumper, allow_unicode=True, width=_WIDTH)
+    return text.removesuffix("\n")[1:-1]
+
+
+def _quoted(value: Tree, style: str) -> Any:
+    """The event of a scalar, text in the quotes of ``style`` where those hold it in one line.
+
+    A text that ends with blank lines is quoted: in a block those that follow would be its own.
+    """
+    (event,) = _node(value)
+    if isinstance(value, str):
+        if value.endswith("\n\n"):
+            event.style = '"'
+        elif style == '"' or (style == "'" and value.isprintable()):
+            event.style = style
+    return event
+
+
 def _events(tree: Tree) -> Iterator[Any]:
+    return _stream(_node(tree))
+
+
+def _stream(nodes: Iterable[Any]) -> Iterator[Any]:
     yield yaml.StreamStartEvent()
     yield yaml.DocumentStartEvent(explicit=False)
-    yield from _node(tree)
+    yield from nodes
     yield yaml.DocumentEndEvent(explicit=False)
     yield yaml.StreamEndEvent()
 
 
-def _node(tree: Tree) -> Iterator[Any]:
+def _node(tree: Tree, *, flow: bool = False) -> Iterator[Any]:
     if isinstance(tree, dict):
-        yield yaml.MappingStartEvent(None, None, implicit=True, flow_style=not tree)
+        yield yaml.MappingStartEvent(None, None, implicit=True, flow_style=flow or not tree)
         for key, child in tree.items():
             yield _text(key)
-            yield from _node(child)
+            yield from _node(child, flow=flow)
         yield yaml.MappingEndEvent()
     elif isinstance(tree, list):
-        yield yaml.SequenceStartEvent(None, None, implicit=True, flow_style=not tree)
+        yield yaml.SequenceStartEvent(None, None, implicit=True, flow_style=flow or not tree)
         for child in tree:
-            yield from _node(child)
+            yield from _node(child, flow=flow)
         yield yaml.SequenceEndEvent()
     elif isinstance(tree, str):
         yield _text(tree)

@@ -1,0 +1,134 @@
+"""Changing a YAML text where a document differs, and nowhere else."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from apps.engine.editing import yaml_blocks, yaml_brackets
+from apps.engine.editing.lists import followers
+from apps.engine.editing.yaml_layout import layout_of
+from apps.engine.editing.yaml_nodes import ALIAS, LIST, MAPPING, Entry, Node, compose
+from apps.engine.editing.yaml_sheet import Added, Sheet
+from apps.engine.formats.yaml_writing import render
+from apps.engine.values import Tree, same
+
+_GONE: Final = object()  # what an anchor names that is there no more
+_LONE_RETURN: Final = re.compile(r"\r(?!\n)")
+
+
+def edit(text: str, current: Tree, wanted: Tree) -> str | None:
+    """``text``, which reads as ``current``, changed to read as ``wanted``; ``None`` where that is not known.
+
+    Who calls makes sure that the text reads so: notations are many.
+    """
+    if _LONE_RETURN.search(text):
+        return None
+    root = compose(text)
+    if root is None:
+        return f"{text.rstrip()}\n{render(wanted)}".lstrip("\n") if wanted else text
+    sheet = Sheet(text, layout_of(root, text))
+    try:
+        _Change(sheet).root(root, current, wanted)
+    except ValueError:
+        return None
+    return sheet.applied()
+
+
+@dataclass(slots=True)
+class _Change:
+    """Walks the nodes in their order, and notes on the sheet what is replaced.
+
+    ``anchors`` are what each name stands for once the text is changed.
+    """
+
+    sheet: Sheet
+    anchors: dict[str, Any] = field(default_factory=dict)
+
+    def root(self, node: Node, current: Tree, wanted: Tree) -> None:
+        """Change the document."""
+        if node.kind == MAPPING and current and wanted:
+            self._mapping(node, current, wanted)
+        elif node.kind == MAPPING and not wanted and not node.flow:
+            self.sheet.replace(node.entries[0].start, self.sheet.tail(node.entries[-1]), "{}")
+        elif not same(current, wanted):
+            self.sheet.replace(node.start, node.end, render(wanted).rstrip("\n"))
+
+    def _visit(self, node: Node, entry: Entry, current: Tree, wanted: Tree) -> None:
+        """Make the value of an entry of ``node`` the one that is wanted."""
+        value = entry.value
+        self._name(entry.key_anchor, entry.key)
+        inside = type(current) is type(wanted) and bool(current) and bool(wanted)
+        if value.kind == ALIAS:
+            named = self.anchors.get(value.name, _GONE)
+            if named is _GONE or not same(named, wanted):
+                self._write(node, entry, wanted)
+            return
+        if value.kind == MAPPING and inside:
+            self._mapping(value, current, wanted)
+        elif value.kind == LIST and inside:
+            self._list(value, current, wanted)
+        elif not same(current, wanted):
+            self._write(node, entry, wanted)
+        self._name(value.name, wanted)
+
+    def _name(self, name: str, value: Any) -> None:
+        if name:
+            self.anchors[name] = value
+
+    def _mapping(self, node: Node, current: Any, wanted: Any) -> None:
+        offered: dict[str, Tree] | None = {}
+        stays = []
+        for entry in node.entries:
+            if entry.merges:
+                offered = self._offered(entry, offered)
+            elif entry.key in wanted:
+                self._visit(node, entry, current[entry.key], wanted[entry.key])
+            stays.append(entry.merges or entry.key in wanted)
+        if offered is None or any(key not in wanted for key in offered):
+            offered = {}  # nothing is merged any more: what stays of it is written out
+            merges = [entry.merges for entry in node.entries]
+            stays = [stay and not merge for stay, merge in zip(stays, merges, strict=True)]
+        own = {entry.key: index for index, entry in enumerate(node.entries) if not entry.merges}
+        behind = max((index for index, stay in enumerate(stays) if stay), default=-1)
+        added: Added = {}
+        for key, value in wanted.items():
+            if key in own:
+                behind = own[key]
+            elif key not in offered or not same(offered[key], value):
+                added.setdefault(behind, []).append((key, value))
+        self._change(node, stays, added)
+
+    def _offered(self, entry: Entry, before: dict[str, Tree] | None) -> dict[str, Tree] | None:
+        """What ``<<`` brings once all is changed; ``None`` where it is not known."""
+        value = entry.value
+        sources = [each.value for each in value.entries] if value.kind == LIST else [value]
+        offered = before
+        for source in sources:
+            named = self.anchors.get(source.name) if source.kind == ALIAS else None
+            if not isinstance(named, dict) or offered is None:
+                return None
+            offered = {**named, **offered}
+        return offered
+
+    def _list(self, node: Node, current: Any, wanted: Any) -> None:
+        places, fresh = followers(current, wanted)
+        for index, (entry, place) in enumerate(zip(node.entries, places, strict=True)):
+            if place is not None:
+                self._visit(node, entry, current[index], wanted[place])
+        added: Added = {
+            index: [(None, wanted[place]) for place in placed] for index, placed in fresh.items()
+        }
+        self._change(node, [place is not None for place in places], added)
+
+    def _change(self, node: Node, stays: list[bool], added: Added) -> None:
+        """Take away the entries that do not stay; add keys (``None``: items) with values behind those of an
+        index, -1 being the front.
+        """
+        if all(stays) and not added:
+            return
+        change = yaml_brackets.change if node.flow else yaml_blocks.change
+        change(self.sheet, node, stays, added)
+
+    def _write(self, node: Node, entry: Entry, wanted: Tree) -> None:
+        write = yaml_brackets.write if node.flow else yaml_blocks.write
+        write(self.sheet, entry, wanted)
