@@ -1,5 +1,6 @@
 """The configuration page: one editor, one draft, publishing with the diff before it."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from apps.configs.services.merging import merge_draft
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.reads import note_given
-from apps.engine import diff, formats, values
+from apps.engine import diff, formats, paths, values
 from apps.engine.errors import (
     ConflictError,
     DomainError,
@@ -31,6 +32,7 @@ from apps.engine.errors import (
     UnrepresentableError,
     invalid,
 )
+from apps.engine.merge import OPAQUE
 from apps.engine.values import canonical, parse_canonical
 from apps.portal import extending
 from apps.portal.section_help import glances, help_of, plain
@@ -54,6 +56,7 @@ from apps.rollouts.flags import KIND
 from apps.vault.selectors import is_sealed, list_usable, may_name
 
 MAX_VERSION = 2**31
+SOME_KEY = "settings.timeout"
 EDITABLE = ("yaml", "json", "toml", "xml", "properties", "env")
 STARTER = "# The first configuration of {service} in {environment}.\nsettings:\n  timeout: 2500\n"
 
@@ -338,6 +341,7 @@ def use(request: HttpRequest, service: str, environment: str) -> HttpResponse:
     place = place_of(request, service, environment, "read")
     actor = actor_of(request)
     token = make_reader_token(actor=actor, place=place) if request.method == "POST" else ""
+    key = _some_key(find_live(actor=actor, place=place))
     return render(
         request,
         "portal/use.html",
@@ -347,5 +351,14 @@ def use(request: HttpRequest, service: str, environment: str) -> HttpResponse:
         token=token,
         account=reader_name(place),
         may_make=may_make_reader(actor, place),
+        key=key,
+        key_in_python=json.dumps(key, ensure_ascii=False),
         tabs=tabs(request, place, "config-use"),
     )
+
+
+def _some_key(published: Published | None) -> str:
+    """A key of what the actor sees, for lines that he may try."""
+    tree = published.tree if published and not published.row.retired else {}
+    found = (path for path, _value in paths.leaves(tree) if path and path[-1] not in OPAQUE)
+    return next(map(paths.format_path, found), SOME_KEY)

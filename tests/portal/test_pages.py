@@ -396,3 +396,22 @@ def api_shop(two_services, log_in):
         {"name": "Shop", "description": "", "owner": "", "label_lines": ""},
     )
     return service
+
+
+@pytest.mark.parametrize(
+    ("document", "key", "in_python"),
+    [
+        ({"a": {"x.y": 1}, "b": 2}, "a%5B%22x.y%22%5D", r"a[\&quot;x.y\&quot;]"),
+        ({}, "settings.timeout", "settings.timeout"),
+    ],
+)  # fmt: skip
+def test_use__of_a_document__shows_lines_that_fetch_one_of_its_keys_here(
+    shop, operator, log_in, document, key, in_python
+):
+    operator.post("/config/shop", {"environment": "production", "config": document})
+
+    page = log_in("olu", ("operator", "shop", None)).get(f"{PLACE}use/").content.decode()
+
+    assert f"/config/shop/value?environment=production&amp;key={key}<" in page
+    assert f"config.get(&quot;{in_python}&quot;)" in page
+    assert "/config/shop.yaml?environment=production<" in page
