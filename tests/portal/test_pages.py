@@ -402,12 +402,15 @@ def api_shop(two_services, log_in):
     ("document", "key", "in_python"),
     [
         ({"a": {"x.y": 1}, "b": 2}, "a%5B%22x.y%22%5D", r"a[\&quot;x.y\&quot;]"),
+        ({"pin": {"$secret": "pin"}, "z": 1}, "z", "z"),
         ({}, "settings.timeout", "settings.timeout"),
     ],
 )  # fmt: skip
 def test_use__of_a_document__shows_lines_that_fetch_one_of_its_keys_here(
     shop, operator, log_in, document, key, in_python
 ):
+    secret = {"service": "shop", "environment": "production", "name": "pin", "value": "7431"}
+    operator.post("/secrets", secret)
     operator.post("/config/shop", {"environment": "production", "config": document})
 
     page = log_in("olu", ("operator", "shop", None)).get(f"{PLACE}use/").content.decode()
