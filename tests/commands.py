@@ -9,12 +9,13 @@ file of the output, file of errors]``, and answers each with ``[status, seconds]
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from pathlib import Path
+
+from tests.starting import start_python
 
 TOP = Path(__file__).resolve().parent.parent
 
@@ -25,14 +26,11 @@ class Commands:
     def __init__(self, environment):
         self.folder = tempfile.TemporaryDirectory(prefix="configsvc-commands-")
         self.files = [str(Path(self.folder.name) / name) for name in ("output", "errors")]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.commands"],
-            cwd=TOP,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        (asked, asking), (answering, answered) = os.pipe(), os.pipe()
+        with open(asked, "rb") as asked, open(answered, "wb") as answered:  # noqa: PTH123 - numbers
+            command = ["-m", "tests.commands"]
+            self.process = start_python(command, environment, asked, answered, sys.__stderr__)
+        self._asking, self._answering = os.fdopen(asking, "w"), os.fdopen(answering)
 
     def __enter__(self):
         return self
@@ -41,15 +39,16 @@ class Commands:
         self.close()
 
     def close(self):
-        self.process.stdin.close()
+        self._asking.close()
         self.process.wait(60)
+        self._answering.close()
         self.folder.cleanup()
 
     def run(self, *arguments, within=None):
         """The status of a command (negative: killed), its seconds, its output and its errors."""
-        self.process.stdin.write(json.dumps([arguments, within, *self.files]) + "\n")
-        self.process.stdin.flush()
-        status, seconds = json.loads(self.process.stdout.readline())
+        self._asking.write(json.dumps([arguments, within, *self.files]) + "\n")
+        self._asking.flush()
+        status, seconds = json.loads(self._answering.readline())
         output, errors = (Path(each).read_text() for each in self.files)
         assert "Traceback" not in errors, errors
         return status, seconds, output, errors

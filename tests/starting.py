@@ -6,7 +6,7 @@ are loaded by each process, in its own environment. What must be started as a us
 by ``subprocess``: see :class:`tests.serving.Installation`.
 
 ``python -m tests.starting FD`` is what forks. It reads lines of JSON from a socket: ``{"start":
-[arguments, environment]}``, with two open files for its output and errors, is answered with the
+[arguments, environment]}``, with open files for its input, output and errors, is answered with the
 process's number, ``{"ended": number}`` with its return code as ``subprocess`` tells it, or ``null``.
 """
 
@@ -85,10 +85,10 @@ class Starter:
             )
         self._answers = self._ours.makefile("r")
 
-    def started(self, arguments, environment, output, errors):
+    def started(self, arguments, environment, *files):
         asked = {"start": [list(map(str, arguments)), environment]}
-        files = [output.fileno(), errors.fileno()]
-        return Process(self._ask(asked, files), arguments, self)
+        numbers = [each.fileno() for each in files]
+        return Process(self._ask(asked, numbers), arguments, self)
 
     def ended(self, number):
         return self._ask({"ended": number})
@@ -154,10 +154,23 @@ def quick_starts():
 
 def start(arguments, environment, output, errors, as_usual=False):
     """``manage.py`` with these ``arguments``, which writes to two open files."""
+    with Path(os.devnull).open("rb") as nothing:
+        command = ["manage.py", *arguments]
+        return start_python(command, environment, nothing, output, errors, as_usual=as_usual)
+
+
+def start_python(arguments, environment, *files, as_usual=False):
+    """Python with ``arguments``, a script or ``-m MODULE`` and more, and open files: its input, its
+    output and its errors.
+    """
     if _starters and not as_usual:
-        return _starter().started(arguments, environment, output, errors)
-    command = [sys.executable, "manage.py", *arguments]
-    return subprocess.Popen(command, cwd=TOP, env=environment, stdout=output, stderr=errors)
+        return _starter().started(arguments, environment, *files)
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=TOP,
+        env=environment,
+        **dict(zip(("stdin", "stdout", "stderr"), files, strict=True)),
+    )
 
 
 def run(arguments, environment, within, as_usual=False):
@@ -207,7 +220,7 @@ def _question(asking):
     """The next question and its open files; ``None`` when nobody asks any more."""
     line, files = b"", []
     while not line.endswith(b"\n"):
-        more, given, _flags, _from = socket.recv_fds(asking, LONGEST_MESSAGE, 2)
+        more, given, _flags, _from = socket.recv_fds(asking, LONGEST_MESSAGE, 3)
         if not more:
             return None
         line += more
@@ -216,14 +229,18 @@ def _question(asking):
 
 
 def _be(arguments, environment, files):
-    """Be ``manage.py`` in this environment, to the end of the interpreter."""
-    for number, file in zip((1, 2), files, strict=True):
+    """Be Python with these arguments in this environment, to the end of the interpreter."""
+    for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["manage.py", *arguments]
-    runpy.run_path("manage.py", run_name="__main__")
+    sys.argv = arguments
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(arguments[0], run_name="__main__")
 
 
 if __name__ == "__main__":
