@@ -5,14 +5,63 @@ what to do. What the database tells is in ``apps.core.safety``.
 import logging
 from urllib.parse import SplitResult, urlsplit
 
-from configsvc.env import Env, UnsafeSettingError, check_key, variable_name
+from configsvc.database_urls import read_database_url
+from configsvc.env import (
+    Env,
+    UnsafeSettingError,
+    check_closed,
+    check_key,
+    read_key,
+    variable_name,
+)
+from configsvc.redis_urls import read_redis_url
 
 LARGEST_PAGE = 200
 KEY_PROVIDERS = ("transit", "environment", "file")
 MFA_RULES = ("off", "privileged", "all")
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 SYSLOG_SCHEMES = ("udp", "tcp", "tls", "unix")
 POSTGRES_SCHEMES = ("postgres", "postgresql", "pgsql")
+
+
+def check(env: Env) -> None:
+    """Refuse all of that, before anything is made. Raises :class:`UnsafeSettingError`."""
+    check_given_keys(env)
+    check_key_files(env)
+    check_key_provider(env)
+    check_debug(env)
+    check_database(env)
+    if env.redis_url:
+        read_redis_url(env.redis_url)
+    check_login(env)
+    check_sinks(env)
+    check_page_size(env)
+    check_log_level(env)
+    env.private_networks()
+
+
+def check_given_keys(env: Env) -> None:
+    """Refuse weak keys in the environment. Raises :class:`UnsafeSettingError`."""
+    given = {
+        "CONFIGSVC_SECRET_KEY": [env.secret_key],
+        "CONFIGSVC_SECRET_KEY_FALLBACKS": env.secret_key_fallbacks,
+        "CONFIGSVC_SIGNATURE_KEY": [env.signature_key],
+    }
+    for name, keys in given.items():
+        for key in filter(None, keys):
+            check_key(name, key)
+
+
+def check_key_files(env: Env) -> None:
+    """Refuse key files that are open to others, and those of which nothing good can be read, as far
+    as they are there. Raises :class:`UnsafeSettingError`.
+    """
+    folder = env.data_dir / "keys"
+    check_closed(folder / "encryption.key")
+    for name, given in (("signing.key", env.secret_key), ("signature.key", env.signature_key)):
+        check_closed(folder / name)
+        if not given and (folder / name).exists():
+            read_key(folder / name)
 
 
 def check_key_provider(env: Env) -> str:
@@ -33,14 +82,26 @@ def check_key_provider(env: Env) -> str:
     return chosen
 
 
+def check_debug(env: Env) -> None:
+    """Refuse Django's debug pages where others see them. Raises :class:`UnsafeSettingError`."""
+    public = [host for host in env.allowed_hosts if host not in LOOPBACK]
+    if env.debug and public:
+        raise UnsafeSettingError(
+            f"CONFIGSVC_DEBUG is on with the public host {public[0]}: turn it off, or serve "
+            "loopback only."
+        )
+
+
 def check_database(env: Env) -> None:
-    """Refuse another database than PostgreSQL. Raises :class:`UnsafeSettingError`."""
+    """Refuse another database than PostgreSQL, and what libpq does not understand. Raises :class:`UnsafeSettingError`."""
     scheme = env.database_url.partition("://")[0]
     if env.database_url and scheme not in POSTGRES_SCHEMES:
         raise UnsafeSettingError(
             "DATABASE_URL must be postgres://USER@HOST/NAME. Without it SQLite is used, in "
             "CONFIGSVC_DATA_DIR."
         )
+    if env.database_url:
+        read_database_url(env.database_url)
 
 
 def check_page_size(env: Env) -> None:

@@ -9,34 +9,19 @@ from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from configsvc.checks import (
-    LARGEST_PAGE,
-    check_database,
-    check_key_provider,
-    check_log_level,
-    check_login,
-    check_page_size,
-    check_sinks,
-)
+from configsvc.checks import LARGEST_PAGE, check, check_key_provider
 from configsvc.database_urls import read_database_url
-from configsvc.env import SQLITE_FILE, Env, check_closed, check_key, create_keys
+from configsvc.env import SQLITE_FILE, Env, create_keys
 from configsvc.redis_urls import read_redis_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = Env.read()
 DATA_DIR = ENV.data_dir
 
+check(ENV)
 create_keys(ENV)
 SECRET_KEY = ENV.signing_key()
-check_key("CONFIGSVC_SECRET_KEY", SECRET_KEY)
 SECRET_KEY_FALLBACKS = list(ENV.secret_key_fallbacks)
-for _key in SECRET_KEY_FALLBACKS:
-    check_key("CONFIGSVC_SECRET_KEY_FALLBACKS", _key)
-check_database(ENV)
-check_login(ENV)
-check_sinks(ENV)
-check_page_size(ENV)
-check_log_level(ENV)
 AUDIT_FILE = ENV.audit_file
 AUDIT_FILE_REQUIRED = ENV.audit_file_required
 AUDIT_SYSLOG = ENV.audit_syslog
@@ -55,7 +40,6 @@ CHECKPOINT_FILE = ENV.data_dir / (ENV.checkpoint_file or "checkpoints.jsonl")
 CHECKPOINT_MINUTES = ENV.checkpoint_minutes
 CHECKPOINT_WEBHOOK = ENV.checkpoint_webhook
 SIGNATURE_KEY = ENV.signature_key_text()
-check_key("CONFIGSVC_SIGNATURE_KEY", SIGNATURE_KEY)
 
 DEBUG = ENV.debug
 ALLOWED_HOSTS = list(ENV.allowed_hosts)
@@ -296,7 +280,6 @@ KEY_PROVIDER = {
     "keys": ENV.encryption_key,
     "file": str(ENV.data_dir / "keys" / "encryption.key"),
 }
-check_closed(ENV.data_dir / "keys" / "encryption.key")
 
 # Jobs run in threads of the server unless worker processes do them.
 JOBS_IN_SERVER = ENV.jobs_in_server

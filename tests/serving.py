@@ -92,6 +92,14 @@ class Installation:
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
             connection.execute(statement)
 
+    def tables(self):
+        """The names of the tables in its PostgreSQL database."""
+        import psycopg
+
+        with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
+            found = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            return [name for (name,) in connection.execute(found)]
+
     def manage(self, *arguments, check=True, within=120):
         done = starting.run(arguments, self.environment, within, self.starts_as_usual)
         if check:

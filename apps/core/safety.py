@@ -20,24 +20,21 @@ class UnsafeStartError(Exception):
     """The server must not run so."""
 
 
-def refuse_unsafe() -> None:
-    """Raise :class:`UnsafeStartError` with every reason not to start."""
-    reasons = _database_reasons() or list_unsafe()
+def refuse_unsafe(*, tables: bool = True) -> None:
+    """Raise :class:`UnsafeStartError` with every reason not to start; without ``tables``, with those
+    that can be told before there are any.
+    """
+    reasons = _database_reasons() or list_unsafe(tables=tables)
     if reasons:
         raise UnsafeStartError("Refusing to start. " + " ".join(reasons))
 
 
-def list_unsafe() -> list[str]:
+def list_unsafe(*, tables: bool = True) -> list[str]:
     """The reasons not to start with these settings on this database."""
-    reasons = []
-    public = [host for host in settings.ALLOWED_HOSTS if host not in LOOPBACK]
-    if settings.DEBUG and public:
-        reasons.append(
-            f"CONFIGSVC_DEBUG is on with the public host {public[0]}: turn it off, or serve "
-            "loopback only."
-        )
-    reasons += _key_reasons()
+    reasons = _key_reasons()
     reasons += _sqlite_reasons() if connection.vendor == "sqlite" else _postgres_reasons()
+    if not tables:
+        return reasons
     reasons += [
         f"The append-only trigger {name} is missing: somebody or something removed it. Compare "
         "the ledger with your backups, then make it again with `manage.py make_triggers`."
@@ -56,9 +53,11 @@ def _database_reasons() -> list[str]:
         else:
             opened.ensure_connection()
     except DatabaseError as error:
-        is_file = opened.vendor == "sqlite"
-        named = opened.settings_dict["NAME"] if is_file else "that DATABASE_URL names"
-        return [f"The database {named} cannot be opened: {' '.join(str(error).split())}."]
+        said = " ".join(str(error).split())
+        if opened.vendor == "postgresql":
+            return [f"DATABASE_URL: start that database, or name another, for it says: {said}"]
+        name = opened.settings_dict["NAME"]
+        return [f"The database {name} cannot be opened: name another folder by --data. ({said})"]
     return []
 
 

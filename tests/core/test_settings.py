@@ -46,6 +46,18 @@ def test_redis_url__of_one_server__is_taken(url):
     assert read_redis_url(url).cache["LOCATION"] == url
 
 
+@pytest.mark.parametrize("given", [{}, {"debug": True}, {"allowed_hosts": ("config.example",)}])
+def test_debug__without_a_public_host_or_not_at_all__is_taken(given):
+    checks.check_debug(Env(**given))
+
+
+def test_debug__with_a_public_host__is_refused():
+    hosts = ("localhost", "config.example")
+
+    with pytest.raises(UnsafeSettingError, match=r"the public host config\.example:"):
+        checks.check_debug(Env(debug=True, allowed_hosts=hosts))
+
+
 def test_data_folder__that_is_a_file__is_refused_by_name(tmp_path):
     (tmp_path / "var").touch()
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 from websockets.sync.client import connect
 
 from configsvc.env import Env, create_keys, read_key
+from tests.real_services import free_port
 from tests.serving import TOP, installation
 
 pytestmark = pytest.mark.servers
@@ -53,7 +55,7 @@ def test_first_and_second_start__keys_password_and_token__once(tmp_path):
 
 
 def refusal(made, *options):
-    return made.manage("serve", "--no-demo", "--port", "1", *options, check=False)
+    return made.manage("serve", "--no-demo", "--port", str(free_port()), *options, check=False)
 
 
 def assert_refused(answer, said):
@@ -167,20 +169,6 @@ def test_key_of_secrets__weak_in_its_file__is_refused_until_another_wraps():
         assert httpx.get(f"{server.url}/readyz").json()["sealed"] is False
 
 
-@same_on_every_database
-def test_required_sink__that_is_away__is_told_in_a_sentence(tmp_path):
-    with installation() as made:
-        made.environment |= {
-            "CONFIGSVC_AUDIT_FILE": str(tmp_path / "none" / "audit.log"),
-            "CONFIGSVC_AUDIT_FILE_REQUIRED": "true",
-        }
-        answer = made.manage("create_token", "app", check=False)
-
-    assert answer.returncode == 1
-    assert "Traceback" not in answer.stderr
-    assert "CommandError: The audit sink 'file' is required" in answer.stderr
-
-
 @pytest.mark.servers(database=pytest.long_form)
 def test_start__without_the_key_of_secrets__serves_all_but_them_until_it_is_back():
     here = "environment=production"
@@ -221,26 +209,99 @@ def test_start__without_the_key_of_secrets__serves_all_but_them_until_it_is_back
 
 
 @same_on_every_database
-def test_debug_with_public_host__is_refused_by_name():
-    with installation() as made:
-        made.environment |= {
-            "CONFIGSVC_DEBUG": "true",
-            "CONFIGSVC_ALLOWED_HOSTS": "config.example",
-        }
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (
+            {"CONFIGSVC_DEBUG": "true", "CONFIGSVC_ALLOWED_HOSTS": "config.example"},
+            "CONFIGSVC_DEBUG is on with the public host config.example",
+        ),
+        ({"CONFIGSVC_SIGNATURE_KEY": "changeme"}, "CONFIGSVC_SIGNATURE_KEY is weak"),
+        ({"CONFIGSVC_LOG_LEVEL": "LOUD"}, "CONFIGSVC_LOG_LEVEL"),
+        ({"REDIS_URL": "http://h"}, "REDIS_URL is"),
+        ({"CONFIGSVC_PRIVATE_TARGETS": "here"}, "CONFIGSVC_PRIVATE_TARGETS is"),
+    ],
+)
+def test_first_start__refused_for_a_variable__has_made_nothing(variables, said):
+    with installation(prepared=False) as made:
+        made.environment |= variables
         answer = refusal(made)
+        assert_refused(answer, said)
+        assert list(made.folder.iterdir()) == []
 
-    assert answer.returncode != 0
-    assert "CONFIGSVC_DEBUG" in answer.stderr
+
+def no_tables_in(made):
+    if made.is_postgres:
+        return made.tables() == []
+    return not (made.folder / "configsvc.sqlite3").stat().st_size
+
+
+def test_first_start__refused_for_its_options__has_shown_and_prepared_nothing():
+    with installation(prepared=False) as made, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for options, said in (
+            (["--port", port], f"--host 127.0.0.1 --port {port} cannot be served on: Address alr"),
+            (["--port", "99999"], "--port is 1 to 65535"),
+            (["--host", "203.0.113.7"], "--host 203.0.113.7 --port 8000 cannot be served on"),
+            (["--host", "no.such.host.invalid"], "--host no.such.host.invalid --port 8000 cannot"),
+        ):
+            assert_refused(made.manage("serve", *options, check=False), f"CommandError: {said}")
+        made.environment["CONFIGSVC_DEBUG"] = "true"
+        assert_refused(refusal(made, "--host", "0.0.0.0"), "CONFIGSVC_DEBUG is on and")  # noqa: S104
+        assert no_tables_in(made)
+
+        made.environment["CONFIGSVC_DEBUG"] = "false"
+        del made.environment["PYTHONUNBUFFERED"]
+        server = made.start()
+
+        assert server.password  # which a file has while it serves
 
 
 @same_on_every_database
-def test_debug_on_every_address__is_refused_by_name():
-    with installation() as made:
-        made.environment["CONFIGSVC_DEBUG"] = "true"
-        answer = refusal(made, "--host", "0.0.0.0")  # noqa: S104
+def test_first_start__required_sink_is_away__shows_no_password_until_it_is_back(tmp_path):
+    with installation(prepared=False) as made:
+        made.environment |= {
+            "CONFIGSVC_AUDIT_FILE": str(tmp_path / "later" / "audit.log"),
+            "CONFIGSVC_AUDIT_FILE_REQUIRED": "true",
+        }
+        answer = refusal(made)
+        assert answer.returncode == 1
+        assert "Password" not in answer.stdout
+        assert "Traceback" not in answer.stderr
+        assert "CommandError: The audit sink 'file' is required" in answer.stderr
 
-    assert answer.returncode != 0
-    assert "CONFIGSVC_DEBUG" in answer.stderr
+        (tmp_path / "later").mkdir()
+
+        assert made.start().password
+
+
+@same_on_every_database
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("postgres://u:canary@127.0.0.1:1/x", "refused"), ("postgres://u:canary@h:port/x", "port")],
+)
+def test_start__database_is_away__is_told_at_once_without_its_password(url, said):
+    with installation() as made:
+        made.environment["DATABASE_URL"] = url
+        answer = refusal(made)
+
+    assert_refused(answer, "DATABASE_URL: start that database, or name another")
+    assert said in answer.stderr
+    assert "canary" not in answer.stderr
+
+
+@same_on_every_database
+def test_start__file_that_is_no_database__is_told_and_left():
+    with installation(prepared=False) as made:
+        made.environment.pop("DATABASE_URL", None)
+        path = made.folder / "configsvc.sqlite3"
+        path.write_bytes(b"x" * 4096)
+        answer = refusal(made)
+        assert path.read_bytes() == b"x" * 4096
+
+    assert_refused(answer, f"{path} cannot be opened")
 
 
 def test_first_start__killed_in_the_demonstration__is_begun_anew():
@@ -298,15 +359,14 @@ def test_two_nodes_started_at_once_on_an_empty_database__one_prepares_it_and_bot
         assert len({httpx.get(f"{each.url}/readyz").text for each in servers}) == 1
 
 
-def test_postgres__synchronous_commit_off__is_refused_by_name():
-    with installation() as made:
-        if not made.is_postgres:
-            return
+@pytest.mark.postgresql
+def test_postgres__synchronous_commit_off__is_refused_by_name_before_there_are_tables():
+    with installation(prepared=False) as made:
         made._sql(f"ALTER DATABASE {made.database} SET synchronous_commit TO off")
         answer = refusal(made)
 
-    assert answer.returncode != 0
-    assert "synchronous_commit" in answer.stderr
+        assert_refused(answer, "synchronous_commit")
+        assert no_tables_in(made)
 
 
 @same_on_every_database

@@ -1,8 +1,10 @@
 """Set up what is missing, and serve."""
 
 import argparse
+import errno
 import os
 import secrets
+import socket
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +30,7 @@ from apps.rollouts.demonstration import load_experiments
 READER = "demo-reader"
 ADMIN = "admin"
 STOP_WITHIN = 3
+LAST_PORT = 65_535
 ANY_ADDRESS = ("0.0.0.0", "::", "[::]")  # noqa: S104 - recognised, and warned of
 
 
@@ -45,16 +48,21 @@ class Command(QuickCommand):
         parser.add_argument("--no-demo", action="store_true", help="no demonstration data")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Refuse what is unsafe, prepare, print where to go, and serve until stopped."""
+        """Refuse what is unsafe, prepare, print where to go, and serve until stopped.
+
+        What a first start makes and shows it makes and shows once: so all refusals come before.
+        """
         if options["workers"] > 1 and connection.vendor == "sqlite":
             raise CommandError(
                 "SQLite is for one server process. Set DATABASE_URL to a PostgreSQL database to "
                 "use --workers."
             )
+        self._refuse_debug(options["host"])
         lock = self._lock_data_folder()
-        self._check_host(options["host"])
+        refuse_address(options["host"], options["port"])
+        refuse_unsafe(tables=False)
+        self._warn_of(options["host"])
         self._prepare(options)
-        refuse_unsafe()
         connection.close()
         uvicorn.run(
             "configsvc.asgi:application",
@@ -87,6 +95,7 @@ class Command(QuickCommand):
         self.stdout.write("Preparing the database …")
         with one_start_at_a_time():
             bring_up_to_date()
+            refuse_unsafe()
             first = not User.objects.exists()
             if first:
                 password, raw = self._begin(demonstration=not options["no_demo"])
@@ -121,14 +130,16 @@ class Command(QuickCommand):
                 load_experiments(folder / "experiments.yaml", self.stdout.write)
             return password, _reader_token()
 
-    def _check_host(self, host: str) -> None:
-        if host in LOOPBACK:
-            return
-        if settings.DEBUG:
+    def _refuse_debug(self, host: str) -> None:
+        if settings.DEBUG and host not in LOOPBACK:
             raise CommandError(
                 f"CONFIGSVC_DEBUG is on and --host {host} is reached from the network: turn it "
                 "off, or serve on 127.0.0.1."
             )
+
+    def _warn_of(self, host: str) -> None:
+        if host in LOOPBACK:
+            return
         if not settings.SESSION_COOKIE_SECURE:
             self.stderr.write(
                 self.style.WARNING(
@@ -145,6 +156,37 @@ class Command(QuickCommand):
                 "Answering only to the names "
                 f"{hosts}. Set CONFIGSVC_ALLOWED_HOSTS to the names that clients use."
             )
+
+
+def refuse_address(host: str, port: int) -> None:
+    """Raise :class:`CommandError` where nothing can be served at all, or something is served already."""
+    named = f"--host {host} --port {port} cannot be served on"
+    if not 0 < port <= LAST_PORT:
+        raise CommandError(f"--port is 1 to {LAST_PORT}.")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        refused = [_bind(family, address) for family, _kind, _protocol, _name, address in found]
+    except (OSError, UnicodeError) as error:
+        said = getattr(error, "strerror", "") or "this is no name of a host"
+        raise CommandError(f"{named}: {said}. Choose another.") from error
+    absent = [each for each in refused if each and each.errno == errno.EADDRNOTAVAIL]
+    wrong = [each for each in refused if each and each not in absent]
+    if wrong or len(absent) == len(found):
+        said = (wrong or absent)[0].strerror
+        raise CommandError(f"{named}: {said}. Choose others, or stop what is served there.")
+
+
+def _bind(family: int, address: Any) -> OSError | None:
+    """What keeps a server from this address: as asyncio binds it, and let go at once."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error
+    return None
 
 
 def _reader_token() -> str:
