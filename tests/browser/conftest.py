@@ -21,11 +21,13 @@ def served():
 
 
 PEOPLE = """
+from django.contrib.auth.hashers import make_password
 from apps.core.models import User
+password = make_password("pw-123456")  # once: it takes its time
 for name in ("ada", "mei", "tom", "olu", "pia", "nobody"):
     user, _made = User.objects.get_or_create(username=name)
     user.is_staff = True
-    user.set_password(f"pw-{name}-123456")
+    user.password = password
     user.save()
 from apps.access.policy import EVERYWHERE
 from apps.access.services import grant
@@ -69,7 +71,7 @@ def open_page(served, chromium, sessions):
         page.goto("/admin/")
         if "/login/" in page.url:
             page.fill("input[name=username]", name)
-            password = served.password if name == "admin" else f"pw-{name}-123456"
+            password = served.password if name == "admin" else "pw-123456"
             page.fill("input[name=password]", password)
             page.click("button[type=submit]")
             page.wait_for_url("**/admin/")

@@ -19,7 +19,7 @@ def code(secret, after=0):
 def confirm(page):
     """Type the password once more where the page asks for it."""
     if "reauthenticate" in page.url:
-        page.fill("input[name=password]", "pw-pia-123456")
+        page.fill("input[name=password]", "pw-123456")
         page.click("button.p-primary")
 
 
@@ -57,7 +57,7 @@ def test_authenticator_and_passkey__enrolled_and_used(served, open_page):
     page = open_page("pia")
     page.goto(page.url.replace("127.0.0.1", "localhost"))  # a passkey needs a name
     page.fill("input[name=username]", "pia")
-    page.fill("input[name=password]", "pw-pia-123456")
+    page.fill("input[name=password]", "pw-123456")
     page.click("#login-form button")
     page.goto(page.url.replace("/admin/", "/accounts/2fa/totp/activate/"))
     confirm(page)
@@ -87,7 +87,7 @@ def test_authenticator_and_passkey__enrolled_and_used(served, open_page):
 
     leave()
     page.fill("input[name=username]", "pia")
-    page.fill("input[name=password]", "pw-pia-123456")
+    page.fill("input[name=password]", "pw-123456")
     page.click("#login-form button")
     page.fill("input[name=code]", code(secret, 1))
     page.click("button.p-primary")

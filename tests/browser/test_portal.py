@@ -167,7 +167,7 @@ def test_session_ended_while_typing__text_is_kept_in_the_browser(served, open_pa
 
     page.goto("/admin/login/")
     page.fill("input[name=username]", "mei")
-    page.fill("input[name=password]", "pw-mei-123456")
+    page.fill("input[name=password]", "pw-123456")
     page.click("button[type=submit]")
     page.goto("/admin/config/cart/staging/")
 
