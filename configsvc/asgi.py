@@ -30,6 +30,7 @@ from django.urls import path
 from apps.api.ofrep.fast import Ofrep
 from apps.audit.epochs import settle
 from apps.core.actor import system
+from apps.core.reaching import bound_waiting
 from apps.core.runner import Runner
 from apps.core.safety import UnsafeStartError, refuse_unsafe
 from apps.delivery.consumers import ConfigConsumer
@@ -121,6 +122,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             try:
+                await database_sync_to_async(bound_waiting)()
                 await database_sync_to_async(refuse_unsafe)()
                 await database_sync_to_async(settle)(actor=system("server"))
                 _end_streams_on_signal(await running_feed())

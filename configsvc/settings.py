@@ -127,14 +127,14 @@ SQLITE_OPTIONS = {
     "PRAGMA secure_delete=ON; PRAGMA recursive_triggers=ON;",  # else REPLACE passes the append-only ones
 }
 VIEW_THREADS = 12
-POSTGRES_OPTIONS = {
+POSTGRES_OPTIONS: dict[str, Any] = {
     # who asks tries anew: after an outage nobody waits for an attempt that was put off for minutes
     "pool": {"min_size": 1, "max_size": VIEW_THREADS + 4, "timeout": 5, "reconnect_timeout": 1},
     # the server binds parameters and keeps the plans of what is asked often
     "server_side_binding": True,
     "prepare_threshold": 5,
     # a host that is gone without a word: the kernel would wait for it for a quarter of an hour
-    "connect_timeout": 5,
+    "connect_timeout": 3,  # of each host; below what is waited for the pool, that the next one has its turn
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -146,6 +146,10 @@ SQLITE = {
     "OPTIONS": SQLITE_OPTIONS,
 }
 POSTGRES = read_database_url(ENV.database_url) if ENV.database_url else {"OPTIONS": {}}
+if ENV.database_url:  # psycopg is not loaded where there is SQLite alone
+    from apps.core.bounded import BoundedConnection
+
+    POSTGRES_OPTIONS["pool"] |= {"connection_class": BoundedConnection}
 DATABASE_OPTIONS = POSTGRES["OPTIONS"]
 POSTGRES |= {
     "CONN_MAX_AGE": 0,

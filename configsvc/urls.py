@@ -7,6 +7,7 @@ from apps.api.urls import nowhere
 from apps.portal.login.views import login
 from apps.portal.registered import urls as portal_urls
 
+handler500 = "apps.api.errors.failed"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),

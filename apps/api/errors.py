@@ -1,16 +1,18 @@
 """The one place where errors become HTTP answers: problem+json after RFC 9457."""
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.urls import reverse
 from rest_framework.exceptions import APIException
 
+from apps.core.reaching import AWAY
 from apps.engine import errors
 from apps.engine.values import compact
 
@@ -79,7 +81,24 @@ def tell(error: Exception) -> Told:
     if isinstance(error, (SuspiciousOperation, BadRequest)):
         return _told(400, "malformed", "The request cannot be read.")
     logger.error("A request failed", exc_info=error)
-    if isinstance(error, (OperationalError, InterfaceError)):
+    return _unintended(error)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Django's ``handler500``: what was raised on a page of the portal, or before any view, and is
+    logged already. People get a page that needs no database.
+    """
+    told = _unintended(sys.exception())
+    answer = answer_problem(told)
+    if wants_html(request):
+        answer.content = render_to_string("failed.html", told.members)
+        answer["Content-Type"] = "text/html; charset=utf-8"
+    return answer
+
+
+def _unintended(error: BaseException | None) -> Told:
+    """What nobody raised on purpose."""
+    if isinstance(error, AWAY):
         return _told(503, "unavailable", "The database is away. Try again.", {"Retry-After": "1"})
     return _told(500, "internal", "The server failed; its log has the reason.")
 

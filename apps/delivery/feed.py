@@ -18,12 +18,11 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
 from apps.access.rights import read_generation
 from apps.audit import epochs, wakeup
 from apps.core.actor import system
-from apps.core.reaching import takes_connections
+from apps.core.reaching import AWAY, bound_waiting, stop_waiting, takes_connections
 from apps.delivery import reads
 from apps.delivery.acts import Act, read_acts
 from apps.delivery.between import hear_others, layer_between_processes, wake_others
@@ -210,8 +209,10 @@ class Feed:
 
         Raises :class:`AwayError` while it is still not, without waiting for a connection of the pool.
         """
-        if self.is_away and await asyncio.to_thread(takes_connections) is False:
-            raise AwayError
+        if self.is_away:
+            if await asyncio.to_thread(takes_connections) is False:
+                raise AwayError
+            await asyncio.to_thread(bound_waiting)
         reading = asyncio.ensure_future(self._advance())
         try:
             await asyncio.wait({reading}, timeout=LOOK_EVERY)
@@ -220,7 +221,7 @@ class Feed:
                 if is_there is False and not reading.done():
                     await self._lose()
             await reading
-        except (OperationalError, InterfaceError):
+        except AWAY:
             if await asyncio.to_thread(takes_connections) is not True:
                 await self._lose()
             raise
@@ -228,8 +229,9 @@ class Feed:
             reading.cancel()
 
     async def _lose(self) -> None:
-        """From now on the database is away, until a look succeeds."""
+        """From now on the database is away, until a look succeeds; nobody here waits for it."""
         self.is_away = self._lost = True
+        await asyncio.to_thread(stop_waiting)
         async with self._moved:
             self._moved.notify_all()
 
@@ -287,6 +289,8 @@ class Feed:
             self.revision = head
         if access != self.generation:
             self._move_rights(access)
+        if self.is_away:  # what this look has waited for has come
+            await asyncio.to_thread(bound_waiting)
         self._read, self._looked_at, self.is_away = told, began, False
         async with self._moved:
             self._moved.notify_all()

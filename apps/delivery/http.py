@@ -16,6 +16,7 @@ from channels.db import database_sync_to_async
 
 from apps.core.actor import Actor
 from apps.core.bodies import FORM_BYTES, most_bytes
+from apps.core.reaching import AWAY
 from apps.delivery import metrics
 from apps.delivery.feed import feed_here, running_feed
 from apps.delivery.requests import API_PREFIX, Asked, admit_stream, find_actor, read_cursor
@@ -147,7 +148,7 @@ async def _open_stream(asked: Asked) -> AsyncIterator[Frame] | None:
     try:
         cursor = read_cursor(asked.headers.get("last-event-id") or asked.one("after"))
         actor, interest = await _admit(asked)
-    except DomainError:  # the same refusal comes from Django's view of this address
+    except (DomainError, *AWAY):  # the same refusal comes from Django's view of this address
         return None
     task: Any = asyncio.current_task()
     return watch(await running_feed(), actor, interest, cursor, give_up=task.cancel)

@@ -15,6 +15,7 @@ from channels.db import database_sync_to_async
 
 from apps.audit.selectors import head
 from apps.core.actor import Actor
+from apps.core.reaching import AWAY
 from apps.delivery.feed import Feed, running_feed
 from apps.delivery.http import App, Receive, Send
 from apps.delivery.questions import is_plain
@@ -55,7 +56,7 @@ class Polls:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         if scope["method"] == "GET" and any(mark in scope["query_string"] for mark in MARKS):
-            with contextlib.suppress(DomainError):  # Django says what is wrong with it
+            with contextlib.suppress(DomainError, *AWAY):  # Django says what is wrong with it
                 if await wait_for_news(Asked.of(scope)):
                     answered = _without_waiting(scope)
                     scope = answered if is_plain(answered) else scope

@@ -10,12 +10,12 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.db import InterfaceError, OperationalError
 
 from apps.access.selectors import still_valid
 from apps.audit import refusals
 from apps.core import clock
 from apps.core.actor import Actor, stranger
+from apps.core.reaching import AWAY
 from apps.delivery.feed import Feed, running_feed
 from apps.delivery.requests import Asked, find_actor
 from apps.engine.errors import DomainError, HeldError
@@ -59,14 +59,14 @@ class GuardedConsumer(AsyncWebsocketConsumer):
     async def admit(self, authorization: str | None = None) -> bool:
         """Take the credentials of the handshake, or the header's value that came otherwise, and the
         names of the instance and the unit. Who has no credentials hears close code 4401, and while
-        rights are held everybody 1013.
+        rights are held, or the database is away, everybody 1013.
         """
         try:
             asked = Asked.of({**self.scope, "method": "GET"})
             if authorization is not None:
                 asked = replace(asked, headers={**asked.headers, "authorization": authorization})
             self.actor = await database_sync_to_async(find_actor)(asked)
-        except HeldError:
+        except (HeldError, *AWAY):
             await self.end(TRY_AGAIN_LATER)
             return False
         except DomainError:
@@ -102,7 +102,7 @@ class GuardedConsumer(AsyncWebsocketConsumer):
         Without the database he stays who he was: whatever he may be refused needs it too.
         """
         generation = (await running_feed()).generation
-        with contextlib.suppress(OperationalError, InterfaceError):
+        with contextlib.suppress(*AWAY):
             self.actor = await _still_valid(self.actor)
             self.generation = generation
         if self.actor is None:

@@ -46,6 +46,12 @@ class Database:
     def __init__(self, monkeypatch):
         self.patch = monkeypatch
         self.read = feeds._read_position
+        self.waits = []  # whether this process waits for it, as it was told
+        for name in ("stop_waiting", "bound_waiting"):
+            told = name == "bound_waiting"
+            self.patch.setattr(
+                f"apps.delivery.feed.{name}", lambda told=told: self.waits.append(told)
+            )
         self.patch.setattr("apps.delivery.hot.CATCH_UP_WITHIN", ENOUGH)
         self.patch.setattr("apps.delivery.feed.CURRENT_FOR", 60)
 
@@ -227,6 +233,29 @@ def test_look__that_hangs_where_no_connection_is_taken__is_not_waited_for(raw, d
         answer, times = await asked(asgi, HERE, bearer(raw))
 
         assert (times, seconds_of(answer) > 0) == (0, True)
+
+    run(scenario)
+
+
+def test_look__that_comes_although_no_connection_was_taken__has_the_process_wait_again(
+    raw, database
+):
+    async def scenario(asgi, feed):
+        late = asyncio.Event()
+
+        async def come():
+            await late.wait()
+            return await database.read()
+
+        database.patch.setattr("apps.delivery.feed._read_position", come)
+        database.patch.setattr("apps.delivery.feed.takes_connections", lambda: False)
+        await until(lambda: feed._wake.set() or database.waits)
+        assert (database.waits, feed.is_away) == ([False], True)
+
+        late.set()
+        await until(lambda: not feed.is_away)
+
+        assert database.waits[-1] is True
 
     run(scenario)
 

@@ -27,6 +27,7 @@ from apps.api.ofrep.events import stream_of
 from apps.api.ofrep.views import event_address, find_place, headers_of
 from apps.core import clock
 from apps.core.actor import Actor
+from apps.core.reaching import AWAY
 from apps.delivery.feed import Feed, running_feed
 from apps.delivery.http import App, Receive, Send, read_whole, send_stream
 from apps.delivery.reads import note_read
@@ -147,7 +148,7 @@ class Ofrep:
                 headers.get("x-config-instance"),
             )
             served = await self._served(asked, raw, feed, scope)
-        except DomainError:
+        except (DomainError, *AWAY):
             return None
         return await _say(served, route[1], context)
 
@@ -177,7 +178,7 @@ class Ofrep:
         try:
             cursor = read_cursor(headers.get("last-event-id") or query.get("after"))
             frames = await stream_of(query.get("ticket", ""), client[0] if client else None, cursor)
-        except DomainError:  # the same refusal comes from Django's view of this address
+        except (DomainError, *AWAY):  # the same refusal comes from Django's view of this address
             await self.behind(scope, receive, send)
             return
         await send_stream(frames, receive, send)

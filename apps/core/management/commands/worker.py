@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from apps.core.commands import QuickCommand
 from apps.core.folder_lock import WORKERS, hold
+from apps.core.reaching import bound_waiting
 from apps.core.runner import THREADS, Runner
 from apps.core.safety import refuse_unsafe
 
@@ -33,6 +34,7 @@ class Command(QuickCommand):
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
+        bound_waiting()
         runner = Runner(max(1, options["threads"]))
         runner.start()
         self.stdout.write("Working.")
