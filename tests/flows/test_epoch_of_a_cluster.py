@@ -1,19 +1,18 @@
 """Epochs on PostgreSQL itself: a dump that is put back, a copy, and a standby that takes over."""
 
+import contextlib
 import json
-import os
 import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
-from tests.real_services import _unprivileged, find_postgres, free_port
+from tests.real_services import find_postgres
 from tests.serving import installation
+from tests.standby import Standby
 
 pytestmark = [pytest.mark.servers, pytest.mark.postgresql]
 
@@ -68,38 +67,18 @@ def test_dump__put_back_into_its_database__begins_an_epoch(made, programs):
     assert made.manage("audit", "verify").returncode == 0
 
 
-def test_standby__that_takes_over__begins_an_epoch(made, programs, request):
-    copy, control = programs / "pg_basebackup", programs / "pg_ctl"
+def test_standby__that_takes_over__begins_an_epoch(made):
     assert settle(made) is not None
     assert settle(made, acts=1) is None
-    parts = urlsplit(made.environment["DATABASE_URL"])
-    user = _unprivileged()
-    home = Path(tempfile.mkdtemp(prefix="configsvc-standby-"))
-    request.addfinalizer(lambda: shutil.rmtree(home, ignore_errors=True))
-    home.chmod(0o755)
-    if user:
-        os.chown(home, user["user"], user["group"])
-    quiet = {"cwd": "/", "stdout": subprocess.DEVNULL, **user}
-    data, port = home / "data", free_port()
-    source = f"host={parts.hostname} port={parts.port} user={parts.username}"
-    subprocess.run(
-        [copy, "-D", data, "-d", source, "-R", "-c", "fast", "--no-sync"], check=True, **quiet
-    )
-    options = f"-p {port} -k {data} -c listen_addresses=127.0.0.1 -c max_connections=200 -F"
-    subprocess.run(
-        [control, "-D", data, "-w", "-o", options, "-l", home / "log", "start"], check=True, **quiet
-    )
-    try:
-        there = f"postgres://{parts.username}@127.0.0.1:{port}{parts.path}"
-        with psycopg.connect(there, autocommit=True) as standby:
-            standby.execute("SELECT pg_promote()")
-        made.environment["DATABASE_URL"] = there
+    url = made.environment["DATABASE_URL"]
+    with contextlib.closing(Standby(url)) as standby:
+        standby.start()
+        standby.promote()
+        made.environment["DATABASE_URL"] = standby.url
 
         assert settle(made) is not None
         assert settle(made) is None
         assert made.manage("audit", "verify").returncode == 0
-    finally:
-        subprocess.run([control, "-D", data, "-m", "immediate", "stop"], check=True, **quiet)
 
 
 def test_running_server__whose_database_is_another_after_an_outage__begins_an_epoch(made):

@@ -1,20 +1,17 @@
 """A PostgreSQL that is stopped with all its connections open: nobody waits for it without end."""
 
-import contextlib
-import os
 import signal
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import psycopg
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.real_services import postgres
 from tests.serving import installation
+from tests.standby import Processes
 
 pytestmark = [pytest.mark.servers, pytest.mark.postgresql]
 
@@ -36,46 +33,21 @@ NEEDS_THE_DATABASE = [
 ]
 
 
-class Stoppable:
-    """A PostgreSQL of this test's own."""
-
-    def __init__(self, url):
-        with psycopg.connect(url) as connection:
-            [folder] = connection.execute("SHOW data_directory").fetchone()
-        self.first = int(Path(folder, "postmaster.pid").read_text().split()[0])
-
-    def processes(self):
-        """The first, which makes no more of them once it is stopped, and its children."""
-        yield self.first
-        for status in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                if int(status.read_text().rpartition(")")[2].split()[1]) == self.first:
-                    yield int(status.parent.name)
-
-    def stop(self):
-        for each in self.processes():
-            os.kill(each, signal.SIGSTOP)
-
-    def go_on(self):
-        for each in self.processes():
-            os.kill(each, signal.SIGCONT)
-
-
 @pytest.fixture
 def database(monkeypatch):
     with postgres() as url, tempfile.TemporaryDirectory() as shared:
         monkeypatch.setenv("DATABASE_URL", url)
         monkeypatch.setenv("CONFIGSVC_TEST_SHARED", shared)
-        made = Stoppable(url)
-        yield made
-        made.go_on()
+        processes = Processes(url)
+        yield processes
+        processes.signal(signal.SIGCONT)
 
 
 @pytest.fixture
 def made(database):
     with installation() as made:
         yield made
-        database.go_on()
+        database.signal(signal.SIGCONT)
 
 
 def until(holds):
@@ -93,7 +65,7 @@ def test_node__whose_database_hangs__refuses_at_once_what_needs_it(made, databas
         assert client.post(HERE, json=body).status_code == 201
         before = client.get(HERE)
 
-        database.stop()
+        database.signal(signal.SIGSTOP)
         caught = [threads.submit(client.get, f"{HERE}/history") for _each in range(MANY)]
         until(lambda: STALE in client.get(HERE).headers)
 
@@ -114,7 +86,7 @@ def test_node__whose_database_hangs__refuses_at_once_what_needs_it(made, databas
         again = client.get(HERE)
         assert (again.content, STALE in again.headers) == (before.content, True)
 
-        database.go_on()
+        database.signal(signal.SIGCONT)
         until(lambda: client.get("/readyz").status_code == 200)
         until(lambda: client.get(HERE).status_code == 200)
         assert client.post(HERE, json={**body, "config": {"n": 3}}).status_code == 201
