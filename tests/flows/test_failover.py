@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.postgresql]
 HERE = "/config/shop"
 STALE = "x-config-stale"
 WITHIN = 60
+UNCONFIRMED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
 class Pair:
@@ -129,8 +130,11 @@ def test_failover__with_a_synchronous_standby__loses_nothing_that_was_acknowledg
         writer = threading.Thread(target=write)
         writer.start()
         until(lambda: len(acknowledged) > 5)
+        pair.standby.stop()  # what is acknowledged after this would be lost
+        until(lambda: pair.ask(UNCONFIRMED) != [(0,)])
         pair.kill_primary()
         writer.join(WITHIN)
+        pair.standby.start()
         assert client.get("/readyz").status_code == 503
 
         pair.standby.promote()
