@@ -127,7 +127,7 @@ def test_failover__with_a_synchronous_standby__loses_nothing_that_was_acknowledg
                 except httpx.HTTPError:
                     return
 
-        writer = threading.Thread(target=write)
+        writer = threading.Thread(target=write, daemon=True)
         writer.start()
         until(lambda: len(acknowledged) > 5)
         pair.standby.stop()  # what is acknowledged after this would be lost
