@@ -8,10 +8,12 @@ CONNECT_WITHIN: Final = 3
 """Seconds for each of its hosts, which libpq takes as a whole number of at least two."""
 AWAY: Final = (OperationalError, InterfaceError)
 """What a statement raises when the database is away."""
+FULL: Final = ("too many clients", "too many connections", "connection slots are reserved")
+"""What a server says that is there and has as many connections as it takes."""
 
 
 def takes_connections() -> bool | None:
-    """Whether PostgreSQL takes a new connection; ``None`` for SQLite, which takes none.
+    """Whether PostgreSQL takes new connections, or is there and full; ``None`` for SQLite, which takes none.
 
     Asked by a connection of its own, for a pool waits and tries again.
     """
@@ -21,8 +23,8 @@ def takes_connections() -> bool | None:
     parameters = {**driver.get_connection_params(), "connect_timeout": CONNECT_WITHIN}
     try:
         driver.Database.connect(**parameters).close()
-    except driver.Database.Error:
-        return False
+    except driver.Database.Error as error:
+        return any(mark in str(error) for mark in FULL)
     return True
 
 

@@ -7,6 +7,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from apps.core.bounded import BoundedConnection
+from apps.core.reaching import takes_connections
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -66,3 +67,20 @@ def test_answer__that_comes_slowly__is_waited_for(monkeypatch):
     with connection.cursor() as cursor:
         cursor.execute(rows)
         assert len(cursor.fetchall()) == 200
+
+
+def test_takes_connections__full_or_gone__tells_one_from_the_other(monkeypatch):
+    with connection.cursor() as cursor:
+        cursor.execute("DROP ROLE IF EXISTS full_up")
+        cursor.execute("CREATE ROLE full_up LOGIN PASSWORD 'x' CONNECTION LIMIT 0")
+    try:
+        assert takes_connections() is True
+        monkeypatch.setitem(connection.settings_dict, "USER", "full_up")
+        monkeypatch.setitem(connection.settings_dict, "PASSWORD", "x")
+        assert takes_connections() is True
+        monkeypatch.setitem(connection.settings_dict, "PORT", "1")
+        monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
+        assert takes_connections() is False
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP ROLE full_up")
