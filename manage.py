@@ -5,10 +5,7 @@ import gc
 import os
 import sys
 
-from django.core.management import execute_from_command_line
-
-from configsvc.env import UnsafeSettingError
-
+INTERRUPTED = 130  # as shells tell of SIGINT: 128, and the signal's number
 OBJECTS_BETWEEN_COLLECTIONS = 50_000  # loading makes many objects, and all of them stay
 
 
@@ -21,11 +18,22 @@ def _take_data_folder(arguments: list[str]) -> None:
             os.environ["CONFIGSVC_DATA_DIR"] = argument.partition("=")[2]
 
 
+def _run(arguments: list[str]) -> None:
+    from django.core.management import execute_from_command_line  # it may be interrupted already
+
+    from configsvc.env import UnsafeSettingError
+
+    try:
+        execute_from_command_line(arguments)
+    except UnsafeSettingError as error:
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "configsvc.settings")
     _take_data_folder(sys.argv[2:])
     try:
-        execute_from_command_line(sys.argv)
-    except UnsafeSettingError as error:
-        sys.exit(str(error))
+        _run(sys.argv)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
