@@ -19,6 +19,7 @@ from apps.delivery.standing import WithdrawnError
 from apps.delivery.watch import Cursor, Frame, Interest, watch
 from apps.engine import values
 from apps.engine.errors import DomainError, ForbiddenError, NotFoundError, invalid
+from apps.engine.values import compact
 from apps.rollouts.assigning import read_unit
 from apps.rollouts.services import note_instance
 
@@ -91,7 +92,7 @@ class ConfigConsumer(GuardedConsumer):
             async with contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
                 async for frame in opened:
                     if FORM not in frame.encoded:
-                        frame.encoded[FORM] = [*map(_text, _messages(frame))]
+                        frame.encoded[FORM] = [*map(compact, _messages(frame))]
                     for text in frame.encoded[FORM]:
                         await self.say(text)
         except WithdrawnError:
@@ -111,11 +112,7 @@ class ConfigConsumer(GuardedConsumer):
         await _note(actor, await _key(actor, message), name, version)
 
     async def _say(self, message: dict[str, Any]) -> None:
-        await self.say(_text(message))
-
-
-def _text(message: dict[str, Any]) -> str:
-    return json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+        await self.say(compact(message))
 
 
 @database_sync_to_async

@@ -6,7 +6,6 @@ away: every refusal and every document comes from Django behind it, so there is 
 
 import asyncio
 import contextlib
-import json
 import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -219,10 +218,11 @@ def encode(frame: Frame) -> str:
     if frame.kind == "bookmark":
         return f"id: {position}\n\n"
     if frame.kind != "changed":
-        return f"{retry_line()}event: {frame.kind}\ndata: {_json(frame.position)}\n\n"
+        return f"{retry_line()}event: {frame.kind}\ndata: {compact(frame.position)}\n\n"
     last = len(frame.messages) - 1
     return "".join(
-        (f"id: {position}\n" if index == last else "") + f"event: changed\ndata: {_json(each)}\n\n"
+        (f"id: {position}\n" if index == last else "")
+        + f"event: changed\ndata: {compact(each)}\n\n"
         for index, each in enumerate(frame.messages)
     )
 
@@ -231,7 +231,3 @@ def retry_line() -> str:
     """When a client is to come again, spread over some seconds."""
     retry = random.randint(*RETRY_MILLISECONDS)  # noqa: S311 - spreads clients, guards nothing
     return f"retry: {retry}\n"
-
-
-def _json(data: dict[str, Any]) -> str:
-    return json.dumps(data, separators=(",", ":"), ensure_ascii=False)

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import time
+from itertools import repeat
 from pathlib import Path
 from socket import create_connection
 
@@ -315,14 +316,32 @@ def test_websocket__publish__arrives_with_last(served, writer, hearer):
     assert message["last"] is True
 
 
-def test_websocket__include_config__carries_the_document(served, writer, hearer):
-    with socket_to(hearer, served.raw) as socket:
+@pytest.mark.parametrize("digits", ["0.10", "1E3", "12345678901234567890123", '"text"'])
+def test_streams__include_config__carry_the_document_with_its_digits(
+    served, writer, hearer, digits
+):
+    query = "service=shop&environment=production&include=config"
+    with (
+        socket_to(hearer, served.raw) as socket,
+        hearer.client(served.raw).stream("GET", f"/stream?{query}", timeout=60) as stream,
+    ):
+        lines = stream.iter_lines()
+        next(line for line in lines if line == "event: ready")
         subscription = {"type": "subscribe", "service": "shop", "environment": "production"}
         socket.send(json.dumps({**subscription, "include": "config"}))
         receive(socket, "ready")
-        publish(writer, "with config")
+        body = f'{{"environment":"production","config":{{"a":{digits}}},"on_stale":"overwrite"}}'
+        answer = writer.post(
+            "/config/shop", content=body, headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == 201, answer.text
+        wanted = f'"config":{{"a":{digits}}}'
+        heard = next(text for text in map(socket.recv, repeat(20)) if '"changed"' in text)
 
-        assert receive(socket, "changed")["config"] == {"a": "with config"}
+        assert wanted in heard
+        assert wanted in next(
+            line for line in lines if wanted in line or line.startswith("event: end")
+        )
 
 
 def test_streams__key_rule__pushes_the_view_of_each_watcher(served, writer, hearer):
