@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 
@@ -265,6 +267,22 @@ def test_edit__new_key_of_a_toml_text_without_plain_keys__leaves_its_head_first(
     assert edited.endswith("# about a\n[a]\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("m:\n  a b: 1 # c1\n  ? z # why\n  : y: 2\n", {"m": {"a b": 5, "z": {"y": 2}}}),
+        ("# head\n? a # ka\n: 1 # va\nb: 2\n", {"a": 1, "b": 3}),
+        ("a: {\n  x, # cx\n  y: 1 # cy\n}\nb: 1\n", {"a": {"x": None, "y": 2}, "b": 1}),
+    ],
+)
+def test_edit__inside_of_a_notation_that_is_not_edited__says_that_comments_are_lost(text, wanted):
+    edited = editing.edit(text, "yaml", wanted)
+
+    assert formats.parse(edited.text, "yaml").tree == wanted
+    assert edited.comments_lost
+    assert not editing.edit(re.sub(" *#.*", "", text), "yaml", wanted).comments_lost
+
+
 MANY = {f"k{number}": number for number in range(toml.MAX_LEAVES + 10)}
 
 
@@ -330,6 +348,11 @@ def test_edit__text_that_is_written_anew__says_when_comments_are_lost(format_nam
         ("t: >-\n  long\n  text\nu: 1\n", {"t": "x", "u": 1}, "t: x\nu: 1\n"),
         ("t: | # c\n  a\n  b\n\nu: 1\n", {"t": "a\nc\n", "u": 1}, "t: | # c\n  a\n  c\n\nu: 1\n"),
         ("<<: {a: 1}\nb: 2\n", {"a": 1, "b": 3}, "b: 3\na: 1\n"),
+        ("h: 1 # h\nr: {}\n  # limits:\n", {"h": 1, "r": "l1\nl2"}, 'h: 1 # h\nr: "l1\\nl2"\n  # limits:\n'),
+        ("l:\n  - a\n    # - old\n  - b # cb\n", {"l": ["x\ny\n", "b"]}, 'l:\n  - "x\\ny\\n"\n    # - old\n  - b # cb\n'),
+        ("# h\na: 1 # ca", {"a": 1, "b": "x\ny\n"}, '# h\na: 1 # ca\nb: "x\\ny\\n"'),
+        ("a: 1 # a\n", {"a": 1, "k" * 110: {"l" * 110: 1}}, f'a: 1 # a\n"{"k" * 110}":\n  "{"l" * 110}": 1\n'),
+        ("a: {b: 1} # a\n", {"a": {"b": 1, "k" * 110: 2}}, f'a: {{b: 1, "{"k" * 110}": 2}} # a\n'),
     ],
 )  # fmt: skip
 def test_edit__yaml_text__becomes_just_what_is_expected(text, wanted, expected):

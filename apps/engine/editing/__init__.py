@@ -24,7 +24,7 @@ _COMMENTS: Final = {
 
 
 class Edited(NamedTuple):
-    """A source text; ``comments_lost``: it was written anew, and what it was made of had comments."""
+    """A source text; ``comments_lost``: it, or a part of it, was written anew, and that had comments."""
 
     text: str
     comments_lost: bool = False
@@ -42,9 +42,9 @@ def edit(content: str, format: str, wanted: Tree) -> Edited:  # noqa: A002 - the
     editor = _EDITORS.get(format)
     if editor is not None:
         formats.render(wanted, format)  # says at once what the format cannot hold
-        edited = editor(content, current, wanted)
-        if edited is not None and _reads_as(edited, format, wanted):
-            return Edited(edited)
+        for text, lost in editor(content, current, wanted):
+            if _reads_as(text, format, wanted):
+                return Edited(text, lost)
     comments = _COMMENTS.get(format)
     return Edited(_anew(content, format, wanted), bool(comments and comments.search(content)))
 

@@ -1,5 +1,7 @@
 """Changing a TOML text where a document differs, by tomlkit."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Final
 
 import tomlkit
@@ -15,18 +17,16 @@ MAX_LENGTH: Final = 200_000
 MAX_LEAVES: Final = 3_000  # tomlkit takes quadratic time for what is added
 
 
-def edit(text: str, current: Tree, wanted: Tree) -> str | None:
-    """``text``, which reads as ``current``, changed to read as ``wanted``; ``None`` where tomlkit cannot or
-    would be slow.
+def edit(text: str, current: Tree, wanted: Tree) -> Iterator[tuple[str, bool]]:
+    """``text``, which reads as ``current``, changed to read as ``wanted``, and that no comments were lost;
+    nothing where tomlkit cannot or would be slow.
     """
     if len(text) > MAX_LENGTH or sum(1 for _ in leaves(wanted)) > MAX_LEAVES:
-        return None
-    try:
+        return
+    with contextlib.suppress(TOMLKitError, ValueError, TypeError, KeyError, AttributeError):
         document = tomlkit.parse(text)
         _change(document, current, wanted)
-        return tomlkit.dumps(document)
-    except (TOMLKitError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+        yield tomlkit.dumps(document), False
 
 
 def _value(value: Tree) -> Any:

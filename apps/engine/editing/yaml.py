@@ -1,14 +1,15 @@
 """Changing a YAML text where a document differs, and nowhere else."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from apps.engine.editing import yaml_blocks, yaml_brackets
 from apps.engine.editing.lists import followers
 from apps.engine.editing.yaml_layout import layout_of
-from apps.engine.editing.yaml_nodes import ALIAS, LIST, MAPPING, Entry, Node, compose
-from apps.engine.editing.yaml_sheet import Added, Sheet
+from apps.engine.editing.yaml_nodes import ALIAS, LIST, MAPPING, OPAQUE, Entry, Node, compose
+from apps.engine.editing.yaml_sheet import COMMENT, Added, Sheet
 from apps.engine.formats.yaml_writing import render
 from apps.engine.values import Tree, same
 
@@ -16,22 +17,26 @@ _GONE: Final = object()  # what an anchor names that is there no more
 _LONE_RETURN: Final = re.compile(r"\r(?!\n)")
 
 
-def edit(text: str, current: Tree, wanted: Tree) -> str | None:
-    """``text``, which reads as ``current``, changed to read as ``wanted``; ``None`` where that is not known.
+def edit(text: str, current: Tree, wanted: Tree) -> Iterator[tuple[str, bool]]:
+    """``text``, which reads as ``current``, changed to read as ``wanted``, in the ways that may do, the best
+    first; and whether comments were lost with a notation of which nothing inside is edited.
 
-    Who calls makes sure that the text reads so: notations are many.
+    Who calls takes the first that reads so: notations are many.
     """
     if _LONE_RETURN.search(text):
-        return None
+        return
     root = compose(text)
     if root is None:
-        return f"{text.rstrip()}\n{render(wanted)}".lstrip("\n") if wanted else text
-    sheet = Sheet(text, layout_of(root, text))
-    try:
-        _Change(sheet).root(root, current, wanted)
-    except ValueError:
-        return None
-    return sheet.applied()
+        yield f"{text.rstrip()}\n{render(wanted)}".lstrip("\n") if wanted else text, False
+        return
+    layout = layout_of(root, text)
+    for each in (layout, replace(layout, blocks=False)):  # what follows may read as a block's own
+        change = _Change(Sheet(text, each))
+        try:
+            change.root(root, current, wanted)
+        except ValueError:
+            return
+        yield change.sheet.applied(), change.comments_lost
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class _Change:
 
     sheet: Sheet
     anchors: dict[str, Any] = field(default_factory=dict)
+    comments_lost: bool = False
 
     def root(self, node: Node, current: Tree, wanted: Tree) -> None:
         """Change the document."""
@@ -51,6 +57,7 @@ class _Change:
         elif node.kind == MAPPING and not wanted and not node.flow:
             self.sheet.replace(node.entries[0].start, self.sheet.tail(node.entries[-1]), "{}")
         elif not same(current, wanted):
+            self._note(node)
             self.sheet.replace(node.start, node.end, render(wanted).rstrip("\n"))
 
     def _visit(self, node: Node, entry: Entry, current: Tree, wanted: Tree) -> None:
@@ -68,8 +75,14 @@ class _Change:
         elif value.kind == LIST and inside:
             self._list(value, current, wanted)
         elif not same(current, wanted):
+            if value.kind == OPAQUE and inside:
+                self._note(value)
             self._write(node, entry, wanted)
         self._name(value.name, wanted)
+
+    def _note(self, node: Node) -> None:
+        """A collection is written anew, though it was to be changed inside."""
+        self.comments_lost |= bool(COMMENT.search(self.sheet.text, node.start, node.end))
 
     def _name(self, name: str, value: Any) -> None:
         if name:

@@ -5,10 +5,9 @@ from typing import Final
 
 from apps.engine.editing.yaml_layout import Lines, column
 from apps.engine.editing.yaml_nodes import Entry, Node
-from apps.engine.editing.yaml_sheet import Added, Sheet
+from apps.engine.editing.yaml_sheet import COMMENT, Added, Sheet
 from apps.engine.values import Tree
 
-_COMMENT: Final = re.compile(r"[ \t]+#[^\r\n]*")
 _BLANK_LINES: Final = re.compile(r"(?:\r?\n[ \t]*(?=\r?\n))+")
 
 
@@ -97,6 +96,6 @@ def _first_line(sheet: Sheet, entry: Entry, lines: Lines) -> str:
         head = sheet.text[entry.begin : sheet.line_end(entry.begin)]
         if old.entries and old.entries[0].start < sheet.line_end(entry.begin):
             head = ""
-    comment = _COMMENT.search(head)
+    comment = COMMENT.search(head)
     value = f" {old.anchor}{lines.first}".rstrip()
     return value + (comment[0] if comment else "")

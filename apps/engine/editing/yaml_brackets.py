@@ -2,7 +2,7 @@
 
 from apps.engine.editing.yaml_nodes import Entry, Node, skip
 from apps.engine.editing.yaml_sheet import Added, Sheet
-from apps.engine.formats.yaml_writing import render_flow
+from apps.engine.formats.yaml_writing import render_flow, render_key
 from apps.engine.values import Tree
 
 
@@ -31,7 +31,7 @@ def change(sheet: Sheet, node: Node, stays: list[bool], added: Added) -> None:
 
 
 def _member(key: str | None, value: Tree) -> str:
-    return render_flow(value) if key is None else render_flow({key: value})[1:-1]
+    return render_flow(value) if key is None else f"{render_key(key)}: {render_flow(value)}"
 
 
 def _gap(sheet: Sheet, node: Node, index: int) -> str:

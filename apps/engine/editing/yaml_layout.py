@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from apps.engine.editing.yaml_nodes import LIST, MAPPING, Node
-from apps.engine.formats.yaml_writing import render_flow, render_scalar
+from apps.engine.formats.yaml_writing import render_flow, render_key, render_scalar
 from apps.engine.values import Tree
 
 DEFAULT_STEP: Final = 2
-MAX_KEY: Final = 100  # characters; libyaml writes longer ones in a notation of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +24,18 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a text is indented: ``step`` columns for a mapping in a mapping, ``offset`` for the dash below a key."""
+    """How a text is indented: ``step`` columns for a mapping in a mapping, ``offset`` for the dash below a key.
+    Without ``blocks`` text of several lines is in quotes.
+    """
 
     step: int = DEFAULT_STEP
     offset: int = 0
+    blocks: bool = True
 
     def member(self, key: str, value: Tree) -> Lines:
-        """``key: value``. Raises :class:`ValueError` for a key that is not written in one line."""
+        """``key: value``."""
         written = self.value(value)
-        name = render_scalar(key)
-        if len(name) > 1 or len(key) > MAX_KEY:
-            raise ValueError("The key is not simple.")
-        return Lines(f"{name[0]}: {written.first}".rstrip(), written.rest)
+        return Lines(f"{render_key(key)}: {written.first}".rstrip(), written.rest)
 
     def item(self, value: Tree) -> Lines:
         """``- value``, a collection beginning in the dash's line."""
@@ -69,6 +68,8 @@ class Layout:
     def _scalar(self, value: Tree, style: str) -> Lines:
         if isinstance(value, (dict, list)):
             return Lines(render_flow(value), [])
+        if isinstance(value, str) and "\n" in value and not self.blocks:
+            style = '"'
         first, *rest = render_scalar(value, style)
         return Lines(first, rest)
 

@@ -11,6 +11,7 @@ from apps.engine.values import Tree
 Added = dict[int, list[tuple[str | None, Tree]]]
 """What comes new behind the entry of an index, -1 being the front: keys (items have none) and values."""
 
+COMMENT: Final = re.compile(r"[ \t]+#[^\r\n]*")
 _COMMENT_LINE: Final = re.compile(r"([ \t]*)(#?)[^\r\n]*")
 
 

@@ -1,5 +1,6 @@
 """Writing YAML that readers of YAML 1.2 and of 1.1 take for the same document."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -11,6 +12,7 @@ from apps.engine.values import Number, Tree
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _WIDTH: Final = 1_000_000
+LONGEST_PLAIN_KEY: Final = 100
 _OLD_BOOL: Final = frozenset("yYnN")  # YAML 1.1 names them, some of its readers know them
 _OLD_SCHEMA: Final[Any] = yaml.resolver.Resolver()
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
@@ -41,6 +43,13 @@ def render_scalar(value: Tree, style: str = "") -> list[str]:
     )
     first, *rest = text.removesuffix("...\n").removesuffix("\n").split("\n")
     return [first.removeprefix("k:").strip(), *rest]
+
+
+def render_key(key: str) -> str:
+    """A key in one line, whatever is in it. Longer ones libyaml writes in a notation of their own."""
+    if len(key) <= LONGEST_PLAIN_KEY and key.isprintable():
+        return render_flow(key)
+    return json.dumps(key, ensure_ascii=False)
 
 
 def render_flow(tree: Tree, style: str = "") -> str:
