@@ -258,6 +258,19 @@ def test_edit__new_key_of_a_toml_table__stands_behind_its_last_and_before_what_f
 
 
 @pytest.mark.parametrize(
+    ("text", "wanted", "expected"),
+    [
+        ("# top\n[a] # ca\nx=1\n\n# about b\n[b]\ny=2 # cy\n", {"b": {"y": 2}}, "# top\n# about b\n[b]\ny=2 # cy\n"),
+        ("[[l]]\nn=1 # c1\n\n# about 2\n[[l]]\nn=2 # c2\n", {"l": [{"n": 2}]}, "# about 2\n[[l]]\nn=2 # c2\n"),
+        ("[a]\n[a.b]\nx=1\n# about c\n[[c]]\ny=2\n", {"c": [{"y": 2}]}, "# about c\n[[c]]\ny=2\n"),
+        ("[a]\nx=1\n# end\n", {}, ""),
+    ],
+)  # fmt: skip
+def test_edit__toml_table_that_goes__leaves_the_comments_of_the_next(text, wanted, expected):
+    assert editing.edit(text, "toml", wanted) == (expected, False)
+
+
+@pytest.mark.parametrize(
     ("head", "new"), [("# head\n\n", "# head\n\nn = 1\n\n"), ("", "n = 1\n\n")]
 )
 def test_edit__new_key_of_a_toml_text_without_plain_keys__leaves_its_head_first(head, new):

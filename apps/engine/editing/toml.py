@@ -43,12 +43,42 @@ def _change(node: Any, current: Tree, wanted: Tree) -> None:
         _change_list(node, current, wanted)
         return
     for key in [key for key in current if key not in wanted]:
-        del node[key]
+        _remove(node, key)
     for key, value in wanted.items():
         if key not in current:
             _add(node, key, _value(value))
         elif not same(current[key], value):
             _change_member(node, key, current[key], value)
+
+
+def _remove(node: Any, key: str) -> None:
+    """Take a key away; what stands behind its table is of the one that follows."""
+    body = getattr(node.value if isinstance(node, Table) else node, "body", [])
+    places = [at for at, (each, _) in enumerate(body) if each is not None and each.key == key]
+    following = [each for _, each in body[places[-1] + 1 :]] if places else []
+    table = next((each for each in following if isinstance(each, (Table, AoT))), None)
+    if table is not None:
+        _hand_on(node[key], table)
+    del node[key]
+
+
+def _hand_on(gone: Any, following: Table | AoT) -> None:
+    """Give the comments and blank lines at the end of a table to the next one."""
+    last = gone[-1] if isinstance(gone, AoT) else gone
+    while isinstance(last, Table) and last.value.body:
+        inner = last.value.body[-1][1]
+        if not isinstance(inner, (Table, AoT)):
+            break
+        last = inner[-1] if isinstance(inner, AoT) else inner
+    if not isinstance(last, Table):
+        return
+    texts = []
+    for _, each in reversed(last.value.body):
+        if not isinstance(each, (Comment, Whitespace)):
+            break
+        texts.append(each.as_string())
+    first = following[0] if isinstance(following, AoT) else following
+    first.trivia.indent = "".join(reversed(texts)).lstrip("\n") + first.trivia.indent
 
 
 def _add(node: Any, key: str, value: Any) -> None:
@@ -102,6 +132,8 @@ def _change_list(node: Any, current: list[Tree], wanted: list[Tree]) -> None:
     for first, beyond, begin, end in reversed(blocks(current, wanted)):
         shared = min(beyond - first, end - begin)
         for index in range(beyond - 1, first + shared - 1, -1):
+            if isinstance(node, AoT) and index + 1 < len(node):
+                _hand_on(node[index], node[index + 1])
             del node[index]
         for offset, value in enumerate(wanted[begin + shared : end]):
             node.insert(first + shared + offset, _value(value))
