@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from apps.engine.editing import yaml_blocks, yaml_brackets
-from apps.engine.editing.lists import followers
+from apps.engine.editing.lists import follow
 from apps.engine.editing.yaml_layout import layout_of
 from apps.engine.editing.yaml_nodes import ALIAS, LIST, MAPPING, OPAQUE, Entry, Node, compose
 from apps.engine.editing.yaml_sheet import COMMENT, Added, Sheet
@@ -124,19 +124,18 @@ class _Change:
         return offered
 
     def _list(self, node: Node, current: Any, wanted: Any) -> None:
-        places, fresh = followers(current, wanted)
-        for index, (entry, place) in enumerate(zip(node.entries, places, strict=True)):
+        found = follow(current, wanted)
+        for index, (entry, place) in enumerate(zip(node.entries, found.places, strict=True)):
             if place is not None:
                 self._visit(node, entry, current[index], wanted[place])
         added: Added = {
-            index: [(None, wanted[place]) for place in placed] for index, placed in fresh.items()
+            index: [(found.moved.get(place), wanted[place]) for place in placed]
+            for index, placed in found.fresh.items()
         }
-        self._change(node, [place is not None for place in places], added)
+        self._change(node, [place is not None for place in found.places], added)
 
     def _change(self, node: Node, stays: list[bool], added: Added) -> None:
-        """Take away the entries that do not stay; add keys (``None``: items) with values behind those of an
-        index, -1 being the front.
-        """
+        """Take away the entries that do not stay; add what comes new."""
         if all(stays) and not added:
             return
         change = yaml_brackets.change if node.flow else yaml_blocks.change

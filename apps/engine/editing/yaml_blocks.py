@@ -16,7 +16,7 @@ def change(sheet: Sheet, node: Node, stays: list[bool], added: Added) -> None:
     entries = node.entries
     indent = column(sheet.text, entries[0].start)
     written = {
-        index: [_lines(sheet, key, value, indent) for key, value in pairs]
+        index: [_lines(sheet, node, origin, value) for origin, value in pairs]
         for index, pairs in added.items()
     }
     if not any(stays):
@@ -46,8 +46,19 @@ def _remove_lines(sheet: Sheet, start: int, end: int) -> None:
     sheet.replace(before, end, "")
 
 
-def _lines(sheet: Sheet, key: str | None, value: Tree, indent: int) -> str:
-    lines = sheet.layout.item(value) if key is None else sheet.layout.member(key, value)
+def _lines(sheet: Sheet, node: Node, origin: str | int | None, value: Tree) -> str:
+    """What comes new, without the indent of its first line; an item that was elsewhere as it stood there."""
+    indent = column(sheet.text, node.entries[0].start)
+    if (
+        isinstance(origin, int)
+        and sheet.layout.blocks
+        and not sheet.is_inline(node.entries[origin])
+    ):
+        return sheet.text[sheet.head(node, origin) + indent : sheet.tail(node.entries[origin])]
+    if isinstance(origin, str):
+        lines = sheet.layout.member(origin, value)
+    else:
+        lines = sheet.layout.item(value)
     return sheet.newline().join(lines.below(indent))
 
 

@@ -8,8 +8,10 @@ from apps.engine.editing.yaml_layout import Layout, column
 from apps.engine.editing.yaml_nodes import Entry, Node
 from apps.engine.values import Tree
 
-Added = dict[int, list[tuple[str | None, Tree]]]
-"""What comes new behind the entry of an index, -1 being the front: keys (items have none) and values."""
+Added = dict[int, list[tuple[str | int | None, Tree]]]
+"""What comes new behind the entry of an index, -1 being the front: its value, and its key or, of an item, the
+index where the same was.
+"""
 
 COMMENT: Final = re.compile(r"[ \t]+#[^\r\n]*")
 _COMMENT_LINE: Final = re.compile(r"([ \t]*)(#?)[^\r\n]*")
