@@ -404,6 +404,17 @@ def test_import_configs__folder__reports_each_file_and_stores_all_or_nothing(tmp
 
 
 @same_on_every_database
+def test_first_start__without_the_demonstration__prints_a_line_that_works():
+    with installation(prepared=False) as made:
+        printed = made.start().log.read_text()
+        line = re.search(r"curl -H 'Authorization: Bearer (\S+)' '(\S+)'\n", printed)
+
+        answer = httpx.get(line.group(2), headers={"Authorization": f"Bearer {line.group(1)}"})
+
+    assert (answer.status_code, answer.json()["results"]) == (200, [])
+
+
+@same_on_every_database
 def test_path_prefix__every_address__is_below_it():
     with installation(demo=True, prepared=False) as made:
         made.environment["CONFIGSVC_PATH_PREFIX"] = "/conf/"

@@ -105,10 +105,10 @@ class Command(QuickCommand):
         self.stdout.write(f"Portal    {address}/admin/")
         self.stdout.write(f"User      {ADMIN}")
         if first:
-            example = "checkout?environment=production" if not options["no_demo"] else "SERVICE"
+            example = "services" if options["no_demo"] else "config/checkout?environment=production"
             self.stdout.write(f"Password  {password}   (shown once)")
             self.stdout.write("Try       ", ending="")
-            self.stdout.write(f"curl -H 'Authorization: Bearer {raw}' '{address}/config/{example}'")
+            self.stdout.write(f"curl -H 'Authorization: Bearer {raw}' '{address}/{example}'")
         else:
             self.stdout.write(
                 "Password  as before; `manage.py changepassword admin` sets a new one"
