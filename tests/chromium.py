@@ -1,6 +1,7 @@
 """Finding a Chromium: the system's, else Playwright's own. ``python -m tests.chromium find``."""
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,12 +36,19 @@ FLAGS = [
 
 
 def find_chromium() -> str | None:
-    for name in NAMES:
-        found = shutil.which(name)
-        if found:
-            return found
+    """The first that runs: Ubuntu's package is but a word on where else there is one."""
     browsers = Path.home() / ".cache" / "ms-playwright"
-    return next((str(path) for path in sorted(browsers.glob("chromium-*/*/chrome"))), None)
+    found = [*filter(None, map(shutil.which, NAMES)), *sorted(browsers.glob("chromium-*/*/chrome"))]
+    return next((str(path) for path in found if runs(path)), None)
+
+
+def runs(program: str | Path) -> bool:
+    """Whether it says which version it is."""
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ their arguments.
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,18 +127,40 @@ def test_everything_there__runs_three_times(place):
 
 
 @pytest.mark.parametrize(
-    ("apt", "wanted"), [(False, "install chromium"), (True, "install --with-deps chromium")]
+    ("apt", "wanted"),
+    [
+        (None, "install chromium"),
+        ('[ "$1" = update ]', "install --with-deps chromium"),
+        (":", "install --with-deps chromium"),  # what it installs is none that runs: Ubuntu's
+    ],
 )
 def test_chromium__not_packaged__is_playwrights_with_what_it_links_against(place, apt, wanted):
     (place / "services").touch()
     (place / "pgbackrest").write_text("/opt/program\n")
     if apt:
-        write_program(place / "tools/apt-get", '[ "$1" = update ]')
+        write_program(place / "tools/apt-get", apt)
 
     done = run(place)
 
     assert f"playwright {wanted}" in done.stdout.splitlines()
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("ends", "found"), [("exit 1", False), ("echo Chromium 1", True)])
+def test_find_chromium__packaged__is_one_that_runs(tmp_path, ends, found):
+    program = tmp_path / "chromium"
+    write_program(program, ends)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.chromium", "find"],
+        cwd=TOP,
+        env={"PATH": f"{tmp_path}:{Path(shutil.which('bash')).parent}", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (str(program) in done.stdout) == found
 
 
 @pytest.fixture
