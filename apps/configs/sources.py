@@ -45,7 +45,12 @@ def from_text(content: str | bytes, format_name: str, extends: object = None) ->
         known = ", ".join(formats.FORMATS)
         message = f"There is no format '{format_name}': use one of {known}."
         raise MalformedError(message, [Problem("/format", "format", message)])
-    parsed = formats.parse(content, format_name)
+    return _source(content, format_name, extends, formats.parse_sent(content, format_name))
+
+
+def _source(
+    content: str | bytes, format_name: str, extends: object, parsed: formats.Parsed
+) -> Source:
     _require_object(parsed.tree)
     text = content if isinstance(content, str) else content.decode("utf-8-sig")
     return Source(text, format_name, _extends(extends), parsed)
@@ -55,8 +60,8 @@ def kept(content: str, format_name: str, extends: object = None) -> Source:
     """Read a text that is kept here, or made of one. Of its lines nothing is told: no author sent them,
     and keys stand between them that he may not read.
     """
-    source = from_text(content, format_name, extends)
-    return replace(source, parsed=formats.Parsed(source.tree, formats.NO_POSITIONS))
+    tree = formats.parse(content, format_name).tree
+    return _source(content, format_name, extends, formats.Parsed(tree, formats.NO_POSITIONS))
 
 
 def from_tree(tree: Tree, extends: object = None) -> Source:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from apps.configs import sources
+
 pytestmark = pytest.mark.django_db
 
 
@@ -156,6 +158,26 @@ def test_patch__of_a_text_that_is_written_anew__warns_when_comments_go(shop, ope
 
     assert patched.status_code == 201, patched.content
     assert [each["code"] for each in patched.json()["warnings"]] == ["comments"] * bool(comment)
+
+
+def test_patch__of_xml_that_was_kept_with_another_declaration__goes_on(shop, operator, monkeypatch):
+    text = "<?xml version='1.0' encoding='utf-16'?><configuration><a>x</a></configuration>"
+    with monkeypatch.context() as before:
+        before.setattr("apps.engine.formats.xml.check_declaration", lambda _text: None)
+        operator("POST", "/config/shop?environment=production", text, "application/xml")
+
+    source = operator.get("/config/shop?view=source")
+    patched = operator(
+        "PATCH", "/config/shop?environment=production", '{"b":"y"}', "application/merge-patch+json"
+    )
+    again = operator("POST", "/config/shop?environment=production", text, "application/xml")
+
+    assert sources.kept(text, "xml").tree == {
+        "configuration": {"a": "x"}
+    }  # so is it when it follows others
+    assert (source.status_code, source.json()["content"]) == (200, text)
+    assert patched.status_code == 201, patched.content
+    assert again.status_code == 400
 
 
 def test_patch__json_patch__applies_all_or_nothing(shop, operator):

@@ -41,6 +41,7 @@ __all__ = [
     "Positions",
     "flatten",
     "parse",
+    "parse_sent",
     "render",
     "split_suffix",
 ]
@@ -59,6 +60,14 @@ def parse(content: str | bytes, format: str) -> Parsed:  # noqa: A002 - the fiel
     except MalformedError as error:
         problems = error.problems or [Problem("", error.code, error.detail)]
         raise type(error)(error.detail, [_located(each, parsed) for each in problems]) from None
+    return parsed
+
+
+def parse_sent(content: str | bytes, format: str) -> Parsed:  # noqa: A002 - as above
+    """The same of what somebody sends in: what it declares of itself must hold, too."""
+    parsed = parse(content, format)
+    if format == "xml":
+        xml.check_declaration(decode(content))
     return parsed
 
 

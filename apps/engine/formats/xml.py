@@ -10,8 +10,8 @@ attribute is one like all others. A key that is no element name is written
 Of foreign XML, elements that repeat become a list; comments, processing instructions and the
 order between differently named elements are not kept.
 
-The text is UTF-8 whatever it was sent in, so a declaration of another encoding is refused where that
-would read it differently (XML 1.0, 4.3.3).
+The text is UTF-8 whatever it was sent in: :func:`check_declaration` is for what is sent, not for what is
+kept already.
 """
 
 import re
@@ -32,10 +32,11 @@ from apps.engine.formats.parsed import (
 from apps.engine.formats.xml_writing import ESCAPED, ITEM, ROOT, SPACE, TEXT, TYPES, render
 from apps.engine.values import MAX_DEPTH, MAX_NODES, Tree, escape, number
 
-__all__ = ["parse", "render"]
+__all__ = ["check_declaration", "parse", "render"]
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*+)")
 _BOOLEANS: Final = {"true": True, "false": False}
+_DECLARED: Final = re.compile(r"<\?xml\b[^>]*?\bencoding\s*=\s*[\"']([^\"']*)[\"']")
 _UTF_8: Final = ("utf-8", "utf8")
 # Of these (IANA, "Character Sets") ASCII is a part: text of ASCII alone is the same bytes in all.
 _WITH_ASCII: Final = re.compile(
@@ -43,11 +44,22 @@ _WITH_ASCII: Final = re.compile(
 )
 
 
-def parse(text: str) -> Parsed:
-    """Read one XML document. Document types and entities of any kind are refused, and declarations of an
-    encoding that the text is not in.
+def check_declaration(text: str) -> None:
+    """Refuse a document that declares another encoding than UTF-8, where that would read the text
+    differently (XML 1.0, 4.3.3). Raises :class:`MalformedError` with the place.
     """
-    reader = _Reader(text)
+    declared = _DECLARED.match(text)
+    if declared is None:
+        return
+    said = declared[1].lower()
+    if said not in _UTF_8 and not (_WITH_ASCII.fullmatch(said) and text.isascii()):
+        message = f"The text is UTF-8: declare that, or no encoding, instead of {declared[1]}."
+        refuse(message, place_of(text, text.index("encoding")))
+
+
+def parse(text: str) -> Parsed:
+    """Read one XML document. Document types and entities of any kind are refused."""
+    reader = _Reader()
     try:
         reader.parser.Parse(text.encode(), True)
     except expat.ExpatError as error:
@@ -97,28 +109,19 @@ class _Element:
 class _Reader:
     """Builds elements from expat's events, without recursion."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self) -> None:
         self.parser = expat.ParserCreate("UTF-8")
         self.parser.buffer_text = True
-        self.parser.XmlDeclHandler = self._declaration
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._characters
         self.parser.StartDoctypeDeclHandler = self._doctype
         self.root: Any = None
-        self._text = text
         self._stack: list[_Element] = []
         self._count = 0
 
     def _place(self) -> Place:
         return self.parser.CurrentLineNumber, self.parser.CurrentColumnNumber + 1
-
-    def _declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
-        said = (encoding or "utf-8").lower()
-        if said in _UTF_8 or (_WITH_ASCII.fullmatch(said) and self._text.isascii()):
-            return
-        place = place_of(self._text, self._text.index("encoding"))
-        refuse(f"The text is UTF-8: declare that, or no encoding, instead of {encoding}.", place)
 
     def _doctype(self, *_arguments: Any) -> None:
         refuse("A document type is not allowed: no DTD, no entities.", self._place())

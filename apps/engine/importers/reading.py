@@ -170,7 +170,7 @@ def _both(key: str) -> MalformedError:
 
 def parsed(path: str, content: bytes) -> Tree:
     """The object in a file, by its suffix. Raises :class:`MalformedError`."""
-    tree = formats.parse(content, format_of(path) or "yaml").tree
+    tree = formats.parse_sent(content, format_of(path) or "yaml").tree
     if not isinstance(tree, dict):
         message = "A configuration is an object: its top level needs keys."
         raise MalformedError(message, [Problem("", "type", message, 1, 1)])
