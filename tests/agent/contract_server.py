@@ -34,7 +34,7 @@ class ContractServer:
         self.server_is_stale = False
         self.zipped = False
         self.drip = 0.0  # seconds between two bytes of a body
-        self.asked = []  # (path, query, headers)
+        self.asked = []  # (path, query, headers), each noted as the state is read that it is answered by
         self.moved = threading.Condition()
         self._connections = set()
         self._tls = tls
@@ -135,17 +135,20 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-        self.fake.asked.append((parts.path, query, dict(self.headers)))
+        asks = (parts.path, query, dict(self.headers))
         if self.headers["Authorization"] != f"Bearer {self.fake.token}":
+            self.fake.asked.append(asks)
             self.problem(401, "unauthenticated", "Send a token.")
         elif parts.path in self.fake.refuse:
+            self.fake.asked.append(asks)
             status, headers, body = self.fake.refuse[parts.path]
             self.answer(status, body, headers)
         elif parts.path.removeprefix("/config/") in {"checkout", *self.fake.others}:
-            self.config(query, parts.path.removeprefix("/config/"))
+            self.config(asks, parts.path.removeprefix("/config/"))
         elif parts.path == "/stream":
-            self.stream(query)
+            self.stream(asks)
         else:
+            self.fake.asked.append(asks)
             self.problem(404, "not_found", "There is no such thing.")
 
     def answer(self, status, body=b"", headers=()):
@@ -168,9 +171,10 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- fetching --------------------------------------------------------------------------
 
-    def config(self, query, name):
-        fake = self.fake
+    def config(self, asks, name):
+        fake, query = self.fake, asks[1]
         with fake.moved:
+            fake.asked.append(asks)
             if "min_revision" in query and not self.reached(query["min_revision"]):
                 return
             if "wait" in query:
@@ -219,16 +223,18 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- streams ---------------------------------------------------------------------------
 
-    def stream(self, query):
+    def stream(self, asks):
         fake = self.fake
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         if fake.stream_fault == "silent":
+            fake.asked.append(asks)
             self.hold()
             return
         with fake.moved:
+            fake.asked.append(asks)
             reached = self.greet(self.headers["Last-Event-ID"])
         if fake.stream_fault == "ends":
             self.end_stream()
