@@ -25,6 +25,14 @@ from tests.real_services import free_port
 START_WITHIN = 180
 
 
+def until(holds, within=60):
+    """Wait until it does, at most so many seconds."""
+    ends = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
 class Installation:
     """A data folder and a database; any number of servers on them (one, on SQLite).
 

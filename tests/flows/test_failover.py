@@ -5,7 +5,6 @@ import json
 import signal
 import tempfile
 import threading
-import time
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,7 +13,7 @@ import pytest
 from httpx_sse import connect_sse
 
 from tests.real_services import postgres
-from tests.serving import installation
+from tests.serving import installation, until
 from tests.standby import Processes, Standby
 
 pytestmark = [pytest.mark.servers, pytest.mark.postgresql]
@@ -67,13 +66,6 @@ def pair(monkeypatch):
 def made(pair):
     with installation() as made:
         yield made
-
-
-def until(holds):
-    ends = time.monotonic() + WITHIN
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 def publish(client, number):

@@ -2,7 +2,6 @@
 
 import signal
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.real_services import postgres
-from tests.serving import installation
+from tests.serving import installation, until
 from tests.standby import Processes
 
 pytestmark = [pytest.mark.servers, pytest.mark.postgresql]
@@ -48,13 +47,6 @@ def made(database):
     with installation() as made:
         yield made
         database.signal(signal.SIGCONT)
-
-
-def until(holds):
-    ends = time.monotonic() + WITHIN
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 def test_node__whose_database_hangs__refuses_at_once_what_needs_it(made, database):

@@ -2,13 +2,12 @@
 
 import contextlib
 import re
-import time
 from typing import NamedTuple
 
 import httpx
 import pytest
 
-from tests.serving import Installation, installation
+from tests.serving import Installation, installation, until
 
 pytestmark = [pytest.mark.servers, pytest.mark.postgresql]
 
@@ -48,13 +47,6 @@ def lose(made):
 
 def find(made):
     made._sql(f"ALTER DATABASE {made.database} ALLOW_CONNECTIONS true")
-
-
-def until(holds):
-    ends = time.monotonic() + WITHIN
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 def publish(client, number):
