@@ -3,8 +3,11 @@ what to do. What the database tells is in ``apps.core.safety``.
 """
 
 import logging
+import ssl
 from urllib.parse import SplitResult, urlsplit
 
+from apps.engine.errors import InvalidError
+from apps.engine.retention import Retention
 from configsvc.database_urls import read_database_url
 from configsvc.env import (
     Env,
@@ -35,6 +38,7 @@ def check(env: Env) -> None:
         read_redis_url(env.redis_url)
     check_login(env)
     check_sinks(env)
+    check_retention(env)
     check_page_size(env)
     check_log_level(env)
     env.private_networks()
@@ -137,12 +141,14 @@ def check_sinks(env: Env) -> None:
         raise UnsafeSettingError("CONFIGSVC_CHECKPOINT_MINUTES must be at least 1.")
     if env.audit_file_required and not env.audit_file:
         raise UnsafeSettingError("CONFIGSVC_AUDIT_FILE_REQUIRED needs CONFIGSVC_AUDIT_FILE.")
-    if not env.audit_syslog:
-        if env.audit_syslog_required:
-            raise UnsafeSettingError(
-                "CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs CONFIGSVC_AUDIT_SYSLOG."
-            )
-        return
+    if env.audit_syslog:
+        check_syslog(env)
+    elif env.audit_syslog_required:
+        raise UnsafeSettingError("CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs CONFIGSVC_AUDIT_SYSLOG.")
+
+
+def check_syslog(env: Env) -> None:
+    """Refuse a place that is none, and what it cannot promise. Raises :class:`UnsafeSettingError`."""
     place = _split("CONFIGSVC_AUDIT_SYSLOG", env.audit_syslog)
     try:
         port = place.port
@@ -158,6 +164,29 @@ def check_sinks(env: Env) -> None:
         raise UnsafeSettingError(
             "CONFIGSVC_AUDIT_SYSLOG_REQUIRED needs tcp, tls or unix: nobody answers a UDP message."
         )
+    if env.audit_syslog_ca:
+        check_certificates("CONFIGSVC_AUDIT_SYSLOG_CA", env.audit_syslog_ca)
+
+
+def check_certificates(name: str, path: str) -> None:
+    """Refuse a file that holds no certificates to trust. Raises :class:`UnsafeSettingError`."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        said = (
+            "it is no PEM file of certificates"
+            if isinstance(error, ssl.SSLError)
+            else error.strerror
+        )
+        raise UnsafeSettingError(f"{name} ({path}) cannot be used: {said}.") from error
+
+
+def check_retention(env: Env) -> None:
+    """Refuse a rule of which backups to keep that says nothing. Raises :class:`UnsafeSettingError`."""
+    try:
+        Retention.parse(env.backup_keep)
+    except InvalidError as error:
+        raise UnsafeSettingError(f"CONFIGSVC_BACKUP_KEEP ({env.backup_keep}): {error}") from error
 
 
 def check_log_level(env: Env) -> None:

@@ -23,6 +23,18 @@ def test_number__that_is_none_or_too_long__is_refused_by_name(monkeypatch, text)
         (checks.check_log_level, {"log_level": "LOUD"}, "CONFIGSVC_LOG_LEVEL must be one of"),
         (checks.check_login, {"oidc_issuer": "https://[x"}, "CONFIGSVC_OIDC_ISSUER is no URL"),
         (checks.check_sinks, {"audit_syslog": "tcp://[x"}, "CONFIGSVC_AUDIT_SYSLOG is no URL"),
+        (checks.check_retention, {"backup_keep": "7 days"}, "CONFIGSVC_BACKUP_KEEP"),
+        (checks.check_retention, {"backup_keep": ""}, "CONFIGSVC_BACKUP_KEEP"),
+        (
+            checks.check_sinks,
+            {"audit_syslog": "tls://h:1", "audit_syslog_ca": "/not/there.pem"},
+            "CONFIGSVC_AUDIT_SYSLOG_CA .* No such file",
+        ),
+        (
+            checks.check_sinks,
+            {"audit_syslog": "tls://h:1", "audit_syslog_ca": __file__},
+            "CONFIGSVC_AUDIT_SYSLOG_CA .* no PEM file",
+        ),
     ],
 )
 def test_setting__that_cannot_hold__is_refused_by_name(check, given, said):

@@ -1,5 +1,6 @@
-"""Ctrl-C: the server and the commands end by SIGINT without a traceback."""
+"""Ctrl-C: the server and the commands end by SIGINT, which a terminal sends to all of them, without a traceback."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,12 +11,19 @@ import pytest
 from tests.real_services import free_port
 from tests.serving import TOP, installation
 
-pytestmark = pytest.mark.servers(database=False)
+pytestmark = pytest.mark.servers
+same_on_every_database = pytest.mark.servers(database=False)
 WITHIN = 300
+WORKERS_THAT_NEVER_SERVE = """\
+import sys, time
+if "--multiprocessing-fork" in sys.orig_argv:
+    print("A worker begins", flush=True)
+    time.sleep(600)
+"""
 
 
 def begin(made, *command):
-    """A command that hears SIGINT, which whoever runs the tests in the background ignores."""
+    """A command, and what it starts, that hear SIGINT, which whoever runs the tests in the background ignores."""
     return subprocess.Popen(
         ["env", "--default-signal=INT", sys.executable, "manage.py", *command],
         cwd=TOP,
@@ -23,6 +31,7 @@ def begin(made, *command):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -31,10 +40,11 @@ def interrupt_after(process, beginning):
     for line in process.stdout:
         if line.startswith(beginning):
             break
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
     return process.communicate(timeout=WITHIN)[0]
 
 
+@same_on_every_database
 @pytest.mark.parametrize(("line", "codes"), [("Preparing", (130,)), ("API", (0, 130))])
 def test_serve__interrupted__ends_quietly_and_starts_again(line, codes):
     with installation(prepared=False) as made:
@@ -47,6 +57,20 @@ def test_serve__interrupted__ends_quietly_and_starts_again(line, codes):
         assert httpx.get(f"{made.start().url}/readyz").status_code == 200
 
 
+@pytest.mark.postgresql
+def test_serve__interrupted_while_its_workers_begin__ends_them_quietly(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(WORKERS_THAT_NEVER_SERVE)
+    with installation() as made:
+        made.environment["PYTHONPATH"] = str(tmp_path)
+        process = begin(made, "serve", "--workers", "2", "--port", str(free_port()))
+
+        said = interrupt_after(process, "A worker begins")
+
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
+@same_on_every_database
 def test_command__interrupted__ends_quietly():
     with installation() as made:
         wait = "import time; print('Waiting', flush=True); time.sleep(600)"

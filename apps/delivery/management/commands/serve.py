@@ -4,7 +4,10 @@ import argparse
 import errno
 import os
 import secrets
+import signal
 import socket
+import threading
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,6 +67,8 @@ class Command(QuickCommand):
         self._warn_of(options["host"])
         self._prepare(options)
         connection.close()
+        if options["workers"] > 1:
+            _keep_interrupts_from_workers()
         uvicorn.run(
             "configsvc.asgi:application",
             host=options["host"],
@@ -156,6 +161,17 @@ class Command(QuickCommand):
                 "Answering only to the names "
                 f"{hosts}. Set CONFIGSVC_ALLOWED_HOSTS to the names that clients use."
             )
+
+
+def _keep_interrupts_from_workers() -> None:
+    """A terminal sends its SIGINT to all processes, and Python answers it with a traceback until it serves.
+
+    Workers begin with it blocked, as the thread that begins them is, and end when this process tells them to;
+    a thread of its own hears it here (``signal(7)``, "Signal mask and pending signals").
+    """
+    resource_tracker.ensure_running()  # which lets SIGINT through again once it has begun
+    threading.Thread(target=threading.Event().wait, name="hears-sigint", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def refuse_address(host: str, port: int) -> None:
