@@ -286,6 +286,11 @@ def test_edit__new_key_of_a_toml_text_without_plain_keys__leaves_its_head_first(
         ("m:\n  a b: 1 # c1\n  ? z # why\n  : y: 2\n", {"m": {"a b": 5, "z": {"y": 2}}}),
         ("# head\n? a # ka\n: 1 # va\nb: 2\n", {"a": 1, "b": 3}),
         ("a: {\n  x, # cx\n  y: 1 # cy\n}\nb: 1\n", {"a": {"x": None, "y": 2}, "b": 1}),
+        ("b: 2\n# why\n<<: {a: 1}\n", {"a": 1, "b": 3}),
+        (
+            "m: &m {a: 1, c: 2}\nn:\n  <<: *m # all\n  b: 2\n",
+            {"m": {"a": 1, "c": 2}, "n": {"a": 1, "b": 2}},
+        ),
     ],
 )
 def test_edit__inside_of_a_notation_that_is_not_edited__says_that_comments_are_lost(text, wanted):
@@ -372,6 +377,7 @@ def test_edit__text_that_is_written_anew__says_when_comments_are_lost(format_nam
         ("l:\n  - a\n    # - old\n  - b # cb\n", {"l": ["x\ny\n", "b"]}, 'l:\n  - "x\\ny\\n"\n    # - old\n  - b # cb\n'),
         ("# h\na: 1 # ca", {"a": 1, "b": "x\ny\n"}, '# h\na: 1 # ca\nb: "x\\ny\\n"'),
         ("a: 1 # a\n", {"a": 1, "k" * 110: {"l" * 110: 1}}, f'a: 1 # a\n"{"k" * 110}":\n  "{"l" * 110}": 1\n'),
+        ("a: 1 # a\n", {"a": "\U0001f600 up", "b": ["\U0001f600"]}, "a: \U0001f600 up # a\nb:\n- \U0001f600\n"),
         ("a: {b: 1} # a\n", {"a": {"b": 1, "k" * 110: 2}}, f'a: {{b: 1, "{"k" * 110}": 2}} # a\n'),
     ],
 )  # fmt: skip

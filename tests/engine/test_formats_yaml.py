@@ -47,6 +47,14 @@ def test_render__any_text__is_the_same_for_readers_of_yaml_1_1_and_1_2(tree):
     assert yaml.safe_load(text) == tree
 
 
+def test_render__emoji__stand_as_they_are():
+    tree = {"\U0001f600": ["up \U0001f680", "a\n\U0001f600"], "path": "C:\\Users"}
+
+    text = formats.render(tree, "yaml")
+
+    assert text == "\U0001f600:\n- up \U0001f680\n- |-\n  a\n  \U0001f600\npath: C:\\Users\n"
+
+
 @pytest.mark.parametrize(
     ("scalar", "value"),
     [

@@ -14,6 +14,7 @@ from apps.engine.formats.yaml_writing import render
 from apps.engine.values import Tree, same
 
 _GONE: Final = object()  # what an anchor names that is there no more
+_ANY_COMMENT: Final = re.compile(r"(?:^|[ \t])#", re.MULTILINE)
 _LONE_RETURN: Final = re.compile(r"\r(?!\n)")
 
 
@@ -84,6 +85,16 @@ class _Change:
         """A collection is written anew, though it was to be changed inside."""
         self.comments_lost |= bool(COMMENT.search(self.sheet.text, node.start, node.end))
 
+    def _note_merges(self, node: Node, current: Any, wanted: Any) -> None:
+        """Where something that ``<<`` brought is written out, the comments beside it are lost."""
+        merged = set(current) - {entry.key for entry in node.entries}
+        if merged.isdisjoint(wanted):
+            return
+        for index, entry in enumerate(node.entries):
+            if entry.merges and not node.flow:
+                start, end = self.sheet.head(node, index), self.sheet.tail(entry)
+                self.comments_lost |= bool(_ANY_COMMENT.search(self.sheet.text, start, end))
+
     def _name(self, name: str, value: Any) -> None:
         if name:
             self.anchors[name] = value
@@ -99,6 +110,7 @@ class _Change:
             stays.append(entry.merges or entry.key in wanted)
         if offered is None or any(key not in wanted for key in offered):
             offered = {}  # nothing is merged any more: what stays of it is written out
+            self._note_merges(node, current, wanted)
             merges = [entry.merges for entry in node.entries]
             stays = [stay and not merge for stay, merge in zip(stays, merges, strict=True)]
         own = {entry.key: index for index, entry in enumerate(node.entries) if not entry.merges}

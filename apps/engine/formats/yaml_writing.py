@@ -20,13 +20,13 @@ _PLAIN: Final = (True, False)
 _QUOTED: Final = (False, True)
 _EITHER: Final = (True, True)
 _MAPPING: Final = yaml.MappingStartEvent(None, None, implicit=True, flow_style=False)
+_ESCAPED: Final = re.compile(r"\\U00[01][0-9A-F]{5}")
 _CLEAN_LINE: Final = re.compile(r"(?:\S|\S.*\S)?")
 
 
 def render(tree: Tree) -> str:
     """Block style YAML, members in their order; text that either version misreads is quoted."""
-    text: str = yaml.emit(_events(tree), Dumper=_Dumper, allow_unicode=True, width=_WIDTH)
-    return text
+    return _emit(_node(tree))
 
 
 def render_scalar(value: Tree, style: str = "") -> list[str]:
@@ -34,13 +34,7 @@ def render_scalar(value: Tree, style: str = "") -> list[str]:
 
     Text stays in the quotes of ``style`` where it can.
     """
-    node = _quoted(value, style)
-    text: str = yaml.emit(
-        _stream([_MAPPING, _text("k"), node, yaml.MappingEndEvent()]),
-        Dumper=_Dumper,
-        allow_unicode=True,
-        width=_WIDTH,
-    )
+    text = _emit([_MAPPING, _text("k"), _quoted(value, style), yaml.MappingEndEvent()])
     first, *rest = text.removesuffix("...\n").removesuffix("\n").split("\n")
     return [first.removeprefix("k:").strip(), *rest]
 
@@ -56,9 +50,7 @@ def render_flow(tree: Tree, style: str = "") -> str:
     """A value in one line, collections in brackets."""
     inner = [_quoted(tree, style)] if isinstance(tree, str) else _node(tree, flow=True)
     start = yaml.SequenceStartEvent(None, None, implicit=True, flow_style=True)
-    events = _stream([start, *inner, yaml.SequenceEndEvent()])
-    text: str = yaml.emit(events, Dumper=_Dumper, allow_unicode=True, width=_WIDTH)
-    return text.removesuffix("\n")[1:-1]
+    return _emit([start, *inner, yaml.SequenceEndEvent()]).removesuffix("\n")[1:-1]
 
 
 def _quoted(value: Tree, style: str) -> Any:
@@ -75,8 +67,14 @@ def _quoted(value: Tree, style: str) -> Any:
     return event
 
 
-def _events(tree: Tree) -> Iterator[Any]:
-    return _stream(_node(tree))
+def _emit(nodes: Iterable[Any]) -> str:
+    """The text of a document. libyaml escapes what is beyond 16 bits, as emoji are; the slower one need not."""
+    events = list(_stream(nodes))
+    for dumper in (_Dumper, yaml.SafeDumper):
+        text: str = yaml.emit(events, Dumper=dumper, allow_unicode=True, width=_WIDTH)
+        if not _ESCAPED.search(text):
+            break
+    return text
 
 
 def _stream(nodes: Iterable[Any]) -> Iterator[Any]:
