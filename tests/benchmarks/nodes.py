@@ -5,9 +5,10 @@ first and hears a stream of the second. A latency is from the moment before the 
 moment its news is read at the other node; its peer, in the same run, is the publish's own time until
 its answer, and how long one message of Redis itself takes. Then Redis is killed, and the same is done again.
 
-``BENCHMARK_PUBLISHES`` (200) with Redis, a third of it without. Ratios come first.
+``--publishes`` with Redis, a third of them without. Ratios come first; ``--json FILE`` says where all of it is written.
 """
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -15,7 +16,7 @@ import os
 import platform
 import random
 import statistics
-import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,7 +28,6 @@ from tests import real_services
 from tests.benchmarks.watching import Listener, document, get, p99, prepare
 from tests.serving import installation, shared_folder
 
-PUBLISHES = int(os.environ.get("BENCHMARK_PUBLISHES", "200"))
 SPREAD_SECONDS = 1.0
 NEWS_WITHIN = 30.0
 HERE = "service=shop&environment=production"
@@ -98,7 +98,7 @@ def summary(name, answered, seen):
     }
 
 
-def measure():
+def measure(publishes):
     """Both, in one run."""
     kind = f"{platform.machine()}, Python {platform.python_version()}"
     runnable = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
@@ -110,23 +110,27 @@ def measure():
         made = stack.enter_context(installation())
         one, other = prepare(made), made.start()
         uvloop.run(told(one, other, made.raw, 5))  # warm
-        found |= summary("with Redis", *uvloop.run(told(one, other, made.raw, PUBLISHES)))
-        found["Redis's own message ms, p99"] = round(p99(uvloop.run(messages(url, PUBLISHES))), 1)
+        found |= summary("with Redis", *uvloop.run(told(one, other, made.raw, publishes)))
+        found["Redis's own message ms, p99"] = round(p99(uvloop.run(messages(url, publishes))), 1)
         wakes.close()
-        few = max(PUBLISHES // 3, 1)
+        few = max(publishes // 3, 1)
         found |= summary("without Redis", *uvloop.run(told(one, other, made.raw, few)))
     return found
 
 
-def main():
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--publishes", type=int, default=200)
+    parser.add_argument("--json", default=str(Path(tempfile.gettempdir()) / "nodes.json"))
+    given = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         if "DATABASE_URL" not in os.environ:
             os.environ["DATABASE_URL"] = stack.enter_context(real_services.postgres())
-        found = measure()
-    for name, value in sorted(found.items(), key=lambda each: "/" not in each[0]):
+        found = measure(given.publishes)
+    Path(given.json).write_text(json.dumps(found, indent=1) + "\n")
+    for name, value in sorted(found.items(), key=lambda each: " / " not in each[0]):
         print(f"{name:<40} {value}")
-    print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -122,7 +122,7 @@ def one_round(question, peer, seconds, by_wrk, folder):
     else:
         top = ask(port, itertools.repeat(request), unpaced(seconds))[1]
     rate = top * SHARE
-    ran = reading.cpu_seconds(question.pid)
+    ran = reading.ran(question)
     took, kept = ask(port, itertools.repeat(request), paced(rate, seconds))
     found = {
         "p99 / goal": p99(took) / GOAL_MS,
@@ -132,8 +132,7 @@ def one_round(question, peer, seconds, by_wrk, folder):
         "longest ms": max(took),
         "top rate, a second": top,
         "rate, a second": kept,
-        "share of a core that the server ran": (reading.cpu_seconds(question.pid) - ran)
-        / (len(took) / kept),
+        "share of a core that the server ran": (reading.ran(question) - ran) / (len(took) / kept),
     }
     if peer:
         port, request = request_of(peer)

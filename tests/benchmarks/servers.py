@@ -28,6 +28,7 @@ from tests.serving import installation, shared_folder
 
 COUNT = int(os.environ.get("BENCHMARK_WATCHERS", "1000"))
 ROUNDS = int(os.environ.get("BENCHMARK_ROUNDS", "3"))
+CHANGES = 20
 SECONDS = 3
 OURS = "ours"
 APPLICATION = "configsvc.asgi:application"
@@ -102,7 +103,7 @@ def measured(made, name, core, folder):
         found = {"hot GETs for a second on the core": count / (cpu_seconds(server.pid) - before)}
         for way in ("SSE", "WebSocket"):
             ways, change = ours(SimpleNamespace(url=server.url, port=server.port), made.raw)
-            latencies, lost = uvloop.run(tell_all(server.port, COUNT, ways[way], change))
+            latencies, lost = uvloop.run(tell_all(server.port, COUNT, ways[way], change, CHANGES))
             assert not lost, (name, way, lost)
             found[f"{way}, {COUNT} watchers: p99 ms"] = p99(latencies)
     return found

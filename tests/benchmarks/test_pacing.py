@@ -1,40 +1,14 @@
-"""The benchmark of a steady pace runs, and its generator counts what waits."""
+"""The generator of a steady pace counts what waits."""
 
-import json
-import subprocess
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import repeat
 
-import pytest
-
 from tests.benchmarks import pacing
-from tests.commands import TOP
 
 STUCK_FOR = 0.5
 RATE, SECONDS = 100, 1
-
-
-@pytest.mark.servers(database=False)
-def test_pacing__this_project_alone__gives_ratios_and_json(tmp_path):
-    written = tmp_path / "pacing.json"
-    command = [sys.executable, "-m", "tests.benchmarks.pacing", "--alone", "--rounds", "1"]
-
-    done = subprocess.run(
-        [*command, "--seconds", "0.2", "--json", str(written)],
-        check=False,
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-
-    assert done.returncode == 0, done.stderr
-    found = json.loads(written.read_text())["figures"]
-    assert {"p99 / goal", "rate kept / asked"} <= set(found)
-    assert all(most >= median >= least > 0 for median, least, most in found.values())
 
 
 class _Stuck(BaseHTTPRequestHandler):

@@ -3,11 +3,11 @@
 The server process on one core, on PostgreSQL and Redis; who listens, one process, on another. The peer,
 in the same run and with as many connections, is etcd's ``/v3/watch`` (Debian's ``etcd-server``),
 where it is installed. A latency is from the moment before the change is sent to the moment its news
-is read, each watcher of each change one. Ratios come first.
-
-``BENCHMARK_WATCHERS`` (``1000,5000``) and ``BENCHMARK_IDLE`` (``10000``) streams, ``BENCHMARK_CHANGES`` (20).
+is read, each watcher of each change one. Then streams that hear nothing, and what they cost. Ratios come
+first; ``--json FILE`` says where all of it is written.
 """
 
+import argparse
 import asyncio
 import base64
 import contextlib
@@ -17,7 +17,6 @@ import platform
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,16 +24,13 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from tests.real_services import free_port
+from tests.real_services import free_port, postgres, redis
 from tests.serving import installation, shared_folder
 
-WATCHERS = [int(each) for each in os.environ.get("BENCHMARK_WATCHERS", "1000,5000").split(",")]
-IDLE = int(os.environ.get("BENCHMARK_IDLE", "10000"))
-CHANGES = int(os.environ.get("BENCHMARK_CHANGES", "20"))
 KEYS = 500
 OPENED_AT_ONCE = 100
 NEWS_WITHIN = 30.0
-IDLE_SECONDS, SETTLE_SECONDS = 20.0, 2.0
+SETTLE_SECONDS = 2.0
 HERE = "service=shop&environment=production"
 WEBSOCKET = (
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -87,11 +83,11 @@ async def open_all(port, count, heard, *how):
     return opened
 
 
-async def tell_all(port, count, how, change):
-    """The latencies in ms of ``CHANGES`` changes, and how many news did not come."""
+async def tell_all(port, count, how, change, changes):
+    """The latencies in ms of so many ``changes``, and how many news did not come."""
     heard, latencies, lost = [], [], 0
     opened = await open_all(port, count, heard, *how)
-    for number in range(CHANGES):
+    for number in range(changes):
         await asyncio.sleep(0.2)
         heard.clear()
         began = time.perf_counter()
@@ -194,18 +190,18 @@ def resident(pid):
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
 
 
-async def idle(server, how):
-    """KB that each of ``IDLE`` streams takes, and the share of a core that all of them take."""
+async def idle(server, how, count, seconds):
+    """KB that each of ``count`` streams takes, and the share of a core that all of them take."""
     before = resident(server.process.pid)
-    opened = await open_all(server.port, IDLE, [], *how)
-    await asyncio.sleep(SETTLE_SECONDS)
-    each = (resident(server.process.pid) - before) * 1.024 / IDLE
+    opened = await open_all(server.port, count, [], *how)
+    await asyncio.sleep(min(SETTLE_SECONDS, seconds))
+    each = (resident(server.process.pid) - before) * 1.024 / count
     ran = server.running_seconds()
-    await asyncio.sleep(IDLE_SECONDS)
-    share = (server.running_seconds() - ran) / IDLE_SECONDS
+    await asyncio.sleep(seconds)
+    share = (server.running_seconds() - ran) / seconds
     for one in opened:
         one.transport.abort()
-    await asyncio.sleep(SETTLE_SECONDS)
+    await asyncio.sleep(min(SETTLE_SECONDS, seconds))
     return each, share
 
 
@@ -219,47 +215,64 @@ def prepare(made):
     return server
 
 
-def main():
+def measure(watchers, changes, idles, seconds):
+    """All figures by their names."""
     first, *_between, last = cores = sorted(os.sched_getaffinity(0))
-    _soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     kind = f"{platform.machine()}, Python {platform.python_version()}"
     found = {"machine": f"{len(cores)} cores, {kind}"}
     with shared_folder(), installation() as made, etcd(first) as port:
         server = prepare(made)
         os.sched_setaffinity(server.process.pid, {first})
         os.sched_setaffinity(0, {last})
-        ways, change = ours(server, made.raw)
-        for count in WATCHERS:
+        for count in watchers:
             told = {}
-            for name, how in ways.items():
-                latencies, lost = uvloop.run(tell_all(server.port, count, how, change))
-                told[name] = p99(latencies)
+            for name in ("SSE", "WebSocket"):
+                ways, change = ours(server, made.raw)
+                told[name], lost = _heard(server.port, count, ways[name], change, changes)
                 found[f"{name}, {count} watchers: p99 ms"] = round(told[name], 1)
                 found[f"{name}, {count} watchers: lost"] = lost
-                ways, change = ours(server, made.raw)
             found[f"WebSocket / SSE, {count} watchers"] = round(told["WebSocket"] / told["SSE"], 2)
             if port:
-                how, put = theirs(port)
-                latencies, lost = uvloop.run(tell_all(port, count, how, put))
-                found[f"etcd, {count} watchers: p99 ms"] = round(p99(latencies), 1)
-                found[f"SSE / etcd, {count} watchers"] = round(told["SSE"] / p99(latencies), 2)
-        for name in ways if IDLE else ():
+                theirs_p99, lost = _heard(port, count, *theirs(port), changes)
+                found[f"etcd, {count} watchers: p99 ms"] = round(theirs_p99, 1)
+                found[f"etcd, {count} watchers: lost"] = lost
+                found[f"SSE / etcd, {count} watchers"] = round(told["SSE"] / theirs_p99, 2)
+        for name in ("SSE", "WebSocket") if idles else ():
             server.stop()  # what the others have left in memory is not counted
             server = made.start()
             os.sched_setaffinity(server.process.pid, {first})
             how = ours(server, made.raw)[0][name]
-            size, share = uvloop.run(idle(server, how))
-            found[f"{name}, {IDLE} idle: KB each"] = round(size, 1)
-            found[f"{name}, {IDLE} idle: share of a core"] = round(share, 3)
-    for name, value in sorted(found.items(), key=lambda each: "/" not in each[0]):
+            size, share = uvloop.run(idle(server, how, idles, seconds))
+            found[f"{name}, {idles} idle: KB each"] = round(size, 1)
+            found[f"{name}, {idles} idle: share of a core"] = round(share, 3)
+    os.sched_setaffinity(0, set(cores))
+    return found
+
+
+def _heard(port, count, how, change, changes):
+    latencies, lost = uvloop.run(tell_all(port, count, how, change, changes))
+    return p99(latencies), lost
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--watchers", type=int, nargs="*", default=[1000, 5000])
+    parser.add_argument("--changes", type=int, default=20)
+    parser.add_argument("--idle", type=int, default=10_000, help="0: no idle streams")
+    parser.add_argument("--seconds", type=float, default=20, help="for which streams are idle")
+    parser.add_argument("--json", default=str(Path(tempfile.gettempdir()) / "watching.json"))
+    given = parser.parse_args(arguments)
+    _soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.ExitStack() as stack:
+        for name, begin in (("DATABASE_URL", postgres), ("REDIS_URL", redis)):
+            if name not in os.environ:
+                os.environ[name] = stack.enter_context(begin())
+        found = measure(given.watchers, given.changes, given.idle, given.seconds)
+    Path(given.json).write_text(json.dumps(found, indent=1) + "\n")
+    for name, value in sorted(found.items(), key=lambda each: " / " not in each[0]):
         print(f"{name:<45} {value}")
-    print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    if "DATABASE_URL" not in os.environ:
-        again = [sys.executable, "-m", "tests.real_services"]
-        again += [sys.executable, "-m", "tests.benchmarks.watching"]
-        sys.exit(subprocess.run(again, check=False).returncode)
     main()
