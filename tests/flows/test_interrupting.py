@@ -1,5 +1,6 @@
 """Ctrl-C: the server and the commands end by SIGINT, which a terminal sends to all of them, without a traceback."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,19 @@ import sys, time
 if "--multiprocessing-fork" in sys.orig_argv:
     print("A worker begins", flush=True)
     time.sleep(600)
+"""
+LOSES_EXCEPTIONS = """\
+import sys, time
+class Lost:
+    def __del__(self):  # which tells of an exception, and goes on
+        print("Lost from here", flush=True)
+        time.sleep(600)
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == "uvicorn":
+            sys.meta_path.remove(Finder)
+            Lost()
+sys.meta_path.insert(0, Finder)
 """
 
 
@@ -41,7 +55,11 @@ def interrupt_after(process, beginning):
         if line.startswith(beginning):
             break
     os.killpg(process.pid, signal.SIGINT)
-    return process.communicate(timeout=WITHIN)[0]
+    try:
+        return process.communicate(timeout=WITHIN)[0]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @same_on_every_database
@@ -68,6 +86,18 @@ def test_serve__interrupted_while_its_workers_begin__ends_them_quietly(tmp_path)
 
     assert process.returncode == 0, said
     assert "Traceback" not in said
+
+
+@same_on_every_database
+def test_serve__interrupted_where_exceptions_are_lost__ends(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(LOSES_EXCEPTIONS)
+    with installation(prepared=False) as made:
+        made.environment["PYTHONPATH"] = str(tmp_path)
+        process = begin(made, "serve", "--no-demo", "--port", str(free_port()))
+
+        said = interrupt_after(process, "Lost from here")
+
+    assert (process.returncode, said) == (130, "")
 
 
 @same_on_every_database
