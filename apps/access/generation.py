@@ -5,6 +5,10 @@ path, raises one number in the same transaction, and every process drops what it
 about rights and places when it sees the number move.
 """
 
+import secrets
+from typing import Any
+
+from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 # table -> the columns whose update matters; none: every update
@@ -34,7 +38,17 @@ WATCHED: dict[str, tuple[str, ...]] = {
 ENDINGS = frozenset({"django_session"})
 """The tables of which only what is deleted matters: a log-out ends what the session opened."""
 EVENTS = ("insert", "update", "delete")
+LARGEST_FIRST = 2**62
 RAISE = "UPDATE access_accessgeneration SET number = number + 1"
+
+
+def begin_anew(**_sender: Any) -> None:
+    """Give the generation a number that it never had: another epoch's database may count up to one for which
+    this or another process remembers tokens and rights that it does not have.
+    """
+    with connection.cursor() as cursor:
+        number = secrets.randbelow(LARGEST_FIRST)
+        cursor.execute("UPDATE access_accessgeneration SET number = %s", [number])
 
 
 def create_triggers(connection: BaseDatabaseWrapper) -> None:

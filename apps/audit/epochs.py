@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import ProgrammingError, connection, transaction
+from django.dispatch import Signal
 
 from apps.audit.models import AuditEvent, Head
 from apps.audit.services import Event, append, lock_ledger
@@ -25,6 +26,11 @@ from apps.core.actor import Actor
 from apps.core.transactions import writing
 
 logger = logging.getLogger(__name__)
+
+begun = Signal()
+"""An epoch begins, in the transaction that begins it: what is remembered by numbers that the database counts
+may stand for something else in it.
+"""
 
 IDENTITY_FILE: Final = "database.id"
 MEMORY_FILE: Final = "epochs.json"
@@ -106,6 +112,7 @@ def renew(identity: str | None = None) -> str:
     epoch = secrets.token_hex(4)
     bound = identity or find_identity() or ""
     Head.objects.filter(pk=1).update(epoch=epoch, identity=bound)
+    begun.send(sender=Head)
     return epoch
 
 

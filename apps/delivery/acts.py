@@ -66,20 +66,22 @@ def _acts(epoch: str, after: int, until: int) -> Iterator[Act]:
             notices, spreads = [], False
 
 
-_places: dict[tuple[str, str], tuple[int, int]] = {}
+_places: dict[tuple[str, str, str], tuple[int, int]] = {}
+"""By epoch, service and environment: within an epoch names never change and are never used again."""
 
 
 def _notice(epoch: str, event: AuditEvent, data: dict[str, Any]) -> Notice:
-    place = (data["service"], data["environment"])
-    if place not in _places:  # names never change and are never used again
-        found = Configuration.objects.get(service__slug=place[0], environment__slug=place[1])
+    service, environment = data["service"], data["environment"]
+    place = (epoch, service, environment)
+    if place not in _places:
+        found = Configuration.objects.get(service__slug=service, environment__slug=environment)
         _places[place] = (found.service_id, found.environment_id)
     message = {
         "type": "changed",
         "epoch": epoch,
         "revision": event.revision,
-        "service": place[0],
-        "environment": place[1],
+        "service": service,
+        "environment": environment,
         "version": data["version"],
         "checksum": data["checksum"],
         "keys": data["keys"],

@@ -28,6 +28,7 @@ from apps.delivery.acts import Act, read_acts
 from apps.delivery.between import hear_others, layer_between_processes, wake_others
 from apps.delivery.memory import Memory
 from apps.delivery.watchers import Spot, Watcher, Watchers
+from apps.rollouts.assigning import forget_written
 
 logger = logging.getLogger(__name__)
 
@@ -280,6 +281,7 @@ class Feed:
         if epoch != self.epoch or head < self.revision:
             self.epoch, self.revision = epoch, head
             self.memory.clear()
+            forget_written()
             for watcher in self.watchers:
                 watcher.overflow()
         elif head > self.revision:

@@ -201,8 +201,14 @@ def _mark_mixed(experiment: uuid.UUID, given: dict[str, str]) -> None:
             Exposure.objects.filter(pk__in=other).update(mixed=True)
 
 
-def forget_known() -> None:
-    """Forget which exposures were written: for tests, which empty the tables."""
+def forget_written() -> None:
+    """Forget which exposures were written: another database may not have them."""
     with _lock:
         _known.clear()
+
+
+def forget_known() -> None:
+    """The same, and those that are to be written: for tests, which empty the tables."""
+    forget_written()
+    with _lock:
         _waiting.clear()

@@ -73,6 +73,23 @@ def test_settle__another_database__begins_an_epoch_once_and_says_why(system):
 
 
 @pytest.mark.django_db
+def test_epoch__that_begins__counts_the_access_generation_from_where_it_never_was(system):
+    from apps.access.rights import generation
+    from apps.audit import epochs
+    from apps.core.transactions import writing
+
+    before = generation()
+    numbers = set()
+    for _each in range(5):
+        with writing():
+            epochs.renew()
+        numbers.add(generation())
+
+    assert len(numbers) == 5
+    assert min(abs(number - before) for number in numbers) > 1_000_000
+
+
+@pytest.mark.django_db
 def test_settle__before_what_is_remembered__begins_an_epoch(system):
     from apps.audit import epochs
     from apps.core.transactions import undone

@@ -21,6 +21,9 @@ pytestmark = [pytest.mark.servers, pytest.mark.postgresql]
 HERE = "/config/shop"
 STALE = "x-config-stale"
 WITHIN = 60
+LOST = "/config/lost"
+FIRST = {"environment": "production", "config": {"n": 1}}
+MORE_THAN_LOST = 30
 UNCONFIRMED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
@@ -82,8 +85,8 @@ def is_ready(client):
 class Heard:
     """What a watcher of a node hears: ``(event, data)``."""
 
-    def __init__(self, server, raw):
-        self.events = []
+    def __init__(self, server, raw, service="shop"):
+        self.events, self.service = [], service
         self.client = server.client(raw, timeout=None)
         self.thread = threading.Thread(target=self._listen, daemon=True)
         self.thread.start()
@@ -92,7 +95,7 @@ class Heard:
     def _listen(self):
         with (
             contextlib.suppress(httpx.HTTPError),
-            connect_sse(self.client, "GET", "/stream?service=shop") as source,
+            connect_sse(self.client, "GET", f"/stream?service={self.service}") as source,
         ):
             for each in source.iter_sse():
                 if each.data:
@@ -156,6 +159,13 @@ def test_failover__that_loses_what_was_acknowledged__is_an_epoch_that_all_notice
         until(lambda: pair.ask(replayed) == [(True,)])
         pair.standby.stop()
         lost = publish(client, 2)
+        stranger = made.token("viewer", "stranger")  # of whom the standby will know nothing
+        with server.client(stranger) as other:
+            assert other.get(HERE).status_code == 200
+        client.post("/services", json={"slug": "lost"}).raise_for_status()
+        of_lost = Heard(server, made.raw, "lost")
+        client.post(LOST, json=FIRST).raise_for_status()
+        until(lambda: of_lost.of("changed"))
         before = client.get("/readyz").json()["epoch"]
         kept = client.get(HERE)
         assert kept.json()["config"] == {"n": 2}
@@ -178,6 +188,22 @@ def test_failover__that_loses_what_was_acknowledged__is_an_epoch_that_all_notice
         refused = client.get(HERE, params=cursor)
         assert (refused.status_code, refused.json()["code"]) == (409, "epoch")
         assert publish(client, 3)["version"] == lost["version"]
+        account = {"slug": "new"}
+        client.post("/service-accounts", json=account).raise_for_status()
+        with server.client(stranger) as other:
+            for _each in range(MORE_THAN_LOST):  # of the numbers of rights one after the other
+                assert other.get(HERE).status_code == 401
+                client.post("/service-accounts/new/tokens", json={}).raise_for_status()
+        client.post("/services", json={"slug": "lost"}).raise_for_status()
+        client.post(LOST, json=FIRST).raise_for_status()
+        again = Heard(server, made.raw, "lost")
+        for number in (2, 3):
+            body = {**FIRST, "config": {"n": number}, "on_stale": "overwrite"}
+            client.post(LOST, json=body).raise_for_status()
+            for _each in range(3):  # from memory, by then
+                found = client.get(LOST, params={"environment": "production"})
+                assert found.json()["config"] == {"n": number}
+        until(lambda: [each["version"] for each in again.of("changed")][-1:] == [3])
         assert made.run("audit", "verify").returncode == 0
 
 
