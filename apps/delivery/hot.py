@@ -52,6 +52,7 @@ from apps.delivery.questions import (
     key_of,
     of_units,
     of_variant,
+    take_unit,
     unit_of,
     without_tag,
 )
@@ -59,6 +60,7 @@ from apps.rollouts.assigning import note_variant
 
 STALE: Final = b"x-config-stale"
 """Seconds since the ledger was looked at, in an answer that is given while the database is away."""
+UNAVAILABLE: Final = 503
 ANOTHER_NAME: Final = 700
 """Bytes of one more key by which memory has an answer."""
 CATCH_UP_WITHIN: Final = 1.0
@@ -107,13 +109,30 @@ class Hot:
             if not await _answer(feed, key, scope, send):
                 await self._ask_once(feed, key, scope, receive, send)
         elif not await _answer_stale(feed, key, send):
-            await self.behind(scope, receive, send)
+            await self._ask_in_doubt(feed, key, scope, receive, send)
+
+    async def _ask_in_doubt(
+        self, feed: Feed, key: Key, scope: Any, receive: Receive, send: Send
+    ) -> None:
+        """Django's answer, while it is not known what has happened; where it says that it has no database,
+        what is kept.
+        """
+        given = False
+
+        async def answer(message: Any) -> None:
+            nonlocal given
+            if message["type"] == "http.response.start" and message["status"] == UNAVAILABLE:
+                given = await _answer_stale(feed, key, send)
+            if not given:
+                await send(message)
+
+        await self.behind(scope, receive, answer)
 
     async def _ask_once(
         self, feed: Feed, key: Key, scope: Any, receive: Receive, send: Send
     ) -> None:
         """Let Django answer the first who asks, and give that to those who ask the same meanwhile."""
-        if not is_plain(scope):
+        if not is_plain(take_unit(scope["query_string"])[1]):
             await self.behind(scope, receive, send)
             return
         asked = self._asked.get(key)

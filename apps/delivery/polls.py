@@ -18,7 +18,7 @@ from apps.core.actor import Actor
 from apps.core.reaching import AWAY
 from apps.delivery.feed import Feed, running_feed
 from apps.delivery.http import App, Receive, Send
-from apps.delivery.questions import is_plain
+from apps.delivery.questions import is_plain, take_unit
 from apps.delivery.requests import Asked, find_actor, interest_of, read_cursor, read_wait
 from apps.delivery.standing import WithdrawnError
 from apps.delivery.watch import Cursor, Interest, watch
@@ -59,7 +59,8 @@ class Polls:
             with contextlib.suppress(DomainError, *AWAY):  # Django says what is wrong with it
                 if await wait_for_news(Asked.of(scope)):
                     answered = _without_waiting(scope)
-                    scope = answered if is_plain(answered) else scope
+                    is_kept = is_plain(take_unit(answered["query_string"])[1])
+                    scope = answered if is_kept else scope
         await self.behind(scope, receive, send)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from apps.delivery.memory import Key
 from apps.delivery.requests import API_PREFIX
@@ -14,7 +14,7 @@ TOGETHER: Final = ("/config", f"{API_PREFIX}/config")
 PARAMETERS: Final = frozenset(
     {"environment", "format", "view", "key", "section", "version", "reveal", "service"}
 )
-"""What may be in the query of a question whose answer is kept."""
+"""What may be in the query of a question whose answer is kept, but for a unit, which is no part of its key."""
 AUTHORIZATION: Final = 0
 INSTANCE: Final = 1
 TAG: Final = 5
@@ -66,13 +66,27 @@ def key_of(scope: Any) -> Key | None:
     if authorization is None:
         return None
     found[AUTHORIZATION] = hashlib.sha256(authorization).digest()
-    found[UNIT] = found[UNIT] or None
-    return (*found, path, scope["query_string"], scope["scheme"])
+    query: bytes = scope["query_string"]
+    if not found[UNIT]:
+        found[UNIT], query = take_unit(query)
+    return (*found, path, query, scope["scheme"])
 
 
-def is_plain(scope: Any) -> bool:
-    """Whether nothing is asked but what is the same for as long as nothing happens."""
-    query = scope["query_string"]
+def take_unit(query: bytes) -> tuple[bytes | None, bytes]:
+    """The unit that a query names, and the query without it; a second one stays there."""
+    if b"unit=" not in query or len(query) > LONGEST_QUERY:
+        return None, query
+    parts = query.split(b"&")
+    for part in parts:
+        name, _, value = part.partition(b"=")
+        if name == b"unit":
+            parts.remove(part)
+            return unquote_to_bytes(value.replace(b"+", b" ")) or None, b"&".join(parts)
+    return None, query
+
+
+def is_plain(query: bytes) -> bool:
+    """Whether a query without its unit asks for nothing but what is the same for as long as nothing happens."""
     if len(query) > LONGEST_QUERY:
         return False
     names = {name for name, _value in parse_qsl(query.decode("latin-1"), keep_blank_values=True)}

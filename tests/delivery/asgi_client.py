@@ -65,6 +65,9 @@ class Asgi:
     async def get_from_django(self, address, headers=(), method="GET", body=b""):
         return await self._ask(self.behind, address, headers, method, body)
 
+    async def get_by(self, app, address, headers=()):
+        return await self._ask(app, address, headers, "GET", b"")
+
     async def _ask(self, app, address, headers, method, body):
         path, _mark, query = address.partition("?")
         names = [name for name, _value in headers]

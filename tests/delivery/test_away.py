@@ -17,6 +17,7 @@ from apps.core import clock
 from apps.delivery import feed as feeds
 from apps.delivery import reads
 from apps.delivery.between import hear_others, layer_between_processes
+from apps.delivery.hot import Hot
 from apps.delivery.models import ReadCount
 from tests.delivery.test_hot import SYSTEM, asked, bearer, publish, run, same, token_of
 
@@ -233,6 +234,28 @@ def test_look__that_hangs_where_no_connection_is_taken__is_not_waited_for(raw, d
         answer, times = await asked(asgi, HERE, bearer(raw))
 
         assert (times, seconds_of(answer) > 0) == (0, True)
+
+    run(scenario)
+
+
+def test_database__found_away_while_django_waits_for_it__what_is_kept_is_given_marked(
+    raw, database
+):
+    async def scenario(asgi, feed):
+        first, _times = await asked(asgi, HERE, bearer(raw))
+        database.patch.setattr("apps.delivery.hot.CATCH_UP_WITHIN", 0.0)
+        database.patch.setattr("apps.delivery.feed.CURRENT_FOR", 0.0)
+
+        async def gone(_scope, _receive, send):
+            if not feed.is_away:
+                await database.lose(feed)
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b"away"})
+
+        kept = await asgi.get_by(Hot(gone), HERE, [bearer(raw)])
+        assert (kept.status, kept.body, seconds_of(kept) > 0) == (200, first.body, True)
+        cold = await asgi.get_by(Hot(gone), f"{HERE}?key=a", [bearer(raw)])
+        assert (cold.status, cold.body) == (503, b"away")
 
     run(scenario)
 

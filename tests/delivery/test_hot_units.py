@@ -65,6 +65,28 @@ def test_unit__of_a_variant_that_was_given__is_answered_at_once_without_having_b
     run(scenario)
 
 
+@pytest.mark.parametrize("query", ["?unit={}", "?environment=production&unit={}&format=yaml"])
+def test_unit__that_the_query_names__is_answered_as_the_one_in_the_header(reader, query):
+    async def scenario(asgi, _feed):
+        units = await units_by_variant(asgi, reader, 3)
+        for first, *others in units.values():
+            assert (await asked(asgi, HERE + query.format(first), reader))[1] == 1
+            for each in (first, *others):
+                address = HERE + query.format(each)
+                same(
+                    at_once(asgi.get(address, [reader])),
+                    await asgi.get_from_django(address, [reader]),
+                )
+        [[of_plain, *_], [of_new, *_]] = units.values()
+        both = HERE + query.format(of_new), [reader, unit(of_plain)]
+        same(await asgi.get(*both), await asgi.get_from_django(*both))
+        twice = f"{HERE}?unit={of_new}&unit={of_plain}", [reader]
+        for _time in range(2):
+            same(await asgi.get(*twice), await asgi.get_from_django(*twice))
+
+    run(scenario)
+
+
 def test_unit__served_from_memory__is_exposed_to_its_variant(reader):
     async def scenario(asgi, _feed):
         units = await units_by_variant(asgi, reader, 3)
