@@ -189,10 +189,10 @@ def _fetch(view: ApiView, service: str, ask: Callable[[], Question]) -> HttpResp
     published = _find(view.actor, place, request)
     _note_instance(view, place, published)
     no_news = _no_news(request, [published], reached)
-    if no_news is not None:
-        return no_news
     if question.view != SOURCE:
         published = assigned(view, published)
+    if no_news is not None:
+        return _with(no_news, _tags(request, place, published, question))
     response, sealed = serve(view, place, published, question, reached)
     note_read(actor=view.actor, place=place, version=published.version, keys=question.keys)
     note_served(published, unit_of(request))
@@ -275,9 +275,7 @@ def serve(
     may be sent has it.
     """
     request: Any = view.request
-    if question.format == "env" and place.service is not None:
-        found = env_sections(place.service, published.tree, point_of(request))
-        question = replace(question, env_sections=found)
+    question = _of_sections(request, place, published, question)
     revealing = None
     headers = _headers(reached)
     if read_flag(request.GET.get("reveal"), "reveal"):
@@ -304,6 +302,24 @@ def serve(
         headers["X-Config-Signature"] = _signature(published, question, reached, made.body)
     response = HttpResponse(coded or made.body, content_type=made.media_type)
     return _with(response, headers), sealed
+
+
+def _of_sections(request: Any, place: Place, published: Published, question: Question) -> Question:
+    """The question, of which sections where it asks for environment variables."""
+    if question.format != "env" or place.service is None:
+        return question
+    found = env_sections(place.service, published.tree, point_of(request))
+    return replace(question, env_sections=found)
+
+
+def _tags(request: Any, place: Place, published: Published, question: Question) -> dict[str, str]:
+    """What a client that sent a tag may know its copy by (RFC 9110, 15.4.5), where nothing is revealed."""
+    if "If-None-Match" not in request.headers or read_flag(request.GET.get("reveal"), "reveal"):
+        return {}
+    tag = etag(published, _of_sections(request, place, published, question))
+    coding = choose_coding(request.headers.get("Accept-Encoding", ""))
+    known = _known_of(request, [coded_tag(tag, coding), tag])
+    return {"ETag": known or tag, "X-Config-Version": str(published.version)}
 
 
 def _with(response: HttpResponse, headers: dict[str, str]) -> HttpResponse:

@@ -1,6 +1,7 @@
 """What holds for every address: no trailing slashes, no credentials in queries, only problems."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -33,18 +34,26 @@ class ContractMiddleware:
         if path.endswith("/") and not _ends_with_a_flag(path):
             return _without_slash(request, path)
         if _is_preflight(request):
-            return HttpResponse(status=204)
+            return _without_body(HttpResponse(status=204))
         try:
             _check_address(request)
         except (UnauthenticatedError, MalformedError, SuspiciousOperation) as error:
             return response(error, request)
-        return self.get_response(request)
+        return _without_body(self.get_response(request))
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Errors of plain Django views outside the portal are problems too."""
         if request.path_info.startswith(("/admin/", "/accounts/")):
             return None
         return response(error, request)
+
+
+def _without_body(answer: HttpResponseBase) -> HttpResponseBase:
+    """The answer; where it has no body without what would tell of one (RFC 9110, 8.6 and 15.4.5)."""
+    if answer.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        for name in ("Content-Type", "Content-Length"):
+            del answer[name]
+    return answer
 
 
 def _ends_with_a_flag(path: str) -> bool:

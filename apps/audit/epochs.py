@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -228,6 +229,9 @@ def _write_file(known: dict[str, Reached]) -> None:
         part.unlink(missing_ok=True)
 
 
+_away = threading.Event()
+
+
 def _in_redis(ask: Callable[[Any], Any]) -> Any:
     """What Redis answers, where there is one that does; else ``None``."""
     if not str(settings.CACHES["default"]["BACKEND"]).startswith("django_redis."):
@@ -236,10 +240,14 @@ def _in_redis(ask: Callable[[Any], Any]) -> Any:
     from redis import RedisError  # slow to load, and for nothing where there is none
 
     try:
-        return ask(get_redis_connection())
+        found = ask(get_redis_connection())
     except RedisError as error:
-        logger.warning("The revision is not remembered in Redis, or not known from it: %s.", error)
+        said = logger.debug if _away.is_set() else logger.warning  # once, until it is back
+        said("The revision is not remembered in Redis, or not known from it: %s.", error)
+        _away.set()
         return None
+    _away.clear()
+    return found
 
 
 def _ask_redis(epoch: str) -> Reached | None:

@@ -24,19 +24,29 @@ async def wake_others(layer: Any, name: str) -> None:
     try:
         await layer.group_send(GROUP, {"type": "wake", "from": name})
     except Exception as error:
-        logger.warning("No wake-up was sent (%s); other nodes look every second.", error)
+        logger.debug("No wake-up was sent (%s); other nodes look every second.", error)
 
 
 async def hear_others(layer: Any, name: str, wake: Callable[[], object]) -> None:
-    """Call ``wake`` for each wake-up of another process than ``name``, until cancelled."""
+    """Call ``wake`` for each wake-up of another process than ``name``, until cancelled. That it cannot is
+    said once, and that it can again.
+    """
+    is_away = False
     while True:
         try:
             channel = await layer.new_channel()
             await layer.group_add(GROUP, channel)
+            if is_away:
+                logger.warning("The channel layer is back; changes are heard of at once again.")
+            is_away = False
             while True:
                 message = await layer.receive(channel)
                 if message.get("from") != name:
                     wake()
-        except Exception:
-            logger.warning("The channel layer is away; the ledger is read every second.")
+        except Exception as error:
+            if not is_away:
+                logger.warning(
+                    "The channel layer is away (%s); the ledger is read every second.", error
+                )
+            is_away = True
             await asyncio.sleep(TRY_AGAIN_AFTER)

@@ -16,6 +16,19 @@ def published(shop, operator):
     return operator
 
 
+@pytest.mark.parametrize("ending", ["", ".yaml", ".env", "?key=log"])
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_etag__of_a_long_poll_without_news__is_that_of_what_is_live(published, ending, coding):
+    address = f"/config/shop{ending}"
+    first = published.get(address, accept_encoding=coding)
+    after = f"{'&' if '?' in ending else '?'}after={first['X-Config-Revision']}"
+
+    polled = published.get(address + after, accept_encoding=coding, if_none_match=first["ETag"])
+
+    assert (polled.status_code, polled["ETag"]) == (304, first["ETag"])
+    assert polled["X-Config-Version"] == first["X-Config-Version"]
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -182,6 +195,8 @@ def test_etag__same_question__is_304_and_other_views_differ(published):
     again = published.get("/config/shop", if_none_match=first["ETag"])
 
     assert (again.status_code, again.content) == (304, b"")
+    assert again["ETag"] == first["ETag"]
+    assert not {"Content-Type", "Content-Length"} & set(again.headers)
     assert len(tags) == 3
     assert again["Cache-Control"] == "private, no-cache"
     assert "Authorization" in again["Vary"]
@@ -387,7 +402,9 @@ def test_template__in_use__cannot_be_deleted(published):
 
     assert published("DELETE", "/templates/base").status_code == 422
     published("DELETE", "/config/shop?environment=production")
-    assert published("DELETE", "/templates/base").status_code == 204
+    deleted = published("DELETE", "/templates/base")
+    assert deleted.status_code == 204
+    assert not {"Content-Type", "Content-Length"} & set(deleted.headers)
     assert published.get("/templates/base").status_code == 404
 
 

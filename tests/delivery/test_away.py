@@ -381,3 +381,38 @@ async def test_stop__a_listener_swallows_that_it_is_cancelled__ends_all_the_same
         await feed.stop()
 
     assert hearing.cancelled()
+
+
+class Returning:
+    """One that is away at first, and brings one wake-up once it is back."""
+
+    tries = 0
+
+    async def new_channel(self):
+        self.tries += 1
+        if self.tries < 4:
+            raise ConnectionError("refused")
+        return "channel"
+
+    async def group_add(self, _group, _channel):
+        """Nobody else is there."""
+
+    async def receive(self, _channel):
+        await asyncio.sleep(0)
+        return {"from": "elsewhere"}
+
+
+async def test_listener__of_a_layer_that_is_away__says_so_once_and_that_it_is_back(
+    monkeypatch, caplog
+):
+    monkeypatch.setattr("apps.delivery.between.TRY_AGAIN_AFTER", 0.0)
+    awake = asyncio.Event()
+
+    hearing = asyncio.create_task(hear_others(Returning(), "here", awake.set))
+    async with asyncio.timeout(30):
+        await awake.wait()
+    hearing.cancel()
+
+    away, back = (each.getMessage() for each in caplog.records)
+    assert "is away (refused)" in away
+    assert "is back" in back

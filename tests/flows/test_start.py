@@ -2,6 +2,7 @@
 
 import multiprocessing
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from apps.delivery.management.commands.serve import take_open_files
 from configsvc.env import Env, create_keys, read_key
 from tests.real_services import free_port
 from tests.serving import TOP, installation
@@ -19,6 +21,17 @@ from tests.serving import TOP, installation
 pytestmark = pytest.mark.servers
 SECOND_START_SECONDS = 5
 same_on_every_database = pytest.mark.servers(database=False)
+
+
+@same_on_every_database
+def test_server__takes_as_many_open_files_as_it_may():
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, most), most))
+    try:
+        assert take_open_files() == most
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))
 
 
 def test_first_and_second_start__keys_password_and_token__once(tmp_path):

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -65,6 +66,7 @@ class Command(QuickCommand):
         refuse_address(options["host"], options["port"])
         refuse_unsafe(tables=False)
         self._warn_of(options["host"])
+        take_open_files()
         self._prepare(options)
         connection.close()
         if options["workers"] > 1:
@@ -172,6 +174,15 @@ def _keep_interrupts_from_workers() -> None:
     resource_tracker.ensure_running()  # which lets SIGINT through again once it has begun
     threading.Thread(target=threading.Event().wait, name="hears-sigint", daemon=True).start()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def take_open_files() -> int:
+    """Take as many open files as this process may, which each stream is one of; gives how many. Shells and
+    service managers leave 1,024, for programs that use ``select`` (systemd, "File Descriptor Limits").
+    """
+    _usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
 
 
 def refuse_address(host: str, port: int) -> None:
