@@ -3,12 +3,11 @@
 import contextlib
 import sqlite3
 import threading
-import time
 
 import psycopg
 import pytest
 
-from tests.serving import installation
+from tests.serving import installation, until
 
 pytestmark = pytest.mark.servers
 
@@ -36,16 +35,20 @@ def test_idempotency_key__first_request_still_runs__is_409_and_then_its_answer()
         with servers[0].client(made.raw) as one, servers[-1].client(made.raw) as other:
             one.post("/services", json={"slug": "shop"}).raise_for_status()
             answers = []
-            first = threading.Thread(
-                target=lambda: answers.append(one.post("/config/shop", json=body, headers=keyed))
-            )
+
+            def ask(client):
+                answers.append(client.post("/config/shop", json=body, headers=keyed))
+
+            asking = [threading.Thread(target=ask, args=(client,)) for client in (one, other)]
             with writes_held_up(made):
-                first.start()
-                time.sleep(0.5)
-                second = other.post("/config/shop", json=body, headers=keyed)
-            first.join(30)
+                for each in asking:
+                    each.start()
+                until(lambda: answers)  # whichever came second: the first is held up
+            for each in asking:
+                each.join(60)
             third = other.post("/config/shop", json=body, headers=keyed)
 
+    second, first = answers
     assert (second.status_code, second.json()["code"]) == (409, "running")
-    assert answers[0].status_code == 201
-    assert (third.status_code, third.content) == (201, answers[0].content)
+    assert first.status_code == 201
+    assert (third.status_code, third.content) == (201, first.content)
