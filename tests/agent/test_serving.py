@@ -107,6 +107,7 @@ def test_get__host_of_another_page__is_refused(local):
 def test_many_clients__one_stream_and_one_fetch_for_each_change(server, serve):
     url = serve().url
     server.wait_for("/stream")
+    server.wait_for("/config/checkout", 2)  # the first, and the look when the stream is open
     headers = {"Authorization": f"Bearer {TOKEN}"}
     heard = []
 
