@@ -187,6 +187,23 @@ def test_min_revision__waits_until_it_is_reached(server, local, monkeypatch):
     assert late.headers["Retry-After"] == "1"
 
 
+def test_min_revision__another_configuration_is_further__is_not_reached(server, local, monkeypatch):
+    server.wait_for("/config/cart", 2)  # the first, and the look when the stream is open
+    monkeypatch.setattr("configsvc_agent.serving.REVISION_WAIT", 0.2)
+    server.refuse["/config/checkout"] = (403, {}, b"{}")
+    server.moved_service = "unknown"  # about both
+    server.others["cart"] = {"items": 4}
+    server.publish({"settings": {"timeout": 9}})
+    wait_until(lambda: local.get("/config/cart").json()["config"] == {"items": 4})
+
+    early = local.get("/config/checkout?min_revision=e1-2")
+
+    assert (early.status_code, early.json().get("code")) == (412, "not_reached")
+    server.refuse.clear()
+    wait_until(lambda: local.get("/config/checkout?min_revision=e1-2").status_code == 200)
+    assert local.get("/config/checkout").json()["config"] == {"settings": {"timeout": 9}}
+
+
 def test_reveal__asked_for__has_the_values_and_is_not_stored(server, serve):
     url = serve(reveals=True).url
     headers = {"Authorization": f"Bearer {TOKEN}"}

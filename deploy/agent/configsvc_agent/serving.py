@@ -271,7 +271,7 @@ class _Local:
             return
         ends = time.monotonic() + REVISION_WAIT
         while True:
-            head = self.upstream.head()
+            head = self.upstream.reached(question.service, revealed=question.revealed)
             if needed.epoch not in ("", head.epoch):
                 raise Refusal(409, "epoch", "That revision is of another epoch: ask without it.")
             if head.revision >= needed.revision:

@@ -106,6 +106,13 @@ class Upstream:
         reached = [_revision(each) for each in snapshots if each.epoch == epoch]
         return Position(epoch, max([cursor.revision if cursor else 0, *reached]))
 
+    def reached(self, service: str, *, revealed: bool = False) -> Position:
+        """How far that one is: another may have been fetched later."""
+        snapshot = self._states[service.lower(), revealed].snapshot
+        position = self._watcher.cursor or Position(snapshot.epoch, 0)
+        own = _revision(snapshot) if snapshot.epoch == position.epoch else 0
+        return Position(position.epoch, max(position.revision, own))
+
     @property
     def services(self) -> frozenset[str]:
         """Those that are followed, in lower case."""
