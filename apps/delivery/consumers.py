@@ -14,7 +14,7 @@ from apps.configs.selectors.configurations import resolve_environment, resolve_p
 from apps.core.actor import Actor
 from apps.delivery.feed import running_feed
 from apps.delivery.requests import interest_of, note_stream, read_cursor
-from apps.delivery.sockets import FAILED, WITHDRAWN, GuardedConsumer
+from apps.delivery.sockets import FAILED, RESTARTING, WITHDRAWN, GuardedConsumer
 from apps.delivery.standing import WithdrawnError
 from apps.delivery.watch import Cursor, Frame, Interest, watch
 from apps.engine import values
@@ -87,8 +87,21 @@ class ConfigConsumer(GuardedConsumer):
         self.subscriptions[key] = asyncio.create_task(self._pump(actor, interest, cursor))
 
     async def _pump(self, actor: Actor, interest: Interest, cursor: Cursor | None) -> None:
+        """Tell of what happens until it is cancelled; where it ends otherwise, so does the socket: a
+        client that hears nothing must know it.
+        """
         try:
-            frames = watch(await running_feed(), actor, interest, cursor)
+            await self._tell(actor, interest, cursor)
+            await self.end(RESTARTING)
+        except Exception:
+            logger.exception("A subscription failed; its socket is closed.")
+            await self.end(FAILED)
+
+    async def _tell(self, actor: Actor, interest: Interest, cursor: Cursor | None) -> None:
+        """Send the frames until the server ends its streams, or the right to them has ended."""
+        try:
+            feed = await running_feed()
+            frames = watch(feed, actor, interest, cursor, give_up=self.give_up)
             async with contextlib.aclosing(frames) as opened:  # type: ignore[type-var]
                 async for frame in opened:
                     if FORM not in frame.encoded:
@@ -98,9 +111,6 @@ class ConfigConsumer(GuardedConsumer):
         except WithdrawnError:
             if await self.find_actor_now() is not None:  # his rights have ended, not his login
                 await self.end(WITHDRAWN)
-        except Exception:  # a client that hears nothing must know it
-            logger.exception("A subscription failed; its socket is closed.")
-            await self.end(FAILED)
 
     async def _applied(self, actor: Actor, message: dict[str, Any]) -> None:
         version = message.get("version")

@@ -27,7 +27,9 @@ WITHDRAWN = 4403
 TOO_FAST = 1008
 TOO_LARGE = 1009
 FAILED = 1011
+RESTARTING = 1012
 TRY_AGAIN_LATER = 1013
+TOO_SLOW = "What came was read too slowly."
 MAX_FRAME = 65_536
 BURST = 300
 BURST_SECONDS = 10.0
@@ -54,6 +56,7 @@ class GuardedConsumer(AsyncWebsocketConsumer):
         self.unit: tuple[str | None, str | None] = None, None
         self.generation = -1  # the access generation as of which the actor was read
         self.guard: asyncio.Task[None] | None = None
+        self.closing: asyncio.Task[None] | None = None
         self.ended = False
 
     async def admit(self, authorization: str | None = None) -> bool:
@@ -81,7 +84,8 @@ class GuardedConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         """End every subscription."""
-        tasks = [*self.subscriptions.values(), *([self.guard] if self.guard else [])]
+        others = [each for each in (self.guard, self.closing) if each is not None]
+        tasks = [*self.subscriptions.values(), *others]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -133,9 +137,28 @@ class GuardedConsumer(AsyncWebsocketConsumer):
     async def end(self, code: int) -> None:
         """Close the socket, once: several tasks may want to."""
         if not self.ended:
-            self.ended = True
-            with contextlib.suppress(RuntimeError):  # see say
-                await self.close(code)
+            await asyncio.shield(self._begin_to_end(code))
+
+    def give_up(self) -> None:
+        """End the socket of a client that reads so slowly that not even a ``resync`` helps.
+
+        Its subscriptions end now, also in the middle of sending. The closing waits, as all that is
+        sent, until the client reads on or is gone.
+        """
+        if not self.ended:
+            self._begin_to_end(TRY_AGAIN_LATER, TOO_SLOW)
+            for task in self.subscriptions.values():
+                task.cancel()
+
+    def _begin_to_end(self, code: int, reason: str | None = None) -> asyncio.Task[None]:
+        """Close it in a task of its own: whoever wants it may be cancelled while the client is slow."""
+        self.ended = True
+        self.closing = asyncio.create_task(self._close(code, reason))
+        return self.closing
+
+    async def _close(self, code: int, reason: str | None) -> None:
+        with contextlib.suppress(RuntimeError, OSError):  # see say
+            await self.close(code, reason)
 
     def _is_too_fast(self) -> bool:
         now = asyncio.get_running_loop().time()

@@ -28,3 +28,28 @@ def test_socket__closed_by_the_web_server__is_ended_without_an_error():
     asyncio.run(speak())
 
     assert sent == ["websocket.send", "websocket.close"]
+
+
+def test_socket__task_that_closes_it_is_cancelled_while_the_client_is_slow__closes_all_the_same():
+    sent = []
+
+    async def speak():
+        reads_on = asyncio.Event()
+
+        async def send(message):
+            await reads_on.wait()
+            sent.append((message["type"], message["code"]))
+
+        consumer = GuardedConsumer()
+        consumer.begin()
+        consumer.base_send = send
+        ending = asyncio.create_task(consumer.end(FAILED))
+        await asyncio.sleep(0)
+        ending.cancel()
+        await asyncio.wait({ending})
+        reads_on.set()
+        await consumer.closing
+
+    asyncio.run(speak())
+
+    assert sent == [("websocket.close", FAILED)]

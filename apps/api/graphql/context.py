@@ -22,12 +22,13 @@ class Context:
 
     Reads are judged by the rights as they were when it began, or after its last write; every write
     asks about the present. ``flag_fields`` counts what was asked of flags. ``refused`` are the refusals
-    by field, for whoever records them.
+    by field, for whoever records them. ``give_up`` is called when a subscription is read too slowly.
     """
 
     caller: Actor
     idempotency_key: str | None = None
     subscribes: bool = False
+    give_up: Callable[[], object] | None = None
     instance: str | None = None
     unit: str = ""
     flag_fields: int = 0

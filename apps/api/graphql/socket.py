@@ -16,7 +16,7 @@ from apps.api.graphql.execution import Asked, stream
 from apps.api.graphql.problems import present, refusals_of
 from apps.audit import refusals
 from apps.core.actor import Actor
-from apps.delivery.sockets import FAILED, GuardedConsumer
+from apps.delivery.sockets import FAILED, RESTARTING, GuardedConsumer
 from apps.engine import formats
 from apps.engine.errors import DomainError, ForbiddenError, MalformedError, NotFoundError, invalid
 from apps.engine.values import Tree, compact
@@ -114,21 +114,29 @@ class GraphQLConsumer(GuardedConsumer):
                 self.subscriptions[id_] = asyncio.create_task(self._run(id_, actor, payload))
 
     async def _run(self, id_: str, actor: Actor, payload: Tree) -> None:
-        """Send what a subscription gives until it ends; then the id is free again."""
+        """Send what a subscription gives until it is refused or cancelled; then the id is free again."""
         try:
-            context = Context(
-                actor, subscribes=True, instance=self.instance, unit=read_unit(*self.unit)
-            )
-            await self._pump(id_, context, self._read(payload))
-        except DomainError as error:
-            told = present(GraphQLError(error.detail, original_error=error))
-            await self._refuse(id_, actor, [told])
+            await self._answer(id_, actor, payload)
         except Exception:  # a client that hears nothing must know it
             logger.exception("A subscription failed; its socket is closed.")
             await self.end(FAILED)
         finally:
             if self.subscriptions.get(id_) is asyncio.current_task():
                 del self.subscriptions[id_]
+
+    async def _answer(self, id_: str, actor: Actor, payload: Tree) -> None:
+        try:
+            context = Context(
+                actor,
+                subscribes=True,
+                give_up=self.give_up,
+                instance=self.instance,
+                unit=read_unit(*self.unit),
+            )
+            await self._pump(id_, context, self._read(payload))
+        except DomainError as error:
+            told = present(GraphQLError(error.detail, original_error=error))
+            await self._refuse(id_, actor, [told])
 
     def _read(self, payload: Tree) -> Asked:
         if len(self.subscriptions) > MAX_SUBSCRIPTIONS:
@@ -142,7 +150,7 @@ class GraphQLConsumer(GuardedConsumer):
                     await self._refuse(id_, context.caller, result.errors)
                     return
                 await self._tell({"id": id_, "type": "next", "payload": {"data": result.data}})
-        await self._tell({"id": id_, "type": "complete"})
+        await self.end(RESTARTING)  # they end with the server's streams, and begin again elsewhere
 
     async def _refuse(self, id_: str, actor: Actor, errors: list[GraphQLError]) -> None:
         """End a subscription by its errors; when the login has ended, the socket with it."""

@@ -99,7 +99,8 @@ async def changes(
         return replace(interest, instance=info.context.instance or "")
 
     interest = await admit()
-    frames: Any = watch(await running_feed(), actor, interest, cursor)
+    feed, give_up = await running_feed(), info.context.give_up
+    frames: Any = watch(feed, actor, interest, cursor, give_up=give_up)
     async with contextlib.aclosing(frames) as opened:
         try:
             async for frame in opened:
