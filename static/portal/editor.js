@@ -78,7 +78,7 @@ const facts = /** @type {Record<string, string>} */ ({
 });
 const isReadOnly = facts.readOnly === "yes";
 const liveVersion = Number(facts.liveVersion);
-const baseVersion = Number(/** @type {HTMLInputElement} */ (field("base_version")).value);
+const baseField = /** @type {HTMLInputElement} */ (field("base_version"));
 const liveText = /** @type {HTMLTextAreaElement} */ ($("live-text")).value;
 /** @type {(id: string) => any} */
 const embedded = (id) => JSON.parse(document.getElementById(id)?.textContent || "{}");
@@ -97,6 +97,11 @@ const sections = embedded("editor-schema");
 const view = new cm.EditorView({ parent: root, state: cm.EditorState.create({ doc: area.value, extensions: extensions() }) });
 area.hidden = true;
 area.value = text();
+
+/** The version that the text is on; 0: none. */
+function base() {
+  return Number(baseField.value);
+}
 
 function text() {
   return view.state.doc.toString();
@@ -147,7 +152,7 @@ function read() {
 
 /** @returns {import("./kept.js").Entry} */
 function entry() {
-  return { text: text(), format, message: message.value, extends: templates(), at: Date.now() / 1000 };
+  return { text: text(), format, message: message.value, extends: templates(), at: Date.now() / 1000, base: base() };
 }
 
 /** @param {string} next */
@@ -175,8 +180,13 @@ function replaceAll(next, content) {
   changed();
 }
 
-/** @param {import("./kept.js").Entry} kept */
+/**
+ * The text comes back with the version that it is on: what was published since is not its author's to undo.
+ * @param {import("./kept.js").Entry} kept
+ */
 function restore(kept) {
+  if (kept.base !== undefined) baseField.value = String(kept.base);
+  tellOfOlderBase();
   message.value = kept.message ?? "";
   const left = [...(kept.extends ?? [])];
   for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll('input[name="extends"]'))) {
@@ -222,7 +232,7 @@ const review = document.getElementById("review")
       convertUrl: facts.convertUrl,
       service: facts.service,
       environment: facts.environment,
-      baseVersion,
+      base,
       liveVersion,
       liveText,
       liveFormat: facts.liveFormat,
@@ -373,7 +383,12 @@ tabs.onmessage = ({ data }) => {
 
 /** @param {string} words */
 function tell(words) {
-  announce({ banner: $("news"), words, from: baseVersion, to: newest, diffUrl: facts.diffUrl, load });
+  announce({ banner: $("news"), words, from: base(), to: newest, diffUrl: facts.diffUrl, load });
+}
+
+function tellOfOlderBase() {
+  const on = base();
+  if (on < liveVersion) tell(`Version ${newest} was published since you began this text${on ? `, on version ${on}` : ""}`);
 }
 
 /** The newest version in place of this text, which stays in this browser to be restored. */
@@ -407,10 +422,8 @@ listen({
   },
 });
 
-if (baseVersion < liveVersion && !isReadOnly) {
-  tell(`Version ${liveVersion} was published since you began this draft${baseVersion ? `, on version ${baseVersion}` : ""}`);
-}
 if (!isReadOnly) {
+  tellOfOlderBase();
   offerRestore({ banner: $("restore"), kept, draftSaved: Number(facts.draftSaved), current: text, liveText, restore });
 }
 checking.check();

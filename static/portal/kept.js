@@ -1,8 +1,8 @@
 // Unsaved text in this browser's storage: it outlives a closed tab, a log-out and a dead network.
 
 /**
- * What is kept: the text with everything that is needed to go on with it.
- * @typedef {{text: string, format: string, message: string, extends: string[], at: number}} Entry
+ * What is kept: the text with everything that is needed to go on with it; `base` is the version that it is on.
+ * @typedef {{text: string, format: string, message: string, extends: string[], at: number, base?: number}} Entry
  */
 
 /**

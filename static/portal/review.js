@@ -25,7 +25,7 @@ const STAYS = {
  * @param {string} options.convertUrl
  * @param {string} options.service
  * @param {string} options.environment
- * @param {number} options.baseVersion the version that the text is on
+ * @param {() => number} options.base the version that the text is on
  * @param {number} options.liveVersion 0: none
  * @param {string} options.liveText
  * @param {string} options.liveFormat
@@ -34,7 +34,7 @@ const STAYS = {
  * @param {() => number} options.newest the newest version that is known of
  * @param {import("./making.js").Making | null} options.making
  */
-export function openReview({ form, convertUrl, service, environment, baseVersion, liveVersion, liveText, liveFormat, read, check, newest, making }) {
+export function openReview({ form, convertUrl, service, environment, base, liveVersion, liveText, liveFormat, read, check, newest, making }) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("dialog"));
   const summary = /** @type {HTMLElement} */ (document.getElementById("dialog-summary"));
   const difference = /** @type {HTMLElement} */ (document.getElementById("dialog-diff"));
@@ -79,7 +79,7 @@ export function openReview({ form, convertUrl, service, environment, baseVersion
 
   /** @param {Report | null} report */
   function conclude(report) {
-    const isStale = newest() > baseVersion;
+    const isStale = newest() > base();
     const others = report?.errors.filter((each) => isElsewhere(each, service, environment)) ?? [];
     const mayLeave = others.length > 0 && others.length === report?.errors.length;
     publish.disabled = !report?.valid;

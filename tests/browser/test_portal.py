@@ -16,6 +16,13 @@ pytestmark = pytest.mark.browser
 CONFIG = "/admin/config/checkout/production/"
 
 
+def log_in(page, name):
+    page.goto("/admin/login/")
+    page.fill("input[name=username]", name)
+    page.fill("input[name=password]", "pw-123456")
+    page.click("button[type=submit]")
+
+
 def replace_text(page, old, new):
     """Type ``new`` over the first ``old`` in the editor, as a person would."""
     text = page.evaluate("document.querySelector('textarea[name=content]').value")
@@ -118,6 +125,54 @@ def test_stale_tab__is_refused_with_what_changed_and_loses_nothing(served, open_
     assert current(served) == before + 2
 
 
+def test_text_kept_in_the_browser__restored_after_somebody_published__is_refused_as_a_stale_tab(
+    served, open_page
+):
+    page = open_page("ada")
+    page.goto(CONFIG)
+    before = current(served)
+    page.context.clear_cookies()
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.insert_text("# kept in the browser\n")
+    expect(page.locator("#saved")).to_contain_text("kept in this browser", timeout=30000)
+    log_in(page, "ada")
+    publish_by_api(served, before + 5)
+
+    page.goto(CONFIG)
+    page.locator("text=Restore unsaved text").first.click()
+    expect(page.locator("#news")).to_contain_text("was published since you began this text")
+    page.click("#review")
+    expect(page.locator("#dialog")).to_contain_text("was published meanwhile")
+    page.click("#publish")
+
+    expect(page.locator("body")).to_contain_text("while you wrote")
+    assert current(served) == before + 5
+    page.click("text=Merge theirs into my text")
+    expect(page.locator(".cm-content")).to_contain_text("# kept in the browser")
+    expect(page.locator("#restore")).to_be_hidden()
+    page.click("#review")
+    page.click("#publish")
+    expect(page.locator("body")).to_contain_text("Published version")
+    expect(page.locator("#restore")).to_be_hidden()
+    assert current(served) == before + 5
+
+
+def test_stale_tab__whose_text_is_discarded__is_not_offered_again(served, open_page):
+    page = open_page("ada")
+    page.goto(CONFIG)
+    before = current(served)
+    publish_by_api(served, before + 5)
+    replace_text(page, f"timeout: {before}", f"timeout: {before + 2}")
+    page.click("#review")
+    page.click("#publish")
+    expect(page.locator("body")).to_contain_text("while you wrote")
+    page.click("text=Take the live version")
+
+    expect(page.locator(".cm-content")).to_contain_text(f"timeout: {before + 5}")
+    expect(page.locator("#restore")).to_be_hidden()
+
+
 def test_errors__stand_at_their_lines_and_publishing_waits(served, open_page):
     page = open_page("ada")
     page.goto(CONFIG)
@@ -165,10 +220,7 @@ def test_session_ended_while_typing__text_is_kept_in_the_browser(served, open_pa
     page.keyboard.insert_text("# typed after the session ended\n")
     expect(page.locator("#saved")).to_contain_text("kept in this browser", timeout=30000)
 
-    page.goto("/admin/login/")
-    page.fill("input[name=username]", "mei")
-    page.fill("input[name=password]", "pw-123456")
-    page.click("button[type=submit]")
+    log_in(page, "mei")
     page.goto("/admin/config/cart/staging/")
 
     page.locator("text=Restore unsaved text").first.click()
