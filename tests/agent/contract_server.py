@@ -197,8 +197,8 @@ class Handler(BaseHTTPRequestHandler):
                 headers["X-Config-Stale"] = "7"
         if fake.retired:
             self.problem(410, "retired", "It is retired.")
-        elif self.headers["If-None-Match"] == etag:
-            self.answer(304, b"", headers)
+        elif self.headers["If-None-Match"] in (etag, f'{etag[:-1]}-gzip"'):
+            self.answer(304, b"", headers | {"ETag": self.headers["If-None-Match"]})
         else:
             self.envelope(name, version, document, headers)
 
@@ -219,6 +219,7 @@ class Handler(BaseHTTPRequestHandler):
         headers["Content-Type"] = "application/json"
         if self.fake.zipped and "gzip" in self.headers["Accept-Encoding"]:
             body, headers["Content-Encoding"] = gzip.compress(body), "gzip"
+            headers["ETag"] = f'{headers["ETag"][:-1]}-gzip"'
         self.answer(200, body, headers)
 
     # -- streams ---------------------------------------------------------------------------

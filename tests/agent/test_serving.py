@@ -63,6 +63,19 @@ def test_get__forms_keys_and_values__are_the_contracts(server, local):
     assert len(tags) == 4
 
 
+def test_etag__of_a_compressed_fetch__is_that_of_the_answer_as_it_is(server, serve):
+    server.zipped = True
+    url = serve().url
+    server.wait_for("/stream")
+    wait_until(lambda: server.count("/config/checkout") == 2)
+
+    answer = httpx.get(f"{url}/config/checkout", headers={"Authorization": f"Bearer {TOKEN}"})
+
+    assert answer.headers["ETag"] == '"e1-1"'
+    asked = [headers for path, _query, headers in server.asked if path == "/config/checkout"]
+    assert asked[1]["If-None-Match"] == '"e1-1"'
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [

@@ -20,6 +20,7 @@ PASSING: Final = (408, 412, 425, 429)
 NO_STREAM: Final = (404, 405, 406, 501)
 SERVER_ERRORS: Final = 500
 MAX_RETRY: Final = 300.0
+_CODED: Final = '-gzip"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,14 @@ class Remote:
         after: Position | None = None,
         wait: float = 0.0,
     ) -> Answer:
-        """The configuration, when it is not the one that ``etag`` names.
+        """The configuration, when it is not the one that ``etag`` names. Entity tags are those of the
+        answer without a content coding, whatever coding it came in.
 
         ``at_least`` is a revision that the server must have seen; with ``after`` and ``wait`` it is a
         long poll. Raises :class:`ConfigError` for what is refused and :class:`AwayError` for all that
         may pass.
         """
+        etag = _uncoded(etag)
         query: dict[str, str] = dict(self._query)
         if self._reveal:
             query["reveal"] = "true"
@@ -114,7 +117,7 @@ class Remote:
             envelope = _envelope(body, self._loads)
             if self._signatures is not None:
                 self._signatures.check(reply, body, envelope)
-            return Answer(envelope, reply.header("ETag"), position, stale)
+            return Answer(envelope, _uncoded(reply.header("ETag")), position, stale)
 
     def stream(
         self, cursor: Position | None, services: Sequence[str] = ()
@@ -156,6 +159,11 @@ class Remote:
 
     def _authorized(self, headers: dict[str, str]) -> dict[str, str]:
         return {**self._headers, **headers, "Authorization": f"Bearer {self._token()}"}
+
+
+def _uncoded(etag: str) -> str:
+    """The entity tag of the same without its content coding, which servers add to it."""
+    return f'{etag.removesuffix(_CODED)}"' if etag.endswith(_CODED) else etag
 
 
 def _position(reply: Reply) -> Position | None:
