@@ -29,6 +29,7 @@ SHORT = Timing(
     poll_every=0.1,
     stream_failures=3,
     stream_again=1.0,
+    sections_every=0.4,
 )
 
 

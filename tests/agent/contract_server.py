@@ -33,6 +33,8 @@ class ContractServer:
         self.behind = None  # what another node answers: (epoch, version, document)
         self.server_is_stale = False
         self.zipped = False
+        self.sections = {}  # key: type
+        self.sections_of_a_page = 200
         self.drip = 0.0  # seconds between two bytes of a body
         self.asked = []  # (path, query, headers), each noted as the state is read that it is answered by
         self.moved = threading.Condition()
@@ -145,6 +147,11 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(status, body, headers)
         elif parts.path.removeprefix("/config/") in {"checkout", *self.fake.others}:
             self.config(asks, parts.path.removeprefix("/config/"))
+        elif parts.path.removeprefix("/services/") in {
+            f"{name}/sections" for name in ("checkout", *self.fake.others)
+        }:
+            self.fake.asked.append(asks)
+            self.sections(int(query.get("cursor", 0)))
         elif parts.path == "/stream":
             self.stream(asks)
         else:
@@ -211,6 +218,15 @@ class Handler(BaseHTTPRequestHandler):
             return True
         self.problem(412, "not_reached", "Not yet.")
         return False
+
+    def sections(self, start):
+        """A page of them, by key; all services have the same."""
+        end = start + self.fake.sections_of_a_page
+        found = sorted(self.fake.sections.items())
+        results = [{"key": key, "type": kind, "schema": {}} for key, kind in found]
+        link = f"{self.fake.url}/services/x/sections?cursor={end}" if end < len(found) else None
+        body = json.dumps({"results": results[start:end], "next": link, "previous": None})
+        self.answer(200, body.encode(), {"Content-Type": "application/json"})
 
     def envelope(self, name, version, document, headers):
         members = {"service": name, "environment": "production", "version": version}

@@ -118,6 +118,14 @@ def test_read__one_flipped_byte__is_no_copy(tmp_path):
     assert copy.read() is None
 
 
+def test_read__sections__are_what_was_written(tmp_path):
+    copy = Copy(tmp_path, "a", None)
+
+    for keys in (None, (), ("env", "more")):
+        copy.write(Kept(ENVELOPE, '"1"', "e1", keys))
+        assert copy.read() == Kept(ENVELOPE, '"1"', "e1", keys)
+
+
 def test_read__of_another_environment__is_no_copy(tmp_path):
     written = Copy(tmp_path, "a", "b")
     written.write(Kept(ENVELOPE, "", "e1"))

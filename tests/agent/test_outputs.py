@@ -59,6 +59,38 @@ def test_variables__collision_or_obeyed_name__is_refused_by_key(tree, said):
     assert said in str(caught.value)
 
 
+def test_variables__of_sections_of_variables__have_their_own_names():
+    tree = {
+        "env": {"LOG_LEVEL": "info", "http_proxy": "x", "KEY": {"$secret": "k"}, "TWICE": 1},
+        "more": {"TWICE": 2},
+        "settings": {"timeout": 1},
+    }
+
+    made = variables(tree, env_sections=("env", "more", "none"))
+
+    own = {"LOG_LEVEL": "info", "http_proxy": "x", "TWICE": "2"}
+    assert made == {**own, "SETTINGS__TIMEOUT": "1"}
+    assert variables({"env": {"a": 1}}, prefix="APP_", env_sections=("env",)) == {"APP_a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        (
+            {"env": {"A__B": 1}, "a": {"b": 2}},
+            "Two keys have the name A__B: env.A__B and a.b.",
+        ),
+        ({"env": {"LD_PRELOAD": "x"}}, "env.LD_PRELOAD would set LD_PRELOAD"),
+        ({"env": [1]}, "made of an object: env"),
+    ],
+)
+def test_variables__of_a_section_that_cannot_be__are_refused_by_key(tree, said):
+    with pytest.raises(RenderError) as caught:
+        variables(tree, env_sections=("env",))
+
+    assert said in str(caught.value)
+
+
 def test_variables__secret_that_is_not_revealed__is_left_out():
     tree = {"a": {"$secret": "x"}, "b": 1, "c": "u:${secret:x}"}
 
@@ -151,6 +183,19 @@ def test_make__section__narrows_files_and_variables(tmp_path):
     assert (dict(done.variables), done.files[0][1]) == ({"URL": "x"}, b"URL=x\n")
     with pytest.raises(RenderError, match="no section env"):
         made.make(envelope({"other": {}}))
+
+
+def test_make__sections_of_variables__are_what_a_dotenv_is_made_of(tmp_path):
+    made = Outputs([parse_file(f"env:{tmp_path}/a"), parse_file(f"json:{tmp_path}/b")])
+    document = {"env": {"URL": "x"}, "other": {"a": 1}}
+
+    contents = [
+        made.make(envelope(document), keys).files[0][1] for keys in (("env",), ("none",), (), None)
+    ]
+
+    whole = b"env__URL=x\nother__a=1\n"
+    assert contents == [b"URL=x\n", b"", whole, whole]
+    assert b"other" in made.make(envelope(document), ("env",)).files[1][1]
 
 
 @pytest.mark.parametrize("text", ["json", "ini:x", "json:", ":x", ""])

@@ -400,6 +400,56 @@ def test_usage__wrong__ends_with_2_and_says_what_is_wanted(launch, arguments, sa
     assert said in agent.log
 
 
+SHOW_LEVEL = "echo level=$LOG_LEVEL,$ENV__LOG_LEVEL,$SETTINGS__TIMEOUT; exec sleep 60"
+
+
+def test_env__sections_of_variables__go_by_their_own_names_also_without_the_server(
+    launch, server, tmp_path
+):
+    document = {"env": {"LOG_LEVEL": "info"}, "settings": {"timeout": 1}}
+    server.sections["env"] = "environment_variables"
+    server.publish(document)
+    kept = ("--cache-dir", str(tmp_path / "kept"))
+    command = ("checkout", "--", "sh", "-c", SHOW_LEVEL)
+    agent = launch("--env", "--file", "env:.env", *kept, *FAST, *command)
+    agent.says("level=info,,1")
+    assert (tmp_path / ".env").read_text() == "LOG_LEVEL=info\n"
+
+    server.publish({**document, "env": {"LOG_LEVEL": "debug"}})
+    agent.says("level=debug,,1")
+    agent.process.terminate()
+    agent.wait()
+    server.stop()
+    (tmp_path / ".env").unlink()
+
+    again = launch("--env", "--file", "env:.env", *kept, *FAST, *command)
+    again.says("level=debug,,1")
+    assert (tmp_path / ".env").read_text() == "LOG_LEVEL=debug\n"
+
+
+def test_env__section_declared_and_the_same_published__restarts_with_its_names(launch, server):
+    server.publish({"env": {"LOG_LEVEL": "info"}, "settings": {"timeout": 1}})
+    agent = launch("--env", *FAST, "checkout", "--", "sh", "-c", SHOW_LEVEL)
+    agent.says("level=,info,1")
+
+    server.sections["env"] = "environment_variables"
+    server.publish({"env": {"LOG_LEVEL": "info"}, "settings": {"timeout": 1}})
+
+    agent.says("level=info,,1")
+
+
+def test_start__copy_without_sections__says_what_is_made_of_it(launch, server, tmp_path):
+    kept = ("--cache-dir", str(tmp_path / "kept"))
+    assert launch("--once", "--file", "json:a.json", *kept, "checkout").wait() == 0
+    server.stop()
+
+    agent = launch("--once", "--file", "env:.env", *kept, "checkout")
+
+    assert agent.wait() == 0
+    assert "does not say which sections are environment variables" in agent.log
+    assert (tmp_path / ".env").read_text() == "settings__timeout=1\n"
+
+
 def test_once__writes_and_ends(launch, tmp_path):
     agent = launch("--once", "--file", f"env:{tmp_path}/.env", "checkout")
 

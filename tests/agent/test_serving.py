@@ -63,6 +63,82 @@ def test_get__forms_keys_and_values__are_the_contracts(server, local):
     assert len(tags) == 4
 
 
+WITH_VARIABLES = {"env": {"TZ": "UTC", "B": 1}, "more": {"B": "2"}, "settings": {"timeout": 1}}
+
+
+def test_env__sections_of_variables__are_what_it_is_made_of(server, local):
+    server.sections = dict.fromkeys(("env", "more", "none"), "environment_variables")
+    server.sections |= {"settings": "application_settings"}
+    server.sections_of_a_page = 1
+    server.publish(WITH_VARIABLES)
+    wait_until(lambda: local.get("/config/checkout").json()["version"] == 2)
+
+    answer = local.get("/config/checkout.env")
+
+    assert answer.text == "TZ=UTC\nB=2\n"
+    assert answer.headers["Content-Type"] == "text/x-dotenv; charset=utf-8"
+    known = {"If-None-Match": answer.headers["ETag"]}
+    assert local.get("/config/checkout?format=env", headers=known).status_code == 304
+    accepted = {"Accept": "text/x-dotenv"}
+    assert local.get("/config/checkout?key=*.TZ", headers=accepted).text == "TZ=UTC\n"
+    assert local.get("/config/checkout.env?section=settings").text == "timeout=1\n"
+    assert local.get("/config/cart.env").text == ""  # none of the sections is there
+
+
+def test_env__section_declared_later__is_another_answer_of_the_same_version(server, local):
+    server.publish(WITH_VARIABLES)
+    wait_until(lambda: local.get("/config/checkout").json()["version"] == 2)
+    before = local.get("/config/checkout.env")
+
+    server.sections["env"] = "environment_variables"
+
+    wait_until(lambda: local.get("/config/checkout.env").text == "TZ=UTC\nB=1\n")
+    assert before.text == "env__TZ=UTC\nenv__B=1\nmore__B=2\nsettings__timeout=1\n"
+    known = {"If-None-Match": before.headers["ETag"]}
+    assert local.get("/config/checkout.env", headers=known).status_code == 200
+
+
+def test_env__not_asked_for__asks_the_server_for_no_sections(server, local):
+    server.publish(WITH_VARIABLES)
+    wait_until(lambda: local.get("/config/checkout").json()["version"] == 2)
+    local.get("/config/checkout.env?section=env")
+    before = server.count("/services/checkout/sections")
+
+    local.get("/config/checkout.env")
+
+    assert (before, server.count("/services/cart/sections")) == (0, 0)
+    assert server.count("/services/checkout/sections") > 0
+
+
+def test_env__server_away__is_answered_when_it_was_before(server, local, serve, tmp_path):
+    server.sections["env"] = "environment_variables"
+    server.publish(WITH_VARIABLES)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    first = serve(cache=tmp_path)
+    asked = httpx.get(f"{first.url}/config/checkout.env", headers=headers)
+    server.stop()
+
+    again = serve(cache=tmp_path)
+    kept, unknown = (
+        httpx.get(f"{again.url}/config/{name}.env", headers=headers)
+        for name in ("checkout", "cart")
+    )
+
+    assert kept.text == asked.text == "TZ=UTC\nB=1\n"
+    assert (unknown.status_code, unknown.json()["code"]) == (503, "sections_unknown")
+    server.start()
+    wait_until(lambda: httpx.get(f"{again.url}/config/cart.env", headers=headers).is_success)
+
+
+def test_sections__asked_for_by_another_agent__are_those_of_variables(server, local):
+    server.sections = {"env": "environment_variables", "settings": "application_settings"}
+
+    answer = local.get("/services/checkout/sections?page_size=200")
+
+    assert answer.json()["results"] == [{"key": "env", "type": "environment_variables"}]
+    assert local.get("/services/other/sections").status_code == 404
+
+
 def test_etag__of_a_compressed_fetch__is_that_of_the_answer_as_it_is(server, serve):
     server.zipped = True
     url = serve().url

@@ -24,12 +24,21 @@ def served():
     with installation() as made:
         made.start()
         with made.servers[0].client(made.raw) as client:
-            client.post("/services", json={"slug": "checkout"})
+            for name in ("checkout", "cart"):
+                client.post("/services", json={"slug": name})
+            for key in ("env", "more"):
+                section = {"key": key, "type": "environment_variables"}
+                answer = client.post("/services/cart/sections", json=section)
+                assert answer.status_code == 201, answer.text
             secret = {"service": "checkout", "environment": "production", "name": "db-password"}
             answer = client.post("/secrets", json={**secret, "value": "hunter2-at-first"})
             assert answer.status_code == 201, answer.text
         publish(made, 1)
         made.app_token = made.token("consumer:checkout", "checkout-app")
+        with made.servers[0].client(made.raw) as client:
+            grant = {"to": "service-account:checkout-app", "role": "consumer"}
+            answer = client.post("/grants", json={**grant, "on": {"service": "cart"}})
+            assert answer.status_code == 201, answer.text
         yield made
 
 
@@ -38,9 +47,13 @@ def publish(made, timeout):
         "settings": {"timeout": timeout, "rate": 0.5},
         "db": {"password": "${secret:db-password}"},
     }
+    return publish_document(made, "checkout", document)
+
+
+def publish_document(made, service, document):
     body = {"environment": "production", "config": document, "on_stale": "overwrite"}
     with made.servers[-1].client(made.raw) as client:
-        answer = client.post("/config/checkout", json=body)
+        answer = client.post(f"/config/{service}", json=body)
         assert answer.status_code in (200, 201), answer.text
         return answer.json().get("version")
 
@@ -238,10 +251,37 @@ ASKED = [
 ]
 
 
-def test_serve__answers_what_the_server_answers(served, launch, short_folder):
+VARIABLES = {
+    "settings": {"timeout": 60, "text": "long enough to be compressed " * 40},
+    "more": {"LEVEL": "info", "ZONE": "UTC"},
+    "env": {"LEVEL": "debug", "http_proxy": "a b", "PASSWORD": "${secret:checkout/db-password}"},
+}
+ASKED_OF_VARIABLES = [
+    "",
+    ".json",
+    ".yaml",
+    ".toml",
+    ".xml",
+    ".env",
+    "?format=env",
+    ".env?section=env",
+    ".env?section=settings",
+    ".env?key=env.*",
+    ".env?key=settings.*",
+    ".env?key=*.LEVEL",
+    "?reveal=true",
+    ".env?reveal=true",
+]
+
+
+@pytest.mark.parametrize(
+    ("service", "all_asked"), [("checkout", ASKED), ("cart", ASKED_OF_VARIABLES)]
+)
+def test_serve__answers_what_the_server_answers(served, launch, short_folder, service, all_asked):
     publish(served, 60)
+    publish_document(served, "cart", VARIABLES)
     path = short_folder / "agent.sock"
-    launch("--reveal", "--listen", f"unix:{path}", "checkout", act="serve")
+    launch("--reveal", "--listen", f"unix:{path}", service, act="serve")
     wait_until(path.exists)
 
     with (
@@ -250,16 +290,38 @@ def test_serve__answers_what_the_server_answers(served, launch, short_folder):
             transport=httpx.HTTPTransport(uds=str(path)), base_url="http://localhost"
         ) as ours,
     ):
-        for asked in ASKED:
-            there = theirs.get(f"/config/checkout{asked}")
-            here = ours.get(f"/config/checkout{asked}")
+        for asked in all_asked:
+            there, here = (
+                each.get(f"/config/{service}{asked}", headers={"Accept-Encoding": "identity"})
+                for each in (theirs, ours)
+            )
 
             assert here.status_code == there.status_code, asked
             if there.is_success:
-                assert here.content == there.content, asked
-                names = ("X-Config-Version", "X-Config-Epoch", "Cache-Control")
-                assert [here.headers[each] for each in names] == [
-                    there.headers[each] for each in names
-                ]
+                assert_same(here, there, asked)
             if not asked or asked == "?reveal=true":
                 assert here.headers["ETag"] == there.headers["ETag"]
+
+
+def assert_same(here, there, asked):
+    if asked.startswith(".yaml"):
+        assert yaml.safe_load(here.content) == yaml.safe_load(there.content)
+    else:
+        assert here.content == there.content, asked
+    names = ("X-Config-Version", "X-Config-Epoch", "Cache-Control", "Content-Type")
+    assert [here.headers[each] for each in names] == [there.headers[each] for each in names]
+
+
+def test_env__service_with_sections_of_variables__has_the_servers_file_and_their_names(
+    served, launch, tmp_path
+):
+    publish_document(served, "cart", VARIABLES)
+    show = 'echo "level=$LEVEL zone=$ZONE proxy=$http_proxy timeout=$SETTINGS__TIMEOUT"'
+    agent = launch("--env", "--file", f"env:{tmp_path}/.env", "cart", "--", "sh", "-c", show)
+
+    agent.says("level=info zone=UTC proxy=a b timeout=60")
+
+    with served.servers[-1].client(served.app_token) as client:
+        theirs = client.get("/config/cart?environment=production&format=env").content
+    assert (tmp_path / ".env").read_bytes() == theirs
+    assert b"LEVEL=info" in theirs

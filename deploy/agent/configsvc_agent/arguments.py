@@ -23,7 +23,8 @@ Without COMMAND it keeps the files up to date until it is ended. Files are writt
 version cannot be rendered all files, variables and the process stay as they are, and the log says why."""
 ENDS: Final = """\
 environment variables:
-  settings.hosts[0] is SETTINGS__HOSTS__0: steps joined by __, in capitals, _ for other characters. Two
+  Those of sections of type environment variables stand under their own names (env.LOG_LEVEL is LOG_LEVEL).
+  Else settings.hosts[0] is SETTINGS__HOSTS__0: steps joined by __, in capitals, _ for other characters. Two
   keys of one name are an error. Null, empty objects and unrevealed secrets set nothing. What is
   configured goes before what the agent inherited; CONFIGSVC_TOKEN is not handed on.
 
@@ -87,7 +88,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("service", metavar="SERVICE", help="whose configuration")
     made = run.add_argument_group("what is made of it")
     made.add_argument("--env", action="store_true", help="environment variables of COMMAND")
-    made.add_argument("--env-prefix", metavar="PREFIX", help="in front of each name; implies --env")
+    made.add_argument(
+        "--env-prefix", metavar="PREFIX", help="in front of each name, LOG_LEVEL too; implies --env"
+    )
     made.add_argument("--env-keep-case", action="store_true", help="names are not put in capitals")
     made.add_argument(
         "--pristine", action="store_true", help="COMMAND inherits no variable but PATH"

@@ -3,16 +3,18 @@
 import hashlib
 import json
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from configsvc_agent import formats
 from configsvc_agent.errors import RenderError
+from configsvc_agent.sections import dotenv_tree
 from configsvc_agent.selecting import select
 from configsvc_client import keys
 from configsvc_client.events import Position
 from configsvc_client.numbers import dumps
+from configsvc_client.sections import ENVIRONMENT_VARIABLES
 from configsvc_client.state import Snapshot
 
 LONGEST_WAIT: Final = 60.0
@@ -83,11 +85,18 @@ class Question:
 
     def etag(self, snapshot: Snapshot) -> str:
         """The entity tag of the answer: the server's, with what was asked where it is not all."""
-        asked = [self.form, self.value, self.section, list(self.patterns)]
+        asked: list[Any] = [self.form, self.value, self.section, list(self.patterns)]
+        if self.needs_sections and snapshot.env_sections:
+            asked.append(list(snapshot.env_sections))
         if asked == ["", False, "", []]:
             return snapshot.etag
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
         return f'"{snapshot.etag.strip(chr(34))}-{digest}"'
+
+    @property
+    def needs_sections(self) -> bool:
+        """Whether it matters which sections are environment variables."""
+        return self.form == "env" and not (self.section or self.value)
 
     def is_known(self, snapshot: Snapshot) -> bool:
         """Whether who asks has the answer already."""
@@ -108,17 +117,23 @@ class Question:
             if patterns and "checksum" in members:
                 members["checksum"] = _checksum(select(plain.document, patterns))
             return Reply(200, dumps(members).encode(), _JSON)
-        if self.section:
-            if not isinstance(tree, dict) or self.section not in tree:
-                raise Refusal(404, "not_found", "There is no such section.")
-            tree = tree[self.section]
         try:
-            body = formats.render(tree, self.form, revealed=self.revealed)
+            body = formats.render(self._chosen(tree, snapshot), self.form, revealed=self.revealed)
         except RenderError as error:
             raise Refusal(406, "unrepresentable", str(error)) from error
         return Reply(
             200, body, {"Content-Type": f"{formats.MEDIA_TYPES[self.form]}; charset=utf-8"}
         )
+
+    def _chosen(self, tree: Any, snapshot: Snapshot) -> Any:
+        """What of the document is in a file. Raises :class:`Refusal` and :class:`RenderError`."""
+        if self.needs_sections:
+            return dotenv_tree(tree, snapshot.env_sections)
+        if not self.section:
+            return tree
+        if not isinstance(tree, dict) or self.section not in tree:
+            raise Refusal(404, "not_found", "There is no such section.")
+        return tree[self.section]
 
     def _one(self, snapshot: Snapshot) -> Reply:
         if len(self.patterns) != 1:
@@ -162,6 +177,21 @@ class StreamQuestion:
 def is_stream(target: str) -> bool:
     """Whether a request's target is the address of streams."""
     return urllib.parse.urlsplit(target).path.removeprefix("/api/v1") == "/stream"
+
+
+def sections_asked(target: str) -> str:
+    """The service whose sections a request's target asks for, as an agent does of another; else nothing."""
+    path = urllib.parse.urlsplit(target).path.removeprefix("/api/v1")
+    steps = [urllib.parse.unquote(step) for step in path.strip("/").split("/")]
+    is_sections = len(steps) == 3 and (steps[0], steps[2]) == ("services", "sections")  # noqa: PLR2004 - /services/SERVICE/sections
+    return steps[1] if is_sections else ""
+
+
+def sections(keys: Sequence[str]) -> Reply:
+    """The sections that are environment variables, as the server lists them."""
+    found = [{"key": key, "type": ENVIRONMENT_VARIABLES} for key in keys]
+    body = json.dumps({"results": found, "next": None, "previous": None})
+    return Reply(200, body.encode(), {**_JSON, "Cache-Control": "private, no-cache"})
 
 
 _JSON: Final = {"Content-Type": "application/json"}
@@ -213,14 +243,14 @@ def _form(name: str, accepted: str) -> str:
             raise Refusal(406, "unknown_format", f"Ask for one of {', '.join(formats.FORMATS)}.")
         return name
     wanted = [each.partition(";")[0].strip().lower() for each in accepted.split(",")]
-    types = {
-        kind: form for form, kind in formats.MEDIA_TYPES.items() if form not in ("json", "env")
-    }
+    types = {kind: form for form, kind in formats.MEDIA_TYPES.items() if form != "json"}
     if not accepted or any(each in ("application/json", "*/*", "application/*") for each in wanted):
         return ""
     found = [types[each] for each in wanted if each in types]
     if not found:
-        raise Refusal(406, "not_acceptable", "Accept application/json, yaml, toml or xml.")
+        raise Refusal(
+            406, "not_acceptable", "Accept application/json, yaml, toml, xml or text/x-dotenv."
+        )
     return found[0]
 
 

@@ -30,6 +30,7 @@ from configsvc_agent.waiting import Waiter
 from configsvc_client.errors import ConfigError
 from configsvc_client.sealing import Seal
 from configsvc_client.settings import check_sendable, read_token
+from configsvc_client.state import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +45,14 @@ def run(asked: argparse.Namespace) -> int:
     """
     action, hook = _action(asked)
     plan = _plan(asked, action)
-    settings = settings_of(asked)
+    settings = replace(settings_of(asked), asks_sections=plan.outputs.needs_sections)
     upstream = Upstream(settings, _kinds([asked.service], asked, always_plain=bool(asked.listen)))
     state = upstream.find(asked.service, revealed=asked.reveal)
     if state is None:
         raise RuntimeError("The service is not followed.")
     report = Report(settings.wire(), settings.token, settings.instance or "")
     if asked.once:
-        return _run_once(plan.outputs, state.snapshot.envelope, hook, report)
+        return _run_once(plan.outputs, state.snapshot, hook, report)
     child = Child(asked.command, own_group=not sys.stdin.isatty()) if asked.command else None
     teller = Teller(report.say, hook)
     with _serving(asked, upstream) as local:
@@ -230,13 +231,11 @@ def _local_variables(asked: argparse.Namespace, local: LocalServer | None) -> di
     }
 
 
-def _run_once(
-    outputs: Outputs, envelope: dict[str, object], hook: Hook | None, report: Report
-) -> int:
+def _run_once(outputs: Outputs, snapshot: Snapshot, hook: Hook | None, report: Report) -> int:
     """Write the files, tell once, and end."""
-    changed = outputs.write(outputs.make(envelope))
-    names = (str(envelope["service"]), str(envelope["environment"]))
-    news = News(*names, int(str(envelope["version"])), calls=changed)
+    envelope = snapshot.envelope
+    changed = outputs.write(outputs.make(envelope, snapshot.env_sections))
+    news = News(envelope["service"], envelope["environment"], snapshot.version, calls=changed)
     teller = Teller(report.say, hook)
     teller.start()
     teller.tell(news)

@@ -9,6 +9,7 @@ from typing import Any
 
 from configsvc_agent import formats
 from configsvc_agent.errors import RenderError, UsageError, WriteError
+from configsvc_agent.sections import dotenv_tree
 from configsvc_agent.templates import Template
 from configsvc_agent.variables import variables
 from configsvc_client.files import PRIVATE, stage, sync_folder
@@ -26,7 +27,8 @@ class Variables:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file: the whole document in a format, or what a template makes of it."""
+    """One file: the document in a format (``.env``: its environment variables), or what a template makes
+    of it."""
 
     path: Path
     source: str | Template
@@ -60,15 +62,25 @@ class Outputs:
     mode: int = PRIVATE
     revealed: bool = False
 
-    def make(self, envelope: Mapping[str, Any]) -> Made:
-        """All files and variables of the configuration in ``envelope``. Raises :class:`RenderError`."""
+    @property
+    def needs_sections(self) -> bool:
+        """Whether it matters which sections are environment variables."""
+        has_dotenv = any(each.source == "env" for each in self.files)
+        return not self.section and (has_dotenv or self.variables is not None)
+
+    def make(self, envelope: Mapping[str, Any], env_sections: Sequence[str] | None = None) -> Made:
+        """All files and variables of the configuration in ``envelope``; ``env_sections`` are the keys of
+        its sections of type environment variables. Raises :class:`RenderError`.
+        """
         document = envelope["config"]
-        chosen = self._chosen(document) if self._narrows else document
+        chosen = self._chosen(document) if self.section else document
+        keys = () if self.section or env_sections is None else env_sections
         names = ("service", "environment", "version")
         context = {"config": document, **{name: envelope[name] for name in names}}
-        made = [
-            (each.path, each.render(context, chosen, revealed=self.revealed)) for each in self.files
-        ]
+        made = []
+        for each in self.files:
+            tree = dotenv_tree(chosen, keys) if each.source == "env" else chosen
+            made.append((each.path, each.render(context, tree, revealed=self.revealed)))
         if self.variables is None:
             return Made(made)
         named = variables(
@@ -76,12 +88,9 @@ class Outputs:
             prefix=self.variables.prefix,
             keeps_case=self.variables.keeps_case,
             revealed=self.revealed,
+            env_sections=keys,
         )
         return Made(made, named)
-
-    @property
-    def _narrows(self) -> bool:
-        return bool(self.section)
 
     def _chosen(self, document: Any) -> Any:
         if not isinstance(document, dict) or self.section not in document:

@@ -91,7 +91,7 @@ class Runner:
         self._made = Made()
         self._version, self._environment, self._service = 0, "", ""
         self._changed_at: float | None = None
-        self._seen = state.snapshot.envelope
+        self._seen = state.snapshot
         self._failures = 0
         self._started_at = 0.0
         self._ending = 0  # the signal by which the agent was asked to end
@@ -114,7 +114,7 @@ class Runner:
             self._waiter.close()
 
     def _begin(self) -> None:
-        self._seen = self._state.snapshot.envelope
+        self._seen = self._state.snapshot
         self._make()
         self._plan.outputs.write(self._made)
         if self._child is None:
@@ -128,7 +128,7 @@ class Runner:
                 self._reap()
             else:
                 self._take_signal(number)
-        if self._state.snapshot.envelope is not self._seen and not self._ending:
+        if not (self._ending or self._state.snapshot.is_same_as(self._seen)):
             self._note_change()
         acts = {
             "apply": self._apply,
@@ -144,7 +144,7 @@ class Runner:
 
     def _note_change(self) -> None:
         """Act when it has been quiet for a while; a row of changes is acted upon once."""
-        self._seen = self._state.snapshot.envelope
+        self._seen = self._state.snapshot
         now, pace = time.monotonic(), self._plan.pace
         if self._changed_at is None:
             self._changed_at = now
@@ -171,8 +171,9 @@ class Runner:
             self._tell()
 
     def _make(self) -> None:
-        envelope = self._state.snapshot.envelope
-        self._made = self._plan.outputs.make(envelope)
+        snapshot = self._state.snapshot
+        envelope = snapshot.envelope
+        self._made = self._plan.outputs.make(envelope, snapshot.env_sections)
         self._version = int(envelope["version"])
         self._service, self._environment = envelope["service"], envelope["environment"]
 

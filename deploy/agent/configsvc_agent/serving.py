@@ -25,6 +25,8 @@ from configsvc_agent.asking import (
     StreamQuestion,
     is_stream,
     problem,
+    sections,
+    sections_asked,
 )
 from configsvc_agent.errors import UsageError
 from configsvc_agent.streaming import MOST_STREAMS, Reader
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 MOST_CONNECTIONS: Final = 512
 REVISION_WAIT: Final = 5.0
+SECTIONS_WAIT: Final = 5.0
 IDLE: Final = 75.0
 SILENCE: Final = 60.0
 """Answers are marked stale once the server was not heard for so long."""
@@ -213,6 +216,8 @@ class _Local:
     def reply(self, question: Question) -> Reply:
         """The answer, once it is time for one. Raises :class:`Refusal`."""
         state = self._find(question)
+        if question.needs_sections:
+            self._learn_sections(question.service, revealed=question.revealed)
         self._wait_until_reached(question)
         is_new = self._wait_for_news(question, state)
         snapshot = state.snapshot
@@ -226,6 +231,17 @@ class _Local:
         plain = self.upstream.find(question.service) or state
         made = question.answer(snapshot, plain.snapshot)
         return Reply(made.status, made.body, {**headers, **made.headers})
+
+    def sections(self, service: str) -> Reply:
+        """Which of its sections are environment variables. Raises :class:`Refusal`."""
+        state = self._find_plain(service, "")
+        self._learn_sections(service, revealed=False)
+        return sections(state.snapshot.env_sections or ())
+
+    def _learn_sections(self, service: str, *, revealed: bool) -> None:
+        if not self.upstream.learn_sections(service, revealed=revealed, within=SECTIONS_WAIT):
+            detail = "It is not known which sections are environment variables: ask again."
+            raise Refusal(503, "sections_unknown", detail, Retry_After="5")
 
     def stream(self, question: StreamQuestion, check: Callable[[], None]) -> Reply:
         """What happens from now on, or after what was asked. Raises :class:`Refusal`."""
@@ -345,6 +361,8 @@ class _Handler(BaseHTTPRequestHandler):
             if self.path in ("/healthz", "/readyz"):
                 return Reply(200, b'{"status":"ok"}', {"Content-Type": "application/json"})
             self._admit()
+            if service := sections_asked(self.path):
+                return self.local.sections(service)
             if is_stream(self.path):
                 asked = StreamQuestion.of(self.path, _Headers(self.headers))
                 return self.local.stream(asked, self._admit)

@@ -12,7 +12,7 @@ from typing import Final
 from configsvc_agent.streaming import News
 from configsvc_client import numbers
 from configsvc_client.copies import Copy
-from configsvc_client.errors import ConfigError
+from configsvc_client.errors import AwayError, ConfigError
 from configsvc_client.events import Position
 from configsvc_client.first import AWAY, first_snapshot
 from configsvc_client.remote import Remote
@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_PAUSE: Final = 5.0
 REVEALED: Final = "+revealed"
+_UNKNOWN_SECTIONS: Final = (
+    "The copy does not say which sections are environment variables: until the server answers, .env files "
+    "and variables are made of the whole document."
+)
 
 Kind = tuple[str, bool]
 """A service in lower case, and whether the values of its secrets are in it."""
@@ -33,7 +37,8 @@ Kind = tuple[str, bool]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where configurations come from, and how. Times in seconds."""
+    """Where configurations come from, and how. Times in seconds. ``asks_sections``: with which sections
+    are environment variables."""
 
     url: str
     token: Callable[[], str]
@@ -43,6 +48,7 @@ class Settings:
     unit: str | None = None
     cache: Path | None = None
     seal: Seal | None = None
+    asks_sections: bool = False
     start_within: float = 60.0
     timing: Timing = field(default_factory=Timing)
 
@@ -63,6 +69,8 @@ class Upstream:
         self.moved = threading.Condition()
         ends = time.monotonic() + settings.start_within
         wire = settings.wire()
+        self._learning = threading.Lock()
+        self._remotes: dict[Kind, Remote] = {}
         self._states: dict[Kind, State] = {}
         self._moved_at: dict[Kind, int] = {}
         followed = []
@@ -70,7 +78,9 @@ class Upstream:
             remote, copy = self._remote(wire, kind), self._copy(kind)
             state = State(_first(remote, copy, ends), copy)
             followed.append((remote, state))
-            self._states[kind] = state
+            self._remotes[kind], self._states[kind] = remote, state
+            if settings.asks_sections and state.snapshot.env_sections is None:
+                logger.warning(_UNKNOWN_SECTIONS)
             self._moved_at[kind] = _revision(state.snapshot)
             state.listen(lambda kind=kind: self._note(kind), None)  # type: ignore[misc] # bound now
         self._untold = False  # something has moved that the news do not say
@@ -89,6 +99,29 @@ class Upstream:
     def find(self, service: str, *, revealed: bool = False) -> State | None:
         """The configuration of that service, where it is followed."""
         return self._states.get((service.lower(), revealed))
+
+    def learn_sections(self, service: str, *, revealed: bool = False, within: float) -> bool:
+        """Whether it is known which sections of a service that is followed are environment variables.
+
+        Where it is not, the server is asked, once for all who ask at the same time, for ``within`` s at
+        most each; from then on it is kept up to date.
+        """
+        kind = (service.lower(), revealed)
+        remote, state = self._remotes[kind], self._states[kind]
+        if state.snapshot.env_sections is not None:
+            return True
+        if not self._learning.acquire(timeout=within):
+            return False
+        try:
+            if state.snapshot.env_sections is None:
+                remote.asks_sections = True
+                state.take_sections(remote.fetch_env_sections())
+        except (AwayError, ConfigError) as error:
+            logger.warning("The sections of %s cannot be read: %s", service, error)
+            return False
+        finally:
+            self._learning.release()
+        return True
 
     def moved_at(self, service: str, *, revealed: bool = False) -> int:
         """The revision at which it changed last, as far as is known: it did not change later."""
@@ -144,6 +177,7 @@ class Upstream:
             timing=settings.timing,
             reveal=kind[1],
             fetches_as_instance=False,  # it says so once it is applied
+            asks_sections=settings.asks_sections,
             loads=numbers.loads,
         )
 

@@ -22,11 +22,13 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept: the server's envelope, its entity tag and its epoch."""
+    """What is kept: the server's envelope, its entity tag and its epoch; where they were asked for, the
+    keys of the sections of type environment variables."""
 
     envelope: dict[str, Any]
     etag: str
     epoch: str
+    env_sections: tuple[str, ...] | None = None
 
 
 class Copy:
@@ -81,13 +83,16 @@ class Copy:
     def write(self, kept: Kept) -> None:
         """Replace the copy. A disk that refuses is logged; the configuration is served all the same."""
         envelope = numbers.dumps(kept.envelope)
+        sections = None if kept.env_sections is None else json.dumps(kept.env_sections)
         members = {
             "format": FORMAT,
             "epoch": kept.epoch,
             "etag": kept.etag,
-            "sha256": _digest(envelope),
+            "sha256": _digest(envelope + (sections or "")),
             "envelope": envelope,
         }
+        if sections is not None:
+            members["env_sections"] = sections
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             content = json.dumps(members).encode()
@@ -100,9 +105,12 @@ class Copy:
     def _understand(self, text: str) -> Kept | None:
         try:
             members = json.loads(text)
-            if members["format"] != FORMAT or members["sha256"] != _digest(members["envelope"]):
+            sections = members.get("env_sections")
+            hashed = members["envelope"] + (sections or "")
+            if members["format"] != FORMAT or members["sha256"] != _digest(hashed):
                 return None
-            kept = Kept(self._loads(members["envelope"]), members["etag"], members["epoch"])
+            keys = None if sections is None else tuple(map(str, json.loads(sections)))
+            kept = Kept(self._loads(members["envelope"]), members["etag"], members["epoch"], keys)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         if not is_envelope(kept.envelope):

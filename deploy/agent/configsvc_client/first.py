@@ -15,12 +15,14 @@ NOTHING = 204
 
 
 def first_snapshot(remote: Remote, copy: Copy | None) -> Snapshot:
-    """One fetch, and the copy where it fails.
+    """One fetch, and the copy where it fails. Sections are asked for where the copy has them.
 
     Raises :class:`ConfigError` when there is no copy either: with the server's status, or 503
     (:data:`AWAY`) when it cannot be reached.
     """
     kept = copy.read() if copy else None
+    if kept is not None and kept.env_sections is not None:
+        remote.asks_sections = True
     try:
         answer = remote.fetch(kept.etag if kept else "")
     except AwayError as error:
@@ -43,7 +45,14 @@ def _settle(answer: Answer, kept: Kept | None, copy: Copy | None) -> Snapshot:
         if answer.envelope is None:
             raise ConfigError(NOTHING, "The server answered nothing to the first fetch.")
         epoch = answer.position.epoch if answer.position else ""
-        first = Snapshot(answer.envelope, answer.etag, epoch, stale=answer.stale, reached=reached)
+        first = Snapshot(
+            answer.envelope,
+            answer.etag,
+            epoch,
+            stale=answer.stale,
+            reached=reached,
+            env_sections=answer.env_sections,
+        )
     else:
         before = Snapshot.of_kept(kept)
         first = before.followed_by(answer)

@@ -1,15 +1,17 @@
 """The server's side of one configuration: fetching with validators, and its event stream."""
 
 import json
+import random
 import time
 import urllib.parse
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from configsvc_client.envelopes import is_envelope
 from configsvc_client.errors import AwayError, ConfigError, NoStreamError
 from configsvc_client.events import Event, EventReader, Position
+from configsvc_client.sections import env_keys, following
 from configsvc_client.signatures import Signatures
 from configsvc_client.timing import Timing
 from configsvc_client.wire import Reply, Wire
@@ -28,20 +30,23 @@ class Answer:
     """The state as the server knows it; without ``envelope`` it is what the caller has already.
 
     ``position`` is how far the server was, ``stale`` whether it answers without its database.
+    ``env_sections`` are the keys of the sections of type environment variables; ``None``: not asked.
     """
 
     envelope: dict[str, Any] | None
     etag: str
     position: Position | None
     stale: bool
+    env_sections: tuple[str, ...] | None = None
 
 
 class Remote:
     """One configuration on one server. ``token`` is asked before each request.
 
     To the server an instance runs what it fetches; without ``fetches_as_instance`` fetches do not name
-    it, and what it runs is for it to say. With ``reveal`` the values of its secrets are in it. ``retry`` is the reconnection time that the
-    last stream gave, in seconds.
+    it, and what it runs is for it to say. With ``reveal`` the values of its secrets are in it. With
+    ``asks_sections``, which may be set later, each new answer says which sections are environment
+    variables. ``retry`` is the reconnection time that the last stream gave, in seconds.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Remote:
         signatures: Signatures | None = None,
         reveal: bool = False,
         fetches_as_instance: bool = True,
+        asks_sections: bool = False,
         loads: Callable[[bytes], Any] = json.loads,
     ) -> None:
         self._signatures, self._reveal, self._loads = signatures, reveal, loads
@@ -69,6 +75,7 @@ class Remote:
         self._streaming = named
         if unit:
             self._headers["X-Config-Unit"] = unit
+        self.asks_sections, self._sections_due = asks_sections, 0.0
         self.retry: float | None = None
 
     def cut(self) -> None:
@@ -108,16 +115,51 @@ class Remote:
         path = f"/config/{urllib.parse.quote(self.service, safe='')}"
         deadline = time.monotonic() + self._timing.fetch_timeout + wait
         with self._wire.get(path, query, headers, self._timing.fetch_timeout + wait) as reply:
-            stale, position = bool(reply.header("X-Config-Stale")), _position(reply)
-            if reply.status in UNCHANGED:
-                return Answer(None, etag, position, stale)
-            body = reply.read_all(deadline)
-            if reply.status != OK:
-                raise refusal(reply, body)
-            envelope = _envelope(body, self._loads)
-            if self._signatures is not None:
-                self._signatures.check(reply, body, envelope)
-            return Answer(envelope, _uncoded(reply.header("ETag")), position, stale)
+            answer = self._read(reply, etag, deadline)
+        if not (self.sections_are_due or (self.asks_sections and answer.envelope is not None)):
+            return answer
+        return replace(answer, env_sections=self.fetch_env_sections())
+
+    def _read(self, reply: Reply, etag: str, deadline: float) -> Answer:
+        stale, position = bool(reply.header("X-Config-Stale")), _position(reply)
+        if reply.status in UNCHANGED:
+            return Answer(None, etag, position, stale)
+        body = reply.read_all(deadline)
+        if reply.status != OK:
+            raise refusal(reply, body)
+        envelope = _envelope(body, self._loads)
+        if self._signatures is not None:
+            self._signatures.check(reply, body, envelope)
+        return Answer(envelope, _uncoded(reply.header("ETag")), position, stale)
+
+    @property
+    def sections_are_due(self) -> bool:
+        """Whether to ask for them also where the document is the same: no event tells of them."""
+        return self.asks_sections and time.monotonic() >= self._sections_due
+
+    def fetch_env_sections(self) -> tuple[str, ...]:
+        """The keys of the service's sections of type environment variables, in the server's order.
+
+        They are declared for the service, and hold for whatever version is live. Raises what
+        :meth:`fetch` raises.
+        """
+        path = f"/services/{urllib.parse.quote(self.service, safe='')}/sections"
+        limit, found, cursor = self._timing.fetch_timeout, list[str](), ""
+        deadline = time.monotonic() + limit
+        while True:
+            headers = self._authorized({"Accept": "application/json", "Accept-Encoding": "gzip"})
+            query = {"page_size": "200"} | ({"cursor": cursor} if cursor else {})
+            with self._wire.get(path, query, headers, limit) as reply:
+                body = reply.read_all(deadline)
+                if reply.status != OK:
+                    raise refusal(reply, body)
+            found += env_keys(body)
+            cursor = following(body)
+            if not cursor:
+                break
+        pause = random.uniform(0.5, 1.0) * self._timing.sections_every  # noqa: S311 - spreads clients
+        self._sections_due = time.monotonic() + pause
+        return tuple(found)
 
     def stream(
         self, cursor: Position | None, services: Sequence[str] = ()

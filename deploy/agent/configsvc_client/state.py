@@ -25,6 +25,8 @@ class Snapshot:
     retired: bool = False
     reached: int = 0
     """How far the server was when it gave or confirmed this; 0: no server did."""
+    env_sections: tuple[str, ...] | None = None
+    """The keys of the sections of type environment variables; ``None``: not known."""
 
     @property
     def document(self) -> Any:
@@ -39,12 +41,23 @@ class Snapshot:
     @property
     def kept(self) -> Kept:
         """What of it is kept on disk."""
-        return Kept(self.envelope, self.etag, self.epoch)
+        return Kept(self.envelope, self.etag, self.epoch, self.env_sections)
 
     @classmethod
     def of_kept(cls, kept: Kept, *, retired: bool = False) -> "Snapshot":
         """A copy from disk that no server has confirmed."""
-        return cls(kept.envelope, kept.etag, kept.epoch, stale=True, retired=retired)
+        return cls(
+            kept.envelope,
+            kept.etag,
+            kept.epoch,
+            stale=True,
+            retired=retired,
+            env_sections=kept.env_sections,
+        )
+
+    def is_same_as(self, other: "Snapshot") -> bool:
+        """Whether the same can be made of both."""
+        return self.envelope is other.envelope and self.env_sections == other.env_sections
 
     def is_older_than(self, other: "Snapshot") -> bool:
         """Whether both are of one epoch and this is an earlier version."""
@@ -55,7 +68,15 @@ class Snapshot:
         epoch = answer.position.epoch if answer.position else self.epoch
         envelope = self.envelope if answer.envelope is None else answer.envelope
         reached = answer.position.revision if answer.position else 0
-        return Snapshot(envelope, answer.etag, epoch, stale=answer.stale, reached=reached)
+        asked = answer.env_sections is not None
+        return Snapshot(
+            envelope,
+            answer.etag,
+            epoch,
+            stale=answer.stale,
+            reached=reached,
+            env_sections=answer.env_sections if asked else self.env_sections,
+        )
 
 
 class State:
@@ -64,7 +85,7 @@ class State:
     def __init__(self, first: Snapshot, copy: Copy | None) -> None:
         self._snapshot = first
         self._copy = copy
-        self._lock = threading.Lock()
+        self._lock, self._keeping = threading.Lock(), threading.Lock()
         self._listeners: list[tuple[Pattern | None, Callable[[], object]]] = []
 
     @property
@@ -88,9 +109,25 @@ class State:
             if new.is_older_than(old):
                 raise AwayError(f"The server is behind: version {new.version}, not {old.version}.")
             self._snapshot = new
-        if self._copy is not None and (new.kept != old.kept or self._copy.is_outdated):
-            self._copy.write(new.kept)
+        self._keep(old)
         return self._tell(old, new)
+
+    def take_sections(self, env_sections: tuple[str, ...]) -> None:
+        """Know from now on which sections are environment variables, and tell."""
+        with self._lock:
+            old = self._snapshot
+            self._snapshot = new = replace(old, env_sections=env_sections)
+        self._keep(old)
+        self._tell(old, new)
+
+    def _keep(self, old: Snapshot) -> None:
+        """Keep what is served now, whichever thread has written last."""
+        if self._copy is None:
+            return
+        with self._keeping:
+            kept = self._snapshot.kept
+            if kept != old.kept or self._copy.is_outdated:
+                self._copy.write(kept)
 
     def retire(self) -> None:
         """The server says that the configuration is retired: keep the last state, and tell once."""
@@ -103,7 +140,10 @@ class State:
 
     def _tell(self, old: Snapshot, new: Snapshot) -> bool:
         paths = [] if old.document is new.document else list(changes(old.document, new.document))
-        moved = bool(paths) or (old.version, old.retired) != (new.version, new.retired)
+        before, after = (
+            (each.version, each.retired, each.env_sections or ()) for each in (old, new)
+        )
+        moved = bool(paths) or before != after
         with self._lock:
             listeners = tuple(self._listeners)
         for pattern, listener in listeners:

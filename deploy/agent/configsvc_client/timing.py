@@ -35,6 +35,10 @@ class Timing:
     poll_every: float = 10.0
     """Between polls that the server, or a proxy, answers at once."""
 
+    sections_every: float = 60.0
+    """Which sections are environment variables is asked anew after so long, at most, where it is wanted:
+    no event tells of it."""
+
     stream_failures: int = 3
     """After so many failures in a row the client polls."""
 

@@ -139,7 +139,9 @@ class Watcher:
             self._pending += [each for each in self._about(event.data) if each not in self._pending]
         if event.id:
             position = _read_position(event.id)
-            self._refresh(position, self._followed if self._cursor is None else self._pending)
+            wanted = self._followed if self._cursor is None else self._pending
+            due = [each for each in self._followed if each[0].sections_are_due]
+            self._refresh(position, [*wanted, *(each for each in due if each not in wanted)])
             self._move(position, self._messages)
 
     def _move(self, position: Position, messages: Sequence[str] | None) -> None:

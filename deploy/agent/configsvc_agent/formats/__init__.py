@@ -27,7 +27,7 @@ MEDIA_TYPES: Final = {
     "yaml": "application/yaml",
     "toml": "application/toml",
     "xml": "application/xml",
-    "env": "text/plain",
+    "env": "text/x-dotenv",
 }
 
 
