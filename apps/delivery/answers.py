@@ -195,7 +195,12 @@ def _file_tree(tree: Tree, question: Question) -> Tree:
     if question.env_sections is not None:
         merged: dict[str, Tree] = {}
         for key in question.env_sections:
-            merged |= tree.get(key, {})
+            section = tree.get(key, {})
+            if not isinstance(section, dict):
+                raise UnrepresentableError(
+                    f"The section '{key}' has no variables: it is one value."
+                )
+            merged |= section
         return merged
     if question.format in FLAT_FORMATS and not isinstance(tree, dict):
         raise UnrepresentableError("A flat format holds names and texts alone.")

@@ -251,6 +251,22 @@ def test_env_format__takes_the_sections_of_environment_variables(published):
     assert published.get("/config/shop.properties?section=env").content == b"TZ=UTC\n"
 
 
+def test_env_format__of_a_section_that_is_a_secret_as_a_whole__is_refused_by_its_key(published):
+    section = {"key": "env", "type": "environment_variables"}
+    here = {"service": "shop", "environment": "production"}
+    body = {**here, "name": "all", "value": "x" * 20}
+    config = {"environment": "production", "config": {"env": {"$secret": "all"}}}
+    assert published("POST", "/secrets", body).status_code == 201
+    assert published("POST", "/services/shop/sections", section).status_code == 201
+    changed = published("POST", "/config/shop", {**config, "on_stale": "overwrite"})
+    assert changed.status_code == 201, changed.content
+
+    answer = published.get("/config/shop.env")
+
+    assert (answer.status_code, answer.json()["code"]) == (406, "not_representable")
+    assert "'env'" in answer.json()["detail"]
+
+
 def test_env_format__another_section_of_variables__is_another_answer_of_the_same_version(published):
     body = {"config": {"env": {"TZ": "UTC"}, "more": {"A": "1"}}, "base_version": 1}
     published.post("/config/shop", {"environment": "production", **body})
