@@ -286,8 +286,13 @@ def test_min_revision__another_configuration_is_further__is_not_reached(server, 
     wait_until(lambda: local.get("/config/cart").json()["config"] == {"items": 4})
 
     early = local.get("/config/checkout?min_revision=e1-2")
+    old = local.get("/config/checkout")
 
     assert (early.status_code, early.json().get("code")) == (412, "not_reached")
+    assert (old.json()["config"], old.headers["X-Config-Revision"]) == (
+        {"settings": {"timeout": 1}},
+        "1",
+    )
     server.refuse.clear()
     wait_until(lambda: local.get("/config/checkout?min_revision=e1-2").status_code == 200)
     assert local.get("/config/checkout").json()["config"] == {"settings": {"timeout": 9}}

@@ -31,6 +31,7 @@ from configsvc_agent.asking import (
 from configsvc_agent.errors import UsageError
 from configsvc_agent.streaming import MOST_STREAMS, Reader
 from configsvc_agent.upstream import Upstream
+from configsvc_client.events import Position
 from configsvc_client.files import replace
 from configsvc_client.state import Snapshot, State
 
@@ -220,10 +221,11 @@ class _Local:
             self._learn_sections(question.service, revealed=question.revealed)
         self._wait_until_reached(question)
         is_new = self._wait_for_news(question, state)
+        reached = self._reached(question)  # first: the snapshot is as new, or newer
         snapshot = state.snapshot
         if snapshot.retired:
             raise Refusal(410, "retired", "The configuration is retired.")
-        headers = self._headers(question, snapshot)
+        headers = self._headers(question, snapshot, reached)
         if question.is_known(snapshot):
             return Reply(304, b"", headers)
         if not is_new:
@@ -281,13 +283,17 @@ class _Local:
             )
         return revealed
 
+    def _reached(self, question: Question) -> Position:
+        """How far the configuration is that is asked for."""
+        return self.upstream.reached(question.service, revealed=question.revealed)
+
     def _wait_until_reached(self, question: Question) -> None:
         needed = question.needed
         if needed is None:
             return
         ends = time.monotonic() + REVISION_WAIT
         while True:
-            head = self.upstream.reached(question.service, revealed=question.revealed)
+            head = self._reached(question)
             if needed.epoch not in ("", head.epoch):
                 raise Refusal(409, "epoch", "That revision is of another epoch: ask without it.")
             if head.revision >= needed.revision:
@@ -305,7 +311,7 @@ class _Local:
         ends = time.monotonic() + question.wait
 
         def has_news() -> bool:
-            head = self.upstream.head()
+            head = self._reached(question)
             beyond = after.epoch not in ("", head.epoch) or after.revision > head.revision
             moved_at = self.upstream.moved_at(question.service, revealed=question.revealed)
             other = bool(question.etags) and not question.is_known(state.snapshot)
@@ -319,13 +325,12 @@ class _Local:
                 self.upstream.moved.wait(left)
         return True
 
-    def _headers(self, question: Question, snapshot: Snapshot) -> dict[str, str]:
-        head = self.upstream.head()
+    def _headers(self, question: Question, snapshot: Snapshot, reached: Position) -> dict[str, str]:
         headers = {
             "ETag": question.etag(snapshot),
             "X-Config-Version": str(snapshot.version),
-            "X-Config-Revision": str(head.revision),
-            "X-Config-Epoch": head.epoch,
+            "X-Config-Revision": str(reached.revision),
+            "X-Config-Epoch": reached.epoch,
             "Cache-Control": "no-store" if question.revealed else "private, no-cache",
             "Vary": VARY,
         }
