@@ -174,9 +174,13 @@ def test_server__of_another_epoch__is_a_resync(server, listen):
 
     server.restore("e2", {"a": 0}, version=1)
 
-    wait_until(heard.resyncs)
-    assert heard.resyncs()[-1]["epoch"] == "e2"
     revision = server.revision
+    wait_until(
+        lambda: (
+            [(each["epoch"], each["revision"]) for each in heard.resyncs()][-1:]
+            == [("e2", revision)]
+        )
+    )
     server.publish({"a": 9})
     wait_until(lambda: heard.changed() == [2, revision + 1])
     assert heard.of("changed")[-1].id == f"e2-{revision + 1}"
