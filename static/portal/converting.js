@@ -58,7 +58,7 @@ export function openConverting({ form, select, url, status, read, replace, refus
   function offerBack(before) {
     back?.remove();
     converted = read().text;
-    back = element("button", "p-button", `Back to ${before.format}, as it was`);
+    back = element("button", "p-button", `Back to ${before.format}, with its comments and layout`);
     back.setAttribute("type", "button");
     back.addEventListener("click", () => {
       replace(before.format, before.text);

@@ -58,6 +58,64 @@ def test_merge__same_keys_with_a_choice__publishes_what_was_chosen(moved):
     assert source(moved)["config"] == {"a": 9, "b": 2, "l": [1, 2], "c": 5}
 
 
+PATCH = "/config/shop?environment=production"
+
+
+def patch(api, body, query="", **headers):
+    return api("PATCH", PATCH + query, body, "application/merge-patch+json", **headers)
+
+
+def test_patch__of_another_key_on_a_stale_base__may_be_merged_and_then_is(moved):
+    refused = patch(moved, '{"a":9}', "&base_version=1")
+    done = patch(moved, '{"a":9}', "&base_version=1&on_stale=merge")
+
+    told = refused.json()
+    assert (refused.status_code, told["mergeable"], told["conflicts"]) == (409, True, [])
+    assert '"on_stale":"merge"' in told["detail"]
+    assert done.status_code == 201, done.content
+    assert source(moved)["config"] == {"a": 9, "b": 2, "l": [1, 2], "c": 1}
+
+
+@pytest.mark.parametrize("query", ["", "&on_stale=merge"])
+def test_patch__of_what_changed_since_its_base__is_409_with_all_three_values(moved, query):
+    refused = patch(moved, '{"b":7,"a":9}', f"&base_version=1{query}")
+
+    told = refused.json()
+    assert (refused.status_code, told["mergeable"]) == (409, False)
+    assert told["conflicts"] == [{"pointer": "/b", "base": 1, "ours": 7, "theirs": 2}]
+    assert source(moved)["config"]["b"] == 2
+
+
+def test_patch__with_the_etag_of_an_earlier_version__is_412_or_merged(moved):
+    tag = moved.get(f"{PATCH}&version=1")["ETag"]
+
+    refused = patch(moved, '{"a":9}', if_match=tag)
+    done = patch(moved, '{"a":9}', "&on_stale=merge", if_match=tag)
+
+    assert refused.status_code == 412
+    assert done.status_code == 201, done.content
+    assert source(moved)["config"] == {"a": 9, "b": 2, "l": [1, 2], "c": 1}
+
+
+def test_patch__on_a_base_that_never_was__is_409_and_says_so(moved):
+    refused = patch(moved, '{"a":9}', "&base_version=99&on_stale=merge")
+
+    assert (refused.status_code, refused.json()["mergeable"]) == (409, False)
+    assert "There is no version 99 yet: the live one is 2." in refused.json()["detail"]
+
+
+def test_patch__on_a_stale_base_with_keys_that_one_may_not_see__leaves_them_alone(moved, make_api):
+    robot = make_api("operator", "shop")
+    assert moved.post("/key-rules", {"pattern": "b", "service": "shop"}).status_code == 201
+
+    done = patch(robot, '{"a":9}', "&base_version=1&on_stale=merge")
+    told = patch(robot, '{"b":7}', "&base_version=1")
+
+    assert done.status_code == 201, done.content
+    assert robot.get(PATCH).json()["config"] == {"a": 9, "l": [1, 2], "c": 1}
+    assert told.json().get("conflicts") == []
+
+
 @pytest.mark.parametrize("act", ["refresh", "rollback", "promote"])
 def test_stale__of_an_act_without_a_document__advises_what_the_act_takes(moved, act):
     publish(moved, {"a": 1}, environment="staging")

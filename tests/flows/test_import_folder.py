@@ -25,9 +25,13 @@ def run(capsys):
 
 
 def test_import_configs__files_that_are_none__are_named_by_the_reason(run, tmp_path):
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    (tmp_path / "theirs.yaml").write_text("a: 1\n")
+    tmp_path = folder
     (tmp_path / "shop.yaml").write_text("a: 1\n")
-    (tmp_path / "docs").mkdir()
-    for name in ("Makefile", "docs/notes.md", ".gitignore", ".git/config"):
+    (tmp_path / "out.yaml").symlink_to("../theirs.yaml")
+    for name in ("Makefile", "docs/notes.md", ".gitignore", ".git/config", ".git/hook.yaml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("a\n")
     (tmp_path / "gone.yaml").symlink_to("nowhere.yaml")
@@ -38,10 +42,22 @@ def test_import_configs__files_that_are_none__are_named_by_the_reason(run, tmp_p
 
         assert sorted(line for line in lines if line.startswith("passed over")) == [
             "passed over 1 not to be read: gone.yaml",
-            "passed over 2 hidden: .git/config, .gitignore",
+            "passed over 1 that are links out of the folder: out.yaml",
             "passed over 2 with no suffix of a format: Makefile, docs/notes.md",
+            "passed over 3 hidden: .git/config, .git/hook.yaml, .gitignore",
         ]
         assert lines[-1].startswith("2 files ")
+
+
+def test_import_configs__files_in_folders__are_told_by_their_paths(run, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "shop.yaml").write_text("a: 1\n")
+    (tmp_path / "linked.yaml").symlink_to("sub/shop.yaml")
+
+    assert run(tmp_path)[:2] == [
+        "version 1  linked.yaml -> linked (new service)",
+        "version 1  sub/shop.yaml -> shop (new service)",
+    ]
 
 
 def test_import_configs__many_others__are_counted_and_some_named(run, tmp_path):
@@ -72,13 +88,25 @@ def test_import_configs__nothing_else_there__says_so_before_it_fails(capsys, tmp
 
 
 def test_import_configs__file_that_cannot_be_read__is_refused_with_the_reason(capsys, tmp_path):
-    (tmp_path / "shop.yaml").write_text("a: 1\n")
-    (tmp_path / "cart.yaml").symlink_to("/proc/self/mem")  # reading it fails for everybody
+    file = tmp_path / "cart.yaml"
+    file.symlink_to("/proc/self/mem")  # reading it fails for everybody
 
-    with pytest.raises(CommandError, match=r"1 of 2 files were refused; nothing was stored"):
-        call_command("import_configs", str(tmp_path), "--environment", "staging")
+    with pytest.raises(CommandError, match=r"1 of 1 files were refused; nothing was stored"):
+        call_command("import_configs", str(file), "--environment", "staging")
 
     assert "refused    cart.yaml: The file cannot be read: " in capsys.readouterr().out
+
+
+def test_import_configs__no_file_has_a_name_of_a_service__names_each(capsys, tmp_path):
+    for name in ("bad name.yaml", "another one.yaml"):
+        (tmp_path / name).write_text("a: 1\n")
+
+    with pytest.raises(CommandError, match=r"2 of 2 files were refused; nothing was stored"):
+        call_command("import_configs", str(tmp_path), "--environment", "staging")
+
+    told = capsys.readouterr().out
+    assert "refused    bad name.yaml: " in told
+    assert "refused    another one.yaml: " in told
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444])

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from apps.engine.errors import (
 )
 from apps.engine.guarding import OPEN, Guard, visible
 from apps.engine.merging import Conflict, Merged, merge_three
-from apps.engine.values import Tree
+from apps.engine.values import Tree, parse_canonical
 
 STALE_RULES = ("reject", "merge", "overwrite")
 SIDES = ("base", "ours", "theirs")
@@ -100,15 +100,21 @@ def check_base(
             f"{state.number}, or If-Match with its ETag, so that nobody's change is lost.",
             current_version=state.number,
         )
-    if base.matches(state):
-        return
-    if base.version_ids:
-        raise PreconditionFailedError(
+    if not base.matches(state):
+        raise _refusal(state, options, ours, reads)
+
+
+def _refusal(
+    state: State, options: Options, ours: Tree | None, reads: Guard
+) -> PreconditionFailedError | ConflictError:
+    """Of a stale base."""
+    if options.base.version_ids:
+        return PreconditionFailedError(
             f"The live version is {state.number} and not the one that If-Match names. "
             "Fetch it again and repeat the change on it.",
             current_version=state.number,
         )
-    raise _conflict(state, options, ours, reads)
+    return _conflict(state, options, ours, reads)
 
 
 def take_base(state: State, options: Options, source: Source, reads: Guard) -> Source:
@@ -173,29 +179,59 @@ def _merged_extends(
 
 
 def _conflict(state: State, options: Options, ours: Tree | None, reads: Guard) -> ConflictError:
-    base = options.base
-    said = f"Version {state.number} was published after the base {base.version}."
     if ours is None:  # an act that needs no base
         return ConflictError(
-            f'{said} Look at it, and send this again with "base_version":{state.number}, or '
-            "without a base.",
+            f'{_said(state, options)} Look at it, and send this again with "base_version":'
+            f"{state.number}, or without a base.",
             current_version=state.number,
             mergeable=False,
             conflicts=[],
         )
-    clashes: list[Conflict] = []
-    before = _base_version(state, base)
-    mergeable = before is not None or base.version == 0
-    if mergeable:
-        clashes = _merge(state, before, ours, reads, options.choices).conflicts
-    merge = ', send "on_stale":"merge"' if mergeable else ""
+    before = _base_version(state, options.base)
+    if before is None and options.base.version != 0:
+        return _clash(state, options, None)
+    return _clash(state, options, _merge(state, before, ours, reads, options.choices).conflicts)
+
+
+def _clash(state: State, options: Options, clashes: list[Conflict] | None) -> ConflictError:
+    """The refusal of a stale base; ``None``: what was to be merged is not known."""
+    merge = ', send "on_stale":"merge"' if clashes is not None else ""
     choose = ' with "choices" by pointer' if clashes else ""
     return ConflictError(
-        f'{said} Fetch it, repeat the change on it{merge}{choose}, or send "on_stale":"overwrite".',
+        f"{_said(state, options)} Fetch it, repeat the change on it{merge}{choose}, or send "
+        '"on_stale":"overwrite".',
         current_version=state.number,
-        mergeable=mergeable and not clashes,
-        conflicts=[clash.as_dict() for clash in clashes],
+        mergeable=clashes == [],
+        conflicts=[clash.as_dict() for clash in clashes or ()],
     )
+
+
+def _said(state: State, options: Options) -> str:
+    base = options.base.version
+    if base is not None and base > (state.number or 0):
+        return f"There is no version {base} yet: the live one is {state.number}."
+    return f"Version {state.number} was published after the base {base}."
+
+
+def take_patch(state: State, options: Options, apply: Callable[[Tree], Tree], reads: Guard) -> Tree:
+    """What ``apply`` makes of the live document, as far as its author ``reads``. With a stale base what it
+    makes of that one, merged with what was published since where ``on_stale`` is ``merge``.
+
+    Raises what :func:`check_base` raises: :class:`ConflictError` with what both changed.
+    """
+    base, live = options.base, visible(state.effective, reads)
+    if options.on_stale == "overwrite" or not base.is_given or base.matches(state):
+        return apply(live)
+    before = _base_version(state, base)
+    merges = options.on_stale == "merge"
+    if before is None or before.retired or not (merges or base.version):
+        raise _refusal(state, options, None, reads)
+    was = visible(parse_canonical(before.effective.content), reads)
+    keys = World().merge_keys(state.service)
+    merged = merge_three(was, apply(was), live, keys, options.choices)
+    if merged.conflicts or not merges:
+        raise _clash(state, options, merged.conflicts)
+    return merged.tree
 
 
 def source_tree(version: Version | None) -> Tree:

@@ -32,6 +32,7 @@ MAX_FILE_BYTES = 1_048_576
 OTHER: Final = "with no suffix of a format"
 HIDDEN: Final = "hidden"
 UNREADABLE: Final = "not to be read"
+OUTSIDE: Final = "that are links out of the folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,16 @@ def _why_passed_over(path: Path, folder: Path) -> str:
     """Empty for what is imported, and for a folder that can be looked into."""
     if path.is_dir():
         return "" if os.access(path, os.R_OK | os.X_OK) else UNREADABLE
+    *folders, name = path.relative_to(folder).parts or (path.name,)
+    if any(each.startswith(".") for each in folders):
+        return HIDDEN
     if not path.is_file():  # a link that leads nowhere, a socket
         return UNREADABLE
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return OUTSIDE
     if suffix_of(path) in FORMAT_OF_SUFFIX:
         return ""
-    names = path.relative_to(folder).parts or (path.name,)
-    return HIDDEN if any(each.startswith(".") for each in names) else OTHER
+    return HIDDEN if name.startswith(".") else OTHER
 
 
 def suffix_of(path: Path) -> str:
@@ -170,6 +175,8 @@ def _publish(
         if source is not None:
             items.append(Publication(Place(service, environment), source, options))
             ready.append((each, created))
+    if not items:
+        return
     try:
         outcomes = publish_many(actor=actor, items=items)
     except InvalidError as error:

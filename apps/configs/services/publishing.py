@@ -17,7 +17,7 @@ from apps.configs.restricted import (
     source_with_hidden,
 )
 from apps.configs.selectors.standing import list_referring_to
-from apps.configs.services.bases import Options, check_base, take_base
+from apps.configs.services.bases import Options, check_base, take_base, take_patch
 from apps.configs.services.drafts import Draft, consume_draft
 from apps.configs.services.kernel import (
     Outcome,
@@ -40,7 +40,6 @@ from apps.engine.errors import (
     Problem,
     invalid,
 )
-from apps.engine.guarding import visible
 from apps.engine.values import Tree
 
 
@@ -111,7 +110,7 @@ def patch(
     """Publish what ``apply`` makes of the composed document, as the smallest change of the source.
 
     The rest of the source text stays as its author wrote it. A base is not needed; one that is
-    given and stale is refused. Raises what :func:`publish` raises.
+    given and stale is refused, or merged (:func:`take_patch`). Raises what :func:`publish` raises.
     """
     policy.require(actor, "publish", place)
     options.check()
@@ -119,9 +118,7 @@ def patch(
         lock_composition()
         state = load_state(place)
         version = _require_content(state)
-        check_base(state, options, None, base_needed=False)
-        seen = visible(state.effective, policy.guard(actor, "read", place))
-        wanted = apply(seen)
+        wanted = take_patch(state, options, apply, policy.guard(actor, "read", place))
         if not isinstance(wanted, dict):
             message = "A configuration is an object: its top level needs keys."
             raise InvalidConfigurationError(message, [Problem("", "type", message)])

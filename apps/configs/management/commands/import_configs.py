@@ -80,7 +80,7 @@ class Command(QuickCommand):
             progress=self._progress,
         )
         for each in found:
-            self.stdout.write(_line(each))
+            self.stdout.write(_line(each, _name_of(each.path, path)))
         refused = sum(1 for each in found if each.error)
         if refused:
             raise CommandError(f"{refused} of {len(files)} files were refused; nothing was stored.")
@@ -126,7 +126,7 @@ class Command(QuickCommand):
 
 
 def _passed_over(reason: str, paths: list[Path], folder: Path) -> str:
-    names = [each.name if each == folder else str(each.relative_to(folder)) for each in paths]
+    names = [_name_of(each, folder) for each in paths]
     shown = [each if each.isprintable() else ascii(each) for each in names[:MAX_NAMED]]
     more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
     return f"passed over {len(paths)} {reason}: {', '.join(shown)}{more}"
@@ -153,17 +153,22 @@ def _place(problem: Problem) -> str:
     return f"{problem.service}@{problem.environment} " if problem.service else ""
 
 
-def _line(each: Imported) -> str:
+def _name_of(path: Path, folder: Path) -> str:
+    """A file's name as seen from the folder."""
+    return path.name if path == folder else str(path.relative_to(folder))
+
+
+def _line(each: Imported, name: str) -> str:
     if each.error is not None:
         places = "; ".join(
             f"line {problem.line}: {problem.message}" if problem.line else problem.message
             for problem in each.error.problems
         )
-        return f"refused    {each.path.name}: {places or each.error.detail}"
+        return f"refused    {name}: {places or each.error.detail}"
     if each.outcome is None:
-        return f"not stored {each.path.name}"
+        return f"not stored {name}"
     state = "unchanged" if each.outcome.unchanged else f"version {each.outcome.version}"
     notes = [" (new service)"] if each.created else []
     if each.escaped:
         notes.append(f" ({each.escaped} '${{' written as '$${{')")
-    return f"{state:<10} {each.path.name} -> {each.service}{''.join(notes)}"
+    return f"{state:<10} {name} -> {each.service}{''.join(notes)}"
