@@ -342,9 +342,12 @@ class ValidateView(ApiView):
                 raise bad_member("config", "Send 'schema' and 'config'.")
             report = check_alone(members["schema"], members["config"])
         else:
+            service = typed(members, "service", str, "")
+            if not service:
+                raise bad_member("service", "Name the 'service', or send 'schema' and 'config'.")
             place = configurations.resolve_place(
                 actor=self.actor,
-                service=typed(members, "service", str, ""),
+                service=service,
                 environment=environment_of(request, members),
                 verb="read",
             )

@@ -61,8 +61,10 @@ def read_publication(request: Any) -> tuple[Source, dict[str, Tree]]:
     """The source and the other members of a publish, from JSON or from the document itself."""
     kind = content_type(request)
     if kind in DOCUMENT_TYPES:
-        members = members_of_query(request)
-        return sources.from_text(read_body(request), DOCUMENT_TYPES[kind]), members
+        members, body = members_of_query(request), read_body(request)
+        if not body.strip():
+            raise MalformedError("The body is empty: send the document.")
+        return sources.from_text(body, DOCUMENT_TYPES[kind]), members
     if kind != "application/json":
         raise UnsupportedMediaType(kind)
     members = read_members(request, PUBLISH_MEMBERS)

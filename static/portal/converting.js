@@ -58,12 +58,14 @@ export function openConverting({ form, select, url, status, read, replace, refus
   function offerBack(before) {
     back?.remove();
     converted = read().text;
-    back = element("button", "p-button", `Back to ${before.format}, with its comments and layout`);
-    back.setAttribute("type", "button");
-    back.addEventListener("click", () => {
+    const button = element("button", "p-button", `Back to ${before.format}, as it was`);
+    button.setAttribute("type", "button");
+    button.addEventListener("click", () => {
       replace(before.format, before.text);
       back?.remove();
     });
+    back = element("span", "muted", "Without its comments and layout. ");
+    back.append(button);
     select.closest("label")?.after(back);
   }
 

@@ -80,6 +80,7 @@ export function openReview({ form, convertUrl, service, environment, base, liveV
   /** @param {Report | null} report */
   function conclude(report) {
     const isStale = newest() > base();
+    const isConverted = Boolean(liveText) && read().format !== liveFormat;
     const others = report?.errors.filter((each) => isElsewhere(each, service, environment)) ?? [];
     const mayLeave = others.length > 0 && others.length === report?.errors.length;
     publish.disabled = !report?.valid;
@@ -89,6 +90,9 @@ export function openReview({ form, convertUrl, service, environment, base, liveV
     summary.textContent = verdict(report);
     if (report?.valid && isStale) {
       summary.append(element("b", "", ` Version ${newest()} was published meanwhile: you will be shown what changed before yours can go live.`));
+    }
+    if (report?.valid && isConverted) {
+      summary.append(element("b", "", ` It takes the place of a ${liveFormat} text, whose comments and layout are not in it.`));
     }
     const followers = (report?.affected ?? []).map(follower);
     const lines = report?.valid ? [...report.changes.map(describe), ...followers] : (report?.errors ?? []).map(mended);

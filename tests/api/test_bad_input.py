@@ -42,6 +42,8 @@ WRITES = [
     ("no object", "[]", "application/json", 400),
     ("empty", "", "application/json", 400),
     ("list as config", '{"config":[]}', "application/json", 400),
+    ("empty YAML", " \n", YAML, 400),
+    ("empty TOML", "", TOML, 400),
     ("alias bomb", BOMB, YAML, 400),
     ("alias of itself", "a: &a [*a]\n", YAML, 400),
     ("merge bomb", "a: &a {x: 1}\n" + MERGES, YAML, 400),

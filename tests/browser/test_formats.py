@@ -44,6 +44,7 @@ def test_format__switched__holds_the_same_document_and_goes_back_as_it_was(serve
         assert values.same(formats.parse(content(page), form).tree, document), form
         expect(page.locator("#summary")).to_contain_text("Valid · no changes against live")
         assert page.evaluate(COLOURS) > 2, form
+        expect(page.locator("text=Without its comments and layout")).to_be_visible()
         page.click("text=Back to yaml, as it was")
         assert (content(page), page.input_value("#format")) == (written, "yaml")
         assert page.evaluate(COLOURS) > 2
@@ -54,6 +55,9 @@ def test_format__switched__holds_the_same_document_and_goes_back_as_it_was(serve
     expect(page.locator("text=Back to yaml, as it was")).to_have_count(0)  # would lose the change
     page.click("#review")
     expect(page.locator("#dialog-diff")).to_contain_text(f'"timeout": {timeout},')
+    expect(page.locator("#dialog")).to_contain_text(
+        "a yaml text, whose comments and layout are not"
+    )
     page.click("#cancel")
     discard(page)
 
