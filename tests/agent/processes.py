@@ -68,9 +68,10 @@ class Hook:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                hook.bodies.append(json.loads(body))
                 hook.fails -= 1
-                self.send_response(500 if hook.fails >= 0 else 204)
+                status = 500 if hook.fails >= 0 else 204
+                hook.bodies.append(json.loads(body))  # a test that sees it may set ``fails``
+                self.send_response(status)
                 self.end_headers()
 
             def log_message(self, *arguments):

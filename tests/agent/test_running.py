@@ -55,13 +55,12 @@ def timeout(value):
     return {"settings": {"timeout": value}}
 
 
-def is_there(pid):
-    """Whether a process is there, alive or as a zombie."""
-    return Path(f"/proc/{pid}").exists()
-
-
 def state_of(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    """The letter of its state; ``None`` where it is gone, as it may be at any moment."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 # -- the child ---------------------------------------------------------------------------------
@@ -116,7 +115,7 @@ def test_sigterm__child_that_does_not_hear_it__is_killed_with_its_group(launch):
 
     assert agent.wait() == 137
     assert "did not end in time" in agent.log
-    wait_until(lambda: not any(is_there(pid) and state_of(pid) != "Z" for pid in pids))
+    wait_until(lambda: all(state_of(pid) in (None, "Z") for pid in pids))
 
 
 def become_reaper():
@@ -136,7 +135,7 @@ def test_orphans__left_to_the_agent__are_reaped(launch):
 
     wait_until(lambda: len(children_of(agent)) == 1, what="reaping")
 
-    assert set(children_of(agent).values()) == {"S"}
+    assert not {None, "Z"} & set(children_of(agent).values())
 
 
 def test_child__ended_and_started_again__leaves_no_zombie(launch):
@@ -195,7 +194,7 @@ def test_restart__on_a_change__starts_anew_with_the_new_values(launch, server):
 
 
 def test_restart__many_changes_in_a_row__restarts_once(launch, server):
-    agent = launch("--env", "--wait", "1:30", "checkout", "--", "sh", "-c", SHOW)
+    agent = launch("--env", "--wait", "4:30", "checkout", "--", "sh", "-c", SHOW)
     agent.says("timeout=1 ")
     server.wait_for("/stream")
 
