@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -20,12 +21,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 START_WITHIN = 30
+PORTS = range(20_000, 30_000)  # below those that kernels give to whoever asks for any
+_chance = random.SystemRandom()
+_claims: list[socket.socket] = []
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nothing listens until it is used, and that no other process is given meanwhile.
+
+    What says so to the others, as those of a parallel run, is a UDP socket of that number, which
+    this process has until it ends.
+    """
+    while True:
+        port = _chance.choice(PORTS)
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+        else:
+            _claims.append(claim)
+            return port
 
 
 def _package(name: str) -> Path | None:
