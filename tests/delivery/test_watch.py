@@ -30,12 +30,17 @@ from apps.delivery.watchers import Watcher
 from apps.registry.selectors import get_environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
-AT_ONCE = 0.8  # a quiet second has not gone by then
 
 
 @pytest.fixture
 def person(transactional_db):
     return User.objects.create_superuser("ines")
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """The feed does not look by itself every second: what comes all the same, it was woken for."""
+    monkeypatch.setattr("apps.delivery.feed.LOOK_EVERY", 600.0)
 
 
 class Watched:
@@ -55,7 +60,7 @@ class Watched:
             source=sources.from_text(f"a: {self.number}\n", "yaml"),
             options=Options(on_stale="overwrite"),
         )
-        assert await self.feed.reached(made.revision, 5)
+        assert await self.feed.reached(made.revision, 20)
         return made.revision
 
     async def frame(self, seconds=20):
@@ -99,16 +104,16 @@ def test_bookmark__nothing_happens__says_how_far_one_has_read(shop, person, syst
     watching(scenario, actor_of_user(person), interest, system, bookmark_every=0.01)
 
 
-def test_bookmark__others_publish_all_the_time__comes_all_the_same(shop, person, system):
+def test_bookmark__others_publish_all_the_time__comes_all_the_same(shop, person, system, at_once):
     """A watcher of one service does not fall behind the many acts that are not his."""
     other = create_service(actor=system, slug="cart")
 
     async def scenario(watched):
         for _ in range(2):
             revision = await watched.publish(other)
-            assert await watched.frame(AT_ONCE) == ("bookmark", revision)
+            assert await watched.frame() == ("bookmark", revision)
         revision = await watched.publish(shop)
-        assert await watched.frame(AT_ONCE) == ("changed", revision)
+        assert await watched.frame() == ("changed", revision)
 
     interest = Interest(frozenset({shop.pk}))
     watching(scenario, actor_of_user(person), interest, system, bookmark_every=0)
@@ -120,17 +125,18 @@ def test_redis__takes_what_it_is_sent_and_never_answers__holds_no_news_up(
     """A paused one does so. How far the ledger has come is remembered there, and may wait."""
 
     async def scenario(watched):
-        for _ in range(3):
-            revision = await watched.publish(shop)
-            assert await watched.frame(AT_ONCE) == ("changed", revision)
-            await asyncio.sleep(1)  # it is remembered again
+        with contextlib.closing(stuck):  # which ends what waits for it
+            for _ in range(3):
+                revision = await watched.publish(shop)
+                assert await watched.frame() == ("changed", revision)
+                await asyncio.sleep(1)  # it is remembered again
 
     with socket.create_server(("127.0.0.1", 0)) as stuck:
         settings.CACHES = {
             "default": {
                 "BACKEND": "django_redis.cache.RedisCache",
                 "LOCATION": f"redis://127.0.0.1:{stuck.getsockname()[1]}/0",
-                "OPTIONS": {"SOCKET_TIMEOUT": 3},
+                "OPTIONS": {"SOCKET_TIMEOUT": 60},
             }
         }
         interest = Interest(frozenset({shop.pk}))
@@ -167,7 +173,7 @@ def test_resume__server_too_busy_to_look__waits_until_it_has_read_what_the_clien
 
 
 def test_rights__login_ended_while_others_publish__are_looked_at_without_a_quiet_second(
-    shop, person, system
+    shop, person, system, at_once
 ):
     other = create_service(actor=system, slug="cart")
 
@@ -177,14 +183,16 @@ def test_rights__login_ended_while_others_publish__are_looked_at_without_a_quiet
         )
         await watched.publish(other)
         with pytest.raises(WithdrawnError):
-            await watched.frame(AT_ONCE)
+            await watched.frame()
 
     watching(scenario, actor_of_user(person), Interest(frozenset({shop.pk})), system)
 
 
-def test_rights__withdrawn_while_nothing_happens__end_the_stream_at_once(shop, person, system):
+def test_rights__withdrawn_while_nothing_happens__end_the_stream_at_once(
+    shop, person, system, at_once
+):
     async def scenario(watched):
-        waiting = asyncio.create_task(watched.frame(AT_ONCE))
+        waiting = asyncio.create_task(watched.frame())
         await asyncio.sleep(0.1)
         await sync_to_async(update_person)(
             actor=system, user=person, is_active=False, is_superuser=True
@@ -195,19 +203,21 @@ def test_rights__withdrawn_while_nothing_happens__end_the_stream_at_once(shop, p
     watching(scenario, actor_of_user(person), Interest(frozenset({shop.pk})), system)
 
 
-def test_rights__grant_ends_by_its_time__end_the_stream_and_tell_nothing_more(shop, system):
+def test_rights__grant_ends_by_its_time__end_the_stream_and_tell_nothing_more(
+    shop, system, monkeypatch
+):
     """The end of a grant is no act: it moves no generation, and nothing wakes the stream."""
     account = services.create_account(actor=system, slug="guest")
     _token, raw = services.create_token(actor=system, account=account)
     grant = {"to": "service-account:guest", "role": "viewer", "on": EVERYWHERE}
-    ends_at = clock.now() + timedelta(seconds=3)
+    ends_at = clock.now() + timedelta(hours=1)
     services.grant(actor=system, **grant, expires_at=ends_at)
     guest = replace(authenticate_token(raw, now=clock.now()), generation=None)
 
     async def scenario(watched):
         revision = await watched.publish(shop)
         assert await watched.frame() == ("changed", revision)
-        await asyncio.sleep((ends_at - clock.now()).total_seconds())
+        monkeypatch.setattr(clock, "now", lambda: ends_at)
         await watched.publish(shop)
         with pytest.raises(WithdrawnError):
             await watched.frame()
@@ -216,14 +226,14 @@ def test_rights__grant_ends_by_its_time__end_the_stream_and_tell_nothing_more(sh
 
 
 def test_slow_watcher__queue_is_full__is_told_to_resync_and_goes_on_from_there(
-    shop, person, system
+    shop, person, system, at_once
 ):
     async def scenario(watched):
         for _ in range(3):
             revision = await watched.publish(shop)
-        assert await watched.frame(AT_ONCE) == ("resync", revision)
+        assert await watched.frame() == ("resync", revision)
         revision = await watched.publish(shop)
-        assert await watched.frame(AT_ONCE) == ("changed", revision)
+        assert await watched.frame() == ("changed", revision)
 
     interest = Interest(frozenset({shop.pk}))
     watching(scenario, actor_of_user(person), interest, system, queue_limit=2)
@@ -305,16 +315,23 @@ def test_rights__moved_while_many_streams_of_a_token_are_open__are_read_once(
     watching(scenario, actor_of_user(User.objects.create_superuser("olu")), Interest(), system)
 
 
-def test_grant__that_ends_by_itself__ends_the_stream_though_nothing_happens(shop, system):
+def test_grant__that_ends_by_itself__ends_the_stream_though_nothing_happens(
+    shop, system, monkeypatch
+):
     actor = actor_of_user(User.objects.create_user("eve"))
-    ends = clock.now() + timedelta(seconds=1)
+    ends = clock.now() + timedelta(hours=1)
     services.grant(
         actor=system, to="user:eve", role="viewer", on=Place(shop, None), expires_at=ends
     )
 
+    monkeypatch.setattr(clock, "now", lambda: ends - timedelta(seconds=0.5))
+
     async def scenario(watched):
+        waiting = asyncio.create_task(watched.frame())
+        await asyncio.sleep(0.2)
+        monkeypatch.setattr(clock, "now", lambda: ends)
         with pytest.raises(WithdrawnError):
-            await watched.frame(5)
+            await waiting
 
     watching(scenario, actor, Interest(frozenset({shop.pk})), system)
 
