@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,19 +19,22 @@ from tests.agent.processes import Hook
 
 TOKEN = "csl_local"
 SHORT = Timing(
-    fetch_timeout=3.0,
-    ready_within=0.5,
-    heartbeat=0.7,
+    fetch_timeout=20.0,
+    ready_within=20.0,
+    heartbeat=20.0,
     stable=0.2,
     first_pause=0.05,
     longest_pause=0.2,
     resync_jitter=0.05,
     poll_wait=2.0,
     poll_every=0.1,
-    stream_failures=3,
+    stream_failures=1000,
     stream_again=1.0,
     sections_every=0.4,
 )
+"""It waits for moments only, but for a server that is slow: a machine may stand still for a second."""
+IMPATIENT = replace(SHORT, fetch_timeout=3.0, ready_within=0.5, heartbeat=0.7, stream_failures=3)
+"""For tests in which the server does not answer."""
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def serve(server):
     opened = []
 
     def serve(listen="127.0.0.1:0", token=TOKEN, reveals=False, **options):
-        settings = Settings(server.url, lambda: server.token, timing=SHORT, **options)
+        settings = Settings(server.url, lambda: server.token, **{"timing": SHORT} | options)
         kinds = [("checkout", False), ("cart", False)]
         kinds += [("checkout", True)] if reveals else []
         upstream = Upstream(settings, kinds)

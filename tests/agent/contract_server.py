@@ -264,6 +264,7 @@ class Handler(BaseHTTPRequestHandler):
                 if fake.revision == reached:
                     fake.moved.wait(BOOKMARK_EVERY)
                 if not self.resumable(reached):
+                    self.close_connection = True
                     return
                 news = [change for change in fake.changes if change[0] > reached]
             for revision, messages in news:

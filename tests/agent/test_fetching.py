@@ -9,7 +9,7 @@ import time
 import pytest
 
 from configsvc_client import Config, ConfigError
-from tests.agent.conftest import SHORT
+from tests.agent.conftest import IMPATIENT, SHORT
 from tests.agent.contract_server import ContractServer
 from tests.real_services import free_port
 
@@ -135,7 +135,7 @@ def test_fetch__slow_drops__ends_at_the_deadline(server, connect, drip):
     server.drip = drip
 
     with pytest.raises(ConfigError, match="away"):
-        connect()
+        connect(timing=IMPATIENT)
 
     assert time.monotonic() - began < 20
 

@@ -230,7 +230,7 @@ def test_many_clients__one_stream_and_one_fetch_for_each_change(server, serve):
 
 def test_change__of_one_service__fetches_that_one_alone(server, local):
     server.wait_for("/stream")
-    wait_until(lambda: server.count("/config/cart") == 2)  # at the start, and as the stream opened
+    server.wait_for("/config/cart", 2)  # at the start, and as the stream opened
     before = server.count("/config/checkout")
 
     server.moved_service, server.others["cart"] = "cart", {"items": 4}

@@ -58,7 +58,7 @@ def agent(serve, server):
     """One whose stream is open."""
     made = serve()
     server.wait_for("/stream")
-    wait_until(lambda: server.count("/config/cart") >= 2)  # it has looked once
+    server.wait_for("/config/cart", 2)  # it has looked once
     return made
 
 

@@ -6,11 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.agent.conftest import SHORT
+from tests.agent.conftest import IMPATIENT, SHORT
 from tests.agent.test_fetching import wait_until
-
-CALM = replace(SHORT, fetch_timeout=20.0, ready_within=20.0, heartbeat=20.0)
-"""Where it is counted what is asked: a machine that stands still for a moment is no silent server."""
 
 
 def follow(server, connect, **options):
@@ -23,7 +20,7 @@ def follow(server, connect, **options):
 
 
 def test_stream__publish__calls_back_once_with_the_new_values(server, connect):
-    config, seen = follow(server, connect, timing=CALM)
+    config, seen = follow(server, connect)
 
     server.publish({"settings": {"timeout": 2}})
 
@@ -34,7 +31,7 @@ def test_stream__publish__calls_back_once_with_the_new_values(server, connect):
 
 
 def test_stream__act_of_three_messages__is_fetched_once(server, connect):
-    _config, seen = follow(server, connect, timing=CALM)
+    _config, seen = follow(server, connect)
     before = server.count("/config/checkout")
 
     server.publish({"x": 2}, messages=3)
@@ -45,7 +42,7 @@ def test_stream__act_of_three_messages__is_fetched_once(server, connect):
 
 
 def test_stream__cut_within_a_revision__resumes_in_front_of_it(server, connect):
-    config, _seen = follow(server, connect, timing=CALM)
+    config, _seen = follow(server, connect)
     server.publish({"x": 2})
     wait_until(lambda: config.version == 2)
     server.stream_fault = "within a revision"
@@ -126,7 +123,7 @@ def test_stream__other_node_is_in_the_next_epoch_already__takes_its_state(server
 
 def test_stream__goes_silent__is_opened_again(server, connect):
     server.stream_fault = "mute"
-    config, _seen = follow(server, connect)
+    config, _seen = follow(server, connect, timing=IMPATIENT)
 
     server.publish({"x": 2})
 
@@ -142,7 +139,9 @@ def test_stream__does_not_get_through__polls_and_returns_later(server, connect, 
         server.refuse["/stream"] = (200, {"Content-Type": "text/html"}, b"<html>")
     else:
         server.stream_fault = fault
-    config = connect(timing=replace(SHORT, stable=60.0))  # a slow fetch makes no stream that works
+    config = connect(
+        timing=replace(IMPATIENT, stable=60.0)
+    )  # a slow fetch makes no stream that works
     config.start()
 
     wait_until(lambda: any("wait" in asked[1] for asked in server.asked))
@@ -172,10 +171,11 @@ def test_poll__answered_at_once__does_not_hammer(server, connect):
     server.refuse["/stream"] = (404, {}, b"{}")
     config = connect()
     server.refuse["/config/checkout"] = (304, {}, b"")
+    began = time.monotonic()
     config.start()
-    time.sleep(0.8)
+    server.wait_for("/config/checkout", 8)
 
-    assert 3 <= server.count("/config/checkout") <= 25
+    assert time.monotonic() - began >= 5 * SHORT.poll_every / 2
     server.refuse.pop("/config/checkout")
     server.publish({"x": 2})
     wait_until(lambda: config.get("x") == 2)
