@@ -52,9 +52,7 @@ from apps.delivery.reads import note_given, note_read
 from apps.delivery.requests import MAX_SERVICES, read_cursor, read_wait
 from apps.delivery.revealing import Revealing
 from apps.engine import formats, patching, paths
-from apps.engine.errors import (
-    MalformedError,
-)
+from apps.engine.errors import MalformedError, Problem
 from apps.engine.signing import answer_header
 from apps.rollouts.assigning import as_assigned, choices_of, note_served, read_unit
 from apps.rollouts.services import note_instance
@@ -100,7 +98,8 @@ class ConfigView(ApiView):
             raise UnsupportedMediaType(kind)
         change = formats.parse(read_body(request), "json").tree
         if kind == "application/merge-patch+json" and not isinstance(change, dict):
-            raise MalformedError("A merge patch of a configuration is an object.")
+            message = "A merge patch of a configuration is an object."
+            raise MalformedError(message, [Problem("", "type", message, 1, 1)])
         members = members_of_query(request)
         place = self._place(service, environment_of(request, members))
         outcome = publishing.patch(
@@ -259,7 +258,7 @@ def check_revision(request: Any) -> Position:
     a revision of another epoch, or above the ledger's head.
     """
     reached = head()
-    needed = read_cursor(request.GET.get("min_revision"))
+    needed = read_cursor(request.GET.get("min_revision"), "min_revision")
     if needed is not None:
         require_reached(needed, reached)
     return reached

@@ -36,7 +36,7 @@ from apps.configs.selectors import templates as selected
 from apps.configs.services import places, sections, templates
 from apps.configs.services.bases import Base, Options
 from apps.core import clock
-from apps.engine.errors import InvalidError, invalid
+from apps.engine.errors import invalid
 from apps.engine.values import Tree, parse_canonical
 
 SERVICE_MEMBERS = ("slug", *places.SERVICE_MEMBERS)
@@ -422,7 +422,7 @@ def _body(members: dict[str, Tree]) -> templates.Body:
 
 def _without_slug(members: dict[str, Tree], slug: str) -> dict[str, Tree]:
     if members.pop("slug", slug) != slug:
-        raise InvalidError("A name does not change.", [])
+        raise invalid("/slug", "immutable", "A name does not change.")
     return members
 
 

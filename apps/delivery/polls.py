@@ -81,7 +81,7 @@ async def wait_for_news(asked: Asked) -> bool:
     try:
         poll = Poll(
             services,
-            read_cursor(asked.one("min_revision")),
+            read_cursor(asked.one("min_revision"), "min_revision"),
             read_cursor(asked.one("after")),
             read_wait(asked.one("wait")),
         )

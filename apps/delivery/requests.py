@@ -20,7 +20,6 @@ from apps.delivery.services import redeem_ticket
 from apps.delivery.watch import Cursor, Interest
 from apps.engine import values
 from apps.engine.errors import (
-    InvalidError,
     MalformedError,
     Problem,
     UnauthenticatedError,
@@ -189,14 +188,14 @@ def note_stream(actor: Actor, interest: Interest, name: str | None) -> None:
     note_watching(actor=actor, configurations=watched, name=name)
 
 
-def read_cursor(text: str | None) -> Cursor | None:
-    """``REVISION`` or ``EPOCH-REVISION`` as a cursor. Raises :class:`InvalidError`."""
+def read_cursor(text: str | None, name: str = "after") -> Cursor | None:
+    """``REVISION`` or ``EPOCH-REVISION`` as a cursor. Raises :class:`InvalidError` about the parameter."""
     if text is None or text == "":
         return None
     epoch, dash, digits = text.rpartition("-")
     revision = values.whole(digits)
     if revision is None or (dash and not epoch):
-        raise InvalidError("A revision is a number, or EPOCH-NUMBER.")
+        raise invalid(f"/{name}", "revision", "A revision is a number, or EPOCH-NUMBER.")
     return Cursor(revision, epoch.lower() or None)
 
 

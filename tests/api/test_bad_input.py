@@ -149,6 +149,24 @@ def test_get__bad_parameter__is_a_4xx_problem(shop, operator, path):
 
 
 @pytest.mark.parametrize(
+    ("ask", "pointer"),
+    [
+        (("GET", "/config/shop?environment=production&after=junk"), "/after"),
+        (("GET", "/config/shop?environment=production&min_revision=x"), "/min_revision"),
+        (("PATCH", "/config/shop", "[]", "application/merge-patch+json"), ""),
+        (("PATCH", "/services/shop", '{"slug":"other"}', "application/json"), "/slug"),
+    ],
+)
+def test_refusal__names_its_place(shop, operator, ask, pointer):
+    operator.post("/config/shop", {"environment": "production", "config": {}})
+
+    told = operator(*ask)
+
+    assert told.status_code in (400, 422), told.content
+    assert [each["pointer"] for each in told.json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
     "name", ["", "a/b", ".a", "a.", "self", "SECRET", "x.json", "a" * 129, "ä", 5, None]
 )
 def test_create_service__bad_name__is_refused(operator, db, name):
