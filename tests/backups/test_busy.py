@@ -2,12 +2,11 @@
 
 import sqlite3
 import threading
-import time
 
 import pytest
 
 from tests.commands import Commands
-from tests.serving import installation
+from tests.serving import installation, until
 
 pytestmark = [pytest.mark.servers, pytest.mark.long_form]
 ENVIRONMENTS = ("development", "staging", "production")
@@ -36,12 +35,17 @@ def test_create__while_others_publish__holds_all_that_was_acknowledged(shop):
 
     with made.start().client(made.raw) as client:
         assert client.post("/services", json={"slug": "busy"}).status_code == 201
-        threads = [threading.Thread(target=publish, args=(client, each)) for each in ENVIRONMENTS]
+        threads = [
+            threading.Thread(target=publish, args=(client, each), daemon=True)
+            for each in ENVIRONMENTS
+        ]
         for thread in threads:
             thread.start()
-        time.sleep(0.3)
         with Commands(made.environment) as commands:
+            until(lambda: acknowledged)
             name = commands("backup", "create").split()[0]
+            by_then = len(acknowledged)
+            until(lambda: len(acknowledged) > by_then + len(ENVIRONMENTS))
             ended.set()
             for thread in threads:
                 thread.join()

@@ -9,6 +9,7 @@ import pytest
 
 from tests.backups.installation import PYTHON, Installation
 from tests.backups.pgbackrest import find
+from tests.serving import until
 
 pytestmark = pytest.mark.servers(database=False)
 
@@ -63,6 +64,10 @@ def place(binaries):
         made.archive()
         made.acts = [each for each in made.ask(ACTS) if each[0] > first]
         yield made
+
+
+def acts_after(place, revision):
+    return [each for each in place.ask(ACTS) if each[0] > revision]
 
 
 def restore(place, *target):
@@ -132,9 +137,9 @@ def test_restore__to_an_act_then_to_a_time_after_it__each_is_exact(place):
     place.start()
     assert place.state() == kept
     with place.acting():
-        time.sleep(0.5)
+        until(lambda: len(acts_after(place, revision)) > 4)
     place.archive()
-    later = [each for each in place.ask(ACTS) if each[0] > revision]
+    later = acts_after(place, revision)
     wanted, following = later[len(later) // 2 - 1 : len(later) // 2 + 1]
     kept = place.state_at(wanted[0])
 
@@ -213,8 +218,9 @@ def test_archive__an_act_and_then_nothing__is_kept_within_the_objective(place):
     """No switch by hand: PostgreSQL hands over what there is when archive_timeout is over."""
     place.stop()
     place.start()
+    [(before,)] = place.ask("SELECT number FROM audit_head")
     with place.acting():
-        time.sleep(0.5)
+        until(lambda: acts_after(place, before))
     wanted = place.ask("SELECT pg_walfile_name(pg_current_wal_lsn())")[0][0]
     began = time.monotonic()
 
