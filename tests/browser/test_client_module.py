@@ -53,12 +53,14 @@ def test_follow__server_silent_for_long__opens_anew_and_resumes(served, open_pag
     streams = []
     page.on("request", lambda each: streams.append(each) if "/stream?" in each.url else None)
     page.evaluate(OPEN, {"timing": {"firstPause": 100, "longestPause": 500, "heartbeat": 16_000}})
-    page.evaluate(FOLLOW)
-    page.wait_for_timeout(500)
+    with page.expect_response(lambda response: "min_revision=" in response.url):  # the first look
+        page.evaluate(FOLLOW)
 
-    served.servers[0].process.send_signal(signal.SIGSTOP)
-    page.wait_for_timeout(17_000)
-    served.servers[0].process.send_signal(signal.SIGCONT)
+    try:
+        with page.expect_request(lambda request: "/stream?" in request.url, timeout=60_000):
+            served.servers[0].process.send_signal(signal.SIGSTOP)
+    finally:
+        served.servers[0].process.send_signal(signal.SIGCONT)
     publish(served, 11)
 
     hear(page, 11)

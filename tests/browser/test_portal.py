@@ -102,7 +102,7 @@ def test_somebody_else_publishes__the_page_shows_it_at_once(served, open_page):
 
     made = publish_by_api(served, current(served) + 1)
 
-    expect(page.locator("#news")).to_contain_text(f"Version {made['version']}", timeout=3000)
+    expect(page.locator("#news")).to_contain_text(f"Version {made['version']}")
 
 
 def test_stale_tab__is_refused_with_what_changed_and_loses_nothing(served, open_page):

@@ -37,7 +37,7 @@ def test_rotation__set_and_started_by_a_person__gives_a_new_version(served, turn
     page.get_by_label("Every so many days").fill("30")
     page.get_by_role("button", name="Set the rotation").click()
     page.get_by_role("button", name="Rotate now").click()
-    for _ in range(40):
+    for _ in range(240):
         if page.get_by_text("v1 → v2").count() and page.get_by_text("done", exact=True).count():
             break
         page.wait_for_timeout(250)
