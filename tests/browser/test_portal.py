@@ -105,16 +105,21 @@ def test_somebody_else_publishes__the_page_shows_it_at_once(served, open_page):
     expect(page.locator("#news")).to_contain_text(f"Version {made['version']}")
 
 
-def test_stale_tab__is_refused_with_what_changed_and_loses_nothing(served, open_page):
-    page = open_page("ada")
+def publish_from_a_stale_tab(served, page):
+    """Have it refused: the timeout, which somebody else raised by 5 and this tab by 2. Gives what it was."""
     page.goto(CONFIG)
     before = current(served)
     publish_by_api(served, before + 5)
     replace_text(page, f"timeout: {before}", f"timeout: {before + 2}")
     page.click("#review")
     page.click("#publish")
-
     expect(page.locator("body")).to_contain_text("while you wrote")
+    return before
+
+
+def test_stale_tab__is_refused_with_what_changed_and_loses_nothing(served, open_page):
+    page = open_page("ada")
+    before = publish_from_a_stale_tab(served, page)
     expect(page.locator("body")).to_contain_text("/settings/timeout")
     assert current(served) == before + 5
     page.click("text=Go on with my text")
@@ -160,13 +165,7 @@ def test_text_kept_in_the_browser__restored_after_somebody_published__is_refused
 
 def test_stale_tab__whose_text_is_discarded__is_not_offered_again(served, open_page):
     page = open_page("ada")
-    page.goto(CONFIG)
-    before = current(served)
-    publish_by_api(served, before + 5)
-    replace_text(page, f"timeout: {before}", f"timeout: {before + 2}")
-    page.click("#review")
-    page.click("#publish")
-    expect(page.locator("body")).to_contain_text("while you wrote")
+    before = publish_from_a_stale_tab(served, page)
     page.click("text=Take the live version")
 
     expect(page.locator(".cm-content")).to_contain_text(f"timeout: {before + 5}")
