@@ -51,6 +51,7 @@ from apps.delivery.points import require_reached
 from apps.delivery.reads import note_given, note_read
 from apps.delivery.requests import MAX_SERVICES, read_cursor, read_wait
 from apps.delivery.revealing import Revealing
+from apps.delivery.sharing import answer_shared
 from apps.engine import formats, patching, paths
 from apps.engine.errors import MalformedError, Problem
 from apps.engine.signing import answer_header
@@ -291,7 +292,7 @@ def serve(
         return _with(HttpResponse(status=304), {**headers, "ETag": known}), None
     sealed = None
     if revealing is None:
-        made = answer(published, question)
+        made = answer_shared(published, question)
     else:
         made, sealed = revealing.answer(partial(answer, published, question))
     coded = encode(made.body, coding) if coding else None

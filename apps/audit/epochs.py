@@ -10,12 +10,10 @@ import json
 import logging
 import os
 import secrets
-import threading
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from django.conf import settings
 from django.db import ProgrammingError, connection, transaction
@@ -24,6 +22,7 @@ from django.dispatch import Signal
 from apps.audit.models import AuditEvent, Head
 from apps.audit.services import Event, append, lock_ledger
 from apps.core.actor import Actor
+from apps.core.reaching_redis import ask_redis
 from apps.core.transactions import writing
 
 logger = logging.getLogger(__name__)
@@ -198,7 +197,7 @@ def remember_in_folder() -> tuple[str, int]:
 
 def remember_in_redis(epoch: str, number: int) -> None:
     """The same in Redis alone, without the database. A Redis that is stuck is waited for."""
-    _in_redis(lambda redis: redis.zadd(REDIS_KEY, {epoch: number}, gt=True))
+    ask_redis(lambda redis: redis.zadd(REDIS_KEY, {epoch: number}, gt=True))
 
 
 def _read_file() -> dict[str, Reached]:
@@ -229,27 +228,6 @@ def _write_file(known: dict[str, Reached]) -> None:
         part.unlink(missing_ok=True)
 
 
-_away = threading.Event()
-
-
-def _in_redis(ask: Callable[[Any], Any]) -> Any:
-    """What Redis answers, where there is one that does; else ``None``."""
-    if not str(settings.CACHES["default"]["BACKEND"]).startswith("django_redis."):
-        return None
-    from django_redis import get_redis_connection  # type: ignore[import-untyped] # it has no types
-    from redis import RedisError  # slow to load, and for nothing where there is none
-
-    try:
-        found = ask(get_redis_connection())
-    except RedisError as error:
-        said = logger.debug if _away.is_set() else logger.warning  # once, until it is back
-        said("The revision is not remembered in Redis, or not known from it: %s.", error)
-        _away.set()
-        return None
-    _away.clear()
-    return found
-
-
 def _ask_redis(epoch: str) -> Reached | None:
-    number = _in_redis(lambda redis: redis.zscore(REDIS_KEY, epoch))
+    number = ask_redis(lambda redis: redis.zscore(REDIS_KEY, epoch))
     return None if number is None else Reached(int(number))

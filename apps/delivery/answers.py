@@ -49,14 +49,19 @@ class Question:
         return f"{form}?{urlencode(narrowed)}" if narrowed else form
 
     @property
-    def digest(self) -> str:
-        """A short hash of everything but the version."""
+    def asked(self) -> str:
+        """Everything but the version, as text."""
         asked: list[Tree] = [self.view, self.format, list(self.keys), self.section]
         if self.env_sections is not None:
             asked.append({"env": list(self.env_sections)})
         if self.revealed is not None:
             asked.append(list(self.revealed))
-        return hashlib.sha256(compact(asked).encode()).hexdigest()[:12]
+        return compact(asked)
+
+    @property
+    def digest(self) -> str:
+        """A short hash of it."""
+        return hashlib.sha256(self.asked.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +110,17 @@ def answer(
         hidden = published.secrets if revealed is None and question.format in FLAT_FORMATS else []
         return Answer(
             _file(tree, question, hidden).encode(),
-            f"{formats.MEDIA_TYPES[question.format]}; charset=utf-8",
+            file_type(question),
             tag,
         )
     if question.view == SOURCE:
         return Answer(_source(published).encode(), "application/json", tag)
     return Answer(_envelope(published, question, revealed).encode(), "application/json", tag)
+
+
+def file_type(question: Question) -> str:
+    """The media type of an answer that is a file."""
+    return f"{formats.MEDIA_TYPES[question.format]}; charset=utf-8"
 
 
 def narrowed(tree: Tree, keys: Sequence[str]) -> Tree:

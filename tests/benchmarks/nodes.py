@@ -3,7 +3,9 @@
 Two server processes on one PostgreSQL and one Redis, all begun here, and a client that publishes at the
 first and hears a stream of the second. A latency is from the moment before the publish is sent to the
 moment its news is read at the other node; its peer, in the same run, is the publish's own time until
-its answer, and how long one message of Redis itself takes. Then Redis is killed, and the same is done again.
+its answer, and how long one message of Redis itself takes. And a file of a large document, which the first node
+has rendered, is asked for at the second, which takes it from Redis; the peer is rendering it. Then Redis is
+killed, and the same is done again.
 
 ``--publishes`` with Redis, a third of them without. Ratios come first; ``--json FILE`` says where all of it is written.
 """
@@ -31,6 +33,8 @@ from tests.serving import installation, shared_folder
 SPREAD_SECONDS = 1.0
 NEWS_WITHIN = 30.0
 HERE = "service=shop&environment=production"
+LARGE_KEYS = 4_000
+FILES = 12
 GOALS = {"with Redis": 100, "without Redis": 1500}
 """At most so many ms, p99."""
 
@@ -80,6 +84,40 @@ async def messages(url, count):
     return took
 
 
+async def files(one, other, token, count):
+    """How long the first of all, and then the other node, takes for the YAML of a new large document, in ms."""
+    took = []
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(headers=headers, timeout=60) as client:
+        for _each in range(count):
+            at = time.time_ns()
+            config = {
+                f"key_{n:05}": f"{n} of what was published at {at}" for n in range(LARGE_KEYS)
+            }
+            body = {"environment": "production", "config": config, "on_stale": "overwrite"}
+            answer = await client.post(f"{one.url}/config/shop", json=body)
+            assert answer.status_code == 201, answer.text
+            took.append([])
+            for node in (one, other):
+                began = time.perf_counter()
+                query = {"min_revision": answer.json()["revision"]}
+                file = await client.get(f"{node.url}/config/shop.yaml", params=query)
+                took[-1].append((time.perf_counter() - began) * 1000)
+                assert str(at) in file.text
+    return took
+
+
+def summary_of_files(name, took):
+    """The same in words."""
+    first, second = ([each[at] for each in took] for at in (0, 1))
+    ratio = statistics.median(other / one for one, other in took)
+    return {
+        f"{name}: large file at the other node / at the first, p50": round(ratio, 2),
+        f"{name}: large file at the first ms, p50": round(statistics.median(first), 1),
+        f"{name}: large file at the other ms, p50": round(statistics.median(second), 1),
+    }
+
+
 def summary(name, answered, seen):
     """What one way has found; news that came before the answer came at once."""
     after = [max(at - until, 0) for at, until in zip(seen, answered, strict=True)]
@@ -112,9 +150,13 @@ def measure(publishes):
         uvloop.run(told(one, other, made.raw, 5))  # warm
         found |= summary("with Redis", *uvloop.run(told(one, other, made.raw, publishes)))
         found["Redis's own message ms, p99"] = round(p99(uvloop.run(messages(url, publishes))), 1)
+        shared = uvloop.run(files(one, other, made.raw, min(FILES, publishes)))
+        found |= summary_of_files("with Redis", shared)
         wakes.close()
         few = max(publishes // 3, 1)
         found |= summary("without Redis", *uvloop.run(told(one, other, made.raw, few)))
+        alone = uvloop.run(files(one, other, made.raw, min(FILES, publishes)))
+        found |= summary_of_files("without Redis", alone)
     return found
 
 
@@ -129,7 +171,7 @@ def main(arguments=None):
         found = measure(given.publishes)
     Path(given.json).write_text(json.dumps(found, indent=1) + "\n")
     for name, value in sorted(found.items(), key=lambda each: " / " not in each[0]):
-        print(f"{name:<40} {value}")
+        print(f"{name:<62} {value}")
 
 
 if __name__ == "__main__":
