@@ -39,6 +39,7 @@ from apps.delivery.feed import Feed, running_feed, stop_feed
 from apps.delivery.hot import Hot
 from apps.delivery.http import Delivery
 from apps.delivery.polls import Polls
+from apps.delivery.warming import Warmth
 from apps.engine.errors import UnavailableError
 from configsvc import urls  # noqa: F401 - all pages but GraphQL are loaded now, not at their first request
 
@@ -54,7 +55,8 @@ async def graphql_socket(scope: Any, receive: Any, send: Any) -> None:
 
 
 views: Any = django_application
-http = Polls(Hot(Ofrep(Delivery(WSGIMiddleware(views, workers=settings.VIEW_THREADS)))))
+hot = Hot(Ofrep(Delivery(WSGIMiddleware(views, workers=settings.VIEW_THREADS))))
+http = Polls(hot)
 sockets: dict[str, Any] = {
     "ws/config": ConfigConsumer.as_asgi(),
     "ws/graphql": graphql_socket,
@@ -117,7 +119,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
     On a database that is another than before a new epoch begins first.
     """
     runner = Runner() if settings.JOBS_IN_SERVER else None
-    counting = Counting()
+    counting, warmth = Counting(), Warmth(hot)
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -126,6 +128,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
                 await database_sync_to_async(refuse_unsafe)()
                 await database_sync_to_async(settle)(actor=system("server"))
                 _end_streams_on_signal(await running_feed())
+                await warmth.begin()
                 counting.start()
                 if runner is not None:
                     runner.start()
@@ -134,6 +137,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
                 return
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
+            await warmth.end()
             await stop_feed()
             await asyncio.to_thread(counting.stop, STOP_JOBS_WITHIN)
             if runner is not None:

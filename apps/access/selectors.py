@@ -67,6 +67,18 @@ def _find_token_holder(digest: str, current: int) -> Actor | None:
     return replace(_holder(token), generation=current) if token else None
 
 
+def stand_in(token_id: str, *, now: datetime) -> Actor:
+    """The service account whose token has that id, without the token: for what is asked ahead of him.
+
+    Raises :class:`UnauthenticatedError` once the token has ended.
+    """
+    current = generation()
+    actor = find_token_holder(token_id)
+    if actor is None or (actor.expires_at is not None and actor.expires_at <= now):
+        raise UnauthenticatedError("The token has ended.")
+    return replace(actor, generation=current)
+
+
 def find_token_holder(token_id: str, *, address: str | None = None) -> Actor | None:
     """The service account of a token that is known by its id; ``None`` once it has ended."""
     token = _live_tokens().filter(pk=token_id).first()

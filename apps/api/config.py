@@ -46,7 +46,7 @@ from apps.delivery.answers import (
     etag,
 )
 from apps.delivery.coding import choose_coding, encode
-from apps.delivery.keeping import offer
+from apps.delivery.keeping import asked_ahead_for, offer
 from apps.delivery.points import require_reached
 from apps.delivery.reads import note_given, note_read
 from apps.delivery.requests import MAX_SERVICES, read_cursor, read_wait
@@ -166,12 +166,13 @@ class ConfigsView(ApiView):
         found = [assigned(self, one) for one in found]
         for one in found:
             note_served(one, unit_of(request))
-        note_given(actor=self.actor, given=found)
+        if asked_ahead_for(_scope_of(request)) is None:
+            note_given(actor=self.actor, given=found)
         results = [{**envelope_members(each, each.text), "config": each.tree} for each in found]
         data = {"epoch": reached.epoch, "revision": reached.revision, "results": results}
         response = answer_json(data, 200, _headers(reached))
         if not unit_of(request):
-            offer(request.META.get("asgi.scope"), actor=self.actor, given=found)
+            offer(_scope_of(request), actor=self.actor, given=found)
         return response
 
 
@@ -194,10 +195,11 @@ def _fetch(view: ApiView, service: str, ask: Callable[[], Question]) -> HttpResp
     if no_news is not None:
         return _with(no_news, _tags(request, place, published, question))
     response, sealed = serve(view, place, published, question, reached)
-    note_read(actor=view.actor, place=place, version=published.version, keys=question.keys)
+    if asked_ahead_for(_scope_of(request)) is None:
+        note_read(actor=view.actor, place=place, version=published.version, keys=question.keys)
     note_served(published, unit_of(request))
     offer(
-        request.META.get("asgi.scope"),
+        _scope_of(request),
         actor=view.actor,
         given=[published],
         keys=question.keys,
@@ -205,6 +207,11 @@ def _fetch(view: ApiView, service: str, ask: Callable[[], Question]) -> HttpResp
         choices=partial(choices_of, published) if unit_of(request) else None,
     )
     return response
+
+
+def _scope_of(request: Any) -> Any:
+    """The ASGI scope that the request came with, if it did."""
+    return request.META.get("asgi.scope")
 
 
 def _note_instance(view: ApiView, place: Place, published: Published) -> None:

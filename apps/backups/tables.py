@@ -22,10 +22,16 @@ from apps.engine.values import canonical, parse_canonical
 
 Row = Sequence[Any]
 LEFT_OUT: Final = frozenset(
-    {"django_session", "delivery_streamticket", "core_jobrun", "backups_run"}
+    {
+        "django_session",
+        "delivery_streamticket",
+        "delivery_hotquestion",
+        "core_jobrun",
+        "backups_run",
+    }
 )
-"""What a restored installation begins without: log-ins of browsers, tickets of 30 s, attempts, and
-what is about the archives themselves."""
+"""What a restored installation begins without: log-ins of browsers, tickets of 30 s, what was asked
+often, attempts, and what is about the archives themselves."""
 _KINDS: Final[tuple[tuple[type[Any], str], ...]] = (
     (models.DateTimeField, "time"),
     (models.DateField, "day"),

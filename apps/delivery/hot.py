@@ -148,16 +148,38 @@ class Hot:
             del self._asked[key]
             asked.set()
 
-    async def _ask(self, feed: Feed, key: Key, scope: Any, receive: Receive, send: Send) -> None:
+    async def ask_ahead(self, key: Key, scope: Any, token_id: str) -> None:
+        """Have ready what the holder of a token will ask, as far as he may know it."""
+        feed = feed_here()
+        if feed is not None and is_plain(scope["query_string"]):
+            await self._ask(feed, key, scope, _nothing, _nowhere, Offer(token_id))
+
+    async def _ask(
+        self,
+        feed: Feed,
+        key: Key,
+        scope: Any,
+        receive: Receive,
+        send: Send,
+        asked: Offer | None = None,
+    ) -> None:
         """Let Django answer, and keep what it says, unless something has moved meanwhile."""
         read = feed.position, feed.generation
-        asked, heard = Offer(), Heard(send)
+        asked, heard = asked or Offer(), Heard(send)
         await self.behind({**scope, OFFER: asked}, receive, heard)
         served = asked.served
         if served is None or not heard.may_be_kept(served):
             return
         if (feed.position, feed.generation) == read and feed.is_current:
             _keep(feed, key, served, heard)
+
+
+async def _nothing() -> Any:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _nowhere(_message: Any) -> None:
+    pass
 
 
 def find_again(question: bytes) -> Again | None:
@@ -224,6 +246,7 @@ def _read(feed: Feed, kept: Kept) -> Again | None:
         return None
     served = kept.served
     feed.counts.from_memory += 1
+    kept.times += 1
     for place, version in served.given:
         reads.note_read_at(*place, actor=served.actor, version=version, keys=served.keys)
     return Again(kept, feed.revision, body)

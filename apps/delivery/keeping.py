@@ -58,10 +58,19 @@ def _place_key(place: Place) -> PlaceKey:
 
 
 class Offer:
-    """What a view says of the answer that it gives; nothing: it is not to be kept."""
+    """What a view says of the answer that it gives; nothing: it is not to be kept. ``token_id``: it is asked
+    ahead, by this process, for whoever has that token.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, token_id: str | None = None) -> None:
+        self.token_id = token_id
         self.served: Served | None = None
+
+
+def asked_ahead_for(scope: Any) -> str | None:
+    """The id of the token for which a question is asked that nobody has asked yet; else ``None``."""
+    found: Offer | None = scope.get(OFFER) if scope else None
+    return found.token_id if found is not None else None
 
 
 def offer(
@@ -144,18 +153,20 @@ class Heard:
 class Kept:
     """An answer as it was sent, but for its body, which is kept once for all who get the same.
 
-    It may be given until ``until``, and is asked for again at ``again_at``, if Django can answer.
+    It may be given until ``until``, and is asked for again at ``again_at``, if Django can answer. ``times``:
+    how often it was given again since somebody set that to 0.
     """
 
     __slots__ = (
         *("_has_length", "_lines", "again_at", "body", "is_framed", "is_private"),
-        *("served", "size", "status", "until"),
+        *("served", "size", "status", "times", "until"),
     )
 
     def __init__(
         self, heard: Heard, served: Served, body: bytes, again_after: timedelta | None = None
     ) -> None:
         self.status = heard.status
+        self.times = 0
         self._lines = _lines_of((n, v) for n, v in heard.headers if n not in (REVISION, LENGTH))
         self._has_length = LENGTH in dict(heard.headers)
         self.is_framed = heard.status == NOT_MODIFIED or self._has_length

@@ -84,6 +84,11 @@ class Memory(Generic[K, V]):
             while self.size > self.limit:
                 self._drop_first()
 
+    def items(self) -> list[tuple[K, V]]:
+        """All that is kept, as of now."""
+        with self._lock:
+            return [(key, entry.value) for key, entry in self._kept.items()]
+
     def forget(self, places: Collection[PlaceKey]) -> None:
         """Forget what is about any of ``places``."""
         with self._lock:

@@ -27,6 +27,27 @@ class StreamTicket(models.Model):
         return self.digest[:12]
 
 
+class HotQuestion(models.Model):
+    """What is asked often, and by which token: ``asked`` is a question as
+    :func:`apps.delivery.questions.write_down` has it, ``count`` how often it was in the last while.
+    """
+
+    token = models.ForeignKey(Token, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64)
+    asked = models.TextField()
+    count = models.PositiveBigIntegerField()
+    last_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["token", "digest"], name="hot_question_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.asked
+
+
 class ReadCount(models.Model):
     """How often an account was given a version, or some keys of it: counted, not logged.
 

@@ -1,8 +1,9 @@
 """What a request asks, as a key by which its answer is kept: everything in it that decides an answer."""
 
 import hashlib
+import json
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 from apps.delivery.memory import Key
 from apps.delivery.requests import API_PREFIX
@@ -20,6 +21,8 @@ INSTANCE: Final = 1
 TAG: Final = 5
 UNIT: Final = 8
 PATH: Final = 9
+QUERY: Final = 10
+SCHEME: Final = 11
 DECIDING: Final = {
     b"authorization": AUTHORIZATION,
     b"x-config-instance": INSTANCE,
@@ -31,8 +34,8 @@ DECIDING: Final = {
     b"content-type": 7,
     b"x-config-unit": UNIT,
 }
-"""The headers that decide an answer, by their place in the key; the authorization stands there hashed,
-and of an answer that is kept the variant stands in the place of the unit.
+"""The headers that decide an answer, by their place in the key; of the authorization the token's digest
+stands there, and of an answer that is kept the variant in the place of the unit.
 """
 BEYOND: Final = frozenset({b"cookie", b"content-length", b"transfer-encoding"})
 """With one of these a request is for Django; a body of no bytes is none."""
@@ -43,10 +46,13 @@ ENDING: Final = frozenset({b"connection", b"expect", b"upgrade", b"keep-alive"})
 """With one of these headers a request does more than ask."""
 STAYING: Final = (b"connection", b"keep-alive")
 LONGEST_QUERY: Final = 2_000
+LONGEST_WRITTEN: Final = 4_000
+BEARER: Final = b"bearer"
 
 
-def key_of(scope: Any) -> Key | None:
-    """All that decides the answer to a request; ``None`` for one that is never kept.
+def key_of(scope: Any, token: bytes | None = None) -> Key | None:
+    """All that decides the answer to a request; ``None`` for one that is never kept. ``token`` is the digest
+    of the token by which it is asked, where no header says it.
 
     What else is in a request decides nothing: tests/delivery/test_hot_properties.py holds that against Django.
     """
@@ -62,14 +68,57 @@ def key_of(scope: Any) -> Key | None:
             found[index] = value
         elif name in BEYOND and (name, value) != NO_BODY:
             return None
-    authorization = found[AUTHORIZATION]
-    if authorization is None:
+    found[AUTHORIZATION] = token or _digest_of_token(found[AUTHORIZATION])
+    if found[AUTHORIZATION] is None:
         return None
-    found[AUTHORIZATION] = hashlib.sha256(authorization).digest()
     query: bytes = scope["query_string"]
     if not found[UNIT]:
         found[UNIT], query = take_unit(query)
     return (*found, path, query, scope["scheme"])
+
+
+def _digest_of_token(authorization: bytes | None) -> bytes | None:
+    """As the token's row has it; of what is no token no answer is kept."""
+    if authorization is None:
+        return None
+    scheme, _space, token = authorization.partition(b" ")
+    return hashlib.sha256(token.strip()).digest() if scheme.lower() == BEARER else None
+
+
+def write_down(key: Key) -> str | None:
+    """A question as JSON, without who asks it; ``None`` for an instance's or a unit's, which is theirs alone,
+    and for a very long one.
+    """
+    if key[INSTANCE] is not None or key[UNIT] is not None:
+        return None
+    headers = {name: _text(key[at]) for name, at in _NAMES if at and key[at] is not None}
+    written = json.dumps([_text(key[PATH]), _text(key[QUERY]), _text(key[SCHEME]), headers])
+    return written if len(written) <= LONGEST_WRITTEN else None
+
+
+def read_back(written: str) -> Any:
+    """The ASGI scope (3.0, ``http``) of such a question. Raises :class:`ValueError` for what is none."""
+    path, query, scheme, headers = json.loads(written)
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": scheme,
+        "path": path,
+        "raw_path": quote(path).encode(),
+        "query_string": query.encode("latin-1"),
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
+        "client": None,
+        "server": None,
+    }
+
+
+_NAMES: Final = [(name.decode(), at) for name, at in DECIDING.items()]
+
+
+def _text(part: bytes | str | None) -> str:
+    return part.decode("latin-1") if isinstance(part, bytes) else part or ""
 
 
 def take_unit(query: bytes) -> tuple[bytes | None, bytes]:

@@ -25,6 +25,7 @@ FULL = {
     "watching": [],
     "nodes": [],
     "sizes": [],
+    "starts": [],
 }
 QUICK = {
     "reading": ["--seconds", "0.2", "--rounds", "1"],
@@ -32,6 +33,7 @@ QUICK = {
     "watching": ["--watchers", "5", "--changes", "2", "--idle", "5", "--seconds", "0.2"],
     "nodes": ["--publishes", "3"],
     "sizes": ["--services", "3", "--versions", "10", "--seconds", "0.2", "--rounds", "1"],
+    "starts": ["--services", "3", "--rounds", "1"],
 }
 TOOLS = ("nginx", "etcd", "webdis", "wrk")
 
@@ -86,6 +88,10 @@ MEASURES = [
     Measure("hot GET, few versions / many", "sizes", "hot GET, few versions /", at_most=1.2),
     Measure("seen at another node, p99 ms", "nodes", "with Redis: seen ms, p99", at_most=100),
     Measure("the same, Redis dead", "nodes", "without Redis: seen ms, p99", at_most=1500),
+    Measure(
+        "large file at another node / at the first", "nodes", "with Redis: large file", "first, p50"
+    ),
+    Measure("first GETs after a start, warmed / not", "starts", "first GETs after"),
 ]
 
 
