@@ -53,6 +53,12 @@ def find_point(*, at: datetime | None = None, number: int | None = None) -> Poin
     return Point(*found) if found else None
 
 
+def revision_of(number: int) -> int:
+    """The revision of the act that an event belongs to, by its number."""
+    revision: int = AuditEvent.objects.values_list("revision", flat=True).get(number=number)
+    return revision
+
+
 def last_number_of(actions: Collection[str]) -> int:
     """The number of the last event of one of these actions, as committed now; 0 without any."""
     rows = AuditEvent.objects.filter(action__in=actions).order_by()

@@ -4,7 +4,8 @@ Push is a hint, the ledger is the truth: a wake-up (from a commit in this proces
 the channel layer from another one) only makes the listener look; without one it looks every
 second. What it hands on is therefore complete, ordered and unique, whatever the channel layer
 drops. It keeps the answers that are ready in memory, too: what an act has touched is forgotten before
-the feed says that it has read it.
+the feed says that it has read it. Many acts at once are read in pages, between which the watchers take
+theirs: who cannot keep up with that is slow, and who has merely been told of many is not.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from apps.audit import epochs, wakeup
 from apps.core.actor import system
 from apps.core.reaching import AWAY, bound_waiting, stop_waiting, takes_connections
 from apps.delivery import reads
-from apps.delivery.acts import Act, read_acts
+from apps.delivery.acts import Act, read_page
 from apps.delivery.between import hear_others, layer_between_processes, wake_others
 from apps.delivery.memory import Memory
 from apps.delivery.watchers import Spot, Watcher, Watchers
@@ -37,6 +38,10 @@ REMEMBER_EVERY = 1.0
 WRITE_COUNTS_EVERY = 10.0
 CANCEL_EVERY = 0.5
 QUEUE_LIMIT = 1_000
+PAGES_OF_A_QUEUE = 4
+ROOM_WITHIN = 0.25
+"""So many seconds a look waits, after each page, for watchers that have no room for the next one."""
+ROOM_EVERY = 0.01
 CURRENT_FOR = 1.4
 """So many seconds after the feed has begun to look, what it found is no longer the present."""
 SERVED_WITHOUT = 3_600.0
@@ -284,18 +289,40 @@ class Feed:
             forget_written()
             for watcher in self.watchers:
                 watcher.overflow()
-        elif head > self.revision:
-            if self.watchers or len(self.memory):
-                for act in await read_acts(epoch, self.revision, head):
-                    self._hand_on(act)
-            self.revision = head
-        if access != self.generation:
-            self._move_rights(access)
+        await self._read_on(epoch, head, access)
         if self.is_away:  # what this look has waited for has come
             await asyncio.to_thread(bound_waiting)
         self._read, self._looked_at, self.is_away = told, began, False
         async with self._moved:
             self._moved.notify_all()
+
+    async def _read_on(self, epoch: str, head: int, access: int) -> None:
+        """Hand on what there is up to ``head``, page by page, and the access generation with the first:
+        it was read after all of them.
+        """
+        page = max(self._queue_limit // PAGES_OF_A_QUEUE, 1)
+        while True:
+            acts: list[Act] = []
+            until = head
+            if head > self.revision and (self.watchers or len(self.memory)):
+                acts, until = await read_page(epoch, self.revision, head, page)
+            for act in acts:
+                self._hand_on(act)
+            self.revision = until
+            if access != self.generation:
+                self._move_rights(access)
+            if until == head:
+                return
+            await self._make_room(page)
+
+    async def _make_room(self, count: int) -> None:
+        """Let the watchers take what they were told of, and those who are full for a moment more."""
+        async with self._moved:
+            self._moved.notify_all()
+        await asyncio.sleep(0)
+        ends = time.monotonic() + ROOM_WITHIN
+        while time.monotonic() < ends and not all(each.has_room(count) for each in self.watchers):
+            await asyncio.sleep(ROOM_EVERY)
 
     def _hand_on(self, act: Act) -> None:
         """Forget what the act has touched, and tell the watchers."""

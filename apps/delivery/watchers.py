@@ -45,6 +45,10 @@ class Watcher:
         """Whether there are acts that it has not taken."""
         return bool(self._acts)
 
+    def has_room(self, count: int) -> bool:
+        """Whether so many more acts are not too many, or it is told of none any more."""
+        return self.overflowed or self.stopped or len(self._acts) + count <= self._limit
+
     def offer(self, act: Act) -> None:
         """Queue an act, or note that the watcher is too slow."""
         if not self.overflowed and len(self._acts) < self._limit:
@@ -54,8 +58,9 @@ class Watcher:
             self._missed += 1
             if self._missed > self._limit:
                 self.stop()
-                if self._give_up is not None:
+                if self._give_up is not None:  # once: it cancels what may be ending by now
                     self._give_up()
+                    self._give_up = None
         self.wake()
 
     def take(self) -> Act | None:

@@ -16,12 +16,14 @@ from apps.access.policy import EVERYWHERE, Place
 from apps.access.selectors import actor_of_user, authenticate_token
 from apps.audit import epochs
 from apps.audit.models import Head
+from apps.audit.services import Event, append
 from apps.configs import sources
 from apps.configs.services.bases import Options
 from apps.configs.services.places import create_service
 from apps.configs.services.publishing import publish
 from apps.core import clock
 from apps.core.models import User
+from apps.core.transactions import writing
 from apps.delivery import standing
 from apps.delivery.feed import Feed
 from apps.delivery.standing import WithdrawnError
@@ -30,6 +32,9 @@ from apps.delivery.watchers import Watcher
 from apps.registry.selectors import get_environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+EVENTS = 3
+"""Of an act here: so no page of the ledger ends where an act does, by chance."""
 
 
 @pytest.fixture
@@ -62,6 +67,25 @@ class Watched:
         )
         assert await self.feed.reached(made.revision, 20)
         return made.revision
+
+    async def act(self, service, count, then=lambda: None):
+        """So many acts, of several events each, and what follows them: the feed finds all of it at once.
+        Gives the acts' revisions. There has been one publish.
+        """
+        revisions = await sync_to_async(self._act)(service.slug, count, then)
+        assert await self.feed.reached(revisions[-1], 60)
+        return revisions
+
+    def _act(self, slug, count, then):  # in the thread that reads the database
+        data = {"service": slug, "environment": "production", "version": 1, "checksum": ""}
+        data |= {"keys": [], "cause": "publish"}
+        event = Event("configuration.published", f"configuration:{slug}/production", data)
+        revisions = []
+        for _ in range(count):
+            with writing():
+                revisions.append(append([event] * EVENTS, actor=self.system).revision)
+        then()
+        return revisions
 
     async def frame(self, seconds=20):
         found = await asyncio.wait_for(anext(self.frames), seconds)
@@ -257,6 +281,87 @@ def test_slow_watcher__does_not_take_the_resync_either__is_given_up(shop, person
 
     actor, interest = actor_of_user(person), Interest(frozenset({shop.pk}))
     watching(scenario, actor, interest, system, queue_limit=2)
+
+
+class Listener:
+    """Takes what comes, a ``pause`` after each; ``heard`` are its changes' revisions and number."""
+
+    def __init__(self, frames, pause=0):
+        self.heard, self.told, self.pause = [], set(), pause
+        self.task = asyncio.create_task(self._listen(frames))
+
+    async def _listen(self, frames):
+        async for frame in frames:
+            self.told.add(frame.kind)
+            if frame.kind == "changed":
+                self.heard.append((frame.revision, len(frame.messages)))
+            await asyncio.sleep(self.pause)
+
+    async def until(self, revision):
+        async with asyncio.timeout(60):
+            while not self.task.done() and "resync" not in self.told:
+                if self.heard and self.heard[-1][0] >= revision:
+                    break
+                await asyncio.sleep(0.01)
+
+
+def test_look__finds_thousands_of_acts_at_once__only_who_takes_none_is_given_up(
+    shop, person, system
+):
+    given_up = []
+
+    async def scenario(watched):
+        await watched.publish(shop)
+        quick = Listener(watched.frames)
+        async with watched.another(actor, interest, give_up=lambda: given_up.append(1)):
+            revisions = await watched.act(shop, 2_500)
+            await quick.until(revisions[-1])
+        assert quick.heard[1:] == [(revision, EVENTS) for revision in revisions]
+        assert "resync" not in quick.told
+        assert given_up == [1]
+        quick.task.cancel()
+        await asyncio.wait({quick.task})
+
+    actor, interest = actor_of_user(person), Interest(frozenset({shop.pk}))
+    watching(scenario, actor, interest, system)
+
+
+def test_look__finds_more_acts_than_one_may_miss__only_who_takes_none_is_told_to_resync(
+    shop, person, system
+):
+    async def scenario(watched):
+        await watched.publish(shop)
+        quick = Listener(watched.frames, pause=0.002)
+        async with watched.another(actor, interest) as slow:
+            revisions = await watched.act(shop, 30)
+            await quick.until(revisions[-1])
+            found = await anext(slow)
+            assert (found.kind, found.revision) == ("resync", revisions[-1])
+        assert quick.heard[1:] == [(revision, EVENTS) for revision in revisions]
+        assert "resync" not in quick.told
+        quick.task.cancel()
+        await asyncio.wait({quick.task})
+
+    actor, interest = actor_of_user(person), Interest(frozenset({shop.pk}))
+    watching(scenario, actor, interest, system, queue_limit=20)
+
+
+def test_look__finds_that_a_right_ended_after_many_acts__tells_none_of_them(shop, person, system):
+    """Between two pages of them nobody is told by rights that are over."""
+
+    def withdraw():
+        update_person(actor=system, user=person, is_active=False, is_superuser=True)
+
+    async def scenario(watched):
+        hearing = Listener(watched.frames)
+        before = await watched.publish(shop)
+        await hearing.until(before)
+        await watched.act(shop, 30, then=withdraw)
+        with pytest.raises(WithdrawnError):
+            await hearing.task
+        assert hearing.heard == [(before, 1)]
+
+    watching(scenario, actor_of_user(person), Interest(), system, queue_limit=20)
 
 
 def test_frame__that_many_see_alike__is_one(shop, person, system):
