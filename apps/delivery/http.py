@@ -32,6 +32,9 @@ METRICS = "/metrics"
 ITS_OWN = tuple(f"{prefix}{path}" for prefix in ("", API_PREFIX) for path in ("/stream", METRICS))
 RETRY_MILLISECONDS = (1_000, 4_000)
 FORM = "server-sent events"
+ABORT = "configsvc.abort"
+"""Where the state of an ASGI scope has what ends its connection at once, whatever is still to be sent there."""
+GONE_WITHIN = 1.0
 
 
 class Delivery:
@@ -50,7 +53,7 @@ class Delivery:
             elif asked is not None:
                 opened = await _open_stream(asked)
                 if opened is not None:
-                    await send_stream(_encoded(opened), receive, send)
+                    await send_stream(_encoded(opened), scope, receive, send)
                     return
         await _go_on(self.django, scope, receive, send)
 
@@ -167,8 +170,12 @@ async def _encoded(frames: AsyncIterator[Frame]) -> AsyncIterator[bytes]:
             yield frame.encoded[FORM]
 
 
-async def send_stream(events: AsyncIterator[bytes], receive: Receive, send: Send) -> None:
-    """Send server-sent events until they end, their reader is gone or his right is."""
+async def send_stream(
+    events: AsyncIterator[bytes], scope: Any, receive: Receive, send: Send
+) -> None:
+    """Send server-sent events until they end, their reader is gone or his right is. Of one who is too slow
+    the connection ends: closed as others are, it would stay until he has read all that was sent.
+    """
     headers = [
         (b"content-type", b"text/event-stream; charset=utf-8"),
         (b"cache-control", b"no-store"),
@@ -188,12 +195,22 @@ async def send_stream(events: AsyncIterator[bytes], receive: Receive, send: Send
     except asyncio.CancelledError:
         task.uncancel()
         if not hearer.done():  # he is too slow, and would not take the end either
+            hearer.remove_done_callback(end)
+            await _abort(scope, hearer)
             return
     finally:
         hearer.remove_done_callback(end)
         hearer.cancel()
     with contextlib.suppress(OSError):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _abort(scope: Any, hearer: asyncio.Task[None]) -> None:
+    """End the connection, and wait for the web server to see that it has ended."""
+    abort = scope.get("state", {}).get(ABORT)
+    if abort is not None:
+        abort()
+        await asyncio.wait({hearer}, timeout=GONE_WITHIN)
 
 
 async def _send_events(events: AsyncIterator[bytes], send: Send) -> None:

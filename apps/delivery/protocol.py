@@ -26,10 +26,11 @@ class RepeatingProtocol(HttpToolsProtocol):
         super().__init__(*args, **given)
         from apps.delivery import (  # a worker loads this class before Django is set up
             hot,
+            http,
             questions,
         )
 
-        self._hot, self._questions = hot, questions
+        self._hot, self._http, self._questions = hot, http, questions
         self._in_message = False
         self._question: bytes | None = None
 
@@ -40,8 +41,9 @@ class RepeatingProtocol(HttpToolsProtocol):
             super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """Give the application the question that its request is."""
+        """Give the application the question that its request is, and what ends the connection."""
         super().on_message_begin()
+        self.scope["state"][self._http.ABORT] = self.transport.abort
         self._in_message = True
         if self._question is not None:
             self.scope["state"][self._questions.BYTES] = self._question

@@ -205,15 +205,15 @@ def test_socket__whose_stream_is_ended_by_the_server__is_closed(spoken, raw):
 
 
 @contextlib.asynccontextmanager
-async def serving():
-    """The port of a web server whose connections keep little."""
+async def serving(application, **more):
+    """The port of a web server whose connections keep little, and the server."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
         options = {"lifespan": "off", "log_config": None, "timeout_graceful_shutdown": 1}
-        server = uvicorn.Server(uvicorn.Config(websocket, **options))
+        server = uvicorn.Server(uvicorn.Config(application, **options, **more))
         task = asyncio.create_task(server.serve([listening]))
         try:
-            yield listening.getsockname()[1]
+            yield listening.getsockname()[1], server
         finally:
             server.should_exit = True
             await task
@@ -255,7 +255,7 @@ def over_network(spoken, raw, scenario):
     """Run ``scenario(client, acts)``."""
 
     async def running():
-        async with following() as feed, serving() as port:
+        async with following() as feed, serving(websocket) as (port, _server):
             feed._queue_limit = LIMIT
             async with connected(spoken, port, raw) as client:
                 await scenario(client, Acts(feed))

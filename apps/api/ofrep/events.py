@@ -1,7 +1,7 @@
 """The event stream of flags: that they changed, and nothing of them."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,15 +52,21 @@ class _Sections:
 
 
 async def stream_of(
-    ticket: str, address: str | None, cursor: Cursor | None
+    ticket: str,
+    address: str | None,
+    cursor: Cursor | None,
+    *,
+    give_up: Callable[[], object],
 ) -> AsyncIterator[bytes]:
-    """The lines to send, for as long as the ticket's holder may read the flags.
+    """The lines to send, for as long as the ticket's holder may read the flags. ``give_up`` is called
+    when they are taken so slowly that not even news of everything helps.
 
     Raises :class:`UnauthenticatedError`, and :class:`NotFoundError` or :class:`ForbiddenError` where
     he may not any more.
     """
     actor, interest, sections = await _admit(ticket, address)
-    frames = watch(await running_feed(), actor, interest, cursor, bookmark_every=LOOK_EVERY)
+    feed = await running_feed()
+    frames = watch(feed, actor, interest, cursor, bookmark_every=LOOK_EVERY, give_up=give_up)
     return _lines(frames, sections, fresh=cursor is None or cursor.revision < sections.act)
 
 

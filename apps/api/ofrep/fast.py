@@ -175,13 +175,19 @@ class Ofrep:
         if "at" in query:  # a stream has no past: Django's view says so
             await self.behind(scope, receive, send)
             return
+        task: Any = asyncio.current_task()
         try:
             cursor = read_cursor(headers.get("last-event-id") or query.get("after"))
-            frames = await stream_of(query.get("ticket", ""), client[0] if client else None, cursor)
+            frames = await stream_of(
+                query.get("ticket", ""),
+                client[0] if client else None,
+                cursor,
+                give_up=task.cancel,
+            )
         except (DomainError, *AWAY):  # the same refusal comes from Django's view of this address
             await self.behind(scope, receive, send)
             return
-        await send_stream(frames, receive, send)
+        await send_stream(frames, scope, receive, send)
 
 
 def _route(path: str) -> tuple[str | None, str | None]:
