@@ -81,6 +81,7 @@ MEASURES = [
     Measure("idle WebSockets, share of a core", "watching", "WebSocket", "of a core"),
     Measure("documents in memory, MB / 300 MB", "sizes", "MB above the empty process /", at_most=1),
     Measure("hot GET of many documents / of one", "sizes", "hot GET, all / one", at_least=0.9),
+    Measure("the same of files, nginx static", "sizes", "nginx static, all / one"),
     Measure(
         "publish p50, many versions / few", "sizes", "publish p50, many ver", "few", at_most=1.2
     ),

@@ -40,7 +40,7 @@ NGINX = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; open_file_cache max=10; default_type application/json;
+  access_log off; sendfile on; tcp_nopush on; open_file_cache {held}; default_type application/json;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
   keepalive_requests 100000000;
@@ -220,17 +220,28 @@ def ours(folder):
 
 
 @contextlib.contextmanager
-def nginx(folder, body):
-    """The same bytes as a file."""
+def files(folder, bodies, held="max=10"):
+    """nginx with a file for each of ``bodies``, by its name; its address and process. ``held``: the setting
+    ``open_file_cache``.
+    """
     home, port = Path(folder) / "nginx", free_port()
     (home / "files").mkdir(parents=True)
-    (home / "files" / "shop.json").write_bytes(body)
+    for name, body in bodies.items():
+        (home / "files" / name).write_bytes(body)
     for each in (Path(folder), home, home / "files"):
         each.chmod(0o755)
     settings = home / "nginx.conf"
-    settings.write_text(NGINX.format(folder=home, port=port))
-    address = f"http://127.0.0.1:{port}/shop.json"
+    settings.write_text(NGINX.format(folder=home, port=port, held=held))
+    address = f"http://127.0.0.1:{port}"
     with running(["nginx", "-p", str(home), "-c", str(settings)], address) as pid:
+        yield address, pid
+
+
+@contextlib.contextmanager
+def nginx(folder, body):
+    """The same bytes as a file."""
+    with files(folder, {"shop.json": body}) as (server, pid):
+        address = f"{server}/shop.json"
         known = {"If-None-Match": httpx.get(address).headers["etag"]}
         yield [
             Question("nginx static", address, pids=(pid,)),

@@ -3,10 +3,12 @@
 *Documents*, on PostgreSQL: an answer of 2 KB for each of ``--services`` in three environments in the memory of a
 server process, each asked for some times, as by clients that come again; how much larger the process is than
 before, and what hot fetches of all of them, at random, cost beside those of one document from a process that
-holds only that one, in turn. ``--memory`` is the setting ``CONFIGSVC_MEMORY_BYTES``; what does not fit into it
-is for Django each time, which the rate of the fetches tells. *Versions*: publishing and fetching, hot and by
-Django's view, where ``--versions`` are in the database, beside an installation that has a few on the same
-PostgreSQL, in turn.
+holds only that one, in turn. The peer, where it is installed (Debian: ``nginx-light``), is nginx with as many
+files of the same size, all at random beside one; as it comes, which opens a file each time, and with files
+held open, as many as a process may have. ``--memory`` is the setting ``CONFIGSVC_MEMORY_BYTES``; what does
+not fit into it is for Django each time, which the rate of the fetches tells. *Versions*: publishing and
+fetching, hot and by Django's view, where ``--versions`` are in the database, beside an installation that
+has a few on the same PostgreSQL, in turn.
 
 Servers run on one core, who asks on another, PostgreSQL on all. Hot fetches are counted for each second that
 the server ran on its core, which others' work hardly moves. Ratios come first; ``--json FILE`` says where
@@ -19,10 +21,13 @@ import itertools
 import json
 import os
 import random
+import resource
+import shutil
 import statistics
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests import real_services
 from tests.benchmarks import pacing, reading
@@ -40,6 +45,10 @@ FEW = 20
 ACTS = 60
 """In a round."""
 PASSES = 4
+BESIDE = 1_000
+"""Files that a process may have open beside the documents."""
+OURS, FILES, HELD = "hot GET", "nginx static", "nginx static, files held open"
+DOCUMENT = "/config/service-{:05}?environment={}"
 
 
 @contextlib.contextmanager
@@ -81,7 +90,7 @@ def bring(made, services):
 def requests(server, token, services):
     """The bytes of one request for each document."""
     return [
-        f"GET /config/service-{number:05}?environment={environment} HTTP/1.1\r\n"
+        f"GET {DOCUMENT.format(number, environment)} HTTP/1.1\r\n"
         f"Host: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
         for number in range(services)
         for environment in ENVIRONMENTS
@@ -96,6 +105,29 @@ def warm(server, every):
         pacing.ask(server.port, every, itertools.repeat(0.0))
 
 
+class Files:
+    """nginx, with a file as long as an answer for each of ``count`` documents. ``held``: it has them open;
+    as many as a process may, where that is fewer.
+    """
+
+    def __init__(self, stack, count, length, *, held):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - BESIDE
+        names = [f"{number:05}.json" for number in range(min(count, most) if held else count)]
+        bodies = {name: name.encode().ljust(length) for name in names}
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sizes-"))
+        setting = f"max={len(names)} inactive=1h" if held else "off"
+        address, self.pid = stack.enter_context(reading.files(folder, bodies, setting))
+        self.port = urlsplit(address).port
+        self.every = [
+            f"GET /{name} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n\r\n".encode()
+            for name in names
+        ]
+
+    def running_seconds(self):
+        """How long it has run on a CPU."""
+        return reading.cpu_seconds(self.pid)
+
+
 def per_core_second(server, every, seconds):
     """Answers for each second that the server ran on its core."""
     chosen = map(random.choice, itertools.repeat(every))
@@ -104,9 +136,18 @@ def per_core_second(server, every, seconds):
     return len(took) / max(server.running_seconds() - ran, 0.01)
 
 
+def in_rounds(asked, seconds, rounds):
+    """What each pair of servers with their requests, by its name, answered for a second on the core, in turn."""
+    rates = {name: [] for name in asked}
+    for _round in range(rounds):
+        for name, pair in asked.items():
+            rates[name].append(tuple(per_core_second(*each, seconds) for each in pair))
+    return rates
+
+
 def documents(services, memory, seconds, rounds):
     """The figures of many documents in one process's memory."""
-    with quiet() as made:
+    with quiet() as made, contextlib.ExitStack() as stack:
         began = time.perf_counter()
         size = bring(made, services)
         filled = time.perf_counter() - began
@@ -121,13 +162,20 @@ def documents(services, memory, seconds, rounds):
             empty = resident(all_of_them.process.pid)
             warm(all_of_them, every)
             full = resident(all_of_them.process.pid)
-            asked = (all_of_them, every), (one, single)
-            rates = [
-                tuple(per_core_second(*each, seconds) for each in asked) for _round in range(rounds)
-            ]
+        asked = {OURS: ((all_of_them, every), (one, single))}
+        if shutil.which("nginx"):
+            with all_of_them.client(made.raw) as client:
+                length = len(client.get(DOCUMENT.format(0, ENVIRONMENTS[0])).content)
+            for name, held in ((FILES, False), (HELD, True)):
+                with on_core(0):
+                    peer = Files(stack, len(every), length, held=held)
+                asked[name] = (peer, peer.every), (peer, peer.every[:1])
+        with on_core(-1):
+            for (peer, requested), _one in asked.values():
+                warm(peer, requested)
+            rates = in_rounds(asked, seconds, rounds)
     above = (full - empty) * 1.024 / 1000
-    return {
-        "hot GET, all / one": middle([many / few for many, few in rates]),
+    return compared(rates) | {
         "MB above the empty process / goal": above / GOAL_MB * 30_000 / len(every),
         "documents": len(every),
         "bytes of one": size,
@@ -135,10 +183,21 @@ def documents(services, memory, seconds, rounds):
         "KB for each document": above * 1000 / len(every),
         "MB above the empty process": above,
         "MB of the empty process": empty * 1.024 / 1000,
-        "hot GET of all for a second on the core": middle([many for many, _few in rates]),
-        "hot GET of one for a second on the core": middle([few for _many, few in rates]),
         "documents imported in s": filled,
     }
+
+
+def compared(rates):
+    """The figures of some rates: those of many to that of one, and ours to theirs."""
+    found = {}
+    for name, pairs in rates.items():
+        found[f"{name}, all / one"] = middle([many / few for many, few in pairs])
+        found[f"{name} of all for a second on the core"] = middle([many for many, _few in pairs])
+        found[f"{name} of one for a second on the core"] = middle([few for _many, few in pairs])
+        if name != OURS:
+            both = zip(rates[OURS], pairs, strict=True)
+            found[f"{OURS} of all / {name}"] = middle([mine / its for (mine, _), (its, _) in both])
+    return found
 
 
 class Fixture:
@@ -214,10 +273,8 @@ def versions(count, seconds, rounds):
                 found |= in_turn(name, many, few, rounds)
             for one in (many, few):
                 warm(one.server, [one.hot])
-            rates = [
-                tuple(per_core_second(one.server, [one.hot], seconds) for one in (many, few))
-                for _round in range(rounds)
-            ]
+            asked = {OURS: [(one.server, [one.hot]) for one in (many, few)]}
+            rates = in_rounds(asked, seconds, rounds)[OURS]
     return found | {
         "hot GET, few versions / many": middle([fewer / more for more, fewer in rates]),
         "hot GET for a second on the core, many versions": middle([more for more, _ in rates]),
@@ -251,7 +308,7 @@ def main(arguments=None):
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", default=str(Path(tempfile.gettempdir()) / "sizes.json"))
     given = parser.parse_args(arguments)
-    found = reading.versions([])
+    found = reading.versions(["nginx"])
     with contextlib.ExitStack() as stack:
         if "DATABASE_URL" not in os.environ:
             os.environ["DATABASE_URL"] = stack.enter_context(real_services.postgres())
