@@ -229,6 +229,11 @@ class Server:
         _name, _, fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")
         return sum(map(int, fields.split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
+    def own_seconds(self):
+        """How long of that it has run outside of the kernel."""
+        _name, _, fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")
+        return int(fields.split()[11]) / os.sysconf("SC_CLK_TCK")
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()

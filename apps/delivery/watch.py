@@ -6,6 +6,7 @@ access generation that the feed read after the act itself.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,6 +30,8 @@ from apps.registry.selectors import get_environment, get_service
 from apps.rollouts.assigning import as_assigned, note_served
 
 BOOKMARK_EVERY = 15.0
+BOOKMARKED_IN = 60
+"""In so many groups: streams that are woken together cost half of what each costs by itself."""
 CATCH_UP = 1.5
 CATCH_UP_BUSY = 60.0
 MAX_BACKLOG = 100_000
@@ -163,7 +166,7 @@ async def _live(
     have moved or end.
     """
     loop = asyncio.get_running_loop()
-    bookmark_at = loop.time() + bookmark_every
+    bookmark_at = next_bookmark(loop.time(), bookmark_every)
     while not watcher.stopped:
         if watcher.overflowed:
             watcher.resume()
@@ -184,7 +187,15 @@ async def _live(
             yield Frame("bookmark", feed.epoch, reached)
         else:
             continue
-        bookmark_at = loop.time() + bookmark_every
+        bookmark_at = next_bookmark(loop.time(), bookmark_every)
+
+
+def next_bookmark(now: float, every: float) -> float:
+    """When a stream that was told something at ``now`` is bookmarked: after ``every`` seconds or a little
+    less, at a moment that it shares with others.
+    """
+    step = max(every / BOOKMARKED_IN, 0.001)
+    return math.floor((now + every) / step) * step
 
 
 async def _next_act(watcher: Watcher, gate: "_Gate", bookmark_at: float) -> Act | None:

@@ -191,18 +191,27 @@ def resident(pid):
 
 
 async def idle(server, how, count, seconds):
-    """KB that each of ``count`` streams takes, and the share of a core that all of them take."""
+    """KB that each of ``count`` streams takes, and the shares of a core that the server takes: with all of
+    them, of that outside of the kernel, and with none.
+    """
     before = resident(server.process.pid)
+    alone, _own = await shares(server, seconds)
     opened = await open_all(server.port, count, [], *how)
     await asyncio.sleep(min(SETTLE_SECONDS, seconds))
     each = (resident(server.process.pid) - before) * 1.024 / count
-    ran = server.running_seconds()
-    await asyncio.sleep(seconds)
-    share = (server.running_seconds() - ran) / seconds
+    share, own = await shares(server, seconds)
     for one in opened:
         one.transport.abort()
     await asyncio.sleep(min(SETTLE_SECONDS, seconds))
-    return each, share
+    return each, share, own, alone
+
+
+async def shares(server, seconds):
+    """The share of a core that the server takes for so long, and of that outside of the kernel."""
+    before = server.running_seconds(), server.own_seconds()
+    await asyncio.sleep(seconds)
+    after = server.running_seconds(), server.own_seconds()
+    return [(later - earlier) / seconds for earlier, later in zip(before, after, strict=True)]
 
 
 def prepare(made):
@@ -242,9 +251,11 @@ def measure(watchers, changes, idles, seconds):
             server = made.start()
             os.sched_setaffinity(server.process.pid, {first})
             how = ours(server, made.raw)[0][name]
-            size, share = uvloop.run(idle(server, how, idles, seconds))
+            size, share, own, alone = uvloop.run(idle(server, how, idles, seconds))
             found[f"{name}, {idles} idle: KB each"] = round(size, 1)
             found[f"{name}, {idles} idle: share of a core"] = round(share, 3)
+            found[f"{name}, {idles} idle: of that outside of the kernel"] = round(own, 3)
+            found[f"{name}, none: share of a core"] = round(alone, 3)
     os.sched_setaffinity(0, set(cores))
     return found
 

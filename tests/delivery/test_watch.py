@@ -27,7 +27,14 @@ from apps.core.transactions import writing
 from apps.delivery import standing
 from apps.delivery.feed import Feed
 from apps.delivery.standing import WithdrawnError
-from apps.delivery.watch import CATCH_UP, Cursor, Interest, watch
+from apps.delivery.watch import (
+    BOOKMARK_EVERY,
+    CATCH_UP,
+    Cursor,
+    Interest,
+    next_bookmark,
+    watch,
+)
 from apps.delivery.watchers import Watcher
 from apps.registry.selectors import get_environment
 
@@ -126,6 +133,16 @@ def test_bookmark__nothing_happens__says_how_far_one_has_read(shop, person, syst
 
     interest = Interest(frozenset({shop.pk}))
     watching(scenario, actor_of_user(person), interest, system, bookmark_every=0.01)
+
+
+def test_bookmarks__of_streams_that_began_at_any_moment__come_together_and_in_time():
+    begun = [1_000 + number * 0.013 for number in range(10_000)]
+
+    due = [next_bookmark(now, BOOKMARK_EVERY) for now in begun]
+
+    waited = [then - now for then, now in zip(due, begun, strict=True)]
+    assert 14.7 < min(waited) <= max(waited) <= BOOKMARK_EVERY
+    assert len(set(due)) == pytest.approx(130 / 0.25, abs=2)  # they began within 130 seconds
 
 
 def test_bookmark__others_publish_all_the_time__comes_all_the_same(shop, person, system, at_once):
