@@ -75,6 +75,7 @@ class Feed:
         self.generation = 0
         self.rights_moved = asyncio.Event()  # set, and another one, when the generation moves
         self.standings: dict[str, asyncio.Task[Any]] = {}  # of tokens, as of now
+        self.bookmark: Any = None  # the frame that a stream was sent last of that kind
         self.memory: Memory[Any, Any] = Memory(settings.MEMORY_BYTES)
         self.counts = Counts()
         self.watchers = Watchers()

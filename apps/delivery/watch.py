@@ -184,10 +184,18 @@ async def _live(
         if frame is not None:
             yield frame
         elif loop.time() >= bookmark_at:
-            yield Frame("bookmark", feed.epoch, reached)
+            yield _bookmark(feed, reached)
         else:
             continue
         bookmark_at = next_bookmark(loop.time(), bookmark_every)
+
+
+def _bookmark(feed: Feed, revision: int) -> Frame:
+    """A bookmark, the same one as the last stream's where that stood there too: so it is encoded once."""
+    last: Frame | None = feed.bookmark
+    if last is None or (last.epoch, last.revision) != (feed.epoch, revision):
+        feed.bookmark = last = Frame("bookmark", feed.epoch, revision)
+    return last
 
 
 def next_bookmark(now: float, every: float) -> float:
