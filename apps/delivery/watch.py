@@ -211,7 +211,8 @@ async def _next_act(watcher: Watcher, gate: "_Gate", bookmark_at: float) -> Act 
     if not (watcher.is_behind or gate.is_stale):
         now = asyncio.get_running_loop().time()
         if now < bookmark_at:
-            await watcher.wait(gate.until(bookmark_at))
+            gate.feed.watchers.wake_at(gate.until(bookmark_at), watcher)
+            await watcher.wait()
     return watcher.take()
 
 

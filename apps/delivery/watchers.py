@@ -1,6 +1,7 @@
 """Who is told of which acts: the watchers of one process, found by the places that they watch.
 
-A watcher costs nothing while nothing happens to it: it sleeps on one future and one timer.
+A watcher costs nothing while nothing happens to it: it sleeps on one future, and on a timer that it shares
+with all that are due at the same moment.
 """
 
 import asyncio
@@ -87,15 +88,12 @@ class Watcher:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    async def wait(self, until: float) -> None:
-        """Sleep until it is woken, at most until that moment of the event loop's clock."""
-        loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()
-        timer = loop.call_at(until, self.wake)
+    async def wait(self) -> None:
+        """Sleep until it is woken."""
+        self._waiting = asyncio.get_running_loop().create_future()
         try:
             await self._waiting
         finally:
-            timer.cancel()
             self._waiting = None
 
 
@@ -106,6 +104,7 @@ class Watchers:
         self.given_up = 0
         self._all: set[Watcher] = set()
         self._by_spot: defaultdict[Spot, set[Watcher]] = defaultdict(set)
+        self._due: dict[float, set[Watcher]] = {}
 
     def __iter__(self) -> Iterator[Watcher]:
         return iter(tuple(self._all))
@@ -126,6 +125,17 @@ class Watchers:
             self._by_spot[spot].discard(watcher)
             if not self._by_spot[spot]:
                 del self._by_spot[spot]
+
+    def wake_at(self, moment: float, watcher: Watcher) -> None:
+        """Wake it at that moment of the event loop's clock, whatever else wakes it before."""
+        if moment not in self._due:
+            self._due[moment] = set()
+            asyncio.get_running_loop().call_at(moment, self._wake_due, moment)
+        self._due[moment].add(watcher)
+
+    def _wake_due(self, moment: float) -> None:
+        for watcher in self._due.pop(moment):
+            watcher.wake()
 
     def offer(self, act: Act) -> None:
         """Hand an act to those whom it concerns."""
