@@ -10,6 +10,8 @@ on a connection that is waiting for one. Everything else goes the long way.
 """
 
 import hashlib
+import socket
+import struct
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -17,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 LONGEST: Final = 4_096
 START: Final = b"GET /"
 END: Final = b"\n\r\n"
+NO_LINGERING: Final = struct.pack("ii", 1, 0)
 
 
 class RepeatingProtocol(HttpToolsProtocol):
@@ -43,7 +46,7 @@ class RepeatingProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Give the application the question that its request is, and what ends the connection."""
         super().on_message_begin()
-        self.scope["state"][self._http.ABORT] = self.transport.abort
+        self.scope["state"][self._http.ABORT] = self._abort
         self._in_message = True
         if self._question is not None:
             self.scope["state"][self._questions.BYTES] = self._question
@@ -52,6 +55,13 @@ class RepeatingProtocol(HttpToolsProtocol):
         """The connection waits for another one now."""
         super().on_message_complete()
         self._in_message = False
+
+    def _abort(self) -> None:
+        """Reset the connection: a kernel goes on for minutes with what its reader does not take."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGERING)
+        self.transport.abort()
 
     def _read(self, data: bytes) -> bytes | None:
         """The question that the bytes are, if they are one: a digest, for there is a token in them."""
