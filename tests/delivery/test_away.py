@@ -344,7 +344,7 @@ def test_counts__that_could_not_be_written__are_written_later(raw, monkeypatch):
 
 
 class Swallowing:
-    """A channel layer that hears once that it is cancelled and goes on, as wait_for of Python 3.11
+    """A channel layer that hears once that sending is cancelled and goes on, as wait_for of Python 3.11
     does when what it waits for has just come.
     """
 
@@ -357,14 +357,16 @@ class Swallowing:
     async def group_add(self, _group, _channel):
         """Nobody else is there."""
 
-    async def receive(self, _channel):
+    async def send(self, _channel, _message):
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             if not self.deaf:
                 raise
             self.deaf = False
-        return {"from": "nobody"}
+
+    async def receive(self, _channel):
+        await asyncio.Event().wait()
 
 
 async def test_stop__a_listener_swallows_that_it_is_cancelled__ends_all_the_same(
@@ -375,7 +377,7 @@ async def test_stop__a_listener_swallows_that_it_is_cancelled__ends_all_the_same
     feed = feeds.Feed()
     hearing = asyncio.create_task(hear_others(layer_between_processes(), "here", feed._wake.set))
     feed._tasks = [hearing]
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.1)
 
     async with asyncio.timeout(30):
         await feed.stop()
@@ -396,6 +398,12 @@ class Returning:
 
     async def group_add(self, _group, _channel):
         """Nobody else is there."""
+
+    async def flush(self):
+        """There is nothing to forget."""
+
+    async def send(self, _channel, _message):
+        """What it brings is another's."""
 
     async def receive(self, _channel):
         await asyncio.sleep(0)

@@ -147,7 +147,7 @@ def woken(guarded, port):
         for message in channel.listen():
             if message["type"] == "psubscribe":
                 subscribed.set()
-            elif message["type"] == "pmessage":
+            elif message["type"] == "pmessage" and b"ledger" in message["channel"]:
                 heard.set()
                 channel.close()
                 return
