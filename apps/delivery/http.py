@@ -131,7 +131,7 @@ async def _expose_without_database(asked: Asked, send: Send) -> bool:
     seconds = metrics.seconds_without(feed_here(), asked.headers.get("authorization", ""))
     if seconds is None or asked.query:
         return False
-    body, content_type = metrics.expose(asked.headers.get("accept", ""), {})
+    body, content_type = metrics.expose(asked.headers.get("accept", ""))
     headers = [
         (b"content-type", content_type.encode()),
         (b"content-length", str(len(body)).encode()),

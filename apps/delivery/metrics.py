@@ -4,14 +4,15 @@ Everything is read when it is asked for. Each sample says by ``worker`` which pr
 number: of several that listen at one address, one answers.
 
 Without the database nobody can be asked who calls. Whom this process has answered before is answered
-on, for as long as his rights and its memory hold, so that there is somebody to tell that it is away.
+on, for as long as his rights and its memory hold, so that there is somebody to tell that it is away. While
+rights are held, after a restore, nobody is: whom it answered before is whom nobody has confirmed.
 """
 
 import hashlib
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -26,7 +27,6 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from apps.access.holds import are_held
 from apps.core.actor import Actor
 from apps.delivery.feed import Feed, feed_of_process
 from apps.vault.selectors import is_sealed
@@ -44,10 +44,10 @@ class Exposition(NamedTuple):
 
 
 class Process(Collector):
-    """What there is to say; ``installation`` are further gauges by their names, with 0 or 1."""
+    """What there is to say; ``sealed``: whether secrets cannot be opened, ``None``: nobody can tell."""
 
-    def __init__(self, feed: Feed | None, installation: Mapping[str, bool]) -> None:
-        self._feed, self._installation = feed, installation
+    def __init__(self, feed: Feed | None, sealed: bool | None) -> None:
+        self._feed, self._sealed = feed, sealed
 
     def collect(self) -> Iterator[Metric]:
         """The families of samples, each sample with its worker."""
@@ -61,16 +61,11 @@ class Process(Collector):
     def _families(self) -> Iterator[Metric]:
         if self._feed is not None:
             yield from _of_feed(self._feed)
-        for name, holds in self._installation.items():
-            yield GaugeMetricFamily(PREFIX + name, INSTALLATION[name], int(holds))
+        if self._sealed is not None:
+            meaning = "Whether secrets cannot be opened."
+            yield GaugeMetricFamily(f"{PREFIX}sealed", meaning, int(self._sealed))
         yield from ProcessCollector(registry=None).collect()
         yield from PlatformCollector(registry=None).collect()
-
-
-INSTALLATION: Final = {
-    "sealed": "Whether secrets cannot be opened.",
-    "rights_held": "Whether rights wait for somebody who confirms them, after a restore.",
-}
 
 
 def _of_feed(feed: Feed) -> Iterator[Metric]:
@@ -109,9 +104,9 @@ def _of_feed(feed: Feed) -> Iterator[Metric]:
     )
 
 
-def expose(accept: str, installation: Mapping[str, bool]) -> Exposition:
+def expose(accept: str, *, sealed: bool | None = None) -> Exposition:
     """The samples: OpenMetrics for who accepts it, else the text format 0.0.4."""
-    process = Process(feed_of_process(), installation)
+    process = Process(feed_of_process(), sealed)
     accepted = {each.partition(";")[0].strip().lower() for each in accept.split(",")}
     if OPEN in accepted:
         body = openmetrics.generate_latest(process)  # type: ignore[no-untyped-call] # the library's
@@ -121,12 +116,11 @@ def expose(accept: str, installation: Mapping[str, bool]) -> Exposition:
 
 def expose_all(*, actor: Actor, authorization: str, accept: str) -> Exposition:
     """The same with what the database knows, for ``actor``, who is known again without it."""
-    installation = {"sealed": is_sealed(), "rights_held": are_held()}
     feed = feed_of_process()
     if feed is not None and authorization and actor.generation is not None:
         until = actor.expires_at.timestamp() if actor.expires_at else math.inf
         _remember(authorization, _Known(feed.epoch, actor.generation, until))
-    return expose(accept, installation)
+    return expose(accept, sealed=is_sealed())
 
 
 @dataclass(frozen=True, slots=True)

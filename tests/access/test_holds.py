@@ -42,6 +42,7 @@ def log_in(client, username):
     [
         ("get", "/config/shop?environment=production", None),
         ("get", "/services", None),
+        ("get", "/metrics", None),
         ("get", "/stream?service=shop&environment=production", None),
         ("post", "/stream-tickets", {}),
         ("post", "/graphql", {"query": "{ services { slug } }"}),
@@ -74,7 +75,7 @@ def test_login__while_rights_are_held__is_for_superusers_and_their_page_alone(wo
     for path in ("/admin/", "/admin/core/user/", "/admin/rights/"):
         assert client.get(path)["Location"] == page
     assert client.get("/accounts/2fa/").status_code == 200
-    for path in ("/services", "/stream?service=shop&environment=production"):
+    for path in ("/services", "/metrics", "/stream?service=shop&environment=production"):
         answer = client.get(path, headers={"accept": "application/json"})
         assert (answer.status_code, answer.json()["code"]) == (503, "held")
     shown = client.get(page).content.decode()

@@ -187,7 +187,7 @@ COUNTS = {
     "/config/shop/dependencies?environment=production": 2,
     "/config/shop/dependents?environment=production": 3,
     "/matrix": 6,
-    "/metrics": 3,
+    "/metrics": 2,
     "/services": 2,
     "/services/shop": 2,
     "/services/shop/sections": 3,

@@ -86,7 +86,6 @@ def test_metrics__by_accept__are_one_of_the_formats(raw, accept, content_type, r
         assert 0 <= found["configsvc_ledger_read_age_seconds"] < 60
         assert found["configsvc_memory_bytes"] == feed.memory.size
         assert (found["configsvc_database_away"], found["configsvc_sealed"]) == (0, 0)
-        assert found["configsvc_rights_held"] == 0
         for name in ("process_cpu_seconds_total", "process_resident_memory_bytes", "python_info"):
             assert found[name] > 0
         assert found["process_open_fds"] > 0
