@@ -74,7 +74,8 @@ async def _hear(layer: Any, name: str) -> AsyncIterator[dict[str, Any]]:
             if not receiving.done():
                 raise TimeoutError("it does not bring what it was sent")
         finally:
-            receiving.cancel()
+            if receiving.cancel():  # which unsubscribes
+                await asyncio.wait({receiving}, timeout=ANSWER_WITHIN)
         yield receiving.result()
         patience = QUIET
 
