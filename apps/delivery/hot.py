@@ -25,7 +25,6 @@ import time
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from apps.delivery import reads
 from apps.delivery.feed import Feed, feed_here
 from apps.delivery.http import App, Receive, Send
 from apps.delivery.keeping import (
@@ -39,7 +38,7 @@ from apps.delivery.keeping import (
     Served,
     name_of,
 )
-from apps.delivery.memory import Body, Key
+from apps.delivery.memory import Key
 from apps.delivery.questions import (
     INSTANCE,
     PATH,
@@ -240,15 +239,14 @@ def _find(feed: Feed, key: Key | bytes) -> Again | None:
 
 def _read(feed: Feed, kept: Kept) -> Again | None:
     """With its body, which is counted as a read."""
-    kept_body: Body | None = feed.memory.find(kept.body)
+    kept_body = kept.body.find()
     body = kept_body.read(feed.revision) if kept_body is not None else None
     if body is None:
         return None
-    served = kept.served
     feed.counts.from_memory += 1
     kept.times += 1
-    for place, version in served.given:
-        reads.note_read_at(*place, actor=served.actor, version=version, keys=served.keys)
+    for reading in kept.readings:
+        reading.note()
     return Again(kept, feed.revision, body)
 
 
@@ -256,13 +254,14 @@ def _keep(feed: Feed, key: Key, served: Served, heard: Heard) -> None:
     """Keep what Django has answered."""
     body = heard.body_of(served, is_dated=key[PATH] in TOGETHER)
     again_after = INSTANCE_NOTED if key[INSTANCE] is not None else None
-    kept, places = Kept(heard, served, name_of(body), again_after), served.places
+    places = served.places
+    where = feed.memory.keep_once(name_of(body), body, places if served.sealed else ())
+    kept = Kept(heard, served, where, again_after)
     unit = unit_of(key)
     if unit is not None and served.choices is not None:
         assigner = Assigner(served.actor, served.choices)
         feed.memory.keep(of_units(key), assigner, places)
         key = of_variant(key, assigner.variant_of(unit, instance_of(key)))
-    feed.memory.keep(kept.body, body, places if served.sealed else ())
     feed.memory.keep(key, kept, places)
     if kept.status == WHOLE and key[TAG] is not None:  # so whoever knows none is answered
         feed.memory.keep(without_tag(key), kept, places, size=ANOTHER_NAME)

@@ -14,7 +14,8 @@ from apps.configs.selectors.configurations import Published
 from apps.core import clock
 from apps.core.actor import Actor
 from apps.delivery.http import Send
-from apps.delivery.memory import Body, Dated, PlaceKey, Text
+from apps.delivery.memory import Body, Dated, Entry, PlaceKey, Text
+from apps.delivery.reads import Reading
 from apps.rollouts.assigning import Choices
 from apps.vault.disclosing import SealedAnswer
 
@@ -159,11 +160,15 @@ class Kept:
 
     __slots__ = (
         *("_has_length", "_lines", "again_at", "body", "is_framed", "is_private"),
-        *("served", "size", "status", "times", "until"),
+        *("readings", "served", "size", "status", "times", "until"),
     )
 
     def __init__(
-        self, heard: Heard, served: Served, body: bytes, again_after: timedelta | None = None
+        self,
+        heard: Heard,
+        served: Served,
+        body: Entry[Body],
+        again_after: timedelta | None = None,
     ) -> None:
         self.status = heard.status
         self.times = 0
@@ -173,9 +178,13 @@ class Kept:
         self.is_private = KEPT_CACHING in heard.headers  # it has no value of a secret
         self.body = body
         self.served = served
+        self.readings = tuple(
+            Reading(*place, actor=served.actor, version=version, keys=served.keys)
+            for place, version in served.given
+        )
         self.until = served.until.timestamp() if served.until else math.inf
         self.again_at = (clock.now() + again_after).timestamp() if again_after else math.inf
-        self.size = 2_000 + len(self._lines)
+        self.size = 2_000 + len(self._lines) + 300 * len(self.readings)
 
     def headers_at(self, revision: int, length: int) -> Headers:
         """The headers, with how far this process has read by now, and with the body's length."""

@@ -30,14 +30,19 @@ V = TypeVar("V", bound=Sized)
 
 @dataclass(slots=True)
 class Entry(Generic[V]):
-    """A value, the places that it is about, and how many bytes it is counted with. ``is_used``: it is new,
-    or somebody has asked for it since it was spared.
+    """A value, ``None`` once it was dropped, the places that it is about, and how many bytes it is counted
+    with. ``is_used``: it is new, or somebody has asked for it since it was spared.
     """
 
-    value: V
+    value: V | None
     places: Sequence[PlaceKey]
     size: int
     is_used: bool = True
+
+    def find(self) -> V | None:
+        """The value, which is spared when it is its turn to go."""
+        self.is_used = True
+        return self.value
 
 
 class Memory(Generic[K, V]):
@@ -61,28 +66,35 @@ class Memory(Generic[K, V]):
     def find(self, key: K) -> V | None:
         """The value, which is spared when it is its turn to go."""
         entry = self._kept.get(key)
+        return None if entry is None else entry.find()
+
+    def keep_once(self, key: K, value: V, places: Sequence[PlaceKey] = ()) -> Entry[V]:
+        """Where a value is remembered, by whoever was first; so it is found without its key."""
+        entry = self._kept.get(key)
         if entry is None:
-            return None
+            return self.keep(key, value, places)
         entry.is_used = True
-        return entry.value
+        return entry
 
     def keep(
         self, key: K, value: V, places: Sequence[PlaceKey] = (), size: int | None = None
-    ) -> None:
+    ) -> Entry[V]:
         """Remember a value, unless it is larger than everything together may be. ``size``: what this
         takes, for one that is there by another key.
         """
         size = value.size if size is None else size
+        entry: Entry[V] = Entry(value, places, size)
         with self._lock:
             self._drop(key)
-            if size > self.limit:
-                return
-            self._kept[key] = Entry(value, places, size)
+            self._kept[key] = entry
             self.size += size
             for place in places:
                 self._at[place].add(key)
+            if size > self.limit:
+                self._drop(key)
             while self.size > self.limit:
                 self._drop_first()
+        return entry
 
     def items(self) -> list[tuple[K, V]]:
         """All that is kept, as of now."""
@@ -115,6 +127,7 @@ class Memory(Generic[K, V]):
         entry = self._kept.pop(key, None)
         if entry is None:
             return
+        entry.value = None
         self.size -= entry.size
         for place in entry.places:
             self._at[place].discard(key)

@@ -36,12 +36,22 @@ MAX_WAITING = 5_000
 PERSON = "user:"
 
 Key = tuple[int, int, str, int, str]
-Counted = tuple[datetime, datetime, int]
-"""When first, when last, and how often."""
+"""Service, environment, account, version, and the globs of keys."""
+
+
+@dataclass(slots=True)
+class Counter:
+    """When first, when last, and how often."""
+
+    first_at: datetime
+    last_at: datetime
+    count: int = 0
+
 
 _lock = threading.Lock()
 _used: dict[str, Actor] = {}
-_waiting: dict[Key, Counted] = {}
+_waiting: dict[Key, Counter] = {}
+_window = object()  # another one each time that what was counted is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +65,58 @@ class Reader:
     version: int
 
 
+class Reading:
+    """What is counted when ``actor`` is given a version of the configuration of a service and an environment
+    (their keys), or the ``keys`` (globs) of it. It remembers its counter until that is taken to be
+    written, so an answer from memory looks for nothing.
+    """
+
+    __slots__ = ("_actor", "_counter", "_key", "_window")
+
+    def __init__(
+        self,
+        service_id: int,
+        environment_id: int,
+        *,
+        actor: Actor,
+        version: int,
+        keys: Sequence[str] = (),
+    ) -> None:
+        asked = " ".join(sorted(set(keys))) if keys else ""
+        if len(asked) > MAX_ASKED or " " in "".join(keys):
+            asked = ""
+        self._key: Key = (service_id, environment_id, actor.name, version, asked)
+        self._actor = actor
+        self._counter: Counter | None = None
+        self._window: object = None
+
+    def note(self) -> None:
+        """Count one more."""
+        now = clock.now()
+        with _lock:
+            if self._window is not _window:
+                self._begin(now)
+            counter = self._counter
+            if counter is not None:
+                counter.last_at = now
+                counter.count += 1
+
+    def _begin(self, now: datetime) -> None:
+        """The first time since counters were taken; there is none where too many wait already."""
+        token = self._actor.token_id
+        if token is not None and len(_used) < MAX_WAITING:
+            _used[token] = self._actor
+        counter = _waiting.get(self._key)
+        if counter is None and len(_waiting) < MAX_WAITING:
+            counter = _waiting[self._key] = Counter(now, now)
+        self._counter, self._window = counter, _window
+
+
 def note_read(*, actor: Actor, place: Place, version: int, keys: Sequence[str] = ()) -> None:
     """Count that ``actor`` was given a version, or the ``keys`` (globs) of it."""
     if place.service is not None and place.environment is not None:
         spot = place.service.pk, place.environment.pk
-        note_read_at(*spot, actor=actor, version=version, keys=keys)
-
-
-def note_read_at(
-    service_id: int, environment_id: int, *, actor: Actor, version: int, keys: Sequence[str] = ()
-) -> None:
-    """The same by the keys of a service and an environment."""
-    asked = " ".join(sorted(set(keys))) if keys else ""
-    if len(asked) > MAX_ASKED or " " in "".join(keys):
-        asked = ""
-    key = (service_id, environment_id, actor.name, version, asked)
-    now = clock.now()
-    with _lock:
-        if actor.token_id is not None and len(_used) < MAX_WAITING:
-            _used[actor.token_id] = actor
-        first, _last, count = _waiting.get(key, (now, now, 0))
-        if count or len(_waiting) < MAX_WAITING:
-            _waiting[key] = (first, now, count + 1)
+        Reading(*spot, actor=actor, version=version, keys=keys).note()
 
 
 def note_given(*, actor: Actor, given: Iterable[Published], keys: Sequence[str] = ()) -> None:
@@ -90,10 +130,12 @@ def flush() -> int:
 
     What cannot be written waits for the next time.
     """
+    global _window  # noqa: PLW0603 - so that each reading finds its counter anew
     with _lock:
         taken, used = dict(_waiting), dict(_used)
         _waiting.clear()
         _used.clear()
+        _window = object()
     try:
         _write(taken, used)
     except Exception:
@@ -102,15 +144,17 @@ def flush() -> int:
     return len(taken)
 
 
-def _take_back(taken: dict[Key, Counted], used: dict[str, Actor]) -> None:
+def _take_back(taken: dict[Key, Counter], used: dict[str, Actor]) -> None:
     with _lock:
-        for key, (first, last, count) in taken.items():
-            _first, newer, more = _waiting.get(key, (first, last, 0))
-            _waiting[key] = (first, newer, count + more)
+        for key, counter in taken.items():
+            newer = _waiting.setdefault(key, counter)
+            if newer is not counter:
+                newer.first_at = counter.first_at
+                newer.count += counter.count
         _used.update({**used, **_used})
 
 
-def _write(taken: dict[Key, Counted], used: dict[str, Actor]) -> None:
+def _write(taken: dict[Key, Counter], used: dict[str, Actor]) -> None:
     for actor in used.values():
         note_use(actor)
     if not taken:
@@ -119,7 +163,9 @@ def _write(taken: dict[Key, Counted], used: dict[str, Actor]) -> None:
         found = Configuration.objects.filter(service_id__in={service for service, *_rest in taken})
         places = {(each.service_id, each.environment_id): each for each in found}
         wholes = []
-        for (service, environment, account, version, asked), counted in sorted(taken.items()):
+        for service, environment, account, version, asked in sorted(taken):
+            counter = taken[service, environment, account, version, asked]
+            counted = counter.first_at, counter.last_at, counter.count
             configuration = places.get((service, environment))
             if configuration is None:
                 continue

@@ -1,19 +1,21 @@
 """Who reads a key, and which keys nobody reads, from the counters."""
 
 import json
+import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.access import services
 from apps.access.models import KeyRule
 from apps.configs.services.places import create_service
 from apps.core import clock
-from apps.core.actor import system
+from apps.core.actor import Actor, system
 from apps.delivery import reads
 from apps.delivery.models import ReadCount
+from apps.registry.models import Configuration
 
 pytestmark = pytest.mark.django_db
 
@@ -189,3 +191,113 @@ def test_counters__many_different_keys__are_bounded(published, make_api):
 
     assert ReadCount.objects.count() <= reads.MAX_PATTERNS + 1
     assert sum(row.count for row in ReadCount.objects.all()) == reads.MAX_PATTERNS + 20
+
+
+def reading(*keys, version=1):
+    """What counts for one who is given the shop's version, or keys of it, again and again."""
+    here = Configuration.objects.get()
+    reader = Actor(name="service-account:reader")
+    return reads.Reading(
+        here.service_id, here.environment_id, actor=reader, version=version, keys=keys
+    )
+
+
+def counted():
+    """The rows of the reader: version, keys, first, last and how often."""
+    rows = ReadCount.objects.filter(account="service-account:reader").order_by("version", "asked")
+    return list(rows.values_list("version", "asked", "first_at", "last_at", "count"))
+
+
+def test_reading__noted_before_and_after_each_flush__is_counted_from_first_to_last(
+    published, monkeypatch
+):
+    one, began = reading(), clock.now()
+    moments = [began + timedelta(seconds=each) for each in range(6)]
+    for number, moment in enumerate(moments):
+        monkeypatch.setattr(clock, "now", lambda moment=moment: moment)
+        one.note()
+        if number % 2:
+            reads.flush()
+
+    assert counted() == [(1, "", moments[0], moments[-1], 6)]
+
+
+def test_readings__of_the_same__share_a_counter_and_others_do_not(published):
+    reads.flush()
+    for one in (reading(), reading(), reading("b", "a"), reading("a", "b"), reading(version=2)):
+        one.note()
+        one.note()
+
+    assert reads.flush() == 3
+    found = [(version, asked, count) for version, asked, _first, _last, count in counted()]
+    assert found == [(1, "", 4), (1, "a b", 4), (2, "", 2)]
+
+
+def test_reading__noted_while_a_flush_fails__is_not_lost(published, monkeypatch):
+    one, two, began = reading(), reading("a"), clock.now()
+    moments = iter([began + timedelta(seconds=each) for each in range(4)])
+    monkeypatch.setattr(clock, "now", lambda: next(moments))
+    one.note()
+    two.note()
+
+    def refuse():
+        one.note()
+        raise OperationalError("the connection is lost")
+
+    with monkeypatch.context() as patch, pytest.raises(OperationalError):
+        patch.setattr("apps.delivery.reads.writing", refuse)
+        reads.flush()
+    two.note()
+    monkeypatch.setattr(clock, "now", lambda: began)
+    reads.flush()
+
+    first, second, third, fourth = (began + timedelta(seconds=each) for each in range(4))
+    assert counted() == [(1, "", first, third, 2), (1, "a", second, fourth, 2)]
+
+
+def test_readings__more_than_may_wait__are_counted_once_others_are_written(published, monkeypatch):
+    reads.flush()
+    monkeypatch.setattr(reads, "MAX_WAITING", 1)
+    one, two = reading(), reading("a")
+    for each in (one, two, one, two):
+        each.note()
+    assert (reads.flush(), [row[-1] for row in counted()]) == (1, [2])
+
+    two.note()
+    assert (reads.flush(), [row[-1] for row in counted()]) == (1, [2, 1])
+
+
+def test_readings__of_two_tokens_of_an_account__note_the_use_of_each_once_until_written(
+    published, monkeypatch
+):
+    reads.flush()
+    used = []
+    monkeypatch.setattr(reads, "note_use", lambda actor: used.append(actor.token_id))
+    here = Configuration.objects.get()
+    spot = here.service_id, here.environment_id
+    actors = [Actor(name="service-account:reader", token_id=each) for each in ("one", "two")]
+    of_both = [reads.Reading(*spot, actor=each, version=1) for each in actors]
+
+    for _time in range(2):
+        for each in (*of_both, *of_both):
+            each.note()
+        reads.flush()
+
+    assert used == ["one", "two"] * 2
+    assert [row[-1] for row in counted()] == [8]
+
+
+def test_reading__noted_by_several_threads_during_flushes__is_counted_exactly(published):
+    one, times = reading(), 2_000
+    threads = [
+        threading.Thread(target=lambda: [one.note() for _ in range(times)]) for _ in range(4)
+    ]
+    for each in threads:
+        each.start()
+    while any(each.is_alive() for each in threads):
+        reads.flush()
+    for each in threads:
+        each.join()
+    reads.flush()
+
+    assert [row[-1] for row in counted()] == [4 * times]

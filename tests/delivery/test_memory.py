@@ -115,6 +115,49 @@ def test_memory__after_any_acts__counts_what_it_holds_within_the_limit(acts):
         assert about == dict(memory._at)
 
 
+def test_keep_once__the_same_again__gives_where_it_is_and_takes_no_more():
+    memory = Memory(30)
+    first, again = Sized(10), Sized(10)
+
+    where = memory.keep_once("a", first)
+
+    assert memory.keep_once("a", again) is where
+    assert where.find() is first is memory.find("a")
+    assert memory.size == 10
+
+
+def test_keep_once__found_where_it_is__is_spared_until_it_is_dropped():
+    memory = Memory(30)
+    keep(memory, "a", "b", "c", "d")  # each was new once
+    where = memory.keep_once("b", Sized(10))
+
+    keep(memory, "e")
+    assert held(memory, "abcde") == ["b", "d", "e"]
+    where.find()
+    keep(memory, "f", "g")
+    assert held(memory, "abcdefg") == ["b", "f", "g"]
+    keep(memory, "h", "i", "j")
+    assert (held(memory, "b"), where.find()) == ([], None)
+
+
+def test_keep_once__its_place_was_forgotten__is_not_found_and_kept_anew():
+    memory = Memory(30)
+    where = memory.keep_once("a", Sized(10), [(1, 2)])
+
+    memory.forget([(1, 2)])
+
+    assert where.find() is None
+    again = memory.keep_once("a", Sized(10), [(1, 2)])
+    assert again.find() is memory.find("a") is not None
+
+
+def test_keep_once__larger_than_everything_may_be__is_nowhere():
+    memory = Memory(30)
+
+    assert memory.keep_once("a", Sized(31)).find() is None
+    assert (len(memory), memory.size) == (0, 0)
+
+
 @pytest.mark.parametrize("threads", [4])
 def test_memory__used_by_several_threads__holds_its_limit(threads):
     memory, faults = Memory(200), []
