@@ -208,9 +208,10 @@ async def _answer_stale(feed: Feed, key: Key, send: Send) -> bool:
     if seconds is None or kept_by is None:
         return False
     kept: Kept | None = feed.memory.find(kept_by) or feed.memory.find(without_tag(kept_by))
-    if kept is None or time.time() >= kept.until or not kept.is_private:
+    now = time.time()
+    if kept is None or now >= kept.until or not kept.is_private:
         return False
-    found = _read(feed, kept)
+    found = _read(feed, kept, now)
     if found is None:
         return False
     mark = (STALE, str(math.ceil(seconds)).encode())
@@ -232,12 +233,13 @@ def _kept_by(feed: Feed, key: Key) -> Key | None:
 def _find(feed: Feed, key: Key | bytes) -> Again | None:
     """The answer, which is counted as a read; ``None`` where its time is over."""
     kept: Kept | None = feed.memory.find(key)
-    if kept is None or time.time() >= min(kept.until, kept.again_at):
+    now = time.time()
+    if kept is None or now >= kept.until or now >= kept.again_at:
         return None
-    return _read(feed, kept)
+    return _read(feed, kept, now)
 
 
-def _read(feed: Feed, kept: Kept) -> Again | None:
+def _read(feed: Feed, kept: Kept, now: float) -> Again | None:
     """With its body, which is counted as a read."""
     kept_body = kept.body.find()
     body = kept_body.read(feed.revision) if kept_body is not None else None
@@ -246,7 +248,7 @@ def _read(feed: Feed, kept: Kept) -> Again | None:
     feed.counts.from_memory += 1
     kept.times += 1
     for reading in kept.readings:
-        reading.note()
+        reading.note(now)
     return Again(kept, feed.revision, body)
 
 

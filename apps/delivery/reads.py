@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -41,10 +41,10 @@ Key = tuple[int, int, str, int, str]
 
 @dataclass(slots=True)
 class Counter:
-    """When first, when last, and how often."""
+    """When first, when last (in seconds since the epoch), and how often."""
 
-    first_at: datetime
-    last_at: datetime
+    first_at: float
+    last_at: float
     count: int = 0
 
 
@@ -90,9 +90,8 @@ class Reading:
         self._counter: Counter | None = None
         self._window: object = None
 
-    def note(self) -> None:
-        """Count one more."""
-        now = clock.now()
+    def note(self, now: float) -> None:
+        """Count one more, at a moment in seconds since the epoch."""
         with _lock:
             if self._window is not _window:
                 self._begin(now)
@@ -101,7 +100,7 @@ class Reading:
                 counter.last_at = now
                 counter.count += 1
 
-    def _begin(self, now: datetime) -> None:
+    def _begin(self, now: float) -> None:
         """The first time since counters were taken; there is none where too many wait already."""
         token = self._actor.token_id
         if token is not None and len(_used) < MAX_WAITING:
@@ -116,7 +115,7 @@ def note_read(*, actor: Actor, place: Place, version: int, keys: Sequence[str] =
     """Count that ``actor`` was given a version, or the ``keys`` (globs) of it."""
     if place.service is not None and place.environment is not None:
         spot = place.service.pk, place.environment.pk
-        Reading(*spot, actor=actor, version=version, keys=keys).note()
+        Reading(*spot, actor=actor, version=version, keys=keys).note(clock.now().timestamp())
 
 
 def note_given(*, actor: Actor, given: Iterable[Published], keys: Sequence[str] = ()) -> None:
@@ -186,7 +185,10 @@ def _is_one_too_many(configuration: Configuration, account: str, version: int, a
 
 def _add(rows: Iterable[Sequence[Any]]) -> None:
     """Add to the counters: a configuration's key, account, version, keys, first, last, how often."""
-    moment = connection.ops.adapt_datetimefield_value
+
+    def moment(seconds: float) -> Any:
+        return connection.ops.adapt_datetimefield_value(datetime.fromtimestamp(seconds, UTC))
+
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO delivery_readcount"

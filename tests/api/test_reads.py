@@ -20,6 +20,7 @@ from apps.registry.models import Configuration
 pytestmark = pytest.mark.django_db
 
 HERE = "environment=production"
+NOW = 1_800_000_000.0
 
 
 @pytest.fixture
@@ -208,14 +209,11 @@ def counted():
     return list(rows.values_list("version", "asked", "first_at", "last_at", "count"))
 
 
-def test_reading__noted_before_and_after_each_flush__is_counted_from_first_to_last(
-    published, monkeypatch
-):
+def test_reading__noted_before_and_after_each_flush__is_counted_from_first_to_last(published):
     one, began = reading(), clock.now()
     moments = [began + timedelta(seconds=each) for each in range(6)]
     for number, moment in enumerate(moments):
-        monkeypatch.setattr(clock, "now", lambda moment=moment: moment)
-        one.note()
+        one.note(moment.timestamp())
         if number % 2:
             reads.flush()
 
@@ -225,8 +223,8 @@ def test_reading__noted_before_and_after_each_flush__is_counted_from_first_to_la
 def test_readings__of_the_same__share_a_counter_and_others_do_not(published):
     reads.flush()
     for one in (reading(), reading(), reading("b", "a"), reading("a", "b"), reading(version=2)):
-        one.note()
-        one.note()
+        one.note(NOW)
+        one.note(NOW)
 
     assert reads.flush() == 3
     found = [(version, asked, count) for version, asked, _first, _last, count in counted()]
@@ -235,23 +233,20 @@ def test_readings__of_the_same__share_a_counter_and_others_do_not(published):
 
 def test_reading__noted_while_a_flush_fails__is_not_lost(published, monkeypatch):
     one, two, began = reading(), reading("a"), clock.now()
-    moments = iter([began + timedelta(seconds=each) for each in range(4)])
-    monkeypatch.setattr(clock, "now", lambda: next(moments))
-    one.note()
-    two.note()
+    first, second, third, fourth = (began + timedelta(seconds=each) for each in range(4))
+    one.note(first.timestamp())
+    two.note(second.timestamp())
 
     def refuse():
-        one.note()
+        one.note(third.timestamp())
         raise OperationalError("the connection is lost")
 
     with monkeypatch.context() as patch, pytest.raises(OperationalError):
         patch.setattr("apps.delivery.reads.writing", refuse)
         reads.flush()
-    two.note()
-    monkeypatch.setattr(clock, "now", lambda: began)
+    two.note(fourth.timestamp())
     reads.flush()
 
-    first, second, third, fourth = (began + timedelta(seconds=each) for each in range(4))
     assert counted() == [(1, "", first, third, 2), (1, "a", second, fourth, 2)]
 
 
@@ -260,10 +255,10 @@ def test_readings__more_than_may_wait__are_counted_once_others_are_written(publi
     monkeypatch.setattr(reads, "MAX_WAITING", 1)
     one, two = reading(), reading("a")
     for each in (one, two, one, two):
-        each.note()
+        each.note(NOW)
     assert (reads.flush(), [row[-1] for row in counted()]) == (1, [2])
 
-    two.note()
+    two.note(NOW)
     assert (reads.flush(), [row[-1] for row in counted()]) == (1, [2, 1])
 
 
@@ -280,7 +275,7 @@ def test_readings__of_two_tokens_of_an_account__note_the_use_of_each_once_until_
 
     for _time in range(2):
         for each in (*of_both, *of_both):
-            each.note()
+            each.note(NOW)
         reads.flush()
 
     assert used == ["one", "two"] * 2
@@ -290,7 +285,7 @@ def test_readings__of_two_tokens_of_an_account__note_the_use_of_each_once_until_
 def test_reading__noted_by_several_threads_during_flushes__is_counted_exactly(published):
     one, times = reading(), 2_000
     threads = [
-        threading.Thread(target=lambda: [one.note() for _ in range(times)]) for _ in range(4)
+        threading.Thread(target=lambda: [one.note(NOW) for _ in range(times)]) for _ in range(4)
     ]
     for each in threads:
         each.start()
