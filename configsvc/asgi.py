@@ -39,7 +39,7 @@ from apps.delivery.feed import Feed, running_feed, stop_feed
 from apps.delivery.hot import Hot
 from apps.delivery.http import Delivery
 from apps.delivery.polls import Polls
-from apps.delivery.warming import Warmth
+from apps.delivery.warming import warm
 from apps.engine.errors import UnavailableError
 from configsvc import urls  # noqa: F401 - all pages but GraphQL are loaded now, not at their first request
 
@@ -119,7 +119,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
     On a database that is another than before a new epoch begins first.
     """
     runner = Runner() if settings.JOBS_IN_SERVER else None
-    counting, warmth = Counting(), Warmth(hot)
+    counting = Counting()
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -128,7 +128,7 @@ async def _lifespan(receive: Any, send: Any) -> None:
                 await database_sync_to_async(refuse_unsafe)()
                 await database_sync_to_async(settle)(actor=system("server"))
                 _end_streams_on_signal(await running_feed())
-                await warmth.begin()
+                await warm(hot)
                 counting.start()
                 if runner is not None:
                     runner.start()
@@ -137,9 +137,8 @@ async def _lifespan(receive: Any, send: Any) -> None:
                 return
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
-            await warmth.end()
-            await stop_feed()
             await asyncio.to_thread(counting.stop, STOP_JOBS_WITHIN)
+            await stop_feed()
             if runner is not None:
                 await asyncio.to_thread(runner.stop, STOP_JOBS_WITHIN)
             await send({"type": "lifespan.shutdown.complete"})

@@ -25,12 +25,22 @@ FORM = (
 )
 
 
+IMPATIENT_SECONDS = 0.25
+
+
 @dataclass(frozen=True, slots=True)
 class Redis:
     """Django's settings for it."""
 
     cache: dict[str, Any]
     layer: dict[str, Any]
+
+    @property
+    def caches(self) -> dict[str, Any]:
+        """The same cache for who waits, and for who would rather go without."""
+        quick = dict.fromkeys(TIMEOUTS, IMPATIENT_SECONDS)
+        options = {**self.cache["OPTIONS"], **quick}
+        return {"default": self.cache, "impatient": {**self.cache, "OPTIONS": options}}
 
 
 def read_redis_url(url: str) -> Redis:

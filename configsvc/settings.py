@@ -162,7 +162,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 MEMORY_CACHE = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 MEMORY_LAYER = {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 REDIS = read_redis_url(ENV.redis_url) if ENV.redis_url else None
-CACHES = {"default": REDIS.cache if REDIS else MEMORY_CACHE}
+CACHES = REDIS.caches if REDIS else {"default": MEMORY_CACHE}
 CHANNEL_LAYERS = {"default": REDIS.layer if REDIS else MEMORY_LAYER}
 
 AUTH_USER_MODEL = "core.User"

@@ -35,6 +35,7 @@ may stand for something else in it.
 IDENTITY_FILE: Final = "database.id"
 MEMORY_FILE: Final = "epochs.json"
 REDIS_KEY: Final = "configsvc:epochs"
+REMEMBERING: Final = "remember the revision"
 MAX_EPOCHS: Final = 100
 IDENTITY: Final = """
     SELECT system_identifier, substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
@@ -197,7 +198,7 @@ def remember_in_folder() -> tuple[str, int]:
 
 def remember_in_redis(epoch: str, number: int) -> None:
     """The same in Redis alone, without the database. A Redis that is stuck is waited for."""
-    ask_redis(lambda redis: redis.zadd(REDIS_KEY, {epoch: number}, gt=True))
+    ask_redis(lambda redis: redis.zadd(REDIS_KEY, {epoch: number}, gt=True), purpose=REMEMBERING)
 
 
 def _read_file() -> dict[str, Reached]:
@@ -229,5 +230,5 @@ def _write_file(known: dict[str, Reached]) -> None:
 
 
 def _ask_redis(epoch: str) -> Reached | None:
-    number = ask_redis(lambda redis: redis.zscore(REDIS_KEY, epoch))
+    number = ask_redis(lambda redis: redis.zscore(REDIS_KEY, epoch), purpose=REMEMBERING)
     return None if number is None else Reached(int(number))

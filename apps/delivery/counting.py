@@ -6,7 +6,7 @@ import threading
 from django.db import close_old_connections, connection
 
 from apps.audit import refusals
-from apps.delivery import reads
+from apps.delivery import reads, warming
 from apps.rollouts import assigning
 from apps.vault import disclosing
 
@@ -16,7 +16,9 @@ EVERY = 5.0
 
 
 class Counting:
-    """A thread that writes the counters of reads, exposures, disclosures and refusals until stopped, then once."""
+    """A thread that writes the counters of reads, exposures, disclosures and refusals, and what is asked most, until
+    stopped, then once.
+    """
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -45,5 +47,6 @@ class Counting:
             assigning.flush()
             disclosing.flush()
             refusals.flush(everything=everything)
+            warming.flush(everything=everything)
         except Exception:
             logger.exception("Counters could not be written.")

@@ -147,11 +147,13 @@ class Hot:
             del self._asked[key]
             asked.set()
 
-    async def ask_ahead(self, key: Key, scope: Any, token_id: str) -> None:
-        """Have ready what the holder of a token will ask, as far as he may know it."""
+    async def ask_ahead(self, key: Key, scope: Any, token_id: str) -> bool:
+        """Have ready what the holder of a token will ask, as far as he may know it; whether it is."""
         feed = feed_here()
-        if feed is not None and is_plain(scope["query_string"]):
-            await self._ask(feed, key, scope, _nothing, _nowhere, Offer(token_id))
+        if feed is None or not is_plain(scope["query_string"]):
+            return False
+        await self._ask(feed, key, scope, _nothing, _nowhere, Offer(token_id))
+        return feed.memory.find(key) is not None
 
     async def _ask(
         self,

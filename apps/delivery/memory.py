@@ -7,7 +7,7 @@ them when who may do what has moved.
 
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -96,10 +96,14 @@ class Memory(Generic[K, V]):
                 self._drop_first()
         return entry
 
-    def items(self) -> list[tuple[K, V]]:
-        """All that is kept, as of now."""
+    def items(self) -> Iterator[tuple[K, V]]:
+        """All that is kept; what comes or goes meanwhile may be missing. Nothing is spared by it."""
         with self._lock:
-            return [(key, entry.value) for key, entry in self._kept.items()]
+            keys = list(self._kept)
+        for key in keys:
+            entry = self._kept.get(key)
+            if entry is not None and (value := entry.value) is not None:
+                yield key, value
 
     def forget(self, places: Collection[PlaceKey]) -> None:
         """Forget what is about any of ``places``."""

@@ -48,6 +48,8 @@ STAYING: Final = (b"connection", b"keep-alive")
 LONGEST_QUERY: Final = 2_000
 LONGEST_WRITTEN: Final = 4_000
 BEARER: Final = b"bearer"
+REVEALING: Final = "reveal"
+"""The parameter by which an answer may have the values of secrets."""
 
 
 def key_of(scope: Any, token: bytes | None = None) -> Key | None:
@@ -79,26 +81,39 @@ def key_of(scope: Any, token: bytes | None = None) -> Key | None:
 
 def _digest_of_token(authorization: bytes | None) -> bytes | None:
     """As the token's row has it; of what is no token no answer is kept."""
-    if authorization is None:
+    if authorization is None or not authorization.isascii():
         return None
     scheme, _space, token = authorization.partition(b" ")
     return hashlib.sha256(token.strip()).digest() if scheme.lower() == BEARER else None
 
 
 def write_down(key: Key) -> str | None:
-    """A question as JSON, without who asks it; ``None`` for an instance's or a unit's, which is theirs alone,
-    and for a very long one.
+    """A question as JSON, without who asks it; ``None`` for one that is not to be asked ahead of anybody: an
+    instance's, a unit's, one for the values of secrets, and a very long one.
     """
-    if key[INSTANCE] is not None or key[UNIT] is not None:
+    query = _text(key[QUERY])
+    if key[INSTANCE] is not None or key[UNIT] is not None or REVEALING in _names_in(query):
         return None
     headers = {name: _text(key[at]) for name, at in _NAMES if at and key[at] is not None}
-    written = json.dumps([_text(key[PATH]), _text(key[QUERY]), _text(key[SCHEME]), headers])
+    written = json.dumps([_text(key[PATH]), query, _text(key[SCHEME]), headers])
     return written if len(written) <= LONGEST_WRITTEN else None
 
 
 def read_back(written: str) -> Any:
-    """The ASGI scope (3.0, ``http``) of such a question. Raises :class:`ValueError` for what is none."""
-    path, query, scheme, headers = json.loads(written)
+    """The ASGI scope (3.0, ``http``) of such a question. Raises :class:`ValueError` for what is none, or
+    what would be written down otherwise.
+    """
+    try:
+        scope = _scope_of(*json.loads(written))
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("This is no question.") from error
+    key = key_of(scope, token=BEARER)
+    if key is None or write_down(key) != written:
+        raise ValueError("This is another question than it says.")
+    return scope
+
+
+def _scope_of(path: str, query: str, scheme: str, headers: dict[str, str]) -> Any:
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -138,8 +153,11 @@ def is_plain(query: bytes) -> bool:
     """Whether a query without its unit asks for nothing but what is the same for as long as nothing happens."""
     if len(query) > LONGEST_QUERY:
         return False
-    names = {name for name, _value in parse_qsl(query.decode("latin-1"), keep_blank_values=True)}
-    return names <= PARAMETERS
+    return _names_in(query.decode("latin-1")) <= PARAMETERS
+
+
+def _names_in(query: str) -> set[str]:
+    return {name for name, _value in parse_qsl(query, keep_blank_values=True)}
 
 
 def without_tag(key: Key) -> Key:

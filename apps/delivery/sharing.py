@@ -11,6 +11,7 @@ has no value of a secret in it comes here.
 
 import hashlib
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,8 @@ def answer_shared(published: Published, question: Question) -> Answer:
     """The same as :func:`~apps.delivery.answers.answer` without the values of secrets, of which a large
     file is rendered once for all processes. A part is not: of them there may be very many.
     """
-    if not question.format or question.keys or len(published.text) < SMALLEST:
+    is_whole = bool(question.format) and not question.keys and not question.section
+    if not is_whole or len(published.text) < SMALLEST:
         return answer(published, question)
     name, key, context = _place_of(published, question)
     body = _take(name, key, context)
@@ -47,7 +49,10 @@ def answer_shared(published: Published, question: Question) -> Answer:
 
 def _place_of(published: Published, question: Question) -> tuple[str, bytes, bytes]:
     """The name of the file in Redis, the key that it is sealed by, and what is sealed with it."""
-    of_document = salted_hmac(_SALT, published.text, algorithm="sha512").digest()
+    document = (
+        f"{published.text}\n{published.stored_secrets}"  # a flat file marks where secrets stand
+    )
+    of_document = salted_hmac(_SALT, document, algorithm="sha512").digest()
     key, rest = of_document[: sealing.KEY_BYTES], of_document[sealing.KEY_BYTES :]
     context = sealing.context_of(
         version=published.version_id, question=question.asked, program=_PROGRAM
@@ -56,7 +61,7 @@ def _place_of(published: Published, question: Question) -> tuple[str, bytes, byt
 
 
 def _take(name: str, key: bytes, context: bytes) -> bytes | None:
-    sealed = ask_redis(lambda redis: redis.get(name), needed=False)
+    sealed = ask_redis(lambda redis: redis.get(name), purpose="share files", needed=False)
     try:
         return sealing.unseal(sealed, key=key, context=context) if sealed else None
     except IntegrityError:  # nothing of ours, or damaged: it is made anew
@@ -64,7 +69,9 @@ def _take(name: str, key: bytes, context: bytes) -> bytes | None:
 
 
 def _leave(name: str, sealed: bytes) -> None:
-    ask_redis(lambda redis: redis.set(name, sealed, ex=KEPT_SECONDS), needed=False)
+    ask_redis(
+        lambda redis: redis.set(name, sealed, ex=KEPT_SECONDS), purpose="keep files", needed=False
+    )
 
 
 def _nonce() -> bytes:
@@ -73,9 +80,10 @@ def _nonce() -> bytes:
 
 def _digest_of_program() -> str:
     """A digest of what renders: another program may write the same document otherwise."""
-    folder = Path(formats.__file__).parent
-    files = [*sorted(folder.rglob("*.py")), Path(answers.__file__)]
-    return hashlib.sha256(b"\n".join(each.read_bytes() for each in files)).hexdigest()
+    engine = Path(formats.__file__).parent.parent
+    files = [*sorted(engine.rglob("*.py")), Path(answers.__file__)]
+    libraries = [f"{name} {version(name)}".encode() for name in ("pyyaml", "tomlkit")]
+    return hashlib.sha256(b"\n".join([*map(Path.read_bytes, files), *libraries])).hexdigest()
 
 
 _PROGRAM: Final = _digest_of_program()

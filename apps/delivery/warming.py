@@ -8,144 +8,167 @@ what they may do at that moment, so that the first who come are answered as the 
 import asyncio
 import contextlib
 import hashlib
-import heapq
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Final
 
 from channels.db import database_sync_to_async
+from django.db import connection
+from django.db.models import Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 
+from apps.access.holds import are_held
 from apps.core import clock
 from apps.core.transactions import writing
-from apps.delivery.feed import Feed, feed_here
+from apps.delivery.feed import feed_here, feed_of_process
 from apps.delivery.hot import Hot
 from apps.delivery.keeping import WHOLE, Kept
 from apps.delivery.memory import Key
 from apps.delivery.models import HotQuestion
-from apps.delivery.questions import TAG, key_of, read_back, write_down
+from apps.delivery.questions import INSTANCE, TAG, UNIT, key_of, read_back, write_down
 
 logger = logging.getLogger(__name__)
 
 NOTE_EVERY: Final = 60.0
 MOST: Final = 1_000
-"""So many questions are remembered of a process."""
+"""So many questions are remembered, and of one token :data:`MOST_OF_ONE`."""
+MOST_OF_ONE: Final = 100
 WARM_FOR: Final = timedelta(days=1)
+HOT_FOR: Final = timedelta(hours=1)
+"""What was asked within this comes before what was not, however often that was asked."""
 WITHIN: Final = 2.0
-"""So many seconds a start takes for it, at most."""
+"""So many seconds a start waits for it, at most."""
 AT_ONCE: Final = 4
+NOTES: Final = 0x686F7473
+"""The number of the advisory lock of who notes: the bytes of "hots"."""
 
 
-class Warmth:
-    """Remembers what is hot in this process, and has it ready again in the next."""
+async def warm(hot: Hot) -> None:
+    """Have ready what was hot, as far as there is time: whatever is slow then, or fails, a start goes on."""
+    began = time.monotonic()
+    ready: list[str] = []
+    known: list[tuple[str, str, str]] = []
+    warming = asyncio.create_task(_warm(hot, known, ready))
+    done, _left = await asyncio.wait({warming}, timeout=WITHIN)
+    if not done:
+        warming.cancel()  # and not waited for: it may be stuck in a thread
+    elif (error := warming.exception()) is not None:
+        logger.error("What is asked often could not be made ready.", exc_info=error)
+    if known:
+        took = time.monotonic() - began
+        logger.info("%d of %d answers are ready again, after %.1f s.", len(ready), len(known), took)
 
-    def __init__(self, hot: Hot) -> None:
-        self._hot = hot
-        self._noting: asyncio.Task[None] | None = None
 
-    async def begin(self) -> None:
-        """Have ready what was hot, as far as there is time; then remember from while to while."""
-        began = time.monotonic()
-        try:
-            ready, known = await self._warm(until=began + WITHIN)
-        except Exception:
-            logger.exception(
-                "What is asked often could not be made ready; it comes when it is asked for."
-            )
-        else:
-            if known:
-                took = time.monotonic() - began
-                logger.info("%d of %d answers are ready again, after %.1f s.", ready, known, took)
-        self._noting = asyncio.create_task(self._note_often())
+async def _warm(hot: Hot, known: list[tuple[str, str, str]], ready: list[str]) -> None:
+    """Ask what is ``known`` to have been hot, the hottest first; what was asked is ``ready``."""
+    feed = feed_here()
+    known += await _read()
+    if feed is None or not known or not await feed.caught_up(WITHIN):
+        return
+    left = iter(known)
 
-    async def end(self) -> None:
-        """Remember what is hot now."""
-        if self._noting is not None:
-            self._noting.cancel()
-            await asyncio.wait({self._noting})
-        await _note()
-
-    async def _warm(self, until: float) -> tuple[int, int]:
-        """How many answers are ready, of how many that were hot."""
-        feed, known = feed_here(), await _read()
-        if feed is None or not known or not await feed.caught_up(WITHIN):
-            return 0, len(known)
-        left = iter(known)
-        await asyncio.gather(*(self._ask_each(left, until) for _one in range(AT_ONCE)))
-        return len(_kept(feed)), len(known)
-
-    async def _ask_each(self, left: Iterator[tuple[str, str, str]], until: float) -> None:
+    async def ask_each() -> None:
         for token_id, digest, asked in left:
-            with contextlib.suppress(ValueError):  # written down by another program
+            with contextlib.suppress(ValueError):  # no question of this program's
                 scope = read_back(asked)
                 key = key_of(scope, bytes.fromhex(digest))
-                if key is not None:
-                    await self._hot.ask_ahead(key, scope, token_id)
-            if time.monotonic() > until:
-                break
+                if key is not None and await hot.ask_ahead(key, scope, token_id):
+                    ready.append(asked)
 
-    async def _note_often(self) -> None:
-        while True:
-            await asyncio.sleep(NOTE_EVERY)
-            await _note()
+    await asyncio.gather(*(ask_each() for _one in range(AT_ONCE)))
 
 
-async def _note() -> None:
-    feed = feed_here()
-    if feed is None:
+@database_sync_to_async
+def _read() -> list[tuple[str, str, str]]:
+    """The ids and digests of tokens, and what they ask, the hottest first; nothing while rights are held."""
+    if are_held():
+        return []
+    rows = _hottest(clock.now()).filter(token__withdrawn_at=None)
+    found = rows.values_list("token_id", "token__digest", "asked")[:MOST]
+    return [(str(token_id), digest, asked) for token_id, digest, asked in found]
+
+
+def _hottest(now: datetime) -> QuerySet[HotQuestion]:
+    """The hottest first, of each token so many."""
+    rows = HotQuestion.objects.filter(last_at__gte=now - WARM_FOR)
+    order = "-is_hot", "-count"
+    place = Window(RowNumber(), partition_by="token_id", order_by=order)
+    ordered = rows.annotate(is_hot=Q(last_at__gte=now - HOT_FOR)).annotate(place=place)
+    return ordered.filter(place__lte=MOST_OF_ONE).order_by(*order)
+
+
+_noted_at = 0.0
+
+
+def flush(*, everything: bool) -> None:
+    """Remember what was asked most since the last time, if that is a minute ago or ``everything`` is to be."""
+    global _noted_at  # noqa: PLW0603 - one for the process, as its memory is
+    feed = feed_of_process()
+    if feed is None or not (everything or time.monotonic() - _noted_at >= NOTE_EVERY):
         return
-    try:
-        await database_sync_to_async(_write)(feed)
-    except Exception as error:
-        logger.warning("What is asked often could not be remembered: %s", error)
+    _noted_at = time.monotonic()
+    found = _take_hot(feed.memory.items())
+    if found:
+        _write(found)
 
 
-def _kept(feed: Feed) -> list[tuple[Key, Kept]]:
-    """The answers in memory without values of secrets, each with what is asked."""
-    return [
-        (key, kept)
-        for key, kept in feed.memory.items()
-        if isinstance(kept, Kept)
-        and not isinstance(key, bytes)  # the same, as it was asked word for word
-        and kept.served.sealed is None
-        and (kept.status != WHOLE or key[TAG] is None)  # it is there without the tag, too
-    ]
+def _take_hot(items: Iterator[tuple[Key | bytes, object]]) -> dict[tuple[str, str], int]:
+    """What was asked most, by the token's id and the question as it is written down."""
+    asked = []
+    for key, kept in items:
+        if (
+            isinstance(kept, Kept)
+            and kept.times
+            and isinstance(key, tuple)
+            and _is_its_own(key, kept)
+        ):
+            asked.append((kept.times, key, kept.served.actor.token_id))
+            kept.times = 0
+    found: dict[tuple[str, str], int] = {}
+    of_token: Counter[str] = Counter()
+    for times, key, token_id in sorted(asked, key=itemgetter(0), reverse=True):
+        written = write_down(key) if token_id and of_token[token_id] < MOST_OF_ONE else None
+        if token_id and written:
+            found[token_id, written] = times
+            of_token[token_id] += 1
+        if len(found) == MOST:
+            break
+    return found
 
 
-def _write(feed: Feed) -> None:
-    """Write down what was asked most since this was done last."""
-    asked = heapq.nlargest(MOST, _kept(feed), key=lambda each: each[1].times)
+def _is_its_own(key: Key, kept: Kept) -> bool:
+    """Whether an answer is kept by its own question, which everybody with the token may ask."""
+    if key[INSTANCE] is not None or key[UNIT] is not None or kept.served.sealed is not None:
+        return False
+    return kept.status != WHOLE or key[TAG] is None  # it is there without the tag, too
+
+
+def _write(found: dict[tuple[str, str], int]) -> None:
     now = clock.now()
     rows = [
         HotQuestion(
-            token_id=uuid.UUID(kept.served.actor.token_id),
-            digest=hashlib.sha256(written.encode()).hexdigest(),
-            asked=written,
-            count=kept.times,
+            token_id=uuid.UUID(token_id),
+            digest=hashlib.sha256(asked.encode()).hexdigest(),
+            asked=asked,
+            count=count,
             last_at=now,
         )
-        for key, kept in asked
-        if kept.times and (written := write_down(key))
+        for (token_id, asked), count in found.items()
     ]
-    for _key, kept in asked:
-        kept.times = 0
-    if not rows:
-        return
     with writing():
-        HotQuestion.objects.filter(last_at__lt=now - WARM_FOR).delete()
+        if connection.vendor == "postgresql":  # one after the other
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [NOTES])
         HotQuestion.objects.bulk_create(
             rows,
             update_conflicts=True,
             unique_fields=["token", "digest"],
             update_fields=["count", "last_at"],
         )
-
-
-@database_sync_to_async
-def _read() -> list[tuple[str, str, str]]:
-    """The ids and digests of tokens, and what they ask, the hottest first."""
-    hot = HotQuestion.objects.filter(last_at__gte=clock.now() - WARM_FOR).order_by("-count")
-    rows = hot.values_list("token_id", "token__digest", "asked")[:MOST]
-    return [(str(token_id), digest, asked) for token_id, digest, asked in rows]
+        hottest = list(_hottest(now).values_list("pk", flat=True)[:MOST])
+        HotQuestion.objects.exclude(pk__in=hottest).delete()

@@ -1,10 +1,17 @@
 """A large file is rendered once, for every process: the second level of memory, in Redis."""
 
+from dataclasses import replace
+
 import pytest
 
+from apps.access.policy import Place
+from apps.configs.models import OverlaidDocument
+from apps.configs.selectors.configurations import get_live
 from apps.core.actor import system as system_actor
 from apps.delivery import sharing
+from apps.delivery.answers import Question
 from apps.engine import formats
+from apps.registry.selectors import get_environment, get_service
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +36,7 @@ class Shelf(dict):
 def shelf(monkeypatch):
     """Redis as the second level knows it, in this process's memory."""
     made = Shelf()
-    monkeypatch.setattr(sharing, "ask_redis", lambda ask, needed: ask(made))
+    monkeypatch.setattr(sharing, "ask_redis", lambda ask, **_how: ask(made))
     return made
 
 
@@ -104,6 +111,7 @@ def test_what_lies_there__says_nothing_to_who_reads_it(reader, shelf, name):
         "/config/shop",
         "/config/shop?view=source",
         "/config/shop.yaml?key=section.*",
+        "/config/shop.yaml?section=section",
         "/config/shop.yaml?reveal=true",
         "/config/shop/value?key=section.key_0001",
     ],
@@ -193,6 +201,19 @@ def test_another_program_or_signing_key__has_files_of_its_own(reader, shelf, set
     fetch(reader, "/config/shop.yaml")
 
     assert len(shelf) == 3
+
+
+def test_variant__with_the_same_text_and_secrets_elsewhere__is_another_file(reader, shelf):
+    """`$${secret:pin}` is text, `${secret:pin}` a secret, and both stand there alike."""
+    place = Place(get_service("shop"), get_environment("production"))
+    one = get_live(actor=SYSTEM, place=place)
+    overlaid = OverlaidDocument(version=one.row, effective=one.row.effective, secrets="[]")
+    other = replace(one, overlaid=overlaid)
+
+    flat = [sharing.answer_shared(each, Question(format="env")).body for each in (one, other)]
+
+    assert len(shelf) == 2
+    assert [b"not revealed" in each for each in flat] == [True, False]
 
 
 @pytest.mark.postgresql

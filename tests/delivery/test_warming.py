@@ -1,19 +1,22 @@
 """What was asked often before a stop is ready after the start, for those who still may have it."""
 
+import asyncio
 import json
 from datetime import timedelta
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 
 from apps.access import holds, services
 from apps.access.models import Token
+from apps.audit.models import AuditEvent
 from apps.core import clock
+from apps.core.transactions import writing
 from apps.delivery import reads, warming
 from apps.delivery.hot import Hot
 from apps.delivery.models import HotQuestion, ReadCount
 from apps.delivery.polls import Polls
-from apps.delivery.warming import Warmth
+from apps.vault.models import Disclosure
 from tests.delivery.asgi_client import Asgi, following
 from tests.delivery.test_hot import HOT, LONG, SYSTEM, asked, bearer, publish, same, world  # noqa: F401
 
@@ -42,13 +45,17 @@ def life(scenario):
             asgi = Asgi()
             hot = Hot(asgi.behind)
             asgi.hot = Polls(hot)
-            warmth = Warmth(hot)
-            await warmth.begin()
+            await warming.warm(hot)
             found = await scenario(asgi, feed)
-            await warmth.end()
+            await note()
             return found
 
     return async_to_sync(living)()
+
+
+@sync_to_async
+def note():
+    warming.flush(everything=True)
 
 
 def asking(reader, *questions, times=2):
@@ -154,7 +161,7 @@ def test_view__narrowed_since__is_what_is_ready(world):  # noqa: F811
     assert b"unspeakable" not in after[question][0].body
 
 
-def test_questions__too_many_or_no_time__the_hottest_are_ready(world, monkeypatch):  # noqa: F811
+def test_questions__too_many__the_hottest_are_remembered_and_ready(world, monkeypatch):  # noqa: F811
     reader = bearer(world["viewer"])
     cold, hot = ("/config/cart", ()), ("/config/shop", ())
 
@@ -163,16 +170,112 @@ def test_questions__too_many_or_no_time__the_hottest_are_ready(world, monkeypatc
         await asking(reader, hot, times=5)(asgi, feed)
 
     life(both)
-    monkeypatch.setattr(warming, "AT_ONCE", 1)
-    monkeypatch.setattr(warming, "WITHIN", 0)
-
+    monkeypatch.setattr(warming, "MOST", 1)
     after = life(asking(reader, cold, hot, times=1))
-
     assert (after[hot][1], after[cold][1]) == (0, 1)
 
-    monkeypatch.setattr(warming, "MOST", 1)
     life(both)
-    assert HotQuestion.objects.get(count__gt=1).asked.startswith('["/config/shop"')
+    assert HotQuestion.objects.get().asked.startswith('["/config/shop"')
+
+
+def test_what_is_remembered__is_bounded_however_many_ways_somebody_asks(world, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(warming, "MOST", 5)
+    monkeypatch.setattr(warming, "MOST_OF_ONE", 2)
+    ways = [("/config/cart", (("accept", f"application/json;q=0.{n}"),)) for n in range(8)]
+    flood, other = bearer(world["everything"]), bearer(world["viewer"])
+
+    async def scenario(asgi, feed):
+        for each in ways:
+            await asking(flood, each, times=4)(asgi, feed)
+            await note()
+        await asking(flood, *ways, times=3)(asgi, feed)
+        await asking(other, ("/config/shop", ()))(asgi, feed)
+
+    life(scenario)
+
+    accounts = HotQuestion.objects.values_list("token__account__slug", flat=True)
+    assert len(accounts) <= 5
+    assert "viewer" in accounts
+
+
+def test_what_is_one_instances_or_units__takes_nobodys_place(world, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(warming, "MOST", 2)
+    instances = [("/config/shop", (("x-config-instance", f"pod-{n}"),)) for n in range(4)]
+
+    async def scenario(asgi, feed):
+        await asking(bearer(world["viewer"]), *instances, times=5)(asgi, feed)
+        await asking(bearer(world["viewer"]), ("/config/cart", ()))(asgi, feed)
+
+    life(scenario)
+
+    assert [json.loads(each.asked)[0] for each in HotQuestion.objects.all()] == ["/config/cart"]
+
+
+def test_token__with_a_space_that_is_none_in_ascii__is_no_question_of_its_own(world):  # noqa: F811
+    async def scenario(asgi, feed):
+        for end in ("", "\xa0", "\x85"):
+            await asking(bearer(world["viewer"] + end), ("/config/shop", ()), times=3)(asgi, feed)
+
+    life(scenario)
+
+    assert [each.count for each in HotQuestion.objects.all()] == [2]
+
+
+@pytest.mark.parametrize("written", ["reveal=true", "%72eveal=true", "key=db&reveal=true"])
+def test_secrets__are_revealed_to_nobody_by_a_start(world, written):  # noqa: F811
+    """Neither where a client's tag made the answer one without them, nor where somebody wrote it there."""
+    publish(config={"db": {"$secret": "pin"}})
+    reader = bearer(world["everything"])
+    address = f"/config/shop?{written}"
+
+    async def scenario(asgi, feed):
+        first, _times = await asked(asgi, address, reader)
+        tag = (("if-none-match", first.header(b"etag").decode()),)
+        await asking(reader, (address, tag), ("/config/cart", ()), times=3)(asgi, feed)
+
+    life(scenario)
+    row = HotQuestion.objects.get()
+    assert row.asked.startswith('["/config/cart"')
+    row.asked = json.dumps(["/config/shop", written, "http", {"host": "localhost"}])
+    row.save()
+
+    events = AuditEvent.objects.filter(action="secret.disclosed").count()
+    with writing():
+        Disclosure.objects.all().delete()
+
+    async def nothing(_asgi, feed):
+        return len(feed.memory)
+
+    assert life(nothing) == 0
+    assert AuditEvent.objects.filter(action="secret.disclosed").count() == events
+    assert not Disclosure.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "asked_as",
+    [
+        '["/config/shop", "", "http", {"Accept-Encoding": "gzip", "host": "localhost"}]',
+        '["/config/shop", "", "http", {"host": "localhost", "x-config-unit": "u"}]',
+        '["/config/shop", "unit=u", "http", {"host": "localhost"}]',
+        '["/audit", "", "http", {"host": "localhost"}]',
+        '["of", "another", "form"]',
+        "[1, 2, 3, 4]",
+        '["/config/shop", null, "http", {}]',
+        '["/config/shop", "", "http", {"host": 1}]',
+        "[" * 3_000,
+        "no JSON",
+    ],
+)
+def test_question__that_this_program_did_not_write__is_passed_over(world, asked_as):  # noqa: F811
+    reader = bearer(world["viewer"])
+    questions = ("/config/cart", ()), ("/config/shop", ())
+    life(asking(reader, *questions))
+    HotQuestion.objects.filter(asked__contains="shop").update(asked=asked_as, count=99)
+
+    after = life(asking(reader, *questions, times=1))
+
+    assert [times for _answer, times in after.values()] == [0, 1]
+    assert after["/config/shop", ()][0].status == 200
 
 
 def test_what_nobody_asked_for_a_day__is_forgotten(world, monkeypatch):  # noqa: F811
@@ -193,7 +296,7 @@ def test_what_nobody_asked_for_a_day__is_forgotten(world, monkeypatch):  # noqa:
 
 def test_rights__held__have_nothing_ready_and_the_server_goes_on(world, monkeypatch):  # noqa: F811
     said = []
-    monkeypatch.setattr(warming.logger, "exception", said.append)
+    monkeypatch.setattr(warming.logger, "error", lambda text, **_more: said.append(text))
     reader = bearer(world["viewer"])
     life(asking(reader, ("/config/shop", ())))
     holds.hold_rights()
@@ -204,15 +307,22 @@ def test_rights__held__have_nothing_ready_and_the_server_goes_on(world, monkeypa
     assert not said
 
 
-def test_question__of_another_program__is_passed_over(world):  # noqa: F811
-    reader = bearer(world["viewer"])
-    questions = ("/config/cart", ()), ("/config/shop", ())
-    life(asking(reader, *questions))
-    HotQuestion.objects.filter(asked__contains="cart").update(asked='["of", "another", "form"]')
+def test_start__where_an_answer_does_not_come__goes_on(world, monkeypatch):  # noqa: F811
+    life(asking(bearer(world["viewer"]), ("/config/shop", ())))
+    monkeypatch.setattr(warming, "WITHIN", 0.2)
+    asked_for = []
 
-    after = life(asking(reader, *questions, times=1))
+    async def stuck(scope, _receive, _send):
+        asked_for.append(scope["path"])
+        await asyncio.Event().wait()
 
-    assert [times for _answer, times in after.values()] == [1, 0]
+    async def starting():
+        async with following():
+            await warming.warm(Hot(stuck))
+
+    async_to_sync(starting)()
+
+    assert asked_for == ["/config/shop"]
 
 
 def test_start__where_nothing_can_be_asked__is_said_and_goes_on(world, monkeypatch):  # noqa: F811
@@ -222,7 +332,7 @@ def test_start__where_nothing_can_be_asked__is_said_and_goes_on(world, monkeypat
         raise OSError("no disk")
 
     monkeypatch.setattr(warming, "_read", refuse)
-    monkeypatch.setattr(warming.logger, "exception", said.append)
+    monkeypatch.setattr(warming.logger, "error", lambda text, **_more: said.append(text))
 
     after = life(asking(bearer(world["viewer"]), ("/config/shop", ())))
 
@@ -237,7 +347,7 @@ def test_count__is_of_the_last_while(world):  # noqa: F811
         counts = []
         for times in (5, 2):
             await asking(bearer(world["viewer"]), question, times=times)(asgi, feed)
-            await warming._note()
+            await note()
             counts.append(await HotQuestion.objects.values_list("count", flat=True).aget())
         return counts
 

@@ -74,9 +74,14 @@ class Published:
         return parse_canonical(self.text)
 
     @property
+    def stored_secrets(self) -> str:
+        """Where secrets stand in the whole effective document, as it is stored: canonical JSON."""
+        return (self.overlaid or self.row).secrets
+
+    @property
     def secrets(self) -> list[Spot]:
-        """Where secrets stand in the effective document."""
-        found = spots.load(parse_canonical((self.overlaid or self.row).secrets))
+        """Where secrets stand in the effective document, as far as the reader sees it."""
+        found = spots.load(parse_canonical(self.stored_secrets))
         if not found or not self.is_partial:
             return found
         tree = self.tree
