@@ -44,26 +44,16 @@ class Act:
 
 
 @database_sync_to_async
-def read_acts(epoch: str, after: int, until: int) -> list[Act]:
-    """The acts after revision ``after`` up to ``until`` that changed configurations, or may have
-    changed what is served of them.
-    """
-    return _list_acts(epoch, after, until)
-
-
-@database_sync_to_async
 def read_page(epoch: str, after: int, until: int, size: int) -> tuple[list[Act], int]:
-    """The first of them, of ``size`` acts at most, and the revision up to which they are.
+    """Of the first acts after revision ``after`` up to ``until``, about ``size``, those that changed configurations
+    or may have changed what is served of them; and the revision up to which they are.
 
     An act is never cut: it belongs to a page whole, however many events it has.
     """
     if until - after > size:
         until = ledger.revision_of(after + size)
-    return _list_acts(epoch, after, until), until
-
-
-def _list_acts(epoch: str, after: int, until: int) -> list[Act]:
-    return [act for act in _acts(epoch, after, until) if act.notices or act.spreads]
+    acts = [act for act in _acts(epoch, after, until) if act.notices or act.spreads]
+    return acts, until
 
 
 def _acts(epoch: str, after: int, until: int) -> Iterator[Act]:

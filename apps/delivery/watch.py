@@ -19,7 +19,7 @@ from apps.audit import selectors as ledger
 from apps.configs.selectors.configurations import find_live, get_version
 from apps.core import clock
 from apps.core.actor import Actor
-from apps.delivery.acts import Act, Notice, read_acts
+from apps.delivery.acts import Act, Notice, read_page
 from apps.delivery.feed import Feed
 from apps.delivery.reads import note_read
 from apps.delivery.standing import Standing, WithdrawnError, stand
@@ -35,6 +35,7 @@ BOOKMARKED_IN = 60
 CATCH_UP = 1.5
 CATCH_UP_BUSY = 60.0
 MAX_BACKLOG = 100_000
+BACKLOG_PAGE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +153,14 @@ def _resumable(feed: Feed, after: Cursor, head: int) -> bool:
 
 
 async def _backlog(feed: Feed, gate: "_Gate", start: int, until: int) -> AsyncIterator[Frame]:
-    if until > start:
-        for act in await read_acts(feed.epoch, start, until):
+    """What was missed, page by page, and a bookmark behind it."""
+    reached = start
+    while reached < until:
+        acts, reached = await read_page(feed.epoch, reached, until, BACKLOG_PAGE)
+        for act in acts:
             if (frame := await gate.pass_through(act)) is not None:
                 yield frame
+    if until > start:
         yield Frame("bookmark", feed.epoch, until)
 
 

@@ -147,9 +147,9 @@ def heard(epoch="e"):
     from asgiref.sync import async_to_sync
 
     from apps.audit.selectors import head
-    from apps.delivery.acts import read_acts
+    from apps.delivery.acts import read_page
 
-    acts = async_to_sync(read_acts)(epoch, 0, head().revision)
+    acts, _until = async_to_sync(read_page)(epoch, 0, head().revision, 10_000)
     return [[notice.message for notice in act.notices] for act in acts if act.notices]
 
 

@@ -381,6 +381,26 @@ def test_look__finds_that_a_right_ended_after_many_acts__tells_none_of_them(shop
     watching(scenario, actor_of_user(person), Interest(), system, queue_limit=20)
 
 
+def test_backlog__of_many_pages__is_heard_whole_in_order_and_once(
+    shop, person, system, monkeypatch
+):
+    """Acts here have several events, so a page would end within one."""
+    monkeypatch.setattr("apps.delivery.watch.BACKLOG_PAGE", 5)
+    actor, interest = actor_of_user(person), Interest(frozenset({shop.pk}))
+
+    async def scenario(watched):
+        before = await watched.publish(shop)
+        revisions = await watched.act(shop, 12)
+        frames = watch(watched.feed, actor, interest, Cursor(before))
+        resumed = Listener(frames)
+        await resumed.until(revisions[-1])
+        assert resumed.heard == [(revision, EVENTS) for revision in revisions]
+        resumed.task.cancel()
+        await asyncio.wait({resumed.task})
+
+    watching(scenario, actor, interest, system)
+
+
 def test_frame__that_many_see_alike__is_one(shop, person, system):
     async def scenario(watched):
         async with watched.another(actor, Interest()) as other:

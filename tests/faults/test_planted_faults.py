@@ -193,9 +193,9 @@ def test_watch__sent_before_the_commit__is_found(scene, monkeypatch):
 
 def test_watch__backlog_with_the_cursor_in_it__is_found(scene, monkeypatch):
     """``number >= cursor`` where it is ``number > cursor``."""
-    read = watch.read_acts
+    read = watch.read_page
     monkeypatch.setattr(
-        watch, "read_acts", lambda epoch, after, until: read(epoch, after - 1, until)
+        watch, "read_page", lambda epoch, after, *rest: read(epoch, after - 1, *rest)
     )
 
     assert scene.run() == {UNIQUE}
