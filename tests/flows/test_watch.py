@@ -951,6 +951,13 @@ def test_websocket__client_gone_while_it_is_told__is_no_failure(served, writer, 
     assert "A subscription failed" not in hearer.log.read_text()
 
 
+def test_websocket__client_that_would_compress__is_sent_what_all_are(served, hearer):
+    with socket_to(hearer, served.raw) as socket:
+        socket.send('{"type":"ping"}')
+        assert receive(socket, "pong")
+        assert socket.protocol.extensions == []
+
+
 @pytest.mark.parametrize("text", ['{"type":"\\ud800"}', '{"type":"applied","version":1e999}'])
 def test_websocket__what_no_database_holds__is_an_error(served, hearer, text):
     with socket_to(hearer, served.raw) as socket:

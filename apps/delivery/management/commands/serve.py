@@ -82,6 +82,7 @@ class Command(QuickCommand):
             access_log=False,
             timeout_graceful_shutdown=STOP_WITHIN,
             ws_max_size=2**17,
+            ws_per_message_deflate=False,  # each socket would compress what all get, and take twice the memory
             proxy_headers=settings.SESSION_COOKIE_SECURE,
             forwarded_allow_ips=settings.PROXY_ADDRESSES,
         )
