@@ -41,6 +41,8 @@ QUEUE_LIMIT = 1_000
 PAGES_OF_A_QUEUE = 4
 ROOM_WITHIN = 0.25
 """So many seconds a look waits, after each page, for watchers that have no room for the next one."""
+HURRY_AFTER = 2.0
+"""So many seconds after it has begun it waits no more: a slow watcher keeps nobody from the present."""
 ROOM_EVERY = 0.01
 CURRENT_FOR = 1.4
 """So many seconds after the feed has begun to look, what it found is no longer the present."""
@@ -290,14 +292,14 @@ class Feed:
             forget_written()
             for watcher in self.watchers:
                 watcher.overflow()
-        await self._read_on(epoch, head, access)
+        await self._read_on(epoch, head, access, hurry_at=began + HURRY_AFTER)
         if self.is_away:  # what this look has waited for has come
             await asyncio.to_thread(bound_waiting)
         self._read, self._looked_at, self.is_away = told, began, False
         async with self._moved:
             self._moved.notify_all()
 
-    async def _read_on(self, epoch: str, head: int, access: int) -> None:
+    async def _read_on(self, epoch: str, head: int, access: int, hurry_at: float) -> None:
         """Hand on what there is up to ``head``, page by page, and the access generation with the first:
         it was read after all of them.
         """
@@ -314,14 +316,14 @@ class Feed:
                 self._move_rights(access)
             if until == head:
                 return
-            await self._make_room(page)
+            await self._make_room(page, hurry_at)
 
-    async def _make_room(self, count: int) -> None:
+    async def _make_room(self, count: int, hurry_at: float) -> None:
         """Let the watchers take what they were told of, and those who are full for a moment more."""
         async with self._moved:
             self._moved.notify_all()
         await asyncio.sleep(0)
-        ends = time.monotonic() + ROOM_WITHIN
+        ends = min(time.monotonic() + ROOM_WITHIN, hurry_at)
         while time.monotonic() < ends and not all(each.has_room(count) for each in self.watchers):
             await asyncio.sleep(ROOM_EVERY)
 

@@ -344,8 +344,11 @@ def test_look__finds_thousands_of_acts_at_once__only_who_takes_none_is_given_up(
 
 
 def test_look__finds_more_acts_than_one_may_miss__only_who_takes_none_is_told_to_resync(
-    shop, person, system
+    shop, person, system, monkeypatch
 ):
+    monkeypatch.setattr("apps.delivery.feed.HURRY_AFTER", 60)  # this machine may be slow
+    monkeypatch.setattr("apps.delivery.feed.ROOM_WITHIN", 1)
+
     async def scenario(watched):
         await watched.publish(shop)
         quick = Listener(watched.frames, pause=0.002)
@@ -358,6 +361,23 @@ def test_look__finds_more_acts_than_one_may_miss__only_who_takes_none_is_told_to
         assert "resync" not in quick.told
         quick.task.cancel()
         await asyncio.wait({quick.task})
+
+    actor, interest = actor_of_user(person), Interest(frozenset({shop.pk}))
+    watching(scenario, actor, interest, system, queue_limit=20)
+
+
+def test_look__finds_very_many_acts__is_not_held_up_by_a_slow_watcher(
+    shop, person, system, monkeypatch
+):
+    monkeypatch.setattr("apps.delivery.feed.HURRY_AFTER", 0)
+    monkeypatch.setattr("apps.delivery.feed.ROOM_WITHIN", 3_600)
+
+    async def scenario(watched):
+        async with watched.another(actor, interest):
+            revisions = await watched.act(shop, 30)
+            async with asyncio.timeout(60):
+                await watched.feed.reached(revisions[-1], 60)
+            assert watched.feed.revision == revisions[-1]
 
     actor, interest = actor_of_user(person), Interest(frozenset({shop.pk}))
     watching(scenario, actor, interest, system, queue_limit=20)
