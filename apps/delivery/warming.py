@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 NOTE_EVERY: Final = 60.0
 MOST: Final = 1_000
 """So many questions are remembered, and of one token :data:`MOST_OF_ONE`."""
-MOST_OF_ONE: Final = 100
+MOST_OF_ONE: Final = 500
 WARM_FOR: Final = timedelta(days=1)
 HOT_FOR: Final = timedelta(hours=1)
 """What was asked within this comes before what was not, however often that was asked."""

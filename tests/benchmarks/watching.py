@@ -256,6 +256,7 @@ def measure(watchers, changes, idles, seconds):
             found[f"{name}, {idles} idle: share of a core"] = round(share, 3)
             found[f"{name}, {idles} idle: of that outside of the kernel"] = round(own, 3)
             found[f"{name}, none: share of a core"] = round(alone, 3)
+            found[f"{name}, {idles} idle: more of a core than with none"] = round(share - alone, 3)
     os.sched_setaffinity(0, set(cores))
     return found
 
