@@ -213,10 +213,14 @@ def test_what_is_one_instances_or_units__takes_nobodys_place(world, monkeypatch)
 
 def test_token__with_a_space_that_is_none_in_ascii__is_no_question_of_its_own(world):  # noqa: F811
     async def scenario(asgi, feed):
+        counts = []
         for end in ("", "\xa0", "\x85"):
-            await asking(bearer(world["viewer"] + end), ("/config/shop", ()), times=3)(asgi, feed)
+            reader = bearer(world["viewer"] + end)
+            found = await asking(reader, ("/config/shop", ()), times=3)(asgi, feed)
+            counts += [times for _answer, times in found.values()]
+        return counts
 
-    life(scenario)
+    assert life(scenario) == [0, 1, 1]
 
     assert [each.count for each in HotQuestion.objects.all()] == [2]
 
@@ -300,6 +304,7 @@ def test_rights__held__have_nothing_ready_and_the_server_goes_on(world, monkeypa
     reader = bearer(world["viewer"])
     life(asking(reader, ("/config/shop", ())))
     holds.hold_rights()
+    monkeypatch.setattr(Hot, "ask_ahead", said.append)
 
     after = life(asking(reader, ("/config/shop", ()), times=1))
 
@@ -317,7 +322,7 @@ def test_start__where_an_answer_does_not_come__goes_on(world, monkeypatch):  # n
         await asyncio.Event().wait()
 
     async def starting():
-        async with following():
+        async with following(), asyncio.timeout(20):
             await warming.warm(Hot(stuck))
 
     async_to_sync(starting)()
