@@ -92,7 +92,7 @@ def test_node__whose_database_is_gone__serves_what_it_has_and_nothing_old_after(
     assert reader.get("/healthz").status_code == 200
 
     find(made)
-    until(lambda: other.get("/readyz").status_code == 200)
+    until(lambda: all(each.get("/readyz").status_code == 200 for each in (other, reader)))
     publish(other, 2)
 
     after = read(reader)
